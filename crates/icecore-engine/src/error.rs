@@ -1,0 +1,85 @@
+//! What goes wrong between a source and a sink, or between a snapshot and a target.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::sink::SinkError;
+
+/// A capture that did not end well. Nothing of it may be kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaptureError {
+    /// The source is not there.
+    #[error("there is no {}", path.display())]
+    NotFound {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// The source could not be read.
+    #[error("{action} {}", path.display())]
+    Read {
+        /// What was tried, as in "cannot read".
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The source told us that it failed, or that it is not what it should be.
+    #[error("{0}")]
+    Source(String),
+    /// The receiver of the bytes failed; its own error says how.
+    #[error(transparent)]
+    Sink(SinkError),
+    /// The user interrupted.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl CaptureError {
+    pub(crate) fn read(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Read { action, path, source }
+    }
+}
+
+impl From<SinkError> for CaptureError {
+    fn from(error: SinkError) -> Self {
+        Self::Sink(error)
+    }
+}
+
+/// A restore that did not end well. What was there before is still there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The target could not be written.
+    #[error("{action} {}", path.display())]
+    Write {
+        /// What was tried, as in "cannot write".
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A name in the snapshot that leads out of the target, or cannot exist there.
+    #[error("the snapshot holds an unsafe name, {name:?}")]
+    UnsafeName {
+        /// The name.
+        name: String,
+    },
+    /// What was restored is not what it should be.
+    #[error("{0}")]
+    Check(String),
+    /// The reader of a pipe went away.
+    #[error("the output was closed")]
+    Closed,
+}
+
+impl RestoreError {
+    pub(crate) fn write(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Write { action, path, source }
+    }
+}

@@ -1,0 +1,16 @@
+//! Database products and file systems, seen from outside: capture out, restore in.
+//!
+//! A capture drives a [`Sink`]: it opens parts, hands over their bytes, and ends them. A restore drives a [`Target`] with
+//! the same parts in the same order. Engines know no store: what happens to the bytes is the sink's business, where they
+//! come from is the driver's. Nothing here prints, and every child process dies with its guard.
+//!
+//! A capture that returns `Ok` says that the source declared itself complete; anything else must not become a snapshot.
+#![warn(missing_docs)]
+
+mod error;
+mod sink;
+mod target;
+
+pub use error::{CaptureError, RestoreError};
+pub use sink::{Grain, PartEnd, PartStart, Sink, SinkError};
+pub use target::Target;

@@ -1,0 +1,120 @@
+//! Identities: digests that cannot be taken for one another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A blake3 hash of 32 bytes, plain or keyed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The plain blake3 hash of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The 64 lower-case hexadecimal digits.
+    pub fn to_hex(self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.to_hex().get(..12).unwrap_or_default())
+    }
+}
+
+/// A text that is not 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id of 64 hexadecimal digits")]
+pub struct ParseIdError;
+
+impl FromStr for Digest {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let hash = blake3::Hash::from_hex(text).map_err(|_| ParseIdError)?;
+        Ok(Self(*hash.as_bytes()))
+    }
+}
+
+macro_rules! digest_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(pub Digest);
+
+        impl $name {
+            /// The id's 32 bytes.
+            pub fn as_bytes(&self) -> &[u8; 32] {
+                &self.0.0
+            }
+
+            /// The id whose bytes these are.
+            pub fn from_bytes(bytes: [u8; 32]) -> Self {
+                Self(Digest(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({:?})"), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIdError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                text.parse().map(Self)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = ParseIdError;
+
+            fn try_from(text: String) -> Result<Self, ParseIdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.to_hex()
+            }
+        }
+    };
+}
+
+digest_id! {
+    /// A chunk's identity: the blake3 hash of its plain bytes, keyed if the store is encrypted.
+    ChunkId
+}
+digest_id! {
+    /// A pack's identity: the plain blake3 hash of the whole file.
+    PackId
+}
+digest_id! {
+    /// A snapshot's identity: the blake3 hash of its manifest's payload, keyed if the store is encrypted.
+    SnapshotId
+}
+digest_id! {
+    /// A store's identity: drawn at random when the store is made.
+    StoreId
+}

@@ -1,0 +1,69 @@
+//! The names of objects in a store: the same locally and on S3.
+
+use crate::{PackId, SnapshotId};
+
+/// The store's configuration.
+pub const CONFIG: &str = "config";
+/// The epoch counter of the concurrency protocol.
+pub const EPOCH: &str = "epoch";
+/// Folder of the wrapped store keys.
+pub const KEYS: &str = "keys/";
+/// Folder of the packs.
+pub const PACKS: &str = "packs/";
+/// Folder of the manifests.
+pub const SNAPSHOTS: &str = "snapshots/";
+/// Folder of tags and notes.
+pub const LABELS: &str = "labels/";
+/// Folder of the running writers' claims.
+pub const CLAIMS: &str = "claims/";
+/// Folder of the lists of packs that are about to be deleted.
+pub const CONDEMNED: &str = "condemned/";
+
+/// `packs/<2 hex>/<pack id>`
+pub fn pack(id: &PackId) -> String {
+    let hex = id.0.to_hex();
+    format!("{PACKS}{}/{hex}", hex.get(..2).unwrap_or_default())
+}
+
+/// The pack that an object name below `packs/` stands for.
+pub fn parse_pack(name: &str) -> Option<PackId> {
+    let (folder, file) = name.strip_prefix(PACKS)?.split_once('/')?;
+    let id: PackId = file.parse().ok()?;
+    (file.get(..2)? == folder).then_some(id)
+}
+
+/// `snapshots/<claim id>`
+pub fn snapshot(claim: &str) -> String {
+    format!("{SNAPSHOTS}{claim}")
+}
+
+/// `claims/<claim id>`
+pub fn claim(claim: &str) -> String {
+    format!("{CLAIMS}{claim}")
+}
+
+/// `keys/<key id>`
+pub fn key(id: &str) -> String {
+    format!("{KEYS}{id}")
+}
+
+/// `condemned/<epoch>`, the number padded so that names sort by it.
+pub fn condemned(epoch: u64) -> String {
+    format!("{CONDEMNED}{epoch:020}")
+}
+
+/// `labels/<snapshot id>/`
+pub fn labels_of(id: &SnapshotId) -> String {
+    format!("{LABELS}{id}/")
+}
+
+/// `labels/<snapshot id>/<label name>`
+pub fn label(id: &SnapshotId, label: &str) -> String {
+    format!("{LABELS}{id}/{label}")
+}
+
+/// The snapshot and the label that an object name below `labels/` stands for.
+pub fn parse_label(name: &str) -> Option<(SnapshotId, &str)> {
+    let (id, label) = name.strip_prefix(LABELS)?.split_once('/')?;
+    Some((id.parse().ok()?, label))
+}
