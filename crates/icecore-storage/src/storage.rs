@@ -1,0 +1,85 @@
+//! The contract that every place for objects keeps.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::Result;
+
+/// When a put may take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutMode<'a> {
+    /// Only if there is no object of this name; of several such puts exactly one wins, the others get `AlreadyExists`.
+    CreateNew,
+    /// Only if the object is still of this version; otherwise `AlreadyExists`.
+    Replace(&'a Version),
+    /// In any case.
+    Overwrite,
+}
+
+/// What an object's content was when it was read; opaque.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(pub(crate) Vec<u8>);
+
+/// An object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Its name.
+    pub name: String,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+/// An object that says that its maker is alive, for as long as this value lives. Dropping it deletes the object.
+pub trait Hold: Send + Sync + fmt::Debug {
+    /// Replaces the object's content.
+    fn update(&mut self, bytes: &[u8]) -> Result<()>;
+}
+
+/// What can be told of the maker of a held object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The process that holds it runs.
+    Alive,
+    /// Nobody holds it: its maker crashed.
+    Dead,
+    /// This storage cannot tell.
+    Unknown,
+}
+
+/// A flat set of named objects. Names are made of lower-case letters, digits, `-`, `.` and `_`, in components separated by `/`.
+///
+/// What `put` has returned from is durable: it survives a crash of the machine. An object appears whole or not at all.
+pub trait Storage: Send + Sync + fmt::Debug {
+    /// The whole object, or `NotFound`.
+    fn get(&self, name: &str) -> Result<Bytes>;
+
+    /// The whole object with its version, or `NotFound`.
+    fn get_versioned(&self, name: &str) -> Result<(Bytes, Version)>;
+
+    /// Exactly `range` of the object; `NotFound`, or `OutOfRange` if it is shorter.
+    fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes>;
+
+    /// Makes `bytes` the object's content, all at once, durable before it returns.
+    fn put(&self, name: &str, bytes: &[u8], mode: PutMode<'_>) -> Result<()>;
+
+    /// The objects whose names start with `prefix`, which ends with `/` or is empty, in the order of their names.
+    fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>>;
+
+    /// The object's length in bytes, or `NotFound`.
+    fn len(&self, name: &str) -> Result<u64>;
+
+    /// Removes the object, or `NotFound`. Durable before it returns.
+    fn delete(&self, name: &str) -> Result<()>;
+
+    /// Creates an object that [`Storage::holder`] knows as alive until the returned value is dropped.
+    fn hold(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn Hold>>;
+
+    /// Whether the maker of a held object still lives.
+    fn holder(&self, name: &str) -> Result<Holder>;
+
+    /// How many requests at once this storage handles well.
+    fn concurrency(&self) -> NonZeroUsize;
+}
