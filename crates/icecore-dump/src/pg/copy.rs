@@ -118,7 +118,7 @@ mod tests {
             assert_eq!(found, Found { len, rows, ended }, "{rest:?}");
         };
         check("\\.\nrest", false, 3, 0, true);
-        check("a\\.\n\\N\\.\n\\\\.\n\\.\nrest", false, 17, 3, true);
+        check("a\\.\n\\N\\.\n\\\\.\n\\.\nrest", false, 16, 3, true);
         check("a\r\n\\.\r\n", false, 7, 1, true);
         check("a\n\\.", false, 2, 1, false);
         check("a\n\\.\r", false, 2, 1, false);
