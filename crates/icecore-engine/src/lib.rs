@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod error;
+pub mod files;
 mod sink;
 mod target;
 

@@ -1,0 +1,31 @@
+//! The `files` engine: directories and single files, captured with all that a file system knows of them, and restored.
+
+mod apply;
+mod attributes;
+mod beneath;
+mod capture;
+mod make_entry;
+mod node;
+mod parent;
+mod part_file;
+mod placement;
+mod read_file;
+mod remove;
+mod report;
+mod runs;
+mod sparse;
+mod staging;
+mod target_directory;
+mod target_file;
+mod target_stdout;
+mod warnings;
+mod write_back;
+
+pub use attributes::attributes_of;
+pub use capture::{capture_directory, capture_file};
+pub use parent::ParentParts;
+pub use placement::Placement;
+pub use target_directory::DirectoryTarget;
+pub use target_file::FileTarget;
+pub use target_stdout::StreamTarget;
+pub use warnings::Warnings;

@@ -1,0 +1,91 @@
+//! How a restored file or directory gets into its place.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType};
+
+use crate::RestoreError;
+use crate::files::node::Node;
+
+/// What may happen to what lies at the target now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// Nothing lies there.
+    CreateNew,
+    /// It is replaced in one step, by what was built beside it.
+    Replace,
+    /// It is rewritten where it differs. A restore that fails half-way leaves a mixture.
+    InPlace,
+}
+
+/// A target's place: a directory, and a name in it.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// For messages, and to find the old content.
+    pub(super) path: PathBuf,
+    /// The directory, as a path and held open.
+    pub(super) parent: PathBuf,
+    pub(super) directory: File,
+    pub(super) name: OsString,
+    /// What lies there now.
+    pub(super) present: Option<Node>,
+}
+
+impl Place {
+    /// Finds the place that `path` names, following the links that the user named, and refuses one that is taken.
+    pub(super) fn find(path: &Path, placement: Placement) -> Result<Self, RestoreError> {
+        let write = |error| RestoreError::write("cannot restore to", path)(error);
+        let named = Node::at(CWD, path).map(Some).or_else(absent).map_err(write)?;
+        if placement == Placement::CreateNew && named.is_some() {
+            return Err(write(io::ErrorKind::AlreadyExists.into()));
+        }
+        let path = match named {
+            Some(_) => path.canonicalize().map_err(write)?,
+            None => std::path::absolute(path).map_err(write)?,
+        };
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(RestoreError::Check(format!("{} cannot be replaced", path.display())));
+        };
+        let parent = parent.canonicalize().map_err(write)?;
+        let directory = File::open(&parent).map_err(write)?;
+        let present = Node::at(&directory, name).map(Some).or_else(absent).map_err(write)?;
+        let (path, name) = (parent.join(name), name.to_owned());
+        Ok(Self { path, parent, directory, name, present })
+    }
+
+    /// Refuses what is there if it is not of this kind.
+    pub(super) fn expect(&self, kind: FileType, called: &str) -> Result<(), RestoreError> {
+        match self.present {
+            Some(node) if node.kind != kind => {
+                Err(RestoreError::Check(format!("{} is not a {called}", self.path.display())))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// How the names of what is built beside the target begin.
+    pub(super) fn prefix(&self) -> OsString {
+        let mut prefix = OsString::from(".");
+        prefix.push(shortened(&self.name));
+        prefix.push(".icecore-");
+        prefix
+    }
+
+    /// Makes the name in the directory durable.
+    pub(super) fn sync(&self) -> Result<(), RestoreError> {
+        self.directory.sync_all().map_err(RestoreError::write("cannot sync", &self.parent))
+    }
+}
+
+/// A name that leaves room for what is added to it.
+fn shortened(name: &OsStr) -> OsString {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    OsString::from_vec(name.as_bytes().iter().copied().take(200).collect())
+}
+
+fn absent(error: io::Error) -> io::Result<Option<Node>> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(error) }
+}

@@ -1,0 +1,213 @@
+//! Restoring into one file.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use icecore_format::{FileAttributes, Part, PartKind};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
+use tempfile::NamedTempFile;
+
+use crate::files::apply::apply;
+use crate::files::node::Node;
+use crate::files::part_file::PartFile;
+use crate::files::placement::{Place, Placement};
+use crate::files::target_directory::final_size;
+use crate::files::warnings::Warnings;
+use crate::files::write_back::WriteBack;
+use crate::{RestoreError, Target};
+
+/// A file that is being restored: the bytes of all parts, one after the other. One that was captured as a file gets its
+/// attributes and holes back; any other is readable by its owner alone, or by whom the file it replaces was.
+#[derive(Debug)]
+pub struct FileTarget {
+    place: Place,
+    /// None if the target itself is rewritten.
+    beside: Option<NamedTempFile>,
+    file: PartFile,
+    /// Whether it is rewritten and is a device, which has the size it has.
+    device_size: Option<u64>,
+    /// Where the next part begins.
+    position: u64,
+    open: Option<Part>,
+    /// A captured file is a whole; nothing can come before or after it.
+    whole: Option<Option<Box<FileAttributes>>>,
+    warnings: Warnings,
+    write_back: WriteBack,
+}
+
+impl FileTarget {
+    /// Prepares to restore to `path`. Symbolic links that lead there are followed. In place, a block device may lie there.
+    pub fn new(path: &Path, placement: Placement) -> Result<Self, RestoreError> {
+        let place = Place::find(path, placement)?;
+        let in_place = placement == Placement::InPlace && place.present.is_some();
+        let is_device = place.present.is_some_and(|node| node.kind == FileType::BlockDevice);
+        if !(in_place && is_device) {
+            place.expect(FileType::RegularFile, "regular file")?;
+        }
+        let mut device_size = None;
+        let (beside, file) = if in_place {
+            let (file, size) = open_present(&place)?;
+            device_size = is_device.then_some(size);
+            (None, PartFile::new(file, size))
+        } else {
+            let beside = create_beside(&place)?;
+            let file = beside.as_file().try_clone();
+            let file = file.map_err(RestoreError::write("cannot write", beside.path()))?;
+            (Some(beside), PartFile::new(file, 0))
+        };
+        Ok(Self {
+            place,
+            beside,
+            file,
+            device_size,
+            position: 0,
+            open: None,
+            whole: None,
+            warnings: Warnings::default(),
+            write_back: WriteBack::default(),
+        })
+    }
+
+    /// What could not be restored as it should be; complete when `finish` has returned.
+    pub fn warnings(&self) -> Warnings {
+        self.warnings.clone()
+    }
+
+    fn path(&self) -> &Path {
+        &self.place.path
+    }
+
+    fn check_kind(&mut self, part: &Part) -> Result<(), RestoreError> {
+        let alone = self.position == 0 && self.whole.is_none() && self.open.is_none();
+        match part.kind {
+            PartKind::Data | PartKind::Schema | PartKind::Table | PartKind::Member
+                if self.whole.is_none() =>
+            {
+                Ok(())
+            }
+            PartKind::File if alone => {
+                self.whole = Some(part.file.clone());
+                Ok(())
+            }
+            _ => Err(RestoreError::Check(format!(
+                "the snapshot holds more than one file, such as {}; restore it to a directory",
+                part.display_name()
+            ))),
+        }
+    }
+
+    /// Attributes for a file that nobody captured as one: those of what it replaces.
+    fn take_over(&self, file: &File) -> io::Result<()> {
+        if let (Some(old), true) = (self.place.present, self.beside.is_some()) {
+            let owner = fchown(file, Some(Uid::from_raw(old.uid)), Some(Gid::from_raw(old.gid)));
+            // To give it away takes a privilege; what was open to others only through their ownership stays closed.
+            let mode = if owner.is_ok() { old.mode } else { old.mode & 0o700 };
+            fchmod(file, Mode::from_raw_mode(mode & 0o777))?;
+        }
+        Ok(())
+    }
+
+    fn put_in_place(self) -> Result<(), RestoreError> {
+        let Some(beside) = self.beside else { return Ok(()) };
+        let path = &self.place.path;
+        let persisted = match self.place.present {
+            Some(_) => beside.persist(path),
+            None => beside.persist_noclobber(path),
+        };
+        persisted
+            .map_err(|error| RestoreError::write("cannot put the restored file at", path)(error.error))?;
+        self.place.sync()
+    }
+}
+
+impl Target for FileTarget {
+    fn begin(&mut self, part: &Part) -> Result<(), RestoreError> {
+        self.check_kind(part)?;
+        let end = self.position.saturating_add(final_size(part));
+        if self.device_size.is_some_and(|size| end > size) {
+            return Err(RestoreError::Check(format!(
+                "{} is too small for the snapshot",
+                self.path().display()
+            )));
+        }
+        self.file.begin(part, self.position);
+        self.open = Some(part.clone());
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        self.file.write(bytes).map_err(RestoreError::write("cannot write", self.path()))?;
+        self.write_back.wrote(&self.file.file, bytes.len() as u64);
+        Ok(())
+    }
+
+    fn existing(&mut self, len: usize) -> Result<Option<Vec<u8>>, RestoreError> {
+        if self.beside.is_some() {
+            return Ok(None);
+        }
+        self.file.existing(len).map_err(RestoreError::write("cannot read", self.path()))
+    }
+
+    fn keep(&mut self, len: usize) -> Result<(), RestoreError> {
+        self.file.keep(len);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), RestoreError> {
+        let Some(part) = self.open.take() else { return Ok(()) };
+        if !self.file.is_done() {
+            return Err(RestoreError::Check(format!("{} is incomplete", self.path().display())));
+        }
+        if part.kind == PartKind::File {
+            let size = self.device_size.unwrap_or(final_size(&part));
+            self.file.shape(size).map_err(RestoreError::write("cannot write", self.path()))?;
+        }
+        self.position += final_size(&part);
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), RestoreError> {
+        let path = self.place.path.clone();
+        if self.open.is_some() {
+            return Err(RestoreError::Check(format!("{} is incomplete", path.display())));
+        }
+        let write = || RestoreError::write("cannot write", &path);
+        if self.device_size.is_none() {
+            if self.file.file.metadata().map_err(write())?.len() != self.position {
+                self.file.file.set_len(self.position).map_err(write())?;
+            }
+            match &self.whole {
+                Some(Some(attributes)) => apply(&self.file.file, attributes, &path, &self.warnings)?,
+                Some(None) | None => self.take_over(&self.file.file).map_err(write())?,
+            }
+        }
+        self.write_back.finish().map_err(write())?;
+        // Sync before rename: after a crash the name must not point at a file with holes.
+        self.file.file.sync_all().map_err(write())?;
+        self.put_in_place()
+    }
+}
+
+fn open_present(place: &Place) -> Result<(File, u64), RestoreError> {
+    let path: &PathBuf = &place.path;
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = openat(CWD, path, flags, Mode::empty()).map(File::from).map_err(io::Error::from);
+    let mut file = opened.map_err(RestoreError::write("cannot open", path))?;
+    let now = Node::of(&file).map_err(RestoreError::write("cannot open", path))?;
+    if place.present.map(|node| node.identity()) != Some(now.identity()) {
+        return Err(RestoreError::Check(format!("{} is being replaced by somebody else", path.display())));
+    }
+    // A device tells its size only this way.
+    let size = file.seek(SeekFrom::End(0)).map_err(RestoreError::write("cannot read", path))?;
+    Ok((file, size))
+}
+
+fn create_beside(place: &Place) -> Result<NamedTempFile, RestoreError> {
+    tempfile::Builder::new()
+        .prefix(&place.prefix())
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(&place.parent)
+        .map_err(RestoreError::write("cannot create a file in", &place.parent))
+}
