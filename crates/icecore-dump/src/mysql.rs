@@ -51,6 +51,8 @@ pub(crate) struct MysqlDump {
     ending: Ending,
     engine: &'static str,
     version: Option<String>,
+    /// The view or sequence whose part is open: its placeholder is dropped as a table.
+    object: Option<Vec<u8>>,
     /// The database that names belong to, where the dump names it before them.
     current: Option<Vec<u8>>,
     databases: Databases,
@@ -74,6 +76,7 @@ impl MysqlDump {
             ending: Ending::NoHeader,
             engine: "mysql",
             version: None,
+            object: None,
             current: None,
             databases: Databases::None,
         }
@@ -158,8 +161,9 @@ impl MysqlDump {
         match Comment::parse(text) {
             Comment::Header { engine } => {
                 self.engine = engine;
+                let is_another = self.ending != Ending::NoHeader || self.parts.in_table();
                 self.ending = Ending::Expected;
-                if self.parts.is_open() && at > 0 {
+                if is_another {
                     self.begin_schema(at, b"header", marks);
                 }
             }
@@ -185,8 +189,9 @@ impl MysqlDump {
                 self.parts.add_rows(0);
             }
             Comment::Object { kind, name } => {
-                let name = self.prefixed(&name);
-                self.begin_schema(at, &[kind, &b" "[..], &name].concat(), marks);
+                let prefixed = self.prefixed(&name);
+                self.begin_schema(at, &[kind, &b" "[..], &prefixed].concat(), marks);
+                self.object = Some(name);
             }
             Comment::Section(name) => {
                 let name = self.prefixed(name);
@@ -204,7 +209,11 @@ impl MysqlDump {
                 self.parts.add_rows(0);
                 return Some(insert);
             }
-            Phrase::Define(table) => self.ensure_table(at, &table, marks),
+            Phrase::Define(table) => {
+                if self.object.as_ref() != Some(&table) {
+                    self.ensure_table(at, &table, marks);
+                }
+            }
             Phrase::Lock(table) => {
                 self.ensure_table(at, &table, marks);
                 self.parts.add_rows(0);
@@ -216,6 +225,10 @@ impl MysqlDump {
                 }
             }
             Phrase::Delimiter => self.place = Place::Body { in_line: false },
+            Phrase::Sandbox => {
+                self.engine = "mariadb";
+                self.place = Place::InLine;
+            }
             Phrase::LineOnly => self.place = Place::InLine,
             Phrase::Other => (),
         }
@@ -237,11 +250,13 @@ impl MysqlDump {
         let name = self.prefixed(name);
         self.parts.begin_table(at, &name, Grain::Tuple, marks);
         self.comment_at = None;
+        self.object = None;
     }
 
     fn begin_schema(&mut self, at: u64, name: &[u8], marks: &mut Vec<Mark>) {
         self.parts.begin_schema(at, name, marks);
         self.comment_at = None;
+        self.object = None;
     }
 
     fn prefixed(&self, name: &[u8]) -> Vec<u8> {

@@ -40,10 +40,6 @@ impl Parts {
         self.begin(at, name, PartKind::Table, grain, marks);
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        self.open.is_some()
-    }
-
     /// Whether the open part is a table.
     pub(crate) fn in_table(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.table.is_some())

@@ -150,7 +150,7 @@ impl Machine for Tar {
                 self.place = match extension.padding_if_done() {
                     None => Place::Extension(extension),
                     Some(left) => {
-                        self.overrides.learn(extension);
+                        self.overrides.learn(&extension);
                         if left == 0 { Place::Header } else { Place::Padding { left } }
                     }
                 };

@@ -30,7 +30,10 @@ pub(crate) fn scan_in_pieces(format: Format, bytes: &[u8], pieces: &[usize]) -> 
         assert!(settled <= read);
         assert!(read - settled <= 64 << 10, "{} bytes are held back", read - settled);
         for mark in &marks[before.1..] {
-            assert!((before.0..=settled).contains(&(at(mark) as usize)), "{mark:?} in {before:?}..{settled}");
+            assert!(
+                (before.0 as u64..=settled as u64).contains(&at(mark)),
+                "{mark:?} in {before:?}..{settled}"
+            );
         }
         if last {
             assert_eq!(settled, bytes.len());

@@ -124,6 +124,8 @@ pub(crate) enum Phrase {
     Footer,
     /// The client is told another end of statements.
     Delimiter,
+    /// The first line of newer dumps by MariaDB, which tells its client to be careful.
+    Sandbox,
     /// A line that no semicolon ends: for the client, or only a comment.
     LineOnly,
     Other,
@@ -149,6 +151,9 @@ impl Phrase {
 
 /// A line in `/*! */`, which is code for some versions.
 fn conditional(line: &[u8]) -> Option<Phrase> {
+    if line.starts_with(b"/*M!999999\\-") || line.starts_with(b"/*!999999\\-") {
+        return Some(Phrase::Sandbox);
+    }
     if line.ends_with(b"*/") {
         return Some(Phrase::LineOnly);
     }

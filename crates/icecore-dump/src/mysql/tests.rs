@@ -1,4 +1,4 @@
-use crate::tests::{list, scan, tables};
+use crate::tests::{list, scan, scan_in_pieces, tables};
 use crate::{Completeness, Format};
 
 const HEAD: &str = "/*M!999999\\- enable the sandbox mode */ \n-- MariaDB dump 10.19  Distrib 10.11.6-MariaDB, for debian-linux-gnu (x86_64)\n--\n-- Host: localhost    Database: shop\n-- ------------------------------------------------------\n-- Server version\t10.11.6-MariaDB-0+deb12u1\n\n/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;\n/*!40103 SET @OLD_TIME_ZONE=@@TIME_ZONE */;\n\n";
@@ -32,7 +32,7 @@ fn tables_hold_their_structure_and_their_rows() {
         &data("a", "INSERT INTO `a` VALUES (1,'),('),\n(2,'\\'');\nINSERT IGNORE INTO `a` (`x`,`y`) VALUES (1,2);\n"),
         &structure("b"),
         &data("b", ""),
-        "--\n-- Temporary table structure for view `v`\n--\n\nSET @saved_cs_client     = @@character_set_client;\n/*!50001 CREATE VIEW `v` AS SELECT\n 1 AS `a` */;\n\n",
+        "--\n-- Temporary table structure for view `v`\n--\n\nDROP TABLE IF EXISTS `v`;\nSET @saved_cs_client     = @@character_set_client;\n/*!50001 CREATE VIEW `v` AS SELECT\n 1 AS `a` */;\n\n",
         "--\n-- Dumping routines for database 'shop'\n--\nDELIMITER ;;\nCREATE PROCEDURE p()\nBEGIN\n  INSERT INTO c VALUES ('it''s);\nEND ;;\nDELIMITER ;\n\n",
         "--\n-- Final view structure for view `v`\n--\n\n/*!50001 DROP VIEW IF EXISTS `v`*/;\n",
         TAIL,
@@ -100,4 +100,12 @@ fn every_shorter_dump_is_cut() {
     let twice = [&text, HEAD].concat();
     let (_, outcome) = scan(Format::MysqlDump, twice.as_bytes());
     assert!(matches!(outcome.completeness, Completeness::Cut { .. }), "{outcome:?}");
+}
+
+#[test]
+fn a_header_after_statements_is_the_same_part_however_the_stream_is_read() {
+    let text = "SELECT 1;\n-- MySQL dump 10.13\n\n-- MySQL dump 10.13\n";
+    let whole = scan(Format::MysqlDump, text.as_bytes());
+    assert_eq!(list(&whole.0), ["header Schema 0..31 -", "header (2) Schema 31..51 -"]);
+    assert_eq!(scan_in_pieces(Format::MysqlDump, text.as_bytes(), &[1]), whole);
 }

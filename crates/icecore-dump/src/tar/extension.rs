@@ -69,7 +69,7 @@ pub(crate) struct Overrides {
 }
 
 impl Overrides {
-    pub(crate) fn learn(&mut self, extension: Extension) {
+    pub(crate) fn learn(&mut self, extension: &Extension) {
         match extension.kind {
             ExtensionKind::LongLink => (),
             ExtensionKind::LongName => self.name = Some(text(&extension.content).to_vec()),
