@@ -22,6 +22,9 @@ use crate::files::node::Node;
 use crate::files::report::cause;
 use crate::files::warnings::Warnings;
 
+/// Sets an extended attribute, or removes it if there is no value.
+type Change<'a> = &'a mut dyn FnMut(&OsStr, Option<&[u8]>) -> io::Result<()>;
+
 /// The bits that make a program run as its owner or group.
 const SETID: u32 = 0o6000;
 
@@ -101,23 +104,21 @@ fn change_xattrs(
     wanted: &FileAttributes,
     shown: &Path,
     warnings: &Warnings,
-    change: &mut dyn FnMut(&OsStr, Option<&[u8]>) -> io::Result<()>,
+    change: Change<'_>,
 ) {
     let is_there = is_there.unwrap_or_default();
     for (name, _) in &is_there {
         // Labels that the system gives by itself cannot always be taken away.
-        if !wanted.xattrs.iter().any(|(other, _)| other == name) && !name.starts_with(b"security.") {
-            if let Err(error) = change(OsStr::from_bytes(name), None) {
-                warn(warnings, "extended attributes", shown, &error);
-            }
+        let stays = name.starts_with(b"security.") || wanted.xattrs.iter().any(|(other, _)| other == name);
+        if !stays && let Err(error) = change(OsStr::from_bytes(name), None) {
+            warn(warnings, "extended attributes", shown, &error);
         }
     }
     for entry in &wanted.xattrs {
-        if !is_there.contains(entry) {
-            if let Err(error) = change(OsStr::from_bytes(&entry.0), Some(&entry.1)) {
-                let what = format!("extended attribute {}", String::from_utf8_lossy(&entry.0));
-                warn(warnings, &what, shown, &error);
-            }
+        let stays = is_there.contains(entry);
+        if !stays && let Err(error) = change(OsStr::from_bytes(&entry.0), Some(&entry.1)) {
+            let what = format!("extended attribute {}", String::from_utf8_lossy(&entry.0));
+            warn(warnings, &what, shown, &error);
         }
     }
 }

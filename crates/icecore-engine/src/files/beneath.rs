@@ -6,9 +6,9 @@
 use std::cmp::Ordering;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
-use rustix::fs::{Dir, Mode, OFlags, openat};
+use rustix::fs::{Dir, Mode, OFlags, chmod, openat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -19,6 +19,19 @@ const OPEN_MAX: usize = 64;
 pub(super) fn open_directory(above: impl AsFd, name: impl Arg) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(File::from(openat(above, name, flags, Mode::empty())?))
+}
+
+/// Opens a directory to change what is in it. One that its owner closed even to himself is opened up first.
+pub(super) fn open_to_change(above: impl AsFd, name: impl Arg + Copy) -> io::Result<File> {
+    match open_directory(above.as_fd(), name) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        other => return other,
+    }
+    // By way of a descriptor, since a change of mode by name would follow a link that lies there by now.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let closed = openat(above.as_fd(), name, flags, Mode::empty())?;
+    chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU)?;
+    open_directory(above, name)
 }
 
 /// Opens a file for reading without waiting for anybody, and without a trace in its access time where that is permitted.

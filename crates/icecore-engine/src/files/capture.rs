@@ -107,6 +107,9 @@ struct Capture<'a> {
     now: (i64, u32),
 }
 
+/// An open directory, and the names in it.
+type Listed = (File, Vec<Vec<u8>>);
+
 /// A directory whose names are being gone through.
 struct Level {
     name: Vec<u8>,
@@ -141,12 +144,7 @@ impl Capture<'_> {
     }
 
     /// Captures one entry. Returns a directory that must be gone through next.
-    fn entry(
-        &mut self,
-        above: &File,
-        leaf: &[u8],
-        name: &[u8],
-    ) -> Result<Option<(File, Vec<Vec<u8>>)>, CaptureError> {
+    fn entry(&mut self, above: &File, leaf: &[u8], name: &[u8]) -> Result<Option<Listed>, CaptureError> {
         let node = match Node::at(above, leaf) {
             Ok(node) => node,
             Err(error) => {
@@ -157,12 +155,12 @@ impl Capture<'_> {
         if node.kind == FileType::Directory {
             return self.directory(above, leaf, name, &node);
         }
-        if node.links > 1 {
-            if let Some(first) = self.links.get(&node.identity()) {
-                let attributes = FileAttributes { target: first.clone(), ..self.attributes(&node) };
-                self.put_empty(name, PartKind::Hardlink, attributes)?;
-                return Ok(None);
-            }
+        if node.links > 1
+            && let Some(first) = self.links.get(&node.identity())
+        {
+            let attributes = FileAttributes { target: first.clone(), ..self.attributes(&node) };
+            self.put_empty(name, PartKind::Hardlink, attributes)?;
+            return Ok(None);
         }
         let stored = match special_kind(node.kind) {
             None => self.file(above, leaf, name, &node)?,
@@ -180,7 +178,7 @@ impl Capture<'_> {
         leaf: &[u8],
         name: &[u8],
         node: &Node,
-    ) -> Result<Option<(File, Vec<Vec<u8>>)>, CaptureError> {
+    ) -> Result<Option<Listed>, CaptureError> {
         if self.excluded.contains(&node.identity()) {
             let sentence = format!("{} is left out", self.shown(name).display());
             self.sink.notice(sentence);

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::RestoreError;
 use crate::files::apply::apply_at;
-use crate::files::beneath::{compare, components, open_directory, open_path};
+use crate::files::beneath::{compare, components, open_path, open_to_change};
 use crate::files::node::Node;
 use crate::files::part_file::PartFile;
 use crate::files::remove::remove_tree;
@@ -30,11 +30,13 @@ impl DirectoryTarget {
             PartKind::Hardlink => self.make_hard_link(part, leaf, &attributes.target)?,
             PartKind::Fifo => self.make_node(part, leaf, FileType::Fifo, 0)?,
             PartKind::CharDevice => {
-                self.make_node(part, leaf, FileType::CharacterDevice, attributes.device)?
+                self.make_node(part, leaf, FileType::CharacterDevice, attributes.device)?;
             }
             PartKind::BlockDevice => self.make_node(part, leaf, FileType::BlockDevice, attributes.device)?,
             // Only the server that listens on it can make it; one that does keeps it.
-            PartKind::Socket => {}
+            PartKind::Socket => {
+                self.make_way(part, leaf, |node| node.kind == FileType::Socket)?;
+            }
             PartKind::Data | PartKind::Schema | PartKind::Table | PartKind::Member => {
                 return Err(RestoreError::Check(format!(
                     "{} is not from a directory; restore the snapshot to a file",
@@ -73,7 +75,7 @@ impl DirectoryTarget {
             let made = mkdirat(self.directory(part)?, leaf, Mode::from_raw_mode(0o700));
             made.map_err(|error| self.error("cannot create", part, error))?;
         }
-        let directory = open_directory(self.directory(part)?, leaf)
+        let directory = open_to_change(self.directory(part)?, leaf)
             .map_err(|error| self.io_error("cannot open", part, error))?;
         if let Some(node) = present.filter(|node| node.mode & 0o700 != 0o700) {
             let changed = fchmod(&directory, Mode::from_raw_mode(node.mode | 0o700));

@@ -6,7 +6,7 @@ use std::io;
 
 use rustix::fs::{AtFlags, FileType, Mode, fchmod, unlinkat};
 
-use crate::files::beneath::{names, open_directory};
+use crate::files::beneath::{names, open_to_change};
 use crate::files::node::Node;
 
 /// Directories, by file system and inode, that must not be removed.
@@ -27,7 +27,7 @@ pub(super) fn remove_tree(directory: &File, name: &[u8], protected: &Protected) 
         unlinkat(directory, name, AtFlags::empty())?;
         return Ok(true);
     }
-    let inside = open_directory(directory, name)?;
+    let inside = open_to_change(directory, name)?;
     let mut gone = true;
     for name in names(&inside)? {
         gone &= match remove_tree(&inside, &name, protected) {

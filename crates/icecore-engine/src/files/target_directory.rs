@@ -183,10 +183,6 @@ impl DirectoryTarget {
             None => Ok(()),
         }
     }
-
-    fn open_file(&mut self) -> Result<&mut (PartFile, Part), RestoreError> {
-        self.file.as_mut().ok_or_else(|| RestoreError::Check("there are bytes outside of a file".to_owned()))
-    }
 }
 
 impl Target for DirectoryTarget {
@@ -230,10 +226,10 @@ impl Target for DirectoryTarget {
         }
         let (above, leaf) = split(name);
         self.ascend(above, name)?;
-        if self.is_in_place() {
-            if let Some(level) = self.levels.last_mut() {
-                level.restored.insert(leaf.to_vec());
-            }
+        if self.is_in_place()
+            && let Some(level) = self.levels.last_mut()
+        {
+            level.restored.insert(leaf.to_vec());
         }
         self.file = self.make_entry(part, leaf)?.map(|mut file| {
             file.begin(part, 0);
@@ -246,28 +242,25 @@ impl Target for DirectoryTarget {
         if bytes.is_empty() {
             return Ok(());
         }
-        let (file, part) = self.open_file()?;
-        let written = file.write(bytes);
-        let name = part.name.clone();
-        written.map_err(|error| RestoreError::write("cannot write", &self.shown(&name))(error))?;
-        if let Some((file, _)) = &self.file {
-            self.write_back.wrote(&file.file, bytes.len() as u64);
+        let Some((file, part)) = &mut self.file else { return Err(outside()) };
+        if let Err(error) = file.write(bytes) {
+            let name = part.name.clone();
+            return Err(RestoreError::write("cannot write", &self.shown(&name))(error));
         }
+        self.write_back.wrote(&file.file, bytes.len() as u64);
         Ok(())
     }
 
     fn existing(&mut self, len: usize) -> Result<Option<Vec<u8>>, RestoreError> {
+        let Some((file, part)) = &self.file else { return Err(outside()) };
         if !self.is_in_place() {
             return Ok(None);
         }
-        let (file, part) = self.open_file()?;
-        let read = file.existing(len);
-        let name = part.name.clone();
-        read.map_err(|error| RestoreError::write("cannot read", &self.shown(&name))(error))
+        file.existing(len).map_err(|error| RestoreError::write("cannot read", &self.shown(&part.name))(error))
     }
 
     fn keep(&mut self, len: usize) -> Result<(), RestoreError> {
-        self.open_file()?.0.keep(len);
+        self.file.as_mut().ok_or_else(outside)?.0.keep(len);
         Ok(())
     }
 
@@ -301,6 +294,10 @@ impl Target for DirectoryTarget {
             None => Ok(()),
         }
     }
+}
+
+fn outside() -> RestoreError {
+    RestoreError::Check("there are bytes outside of a file".to_owned())
 }
 
 /// Makes the whole file system durable: one call, however many files were written.

@@ -64,3 +64,14 @@ fn what_is_no_directory_snapshot_does_not_empty_a_directory() {
     }
     assert_eq!(list(top.path()), ["a"]);
 }
+
+#[test]
+fn a_socket_in_use_stays_and_what_lies_in_its_place_goes() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let bind = |path| std::os::unix::net::UnixListener::bind(path).unwrap();
+    let _listeners = [bind(new.path().join("a")), bind(new.path().join("b")), bind(old.path().join("a"))];
+    plant(old.path(), &[("b/file", "x")]);
+    restore(DirectoryTarget::new(old.path(), Placement::InPlace).unwrap(), &capture(new.path()).parts)
+        .unwrap();
+    assert_eq!(list(old.path()), ["a"]);
+}

@@ -4,6 +4,7 @@
 mod capture;
 mod hostile;
 mod in_place;
+mod ordinary_user;
 mod placement;
 mod recording;
 mod round_trip;

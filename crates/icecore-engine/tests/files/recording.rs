@@ -93,7 +93,7 @@ impl Sink for Recording {
         let mut encoded = Vec::new();
         encode_part(&part, &mut encoded);
         let (decoded, _) = decode_parts(&encoded, part.offset, Digest::of(b"")).unwrap();
-        assert_eq!(decoded, [part.clone()]);
+        assert_eq!(decoded, std::slice::from_ref(&part));
         self.parts.push((part, bytes));
         Ok(())
     }
