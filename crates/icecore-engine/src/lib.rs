@@ -7,11 +7,20 @@
 //! A capture that returns `Ok` says that the source declared itself complete; anything else must not become a snapshot.
 #![warn(missing_docs)]
 
+mod command;
 mod error;
 pub mod files;
+mod poll;
+#[cfg(test)]
+mod recording;
 mod sink;
+pub mod sqlite;
+mod stream;
 mod target;
 
+pub use command::CommandSource;
 pub use error::{CaptureError, RestoreError};
+pub use poll::{PollReader, stdin_reader};
 pub use sink::{Grain, PartEnd, PartStart, Sink, SinkError};
+pub use stream::{StreamOptions, StreamReport, capture_stream};
 pub use target::Target;

@@ -1,0 +1,73 @@
+//! Starting a command so that it dies with us.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use rustix::fs::{Access, access};
+
+use crate::CaptureError;
+
+const SETPRIV: &str = "/usr/bin/setpriv";
+const SETPRIV_ARGUMENTS: [&str; 3] = ["--pdeathsig", "KILL", "--"];
+
+pub(super) fn launch(program: &OsStr, arguments: &[OsString]) -> Result<Child, CaptureError> {
+    let failed = |why: &str| CaptureError::Source(format!("cannot run {}: {why}", program.display()));
+    // Asked here, so that the answer is the same whoever executes the program.
+    find(program).map_err(failed)?;
+    let mut command = if setpriv_works() {
+        let mut command = Command::new(SETPRIV);
+        command.args(SETPRIV_ARGUMENTS).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+    command.spawn().map_err(|error| failed(&error.to_string()))
+}
+
+/// Whether there is a `setpriv` that knows the parent's death; the one of busybox does not.
+fn setpriv_works() -> bool {
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    *WORKS.get_or_init(|| {
+        let mut trial = Command::new(SETPRIV);
+        trial.args(SETPRIV_ARGUMENTS).args([SETPRIV, "--version"]);
+        trial.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        trial.status().is_ok_and(|status| status.success())
+    })
+}
+
+/// Looks a program up as the system would.
+fn find(program: &OsStr) -> Result<(), &'static str> {
+    if program.is_empty() {
+        return Err("its name is empty");
+    }
+    if Path::new(program).components().count() > 1 || program.as_encoded_bytes().contains(&b'/') {
+        return judge(Path::new(program));
+    }
+    let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let candidates: Vec<PathBuf> = env::split_paths(&path).map(|folder| folder.join(program)).collect();
+    let verdicts: Vec<_> = candidates.iter().map(|candidate| judge(candidate)).collect();
+    if verdicts.contains(&Ok(())) {
+        return Ok(());
+    }
+    Err(verdicts
+        .into_iter()
+        .filter_map(Result::err)
+        .find(|why| *why != NOT_FOUND)
+        .unwrap_or("there is no such program"))
+}
+
+const NOT_FOUND: &str = "there is no such file";
+
+fn judge(path: &Path) -> Result<(), &'static str> {
+    match path.metadata() {
+        Err(_) => Err(NOT_FOUND),
+        Ok(found) if found.is_dir() => Err("it is a directory"),
+        Ok(_) if access(path, Access::EXEC_OK).is_err() => Err("it may not be executed"),
+        Ok(_) => Ok(()),
+    }
+}

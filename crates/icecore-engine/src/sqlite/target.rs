@@ -1,0 +1,157 @@
+//! Restoring a database: written beside the live one, checked by SQLite, and swapped in under the live one's lock.
+
+use std::ffi::OsString;
+use std::fs::{File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use icecore_format::{Part, PartKind};
+use tempfile::NamedTempFile;
+
+use super::is_sqlite;
+use super::live::LiveDatabase;
+use super::open::open_immutable;
+use crate::files::Placement;
+use crate::{RestoreError, Target};
+
+/// Who owns the restored file, and who may use it.
+#[derive(Debug, Clone, Copy)]
+struct Access {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+}
+
+/// A SQLite database that is being restored. Dropped unfinished, it leaves nothing behind.
+#[derive(Debug)]
+pub struct SqliteTarget {
+    /// The file itself, not a link to it.
+    path: PathBuf,
+    placement: Placement,
+    beside: NamedTempFile,
+    begun: bool,
+    /// As captured, or as of what is replaced.
+    access: Option<Access>,
+}
+
+impl SqliteTarget {
+    /// Prepares to restore to `path`. A symbolic link there is followed.
+    pub fn new(path: &Path, placement: Placement) -> Result<Self, RestoreError> {
+        let write = |error| RestoreError::write("cannot restore to", path)(error);
+        if placement == Placement::InPlace {
+            let why =
+                format!("{} is a database, which is replaced as a whole and not in place", path.display());
+            return Err(RestoreError::Check(why));
+        }
+        let present = path.symlink_metadata().is_ok();
+        if placement == Placement::CreateNew && present {
+            return Err(write(io::ErrorKind::AlreadyExists.into()));
+        }
+        let path = if present { path.canonicalize() } else { std::path::absolute(path) }.map_err(write)?;
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(RestoreError::Check(format!("{} cannot be replaced", path.display())));
+        };
+        let mut prefix = OsString::from(".");
+        prefix.push(name);
+        prefix.push(".icecore-");
+        let beside = NamedTempFile::with_prefix_in(prefix, parent);
+        let beside = beside.map_err(RestoreError::write("cannot write in", parent))?;
+        let access =
+            path.metadata().ok().map(|old| Access { mode: old.mode(), uid: old.uid(), gid: old.gid() });
+        Ok(Self { path, placement, beside, begun: false, access })
+    }
+
+    fn check_content(&self) -> Result<(), RestoreError> {
+        let beside = self.beside.path();
+        let refuse = |why: &str| {
+            let path = self.path.display();
+            Err(RestoreError::Check(format!("what was restored for {path} is no sound database: {why}")))
+        };
+        if !is_sqlite(beside).map_err(RestoreError::write("cannot read", beside))? {
+            return refuse("it does not begin as one");
+        }
+        match integrity(beside) {
+            Ok(None) => Ok(()),
+            Ok(Some(finding)) => refuse(&finding),
+            Err(error) => refuse(&error.to_string()),
+        }
+    }
+
+    fn set_access(&self) -> io::Result<()> {
+        let Some(access) = self.access else { return Ok(()) };
+        let file = self.beside.as_file();
+        let owner = std::os::unix::fs::fchown(file, Some(access.uid), Some(access.gid));
+        // To give it away takes a privilege; what was open to others only through their ownership stays closed.
+        let mode = if owner.is_ok() { access.mode & 0o777 } else { access.mode & 0o700 };
+        file.set_permissions(Permissions::from_mode(mode))
+    }
+
+    fn put_in_place(self) -> Result<(), RestoreError> {
+        let path = &self.path;
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let sync = || File::open(directory).and_then(|it| it.sync_all());
+        let present = path.symlink_metadata().is_ok();
+        let live = if present { LiveDatabase::lock(path)? } else { LiveDatabase::absent(path) };
+        if let (Placement::CreateNew, Some(leftover)) = (self.placement, live.leftover()) {
+            let leftover = leftover.display();
+            let why = format!("{leftover} belongs to another database of this name; move it away first");
+            return Err(RestoreError::Check(why));
+        }
+        live.remove_companions()?;
+        sync().map_err(RestoreError::write("cannot sync", directory))?;
+        let persisted = if present { self.beside.persist(path) } else { self.beside.persist_noclobber(path) };
+        let placed = persisted
+            .map_err(|error| RestoreError::write("cannot put the restored database at", path)(error.error))?;
+        // The locks of the old file and of the new one are apart, so closing this one is harmless.
+        drop(placed);
+        sync().map_err(RestoreError::write("cannot sync", directory))
+    }
+}
+
+impl Target for SqliteTarget {
+    fn begin(&mut self, part: &Part) -> Result<(), RestoreError> {
+        if self.begun || !matches!(part.kind, PartKind::File | PartKind::Data) {
+            let name = part.display_name();
+            return Err(RestoreError::Check(format!(
+                "the snapshot is not of one database: it also holds {name}"
+            )));
+        }
+        self.begun = true;
+        if let Some(file) = &part.file {
+            self.access = Some(Access { mode: file.mode, uid: file.uid, gid: file.gid });
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        let written = self.beside.as_file_mut().write_all(bytes);
+        written.map_err(RestoreError::write("cannot write", self.beside.path()))
+    }
+
+    fn existing(&mut self, _len: usize) -> Result<Option<Vec<u8>>, RestoreError> {
+        Ok(None)
+    }
+
+    fn keep(&mut self, _len: usize) -> Result<(), RestoreError> {
+        Err(RestoreError::Check("a database that is written beside has nothing to keep".to_owned()))
+    }
+
+    fn end(&mut self) -> Result<(), RestoreError> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), RestoreError> {
+        self.check_content()?;
+        let prepared = self.set_access().and_then(|()| self.beside.as_file().sync_all());
+        prepared.map_err(RestoreError::write("cannot write", self.beside.path()))?;
+        self.put_in_place()
+    }
+}
+
+/// The first thing that SQLite finds wrong with a database.
+fn integrity(path: &Path) -> rusqlite::Result<Option<String>> {
+    let connection = open_immutable(path)?;
+    let finding: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    Ok(Some(finding).filter(|finding| finding != "ok"))
+}

@@ -1,0 +1,307 @@
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use icecore_format::{Digest, Part, PartKind};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use crate::files::Placement;
+use crate::recording::{Recorded, RecordingSink};
+use crate::{CaptureError, Grain, RestoreError, Target as _};
+
+const ACCOUNTS: i64 = 200;
+const SUM: i64 = ACCOUNTS * 100;
+
+fn bank(folder: &TempDir, journal_mode: &str) -> PathBuf {
+    let path = folder.path().join("bank.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.query_row(&format!("PRAGMA journal_mode = {journal_mode}"), [], |_| Ok(())).unwrap();
+    connection
+        .execute_batch("CREATE TABLE account (id INTEGER PRIMARY KEY, amount INTEGER, note TEXT)")
+        .unwrap();
+    connection.execute_batch("BEGIN").unwrap();
+    for id in 0..ACCOUNTS {
+        connection.execute("INSERT INTO account VALUES (?1, 100, ?2)", (id, "x".repeat(2000))).unwrap();
+    }
+    connection.execute_batch("COMMIT").unwrap();
+    path
+}
+
+fn transfer(connection: &Connection, turn: i64) -> rusqlite::Result<()> {
+    let (from, to) = (turn * 7 % ACCOUNTS, turn * 13 % ACCOUNTS);
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; UPDATE account SET amount = amount - 1 WHERE id = {from};
+         UPDATE account SET amount = amount + 1 WHERE id = {to}; COMMIT"
+    ))
+}
+
+fn take(path: &Path) -> (SqliteReport, Recorded) {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut sink = RecordingSink::default();
+    let report = capture(path, scratch.path(), &mut sink).unwrap();
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "the copy is gone");
+    assert_eq!(sink.parts.len(), 1);
+    (report, sink.parts.remove(0))
+}
+
+fn restore(recorded: &Recorded, to: &Path, placement: Placement) -> Result<(), RestoreError> {
+    let mut target = Box::new(SqliteTarget::new(to, placement)?);
+    let part = Part {
+        name: recorded.start.name.clone(),
+        kind: recorded.start.kind,
+        offset: 0,
+        len: recorded.bytes.len() as u64,
+        hash: Digest([0; 32]),
+        rows: None,
+        file: recorded.end.clone().unwrap().file,
+    };
+    target.begin(&part)?;
+    for bytes in recorded.bytes.chunks(10_000) {
+        target.write(bytes)?;
+    }
+    target.end()?;
+    target.finish()
+}
+
+fn sum(path: &Path) -> i64 {
+    let connection = Connection::open(path).unwrap();
+    let check: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+    connection.query_row("SELECT sum(amount) FROM account", [], |row| row.get(0)).unwrap()
+}
+
+fn names(folder: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(folder.path()).unwrap();
+    let mut names: Vec<_> = entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn databases_are_recognised() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    assert!(is_sqlite(&path).unwrap());
+    let other = folder.path().join("other");
+    fs::write(&other, b"").unwrap();
+    assert!(!is_sqlite(&other).unwrap());
+    fs::write(&other, b"SQLite format 3?and more").unwrap();
+    assert!(!is_sqlite(&other).unwrap());
+    assert!(!is_sqlite(folder.path()).unwrap());
+}
+
+#[test]
+fn a_capture_tells_what_it_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let (report, recorded) = take(&path);
+    assert_eq!((report.page_size, report.tables, report.journal_mode.as_str()), (4096, 1, "delete"));
+    assert_eq!(recorded.start.name, b"bank.db");
+    assert_eq!((recorded.start.kind, recorded.start.grain), (PartKind::File, Grain::Page(4096)));
+    let file = recorded.end.unwrap().file.unwrap();
+    assert_eq!((file.mode, file.inode, file.ctime), (0o640, 0, (0, 0)));
+    assert_eq!(file.size, recorded.bytes.len() as u64);
+    assert_eq!(file.mtime.0, path.metadata().unwrap().mtime());
+}
+
+#[test]
+fn captures_of_an_unchanged_database_are_the_same_bytes() {
+    for journal_mode in ["delete", "wal"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = bank(&folder, journal_mode);
+        let before = (fs::read(&path).unwrap(), names(&folder));
+        let (first, second) = (take(&path).1, take(&path).1);
+        assert!(first.bytes == second.bytes, "{journal_mode}");
+        assert_eq!(first.end, second.end);
+        // All but the header is as in the file itself, which is as it was.
+        assert!((fs::read(&path).unwrap(), names(&folder)) == before, "{journal_mode}");
+        assert!(first.bytes[100..] == before.0[100..], "{journal_mode}");
+    }
+}
+
+#[test]
+fn a_log_that_is_not_in_the_file_yet_is_captured() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "wal");
+    let open = Connection::open(&path).unwrap();
+    open.execute("UPDATE account SET amount = 1000 WHERE id = 0", []).unwrap();
+    let (report, recorded) = take(&path);
+    assert_eq!(report.journal_mode, "wal");
+    let copy = folder.path().join("copy.db");
+    restore(&recorded, &copy, Placement::CreateNew).unwrap();
+    assert_eq!(sum(&copy), SUM + 900);
+}
+
+#[test]
+fn captures_under_constant_writes_are_of_one_moment() {
+    for journal_mode in ["delete", "wal"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = bank(&folder, journal_mode);
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let connection = Connection::open(&path).unwrap();
+                connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
+                let mut done = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    done += i64::from(transfer(&connection, done).is_ok());
+                }
+                done
+            });
+            for round in 0..5 {
+                let (_, recorded) = take(&path);
+                let copy = folder.path().join(format!("copy{round}.db"));
+                restore(&recorded, &copy, Placement::CreateNew).unwrap();
+                assert_eq!(sum(&copy), SUM, "{journal_mode}");
+            }
+            stop.store(true, Ordering::Relaxed);
+            assert!(writer.join().unwrap() > 0);
+        });
+    }
+}
+
+#[test]
+fn a_restore_over_a_wal_database_shows_the_snapshot_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "wal");
+    let (_, recorded) = take(&path);
+    // A process that died leaves its log behind.
+    let saved = tempfile::tempdir().unwrap();
+    let writer = Connection::open(&path).unwrap();
+    writer.execute("UPDATE account SET amount = 5000", []).unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        fs::copy(companion(&path, suffix), companion(&saved.path().join("bank.db"), suffix)).unwrap();
+    }
+    drop(writer);
+    for suffix in ["", "-wal", "-shm"] {
+        fs::copy(companion(&saved.path().join("bank.db"), suffix), companion(&path, suffix)).unwrap();
+    }
+    assert!(companion(&path, "-wal").metadata().unwrap().len() > 0);
+
+    restore(&recorded, &path, Placement::Replace).unwrap();
+    assert_eq!(names(&folder), ["bank.db"]);
+    assert_eq!(fs::read(&path).unwrap(), recorded.bytes);
+    assert_eq!(sum(&path), SUM);
+}
+
+#[test]
+fn a_restored_database_has_the_access_rights_of_the_captured_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+    let (_, recorded) = take(&path);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    restore(&recorded, &path, Placement::Replace).unwrap();
+    assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o664);
+    assert_eq!(names(&folder), ["bank.db"]);
+}
+
+/// Nothing that another process does here is undone by locks that our own process loses: each runs the `sqlite3` shell's
+/// part in a second connection of this process, which SQLite keeps apart.
+fn assert_refused_as_busy(path: &Path, recorded: &Recorded) {
+    let before = fs::read(path).unwrap();
+    let error = restore(recorded, path, Placement::Replace).unwrap_err();
+    assert!(error.to_string().ends_with("is in use by another process"), "{error}");
+    assert!(fs::read(path).unwrap() == before);
+}
+
+#[test]
+fn a_database_in_use_is_refused_and_untouched() {
+    for journal_mode in ["delete", "wal"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = bank(&folder, journal_mode);
+        let (_, recorded) = take(&path);
+        let user = Connection::open(&path).unwrap();
+        user.execute_batch("BEGIN IMMEDIATE; UPDATE account SET amount = 0").unwrap();
+        assert_refused_as_busy(&path, &recorded);
+        user.execute_batch("COMMIT").unwrap();
+        drop(user);
+        assert_eq!(sum(&path), 0);
+        assert_eq!(names(&folder), ["bank.db"]);
+        restore(&recorded, &path, Placement::Replace).unwrap();
+        assert_eq!(sum(&path), SUM);
+    }
+}
+
+#[test]
+fn an_idle_user_of_a_wal_database_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "wal");
+    let (_, recorded) = take(&path);
+    let user = Connection::open(&path).unwrap();
+    user.execute("UPDATE account SET amount = 1", []).unwrap();
+    assert_refused_as_busy(&path, &recorded);
+    assert_eq!(user.query_row("SELECT sum(amount) FROM account", [], |row| row.get(0)), Ok(ACCOUNTS));
+}
+
+#[test]
+fn damaged_content_is_refused_and_the_live_database_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    let (_, recorded) = take(&path);
+    let before = fs::read(&path).unwrap();
+    let mut flipped = recorded.clone();
+    flipped.bytes[4096..4106].fill(0xff);
+    let mut cut = recorded.clone();
+    cut.bytes.truncate(40_960);
+    let mut empty = recorded;
+    empty.bytes.clear();
+    for damaged in [flipped, cut, empty] {
+        let error = restore(&damaged, &path, Placement::Replace).unwrap_err();
+        assert!(matches!(error, RestoreError::Check(_)), "{error:?}");
+        assert!(fs::read(&path).unwrap() == before);
+        assert_eq!(names(&folder), ["bank.db"]);
+    }
+}
+
+#[test]
+fn a_damaged_database_can_be_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    let (_, recorded) = take(&path);
+    fs::write(&path, "no database at all".repeat(1000)).unwrap();
+    fs::write(companion(&path, "-journal"), "rest").unwrap();
+    restore(&recorded, &path, Placement::Replace).unwrap();
+    assert_eq!(sum(&path), SUM);
+    assert_eq!(names(&folder), ["bank.db"]);
+}
+
+#[test]
+fn a_new_database_replaces_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    let (_, recorded) = take(&path);
+    assert!(matches!(SqliteTarget::new(&path, Placement::CreateNew), Err(RestoreError::Write { .. })));
+    assert!(matches!(SqliteTarget::new(&path, Placement::InPlace), Err(RestoreError::Check(_))));
+    let other = folder.path().join("a log without a database.db");
+    fs::write(companion(&other, "-wal"), "log").unwrap();
+    assert!(matches!(restore(&recorded, &other, Placement::CreateNew), Err(RestoreError::Check(_))));
+    assert!(!other.exists());
+}
+
+#[test]
+fn a_dropped_restore_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut target = SqliteTarget::new(&folder.path().join("new.db"), Placement::Replace).unwrap();
+    target.write(b"SQLite format 3\0").unwrap();
+    drop(target);
+    assert!(names(&folder).is_empty());
+}
+
+#[test]
+fn what_cannot_be_captured_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bank.db");
+    let mut sink = RecordingSink::default();
+    let missing = capture(&path, folder.path(), &mut sink);
+    assert!(matches!(missing, Err(CaptureError::NotFound { .. })), "{missing:?}");
+    fs::write(&path, "no database".repeat(1000)).unwrap();
+    let other = capture(&path, folder.path(), &mut sink);
+    assert!(matches!(other, Err(CaptureError::Source(_))), "{other:?}");
+    assert_eq!(names(&folder), ["bank.db"]);
+}

@@ -1,0 +1,67 @@
+//! Compressed input: recognised by its first bytes, and unpacked to its end.
+//!
+//! Several members or frames one after the other are one stream, as for the programs that write them. A stream that
+//! ends in the middle, or does not match its checksum, is an error.
+
+use std::io::{self, Read};
+
+/// How a stream is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    Gzip,
+    Zstd,
+    Bzip2,
+    Xz,
+}
+
+/// What `zstd --long=31` writes needs it; the decoder takes the memory only for streams that say so.
+const ZSTD_WINDOW_LOG_MAX: u32 = 31;
+const BZIP2_BLOCK: &[u8] = &[0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
+const BZIP2_END: &[u8] = &[0x17, 0x72, 0x45, 0x38, 0x50, 0x90];
+
+impl Packing {
+    pub(super) fn recognise(head: &[u8]) -> Option<Self> {
+        match head {
+            [0x1f, 0x8b, 0x08, flags, ..] if flags & 0xe0 == 0 => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
+            [b'B', b'Z', b'h', b'1'..=b'9', rest @ ..]
+                if rest.starts_with(BZIP2_BLOCK) || rest.starts_with(BZIP2_END) =>
+            {
+                Some(Self::Bzip2)
+            }
+            [0xfd, b'7', b'z', b'X', b'Z', 0x00, ..] => Some(Self::Xz),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
+            Self::Xz => "xz",
+        }
+    }
+
+    pub(super) fn unpack<'a>(self, packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(packed)),
+            Self::Zstd => {
+                let mut decoder = zstd::Decoder::new(packed)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                Box::new(decoder)
+            }
+            Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(packed)),
+            Self::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(packed)),
+        })
+    }
+
+    pub(super) fn complaint(self, what: &str, error: &io::Error) -> String {
+        let packing = self.as_str();
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            format!("the {packing} stream in {what} ends too early: it was cut off")
+        } else {
+            format!("the {packing} stream in {what} is damaged: {error}")
+        }
+    }
+}
