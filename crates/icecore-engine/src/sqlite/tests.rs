@@ -1,8 +1,9 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use icecore_format::{Digest, Part, PartKind};
 use rusqlite::Connection;
@@ -81,6 +82,65 @@ fn names(folder: &TempDir) -> Vec<String> {
     names
 }
 
+const ROLE: &str = "ICECORE_TEST_SQLITE_ROLE";
+const ROLE_PATH: &str = "ICECORE_TEST_SQLITE_PATH";
+
+/// Another process that uses a database, since locks are between processes. Killed when dropped.
+struct Role(Child);
+
+impl Role {
+    /// Starts one, and waits until it has the database open.
+    fn start(role: &str, path: &Path) -> Self {
+        let ready = companion(path, "-ready");
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "sqlite::tests::role_of_another_process"])
+            .env(ROLE, role)
+            .env(ROLE_PATH, path);
+        let started = Self(command.stdout(Stdio::null()).spawn().unwrap());
+        while !ready.exists() {
+            sleep(Duration::from_millis(5));
+        }
+        fs::remove_file(ready).unwrap();
+        started
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Not a test by itself: what [`Role`] starts.
+#[test]
+fn role_of_another_process() {
+    let (Ok(role), Some(path)) = (std::env::var(ROLE), std::env::var_os(ROLE_PATH)) else { return };
+    let connection = Connection::open(&path).unwrap();
+    let ready = || fs::write(companion(Path::new(&path), "-ready"), "").unwrap();
+    match role.as_str() {
+        "transfers" => {
+            connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
+            for turn in 0..i64::MAX {
+                let _ = transfer(&connection, turn);
+                if turn == 10 {
+                    ready();
+                }
+            }
+        }
+        "transaction" => {
+            connection.execute_batch("BEGIN IMMEDIATE; UPDATE account SET amount = 0").unwrap();
+            ready();
+        }
+        _ => {
+            connection.execute("UPDATE account SET amount = 1", []).unwrap();
+            ready();
+        }
+    }
+    sleep(Duration::from_secs(60));
+}
+
 #[test]
 fn databases_are_recognised() {
     let folder = tempfile::tempdir().unwrap();
@@ -142,26 +202,16 @@ fn captures_under_constant_writes_are_of_one_moment() {
     for journal_mode in ["delete", "wal"] {
         let folder = tempfile::tempdir().unwrap();
         let path = bank(&folder, journal_mode);
-        let stop = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let writer = scope.spawn(|| {
-                let connection = Connection::open(&path).unwrap();
-                connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
-                let mut done = 0;
-                while !stop.load(Ordering::Relaxed) {
-                    done += i64::from(transfer(&connection, done).is_ok());
-                }
-                done
-            });
-            for round in 0..5 {
-                let (_, recorded) = take(&path);
-                let copy = folder.path().join(format!("copy{round}.db"));
-                restore(&recorded, &copy, Placement::CreateNew).unwrap();
-                assert_eq!(sum(&copy), SUM, "{journal_mode}");
-            }
-            stop.store(true, Ordering::Relaxed);
-            assert!(writer.join().unwrap() > 0);
-        });
+        let mut writer = Role::start("transfers", &path);
+        for round in 0..5 {
+            let (_, recorded) = take(&path);
+            let copy = folder.path().join(format!("copy{round}.db"));
+            restore(&recorded, &copy, Placement::CreateNew).unwrap();
+            assert_eq!(sum(&copy), SUM, "{journal_mode}");
+        }
+        assert!(writer.0.try_wait().unwrap().is_none(), "the writer went on");
+        drop(writer);
+        assert_eq!(sum(&path), SUM);
     }
 }
 
@@ -201,8 +251,6 @@ fn a_restored_database_has_the_access_rights_of_the_captured_one() {
     assert_eq!(names(&folder), ["bank.db"]);
 }
 
-/// Nothing that another process does here is undone by locks that our own process loses: each runs the `sqlite3` shell's
-/// part in a second connection of this process, which SQLite keeps apart.
 fn assert_refused_as_busy(path: &Path, recorded: &Recorded) {
     let before = fs::read(path).unwrap();
     let error = restore(recorded, path, Placement::Replace).unwrap_err();
@@ -212,31 +260,17 @@ fn assert_refused_as_busy(path: &Path, recorded: &Recorded) {
 
 #[test]
 fn a_database_in_use_is_refused_and_untouched() {
-    for journal_mode in ["delete", "wal"] {
+    for (journal_mode, user) in [("delete", "transaction"), ("wal", "transaction"), ("wal", "idle")] {
         let folder = tempfile::tempdir().unwrap();
         let path = bank(&folder, journal_mode);
         let (_, recorded) = take(&path);
-        let user = Connection::open(&path).unwrap();
-        user.execute_batch("BEGIN IMMEDIATE; UPDATE account SET amount = 0").unwrap();
+        let user = Role::start(user, &path);
         assert_refused_as_busy(&path, &recorded);
-        user.execute_batch("COMMIT").unwrap();
         drop(user);
-        assert_eq!(sum(&path), 0);
-        assert_eq!(names(&folder), ["bank.db"]);
         restore(&recorded, &path, Placement::Replace).unwrap();
         assert_eq!(sum(&path), SUM);
+        assert_eq!(names(&folder), ["bank.db"]);
     }
-}
-
-#[test]
-fn an_idle_user_of_a_wal_database_is_noticed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = bank(&folder, "wal");
-    let (_, recorded) = take(&path);
-    let user = Connection::open(&path).unwrap();
-    user.execute("UPDATE account SET amount = 1", []).unwrap();
-    assert_refused_as_busy(&path, &recorded);
-    assert_eq!(user.query_row("SELECT sum(amount) FROM account", [], |row| row.get(0)), Ok(ACCOUNTS));
 }
 
 #[test]
