@@ -1,0 +1,37 @@
+# `make demo` and `make test` need Rust and, on Debian, nothing else: what is missing is installed.
+
+CARGO ?= cargo
+
+.PHONY: help demo build test lint format bench clean
+
+help:
+	@echo 'make demo    build icecore and show the main job on a SQLite database'
+	@echo 'make test    run all tests'
+	@echo 'make lint    formatting and clippy, warnings denied'
+	@echo 'make bench   compare with other tools on this machine; ICECORE_BENCH_FILES="night0 night1" for your own files'
+
+demo: build
+	target/release/icecore demo
+
+build:
+	scripts/install-packages build
+	$(CARGO) build --release --locked -p icecore-cli
+
+test:
+	scripts/install-packages build test
+	$(CARGO) test --workspace --locked
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+format:
+	$(CARGO) fmt --all
+
+bench: build
+	scripts/install-packages bench
+	$(CARGO) build --release --locked -p icecore-testkit --example generate
+	benches/compare.sh
+
+clean:
+	$(CARGO) clean
