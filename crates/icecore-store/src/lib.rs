@@ -1,0 +1,41 @@
+//! A store of snapshots over any [`Storage`](icecore_storage::Storage).
+//!
+//! A [`Store`] holds packs of chunks, an [index](Index) that says where each chunk lies, and manifests. A [`SnapshotWriter`] takes the
+//! parts of one capture and publishes them as a snapshot; a [`SnapshotReader`] gives parts and bytes back, each chunk checked by
+//! its id. What deletes is planned first: see [`GcPlan`].
+//!
+//! The order of writes is the promise: a pack is durable before the index knows it, and all packs are before the manifest is.
+//! A snapshot that can be listed can be read, whatever crashed. The store knows no SQL and prints nothing.
+#![warn(missing_docs)]
+
+mod claim;
+mod error;
+mod gc;
+mod index;
+mod keys;
+mod labels;
+mod monitor;
+mod pack;
+mod random;
+mod read;
+mod snapshots;
+mod stats;
+mod store;
+mod tree;
+mod verify;
+mod write;
+
+pub use blake3::Hasher as PartHasher;
+pub use claim::FencePolicy;
+pub use error::{Result, StoreError};
+pub use gc::{GcOptions, GcPlan, GcReport, PackVerdict};
+pub use icecore_chunk::Grain;
+pub use index::Index;
+pub use monitor::{Counter, Monitor, Silent};
+pub use read::{ContentReader, PartReader, SnapshotReader};
+pub use snapshots::{Snapshot, SnapshotLabels};
+pub use stats::Stats;
+pub use store::{InitOptions, Store, Unlock};
+pub use tree::TreeReader;
+pub use verify::{Extent as VerifyExtent, Finding, FindingKind, VerifyReport};
+pub use write::{SnapshotHead, SnapshotWriter, Written};

@@ -1,0 +1,31 @@
+//! What icecore does, as functions: where engines and the store meet.
+//!
+//! [`find_store`] and [`open`] lead to a store; [`create`] captures a [`Source`] into it; [`select`] finds the snapshot that a person
+//! means; [`restore`] gives it back. The program around it parses arguments, shows progress and prints. This crate prints nothing, reads
+//! no environment variable, and takes the time as a value.
+#![warn(missing_docs)]
+
+mod config;
+mod create;
+mod error;
+mod open;
+mod place;
+mod restore;
+mod select;
+mod sink;
+mod source;
+mod time;
+
+pub use config::{CONFIG_FILE, Config};
+pub use create::{CreateOptions, Created, create};
+pub use error::{Error, Result};
+pub use icecore_store::{
+    Counter, GcOptions, GcPlan, GcReport, InitOptions, Monitor, Silent, Snapshot, SnapshotReader, Stats, Store, StoreError,
+    VerifyExtent, VerifyReport,
+};
+pub use open::{init, open};
+pub use place::{STORE_DIR, find_store};
+pub use restore::{Destination, RestoreOptions, Restored, restore};
+pub use select::{Selector, resolve, select};
+pub use source::Source;
+pub use time::{format_time, now, parse_time_point};

@@ -1,0 +1,174 @@
+//! Who writes, and how a collector knows (`docs/concurrency.md`).
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use icecore_format::{Claim, Condemned, Epoch, Manifest, PackId, names};
+use icecore_storage::{ErrorKind, Hold, Holder, PutMode, Version};
+
+use crate::store::Store;
+use crate::{Monitor, Result, StoreError, random};
+
+/// A writer's registration. Dropped, it withdraws.
+#[derive(Debug)]
+pub(crate) struct WriterClaim {
+    id: String,
+    _hold: Box<dyn Hold>,
+}
+
+impl WriterClaim {
+    /// Registers in the current epoch.
+    ///
+    /// The epoch is read again after the claim is there: a collector that raised it in between may not have seen the claim,
+    /// so it is made anew. A collector that raises it later does see it.
+    pub(crate) fn register(store: &Store, holder: &str) -> Result<Self> {
+        loop {
+            let (epoch, _) = store.epoch()?;
+            let id = ulid::Ulid::generate().to_string().to_lowercase();
+            let name = names::claim(&id);
+            let claim = Claim { epoch, heartbeat: 0, holder: holder.to_owned() };
+            let hold = store.storage.hold(&name, &claim.encode(&name))?;
+            if store.epoch()?.0 == epoch {
+                return Ok(Self { id, _hold: hold });
+            }
+        }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// What a collector does about writers of older epochs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FencePolicy {
+    /// A writer whose claim has stood still for this long, by the collector's own clock, is fenced.
+    pub after: Duration,
+    /// How often to look.
+    pub poll: Duration,
+}
+
+impl Default for FencePolicy {
+    fn default() -> Self {
+        Self { after: Duration::from_secs(24 * 3600), poll: Duration::from_millis(100) }
+    }
+}
+
+impl Store {
+    pub(crate) fn epoch(&self) -> Result<(Epoch, Version)> {
+        let (bytes, version) = self.storage.get_versioned(names::EPOCH)?;
+        let epoch = Epoch::decode(names::EPOCH, &bytes).map_err(StoreError::damaged(names::EPOCH))?;
+        Ok((epoch, version))
+    }
+
+    /// Raises the epoch from the one given; fails if another collector was faster.
+    pub(crate) fn raise_epoch(&self, from: Option<Epoch>) -> Result<Epoch> {
+        let (epoch, version) = self.epoch()?;
+        let another = StoreError::Busy { what: "another collection" };
+        if from.is_some_and(|from| from != epoch) {
+            return Err(another);
+        }
+        let next = Epoch(epoch.0 + 1);
+        match self.storage.put(names::EPOCH, &next.encode(names::EPOCH), PutMode::Replace(&version)) {
+            Ok(()) => Ok(next),
+            Err(error) if error.kind == ErrorKind::AlreadyExists => Err(another),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The claims of writers that registered before `epoch` and may still publish. Claims of dead writers are cleared.
+    fn older_claims(&self, epoch: Epoch) -> Result<Vec<(String, Claim)>> {
+        let mut older = Vec::new();
+        for object in self.storage.list(names::CLAIMS)? {
+            let looked_at = self.storage.holder(&object.name).and_then(|holder| {
+                if holder == Holder::Dead {
+                    self.storage.delete(&object.name).map(|()| None)
+                } else {
+                    self.storage.get(&object.name).map(Some)
+                }
+            });
+            let bytes = match looked_at {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => continue,
+                // Withdrawn since it was listed.
+                Err(error) if error.kind == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            };
+            // What cannot be read may be of any epoch: it counts as old, and is waited for or fenced like the others.
+            let unreadable = Claim { epoch: Epoch(0), heartbeat: 0, holder: "an unreadable claim".to_owned() };
+            let claim = Claim::decode(&object.name, &bytes).unwrap_or(unreadable);
+            if claim.epoch < epoch {
+                older.push((object.name, claim));
+            }
+        }
+        Ok(older)
+    }
+
+    /// Whether a writer that registered before `epoch` may still publish.
+    pub(crate) fn has_older_claims(&self, epoch: Epoch) -> Result<bool> {
+        Ok(!self.older_claims(epoch)?.is_empty())
+    }
+
+    /// Returns when no writer of an older epoch can publish any more: each has ended, died, or been fenced.
+    pub(crate) fn wait_for_older(&self, epoch: Epoch, policy: FencePolicy, monitor: &dyn Monitor) -> Result<()> {
+        let mut seen: Vec<(String, u64, Instant)> = Vec::new();
+        let mut told = false;
+        loop {
+            let older = self.older_claims(epoch)?;
+            if older.is_empty() {
+                return Ok(());
+            }
+            if !told {
+                monitor.notice(&format!("waiting for {} running writers, first {}", older.len(), older[0].1.holder));
+                told = true;
+            }
+            for (name, claim) in &older {
+                match seen.iter_mut().find(|(found, ..)| found == name) {
+                    Some((_, heartbeat, since)) if *heartbeat == claim.heartbeat => {
+                        if since.elapsed() >= policy.after {
+                            self.fence(name)?;
+                        }
+                    }
+                    Some(entry) => *entry = (name.clone(), claim.heartbeat, Instant::now()),
+                    None => seen.push((name.clone(), claim.heartbeat, Instant::now())),
+                }
+            }
+            if monitor.is_cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            std::thread::sleep(policy.poll);
+        }
+    }
+
+    /// Takes the place of a writer's manifest, then clears its claim. Whichever of the two came first, it has published or it never
+    /// will.
+    fn fence(&self, claim_name: &str) -> Result<()> {
+        let id = claim_name.strip_prefix(names::CLAIMS).unwrap_or(claim_name);
+        let name = names::snapshot(id);
+        let marker = Manifest::encode_fence(&name, &self.key, &random::salt());
+        match self.storage.put(&name, &marker, PutMode::CreateNew) {
+            Ok(()) => (),
+            Err(error) if error.kind == ErrorKind::AlreadyExists => (),
+            Err(error) => return Err(error.into()),
+        }
+        self.delete_if_there(claim_name)
+    }
+
+    /// The packs that collections have condemned and not yet deleted. To be loaded after registering, not before.
+    pub(crate) fn condemned_packs(&self) -> Result<BTreeSet<PackId>> {
+        let mut packs = BTreeSet::new();
+        for object in self.storage.list(names::CONDEMNED)? {
+            match self.storage.get(&object.name) {
+                Ok(bytes) => {
+                    let list =
+                        Condemned::decode(&object.name, &bytes).map_err(StoreError::damaged(&object.name))?;
+                    packs.extend(list.packs);
+                }
+                // Worked off since it was listed: its packs are gone.
+                Err(error) if error.kind == ErrorKind::NotFound => (),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(packs)
+    }
+}

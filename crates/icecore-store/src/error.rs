@@ -1,0 +1,162 @@
+//! What goes wrong with a store.
+
+use std::path::PathBuf;
+
+use icecore_format::{ChunkId, DecodeError, PackId, SnapshotId};
+use icecore_storage as storage;
+
+/// A failed operation on a store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no store where one was expected.
+    #[error("there is no icecore store at {place}")]
+    NoStore {
+        /// Where it was looked for.
+        place: String,
+    },
+    /// There is a store already where one should be made.
+    #[error("there is a store at {place} already")]
+    StoreExists {
+        /// Where.
+        place: String,
+    },
+    /// The store was written by a newer program.
+    #[error("the store at {place} has format {found}, newer than {supported}, the newest this program reads")]
+    StoreTooNew {
+        /// Where.
+        place: String,
+        /// Its format version.
+        found: u16,
+        /// The newest version this program reads.
+        supported: u16,
+    },
+    /// The store is encrypted, and no password was given.
+    #[error("the store is encrypted and needs a password")]
+    PasswordNeeded,
+    /// None of the store's keys opens with the password.
+    #[error("the password opens none of the store's {keys} keys")]
+    WrongPassword {
+        /// How many were tried.
+        keys: usize,
+    },
+    /// The last key of a store must stay.
+    #[error("{id} is the store's only key: without it nothing could be read again")]
+    LastKey {
+        /// The key.
+        id: String,
+    },
+    /// There is no such key.
+    #[error("the store has no key {id:?}")]
+    NoKey {
+        /// What was asked for.
+        id: String,
+    },
+    /// The store is not encrypted, so that it has no keys.
+    #[error("the store is not encrypted: it has no passwords")]
+    NotEncrypted,
+    /// A request to the storage failed.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// The index could not be used, although it is only a cache.
+    #[error("cannot use the index {}", path.display())]
+    Index {
+        /// The index file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// The index's lock could not be taken.
+    #[error("cannot lock {}", path.display())]
+    IndexLock {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An object is not what it should be.
+    #[error("{object} is damaged")]
+    Damaged {
+        /// The object's name in the store.
+        object: String,
+        /// In which way.
+        #[source]
+        source: DecodeError,
+    },
+    /// A body in a pack does not decode to its chunks.
+    #[error("chunk {chunk} in pack {pack} is damaged")]
+    ChunkDamaged {
+        /// Where it lies.
+        pack: PackId,
+        /// The chunk.
+        chunk: ChunkId,
+    },
+    /// No pack holds a chunk that something refers to.
+    #[error("chunk {chunk} is missing from the store")]
+    ChunkMissing {
+        /// The chunk.
+        chunk: ChunkId,
+    },
+    /// A part's bytes are not those that were captured.
+    #[error("part {part:?} does not have the hash that was recorded")]
+    PartDamaged {
+        /// The part's name.
+        part: String,
+    },
+    /// A snapshot that was there is not there any more.
+    #[error("there is no snapshot {id}")]
+    NoSnapshot {
+        /// Its id.
+        id: SnapshotId,
+    },
+    /// Live chunks cannot be found, so that nothing may be deleted.
+    #[error("{missing} chunks that snapshots need are missing, so nothing was deleted; affected: {snapshots}")]
+    Unresolved {
+        /// How many chunks.
+        missing: u64,
+        /// The snapshots' short ids.
+        snapshots: String,
+    },
+    /// A collection took this writer's place.
+    #[error("a collection fenced this writer, which it took for dead; what was stored is kept")]
+    Fenced,
+    /// Somebody else does what must be done by one at a time.
+    #[error("{what} is running on this store")]
+    Busy {
+        /// What.
+        what: &'static str,
+    },
+    /// The user interrupted.
+    #[error("interrupted")]
+    Cancelled,
+    /// A thread of a pipeline died: a bug.
+    #[error("internal error: the {thread} thread panicked")]
+    Panicked {
+        /// Which.
+        thread: &'static str,
+    },
+}
+
+/// The result of an operation on a store.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+impl StoreError {
+    pub(crate) fn damaged(object: impl Into<String>) -> impl FnOnce(DecodeError) -> Self {
+        let object = object.into();
+        |source| Self::Damaged { object, source }
+    }
+
+    /// Whether stored data, rather than the world around it, is at fault.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::ChunkDamaged { .. }
+                | Self::ChunkMissing { .. }
+                | Self::PartDamaged { .. }
+                | Self::Unresolved { .. }
+        )
+    }
+}

@@ -1,0 +1,241 @@
+//! Carrying a collection out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use icecore_format::{Condemned, Epoch, PackId, SnapshotId, names};
+use icecore_storage::PutMode;
+
+use super::mark::Marks;
+use super::plan::{self, GcOptions, GcPlan, PackUse};
+use crate::claim::WriterClaim;
+use crate::index::ChunkPlace;
+use crate::pack::{EncodedBody, OpenPack, PackBuilder, encode_body};
+use crate::snapshots::Snapshot;
+use crate::store::Store;
+use crate::{Monitor, Result, StoreError, random};
+
+/// What a collection did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GcReport {
+    /// Packs that are gone, rewritten ones among them.
+    pub packs_deleted: u64,
+    /// Packs whose live chunks were copied.
+    pub packs_rewritten: u64,
+    /// Bytes that the storage got back, what rewriting took subtracted.
+    pub bytes_freed: u64,
+    /// Bytes of packs that are there now.
+    pub bytes_kept: u64,
+    /// Packs that a running writer keeps until the next collection.
+    pub packs_condemned: u64,
+}
+
+impl Store {
+    /// What a collection would do now. Changes nothing but the index, which learns of unknown packs.
+    pub fn plan_gc(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcPlan> {
+        let (snapshots, _) = self.gc_snapshots()?;
+        self.refresh_index(&BTreeSet::new())?;
+        Ok(self.marked_plan(&snapshots, options, monitor)?.0)
+    }
+
+    /// Collects.
+    pub fn gc(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcReport> {
+        let first = self.raise_epoch(None)?;
+        self.wait_for_older(first, options.fence, monitor)?;
+        // A claim of our own: packs that we write now are somebody's, should another collector start.
+        let claim = WriterClaim::register(self, "gc")?;
+        let (snapshots, known) = self.gc_snapshots()?;
+        self.refresh_index(&BTreeSet::new())?;
+        let (plan, marks) = self.marked_plan(&snapshots, options, monitor)?;
+        self.remove_orphaned_labels(&known)?;
+
+        let mut report = GcReport {
+            packs_rewritten: plan.rewrite.len() as u64,
+            bytes_kept: plan.keep.iter().map(|pack| pack.len).sum(),
+            ..GcReport::default()
+        };
+        let rewritten_len = self.rewrite(&plan.rewrite, &marks, monitor)?;
+        report.bytes_kept += rewritten_len;
+        let condemned: Vec<PackUse> = plan.drop.iter().chain(&plan.rewrite).copied().collect();
+        let list = self.condemn(first, &condemned)?;
+        drop(claim);
+
+        let second = self.raise_epoch(Some(first))?;
+        if self.has_older_claims(second)? {
+            report.packs_condemned = condemned.len() as u64;
+            report.bytes_kept += condemned.iter().map(|pack| pack.len).sum::<u64>();
+            return Ok(report);
+        }
+        let acquitted = self.acquitted(&plan.seen, &condemned, monitor)?;
+        let dead: Vec<_> = condemned.into_iter().filter(|pack| !acquitted.contains(&pack.id)).collect();
+        report.packs_deleted = self.delete_packs(&dead)?;
+        report.bytes_freed = dead.iter().map(|pack| pack.len).sum::<u64>().saturating_sub(rewritten_len);
+        // The lists go last: while a pack may still be there, its list says that it does not count.
+        for name in list {
+            self.delete_if_there(&name)?;
+        }
+        Ok(report)
+    }
+
+    /// All snapshots, or an error: what a damaged manifest refers to is unknown, so that nothing may be deleted.
+    fn gc_snapshots(&self) -> Result<(Vec<Snapshot>, BTreeSet<SnapshotId>)> {
+        let (snapshots, mut damaged) = self.snapshots()?;
+        damaged.retain(|error| !matches!(error, StoreError::Damaged { object, .. } if object.starts_with(names::LABELS)));
+        if let Some(error) = damaged.into_iter().next() {
+            return Err(error);
+        }
+        let known = snapshots.iter().map(|snapshot| snapshot.id).collect();
+        Ok((snapshots, known))
+    }
+
+    fn marked_plan(
+        self: &Arc<Self>,
+        snapshots: &[Snapshot],
+        options: &GcOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<(GcPlan, Marks)> {
+        let mut marks = Marks::default();
+        self.mark(snapshots, &mut marks, monitor)?;
+        if !marks.missing.is_empty() {
+            let affected: BTreeSet<_> = marks.missing.values().flatten().collect();
+            let short = |id: &&SnapshotId| id.to_string().get(..8).unwrap_or_default().to_owned();
+            let snapshots = affected.iter().map(short).collect::<Vec<_>>().join(", ");
+            return Err(StoreError::Unresolved { missing: marks.missing.len() as u64, snapshots });
+        }
+        let packs = self.index.read(|index| index.packs())?;
+        let seen = snapshots.iter().map(|snapshot| snapshot.id).collect();
+        let plan = plan::plan(&packs, &marks, seen, self.config.pack_len.into(), options);
+        Ok((plan, marks))
+    }
+
+    /// Copies the live chunks of `packs` into new packs. Returns the new packs' bytes.
+    fn rewrite(&self, packs: &[PackUse], marks: &Marks, monitor: &dyn Monitor) -> Result<u64> {
+        let salt = random::salt();
+        let cipher = self.key.pack_cipher(&salt);
+        let encrypted = self.key.is_encrypted();
+        let mut number = 0;
+        let mut builder = PackBuilder::new(encrypted, salt, number);
+        let mut len = 0;
+        for pack in packs {
+            let open = self.packs.open(&pack.id)?;
+            for body in live_bodies(pack, &open, marks) {
+                if monitor.is_cancelled() {
+                    return Err(StoreError::Cancelled);
+                }
+                builder.push(self.copy_body(&open, &body, &cipher, number)?);
+                number += 1;
+                if builder.len() >= self.config.pack_len as usize {
+                    let full = std::mem::replace(&mut builder, PackBuilder::new(encrypted, salt, number));
+                    len += self.move_pack(full)?;
+                }
+            }
+        }
+        if !builder.is_empty() {
+            len += self.move_pack(builder)?;
+        }
+        Ok(len)
+    }
+
+    /// Makes a rewritten pack durable, then lets the index find the chunks in it.
+    fn move_pack(&self, builder: PackBuilder) -> Result<u64> {
+        self.put_pack(&builder.seal(&self.key))
+    }
+
+    /// A body for a new pack, its chunks checked: as it is if all of it is live, else with its live chunks only.
+    fn copy_body(
+        &self,
+        pack: &OpenPack,
+        live: &LiveBody,
+        cipher: &icecore_format::BodyCipher,
+        number: u64,
+    ) -> Result<EncodedBody> {
+        let plain = self.packs.body(pack, live.body)?;
+        let Some(entry) = pack.toc.bodies.get(live.body) else {
+            return Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged));
+        };
+        let mut kept = Vec::with_capacity(plain.len());
+        let mut chunks = Vec::new();
+        let mut at = 0;
+        for (chunk, keep) in entry.chunks.iter().zip(&live.chunks) {
+            let bytes = plain.get(at..at + chunk.len as usize).unwrap_or_default();
+            at += chunk.len as usize;
+            if *keep {
+                if self.key.chunk_id(bytes) != chunk.id {
+                    return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
+                }
+                kept.extend_from_slice(bytes);
+                chunks.push((chunk.id, chunk.len));
+            }
+        }
+        if live.chunks.contains(&false) {
+            return Ok(encode_body(&kept, chunks, self.config.zstd_level, cipher, number));
+        }
+        // All of it is live: the frame is copied, and sealed anew for its new place.
+        let coded = pack.unseal(live.body, self.packs.stored_body(pack, live.body)?)?;
+        let stored = cipher.seal_body(number, coded);
+        Ok(EncodedBody { entry: entry.clone(), stored })
+    }
+
+    /// Writes the list of packs that are about to go, and returns the names of all lists that this collection works off.
+    fn condemn(&self, epoch: Epoch, packs: &[PackUse]) -> Result<Vec<String>> {
+        let mut lists: Vec<String> =
+            self.storage.list(names::CONDEMNED)?.into_iter().map(|object| object.name).collect();
+        if packs.is_empty() {
+            return Ok(lists);
+        }
+        let name = names::condemned(epoch.0);
+        let list = Condemned { packs: packs.iter().map(|pack| pack.id).collect() };
+        self.storage.put(&name, &list.encode(&name), PutMode::CreateNew)?;
+        lists.push(name);
+        Ok(lists)
+    }
+
+    /// Condemned packs that hold the only copy of something published since the plan was made.
+    fn acquitted(
+        self: &Arc<Self>,
+        seen: &BTreeSet<SnapshotId>,
+        condemned: &[PackUse],
+        monitor: &dyn Monitor,
+    ) -> Result<BTreeSet<PackId>> {
+        let (snapshots, _) = self.gc_snapshots()?;
+        let fresh: Vec<_> = snapshots.into_iter().filter(|snapshot| !seen.contains(&snapshot.id)).collect();
+        let mut marks = Marks::default();
+        self.mark(&fresh, &mut marks, monitor)?;
+        Ok(condemned.iter().filter(|pack| marks.live_count(pack.number) > 0).map(|pack| pack.id).collect())
+    }
+
+    fn delete_packs(&self, packs: &[PackUse]) -> Result<u64> {
+        for pack in packs {
+            // The index first: nobody is sent to a pack that is not there. A crash in between leaves a pack that is still condemned.
+            let toc = self.packs.open(&pack.id).ok();
+            self.index.write(|index| index.remove_pack(&pack.id, toc.as_ref().map(|pack| &pack.toc)))?;
+            self.packs.forget(&pack.id);
+            self.delete_if_there(&names::pack(&pack.id))?;
+        }
+        Ok(packs.len() as u64)
+    }
+}
+
+/// A body with a live chunk.
+struct LiveBody {
+    body: usize,
+    /// For each chunk of it, whether it is live.
+    chunks: Vec<bool>,
+}
+
+fn live_bodies(pack: &PackUse, open: &OpenPack, marks: &Marks) -> Vec<LiveBody> {
+    let mut ordinal = 0u32;
+    let mut live = Vec::new();
+    for (body, entry) in open.toc.bodies.iter().enumerate() {
+        let mut is_live = |_: &icecore_format::TocChunk| {
+            let place = ChunkPlace { pack: pack.number, ordinal };
+            ordinal += 1;
+            marks.is_live(place)
+        };
+        let chunks: Vec<bool> = entry.chunks.iter().map(&mut is_live).collect();
+        if chunks.contains(&true) {
+            live.push(LiveBody { body, chunks });
+        }
+    }
+    live
+}

@@ -1,0 +1,106 @@
+//! Which chunks are live.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use icecore_format::{Catalog, ChunkId, SnapshotId, Tree, TreeNode};
+
+use crate::index::ChunkPlace;
+use crate::snapshots::Snapshot;
+use crate::store::Store;
+use crate::{Monitor, Result, StoreError};
+
+/// References looked up in one transaction.
+const REFS_A_LOOKUP: usize = 4096;
+
+/// One bit a chunk of every pack: 12 MiB for a hundred million chunks.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    packs: BTreeMap<u32, Vec<u64>>,
+    /// Tree nodes that were walked already; snapshots share most of them.
+    walked: HashSet<ChunkId>,
+    /// What could not be found, and who needs it.
+    pub(crate) missing: BTreeMap<ChunkId, BTreeSet<SnapshotId>>,
+}
+
+impl Marks {
+    fn set(&mut self, place: ChunkPlace) {
+        let words = self.packs.entry(place.pack).or_default();
+        let word = (place.ordinal / 64) as usize;
+        if words.len() <= word {
+            words.resize(word + 1, 0);
+        }
+        if let Some(word) = words.get_mut(word) {
+            *word |= 1 << (place.ordinal % 64);
+        }
+    }
+
+    /// Whether a snapshot reaches this chunk.
+    pub(crate) fn is_live(&self, place: ChunkPlace) -> bool {
+        let word = self.packs.get(&place.pack).and_then(|words| words.get((place.ordinal / 64) as usize));
+        word.is_some_and(|word| word & (1 << (place.ordinal % 64)) != 0)
+    }
+
+    /// How many chunks of a pack are live.
+    pub(crate) fn live_count(&self, pack: u32) -> u32 {
+        self.packs.get(&pack).map_or(0, |words| words.iter().map(|word| word.count_ones()).sum())
+    }
+}
+
+impl Store {
+    /// Marks everything that `snapshots` reach.
+    pub(crate) fn mark(self: &Arc<Self>, snapshots: &[Snapshot], marks: &mut Marks, monitor: &dyn Monitor) -> Result<()> {
+        for snapshot in snapshots {
+            self.mark_tree(&snapshot.manifest.content, snapshot.id, marks, monitor)?;
+            if let Catalog::Stored(tree) = &snapshot.manifest.catalog {
+                self.mark_tree(tree, snapshot.id, marks, monitor)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mark_tree(self: &Arc<Self>, tree: &Tree, owner: SnapshotId, marks: &mut Marks, monitor: &dyn Monitor) -> Result<()> {
+        let mut open = vec![tree.root.clone()];
+        while let Some(node) = open.pop() {
+            if monitor.is_cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            match node {
+                TreeNode::Leaf(chunks) => {
+                    let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
+                    self.mark_chunks(&ids, owner, marks)?;
+                }
+                TreeNode::Inner { depth, nodes } => {
+                    let fresh: Vec<_> = nodes.into_iter().filter(|node| marks.walked.insert(node.node.id)).collect();
+                    let ids: Vec<_> = fresh.iter().map(|node| node.node.id).collect();
+                    self.mark_chunks(&ids, owner, marks)?;
+                    for reference in fresh {
+                        match self.read_node(&reference, depth) {
+                            Ok(node) => open.push(node),
+                            Err(error) if error.is_damage() => {
+                                // What lies below is unknown: nothing may be deleted.
+                                marks.missing.entry(reference.node.id).or_default().insert(owner);
+                            }
+                            Err(error) => return Err(error),
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn mark_chunks(&self, ids: &[ChunkId], owner: SnapshotId, marks: &mut Marks) -> Result<()> {
+        for ids in ids.chunks(REFS_A_LOOKUP) {
+            let places =
+                self.index.read(|index| ids.iter().map(|id| index.find(id)).collect::<Result<Vec<_>>>())?;
+            for (id, place) in ids.iter().zip(places) {
+                match place {
+                    Some(place) => marks.set(place),
+                    None => drop(marks.missing.entry(*id).or_default().insert(owner)),
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! Bringing the index and the packs together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use icecore_format::{ChunkId, PackId, names};
+use icecore_storage::ErrorKind;
+
+use crate::pack::OpenPack;
+use crate::store::Store;
+use crate::{Result, StoreError};
+
+/// Packs whose tables are added in one transaction: enough to make it worth its syncs, few enough for memory.
+const PACKS_A_TRANSACTION: usize = 32;
+
+impl Store {
+    /// Makes the index know every pack that lies in the storage, but for `condemned` ones, and forget those that do not. A missing
+    /// index is so rebuilt. Packs whose tables cannot be read are left out: what they hold counts as absent.
+    pub(crate) fn refresh_index(&self, condemned: &BTreeSet<PackId>) -> Result<()> {
+        let listed: BTreeMap<PackId, u64> = self
+            .storage
+            .list(names::PACKS)?
+            .into_iter()
+            .filter_map(|object| Some((names::parse_pack(&object.name)?, object.len)))
+            .collect();
+        let indexed = self.index.read(|index| index.packs())?;
+        let known: BTreeMap<PackId, u64> = indexed.iter().map(|(_, record)| (record.id, record.len)).collect();
+        let unknown: Vec<_> =
+            listed.iter().filter(|(id, _)| !known.contains_key(id) && !condemned.contains(id)).collect();
+        for group in unknown.chunks(PACKS_A_TRANSACTION) {
+            self.absorb(group)?;
+        }
+        for id in known.keys().filter(|id| !listed.contains_key(id)) {
+            self.forget_if_gone(id)?;
+        }
+        Ok(())
+    }
+
+    fn absorb(&self, packs: &[(&PackId, &u64)]) -> Result<()> {
+        let mut tables: Vec<(OpenPack, u64)> = Vec::new();
+        for (id, len) in packs {
+            match self.packs.read_toc(id) {
+                Ok(pack) => tables.push((pack, **len)),
+                Err(error) if error.is_damage() => (),
+                // Deleted by a collection since it was listed.
+                Err(StoreError::Storage(error))
+                    if matches!(error.kind, ErrorKind::NotFound | ErrorKind::OutOfRange) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.index.write(|index| {
+            for (pack, len) in &tables {
+                index.add_pack((pack.id, *len, &pack.toc))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets a pack that was not listed, if it is really not there: another process may have stored it in the meantime.
+    pub(crate) fn forget_if_gone(&self, id: &PackId) -> Result<()> {
+        match self.storage.len(&names::pack(id)) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                self.packs.forget(id);
+                self.index.write(|index| index.remove_pack(id, None))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// For each chunk, whether a pack holds it that is not condemned.
+    pub(crate) fn known_chunks<'c>(
+        &self,
+        ids: impl Iterator<Item = &'c ChunkId>,
+        condemned: &BTreeSet<PackId>,
+    ) -> Result<Vec<bool>> {
+        self.index.read(|index| {
+            ids.map(|id| match index.find(id)? {
+                None => Ok(false),
+                Some(_) if condemned.is_empty() => Ok(true),
+                Some(place) => Ok(index.pack(place.pack)?.is_some_and(|pack| !condemned.contains(&pack.id))),
+            })
+            .collect()
+        })
+    }
+}

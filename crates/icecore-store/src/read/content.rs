@@ -1,0 +1,249 @@
+//! The bytes of chunks, in order, decoded ahead on the pool.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, bounded};
+use icecore_format::{ChunkId, ChunkRef, names};
+use icecore_storage::ErrorKind;
+
+use crate::index::{ChunkPlace, PackRecord};
+use crate::pack::OpenPack;
+use crate::store::Store;
+use crate::{Result, StoreError};
+
+/// Plain bytes that are decoded ahead of what was taken.
+const AHEAD_BYTES: u64 = 12 << 20;
+/// References that are resolved in one transaction.
+const REFS_A_LOOKUP: usize = 512;
+
+/// Where a chunk's bytes are: an open pack, a body of it, a range of the body.
+struct Located {
+    chunk: ChunkRef,
+    pack: Arc<OpenPack>,
+    body: usize,
+    offset: usize,
+}
+
+/// Neighbouring references into one body: one job.
+struct Segment {
+    bytes: Receiver<Result<Vec<(ChunkRef, Bytes)>>>,
+    len: u64,
+}
+
+/// Turns references into bytes: an iterator over chunks, each checked by its id, in the order of the references.
+pub struct ContentReader<'a, R> {
+    store: &'a Arc<Store>,
+    refs: R,
+    located: VecDeque<Located>,
+    segments: VecDeque<Segment>,
+    ahead: u64,
+    ready: VecDeque<(ChunkRef, Bytes)>,
+    ended: bool,
+}
+
+impl<R> std::fmt::Debug for ContentReader<'_, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ContentReader(..)")
+    }
+}
+
+impl<'a, R: Iterator<Item = Result<ChunkRef>>> ContentReader<'a, R> {
+    /// Reads the chunks that `refs` names.
+    pub fn new(store: &'a Arc<Store>, refs: R) -> Self {
+        Self {
+            store,
+            refs,
+            located: VecDeque::new(),
+            segments: VecDeque::new(),
+            ahead: 0,
+            ready: VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    /// Begins as many jobs as the memory bound allows.
+    fn fill(&mut self) -> Result<()> {
+        while self.ahead < AHEAD_BYTES {
+            if self.located.is_empty() && !self.locate_more()? {
+                return Ok(());
+            }
+            let Some(first) = self.located.pop_front() else { return Ok(()) };
+            let mut picks = vec![(first.chunk, first.offset)];
+            while let Some(next) = self.located.front() {
+                if next.pack.id != first.pack.id || next.body != first.body {
+                    break;
+                }
+                picks.push((next.chunk, next.offset));
+                self.located.pop_front();
+            }
+            let len = picks.iter().map(|(chunk, _)| u64::from(chunk.len)).sum();
+            let (done, bytes) = bounded(1);
+            let (store, pack, body) = (Arc::clone(self.store), first.pack, first.body);
+            rayon::spawn(move || {
+                // Nobody waits for it when the reader was dropped.
+                let _ = done.send(read_picks(&store, &pack, body, &picks));
+            });
+            self.ahead += len;
+            self.segments.push_back(Segment { bytes, len });
+        }
+        Ok(())
+    }
+
+    /// Resolves the next references; false at their end.
+    fn locate_more(&mut self) -> Result<bool> {
+        if self.ended {
+            return Ok(false);
+        }
+        let mut refs = Vec::with_capacity(REFS_A_LOOKUP);
+        while refs.len() < REFS_A_LOOKUP {
+            match self.refs.next() {
+                Some(reference) => refs.push(reference?),
+                None => {
+                    self.ended = true;
+                    break;
+                }
+            }
+        }
+        let ids: Vec<_> = refs.iter().map(|chunk| chunk.id).collect();
+        for (chunk, (pack, place)) in refs.into_iter().zip(self.store.locate(&ids)?) {
+            let located = pack.locate(place.ordinal).filter(|(place, entry)| {
+                entry.id == chunk.id && place.len == chunk.len as usize
+            });
+            let Some((place, _)) = located else {
+                return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
+            };
+            let (body, offset) = (place.body, place.offset);
+            self.located.push_back(Located { chunk, pack, body, offset });
+        }
+        Ok(!self.located.is_empty())
+    }
+}
+
+impl<R: Iterator<Item = Result<ChunkRef>>> Iterator for ContentReader<'_, R> {
+    type Item = Result<(ChunkRef, Bytes)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(ready) = self.ready.pop_front() {
+            return Some(Ok(ready));
+        }
+        if let Err(error) = self.fill() {
+            // What was begun before comes first: an error ends the content where it lies.
+            if self.segments.is_empty() {
+                self.ended = true;
+                return Some(Err(error));
+            }
+        }
+        let segment = self.segments.pop_front()?;
+        self.ahead -= segment.len;
+        match segment.bytes.recv() {
+            Ok(Ok(picks)) => {
+                self.ready.extend(picks);
+                self.next()
+            }
+            Ok(Err(error)) => Some(Err(error)),
+            Err(_) => Some(Err(StoreError::Panicked { thread: "reader" })),
+        }
+    }
+}
+
+fn read_picks(
+    store: &Store,
+    pack: &OpenPack,
+    body: usize,
+    picks: &[(ChunkRef, usize)],
+) -> Result<Vec<(ChunkRef, Bytes)>> {
+    let plain = match store.packs.body(pack, body) {
+        Ok(plain) => plain,
+        // A collection rewrote the pack since it was looked up: the chunks lie elsewhere now.
+        Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => {
+            return picks.iter().map(|(chunk, _)| Ok((*chunk, store.read_chunk(&chunk.id)?))).collect();
+        }
+        Err(error) => return Err(error),
+    };
+    picks
+        .iter()
+        .map(|(chunk, offset)| {
+            let end = offset + chunk.len as usize;
+            if end > plain.len() {
+                return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
+            }
+            let bytes = plain.slice(*offset..end);
+            if store.key.chunk_id(&bytes) == chunk.id {
+                Ok((*chunk, bytes))
+            } else {
+                Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id })
+            }
+        })
+        .collect()
+}
+
+impl Store {
+    /// Where chunks lie. What the index does not know, or knows in a pack that is gone, is looked for once more after the index and
+    /// the packs were brought together.
+    pub(crate) fn locate(&self, ids: &[ChunkId]) -> Result<Vec<(Arc<OpenPack>, ChunkPlace)>> {
+        match self.try_locate(ids) {
+            Ok(found) => Ok(found),
+            Err(error) => {
+                let stale = match &error {
+                    StoreError::ChunkMissing { .. } => true,
+                    StoreError::Storage(error) => error.kind == ErrorKind::NotFound,
+                    _ => false,
+                };
+                if !stale {
+                    return Err(error);
+                }
+                self.refresh_index(&std::collections::BTreeSet::new())?;
+                self.try_locate(ids)
+            }
+        }
+    }
+
+    fn try_locate(&self, ids: &[ChunkId]) -> Result<Vec<(Arc<OpenPack>, ChunkPlace)>> {
+        let places: Vec<(ChunkPlace, PackRecord)> = self.index.read(|index| {
+            let mut last: Option<(u32, PackRecord)> = None;
+            ids.iter()
+                .map(|id| {
+                    let missing = || StoreError::ChunkMissing { chunk: *id };
+                    let place = index.find(id)?.ok_or_else(missing)?;
+                    let record = match last {
+                        Some((number, record)) if number == place.pack => record,
+                        _ => index.pack(place.pack)?.ok_or_else(missing)?,
+                    };
+                    last = Some((place.pack, record));
+                    Ok((place, record))
+                })
+                .collect()
+        })?;
+        places.into_iter().map(|(place, record)| Ok((self.packs.open(&record.id)?, place))).collect()
+    }
+
+    /// One chunk's bytes, checked.
+    pub(crate) fn read_chunk(&self, id: &ChunkId) -> Result<Bytes> {
+        let mut tried = None;
+        loop {
+            let found = self.locate(std::slice::from_ref(id))?;
+            let Some((pack, place)) = found.into_iter().next() else {
+                return Err(StoreError::ChunkMissing { chunk: *id });
+            };
+            let damaged = || StoreError::ChunkDamaged { pack: pack.id, chunk: *id };
+            let (at, _) = pack.locate(place.ordinal).filter(|(_, entry)| entry.id == *id).ok_or_else(damaged)?;
+            match self.packs.body(&pack, at.body) {
+                Ok(plain) => {
+                    let bytes = plain.slice(at.offset.min(plain.len())..(at.offset + at.len).min(plain.len()));
+                    return if self.key.chunk_id(&bytes) == *id { Ok(bytes) } else { Err(damaged()) };
+                }
+                Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound && tried != Some(pack.id) => {
+                    tried = Some(pack.id);
+                    self.packs.forget(&pack.id);
+                    self.forget_if_gone(&pack.id)?;
+                }
+                Err(StoreError::Storage(error)) if error.kind == ErrorKind::OutOfRange => {
+                    return Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Which snapshots there are.
+
+use std::collections::BTreeSet;
+
+use icecore_format::{Manifest, SnapshotId, SnapshotInfo, names};
+use icecore_storage::ErrorKind;
+
+use crate::store::Store;
+use crate::{Result, StoreError};
+
+/// What people said about a snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SnapshotLabels {
+    /// Its tags.
+    pub tags: BTreeSet<String>,
+    /// Its note.
+    pub note: Option<String>,
+}
+
+/// A snapshot in a listing.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Its identity.
+    pub id: SnapshotId,
+    /// The name of the manifest's object.
+    pub object: String,
+    /// Bytes of the manifest's object.
+    pub manifest_len: u64,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its tags and note.
+    pub labels: SnapshotLabels,
+}
+
+impl Snapshot {
+    /// What it is.
+    pub fn info(&self) -> &SnapshotInfo {
+        &self.manifest.info
+    }
+
+    /// Bytes it added to the store, its manifest included.
+    pub fn stored_bytes(&self) -> u64 {
+        self.info().stored_bytes + self.manifest_len
+    }
+}
+
+impl Store {
+    /// All snapshots, newest first, and the errors of manifests that cannot be read.
+    ///
+    /// A reader that goes on to the index must have listed first: then it knows every chunk of what it saw.
+    pub fn snapshots(&self) -> Result<(Vec<Snapshot>, Vec<StoreError>)> {
+        let mut damaged = Vec::new();
+        let mut snapshots = Vec::new();
+        let mut labels = self.labels().or_else(|error| {
+            // Damaged labels hide no snapshot.
+            let is_damage = error.is_damage();
+            damaged.push(error);
+            if is_damage { Ok(std::collections::BTreeMap::new()) } else { Err(damaged.remove(0)) }
+        })?;
+        for object in self.storage.list(names::SNAPSHOTS)? {
+            let bytes = match self.storage.get(&object.name) {
+                Ok(bytes) => bytes,
+                // Deleted since it was listed.
+                Err(error) if error.kind == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            };
+            match Manifest::decode(&object.name, &bytes, &self.key) {
+                Ok(Some((id, manifest))) => snapshots.push(Snapshot {
+                    id,
+                    object: object.name,
+                    manifest_len: object.len,
+                    manifest,
+                    labels: labels.remove(&id).unwrap_or_default(),
+                }),
+                Ok(None) => (),
+                Err(error) => damaged.push(StoreError::damaged(&object.name)(error)),
+            }
+        }
+        // By time, and for equal times by claim, which sorts by time too.
+        snapshots.sort_by(|a, b| {
+            (&b.info().created_at, &b.object).cmp(&(&a.info().created_at, &a.object))
+        });
+        Ok((snapshots, damaged))
+    }
+
+    /// Removes a snapshot from the list. Its chunks stay until a collection.
+    pub fn delete_snapshot(&self, snapshot: &Snapshot) -> Result<()> {
+        // The manifest first: labels without a snapshot are harmless, and the next collection takes them.
+        self.storage.delete(&snapshot.object).map_err(|error| match error.kind {
+            ErrorKind::NotFound => StoreError::NoSnapshot { id: snapshot.id },
+            _ => error.into(),
+        })?;
+        for object in self.storage.list(&names::labels_of(&snapshot.id))? {
+            self.delete_if_there(&object.name)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+//! How much there is.
+
+use crate::Result;
+use crate::store::Store;
+
+/// Totals of a store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Snapshots.
+    pub snapshots: u64,
+    /// Plain bytes of all snapshots' contents, each counted in full.
+    pub logical_bytes: u64,
+    /// Bytes of packs and manifests in the storage.
+    pub stored_bytes: u64,
+    /// Packs.
+    pub packs: u64,
+    /// Different chunks.
+    pub chunks: u64,
+}
+
+impl Store {
+    /// Counts what is stored.
+    pub fn stats(&self) -> Result<Stats> {
+        let (snapshots, _) = self.snapshots()?;
+        self.refresh_index(&self.condemned_packs()?)?;
+        let (packs, chunks) = self.index.read(|index| Ok((index.packs()?, index.chunk_count()?)))?;
+        Ok(Stats {
+            snapshots: snapshots.len() as u64,
+            logical_bytes: snapshots.iter().map(|snapshot| snapshot.info().logical_bytes).sum(),
+            stored_bytes: packs.iter().map(|(_, pack)| pack.len).sum::<u64>()
+                + snapshots.iter().map(|snapshot| snapshot.manifest_len).sum::<u64>(),
+            packs: packs.len() as u64,
+            chunks,
+        })
+    }
+}

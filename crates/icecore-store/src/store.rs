@@ -1,0 +1,158 @@
+//! Making and opening a store.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use icecore_chunk::Cutter;
+use icecore_format::{ChunkSizes, Config, CryptoSuite, DecodeError, Epoch, KdfCost, KeyFile, SecretBytes, StoreId, StoreKey, names};
+use icecore_storage::{ErrorKind, PutMode, Storage};
+
+use crate::index::Index;
+use crate::pack::PackReader;
+use crate::{Result, StoreError, random};
+
+/// How a new store is made.
+#[derive(Debug, Clone)]
+pub struct InitOptions {
+    /// The time, RFC 3339.
+    pub now: String,
+    /// Where chunks are cut.
+    pub chunk_sizes: ChunkSizes,
+    /// Stored bytes of a pack.
+    pub pack_len: u32,
+    /// Plain bytes of a body.
+    pub body_len: u32,
+    /// The zstd level.
+    pub zstd_level: i32,
+    /// The first password and what it costs to try one; `None` makes a plain store.
+    pub password: Option<(Vec<u8>, KdfCost)>,
+}
+
+impl InitOptions {
+    /// The measured defaults (`docs/performance.md`), without encryption.
+    pub fn new(now: impl Into<String>) -> Self {
+        Self {
+            now: now.into(),
+            chunk_sizes: ChunkSizes::default(),
+            pack_len: 32 << 20,
+            body_len: 512 << 10,
+            zstd_level: 3,
+            password: None,
+        }
+    }
+}
+
+/// What opens an encrypted store.
+pub enum Unlock<'a> {
+    /// Ask for the password only if the store needs one; `None` means there is none to be had.
+    Ask(&'a mut dyn FnMut() -> Option<Vec<u8>>),
+    /// A key that is known already.
+    Key(StoreKey),
+}
+
+impl fmt::Debug for Unlock<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unlock(..)")
+    }
+}
+
+/// An open store. Cheap to share between threads.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) config: Config,
+    pub(crate) key: StoreKey,
+    pub(crate) cutter: Cutter,
+    pub(crate) index: Index,
+    pub(crate) packs: PackReader,
+}
+
+impl Store {
+    /// Makes a store in an empty storage, whose index will lie at `index_path`.
+    pub fn init(storage: Arc<dyn Storage>, index_path: PathBuf, options: &InitOptions) -> Result<Self> {
+        let place = format!("{storage:?}");
+        let config = Config {
+            store_id: StoreId::from_bytes(random::salt()),
+            created_at: options.now.clone(),
+            chunk_sizes: options.chunk_sizes,
+            pack_len: options.pack_len,
+            body_len: options.body_len,
+            zstd_level: options.zstd_level,
+            crypto: options.password.as_ref().map(|_| CryptoSuite::Aes256Gcm),
+        };
+        match storage.get(names::CONFIG) {
+            Ok(_) => return Err(StoreError::StoreExists { place }),
+            Err(error) if error.kind == ErrorKind::NotFound => (),
+            Err(error) => return Err(error.into()),
+        }
+        let key = match &options.password {
+            None => StoreKey::Plain,
+            Some((password, cost)) => {
+                let root = SecretBytes(random::salt());
+                let file =
+                    KeyFile::wrap(&root, config.store_id, password, "first", &options.now, *cost, random::salt());
+                storage.put(&names::key(&file.id), &file.encode(), PutMode::CreateNew)?;
+                StoreKey::secret(root)
+            }
+        };
+        match storage.put(names::EPOCH, &Epoch(0).encode(names::EPOCH), PutMode::CreateNew) {
+            Ok(()) => (),
+            // A crashed init left it.
+            Err(error) if error.kind == ErrorKind::AlreadyExists => (),
+            Err(error) => return Err(error.into()),
+        }
+        // Last: where there is a configuration, there is a store.
+        storage.put(names::CONFIG, &config.encode(), PutMode::CreateNew).map_err(|error| match error.kind {
+            ErrorKind::AlreadyExists => StoreError::StoreExists { place },
+            _ => error.into(),
+        })?;
+        Ok(Self::assemble(storage, index_path, config, key))
+    }
+
+    /// Opens the store in `storage`; `place` names it in errors.
+    pub fn open(storage: Arc<dyn Storage>, place: &str, index_path: PathBuf, unlock: Unlock<'_>) -> Result<Self> {
+        let bytes = storage.get(names::CONFIG).map_err(|error| match error.kind {
+            ErrorKind::NotFound => StoreError::NoStore { place: place.to_owned() },
+            _ => error.into(),
+        })?;
+        let config = Config::decode(&bytes).map_err(|source| match source {
+            DecodeError::NotIcecore => StoreError::NoStore { place: place.to_owned() },
+            DecodeError::TooNew { found, supported } => {
+                StoreError::StoreTooNew { place: place.to_owned(), found, supported }
+            }
+            source => StoreError::Damaged { object: format!("{place}: {}", names::CONFIG), source },
+        })?;
+        let key = match (&config.crypto, unlock) {
+            (None, _) => StoreKey::Plain,
+            (Some(_), Unlock::Key(key)) => key,
+            (Some(CryptoSuite::Aes256Gcm), Unlock::Ask(ask)) => {
+                let password = ask().ok_or(StoreError::PasswordNeeded)?;
+                crate::keys::unlock(&*storage, config.store_id, &password)?.0
+            }
+        };
+        Ok(Self::assemble(storage, index_path, config, key))
+    }
+
+    fn assemble(storage: Arc<dyn Storage>, index_path: PathBuf, config: Config, key: StoreKey) -> Self {
+        let seed = key.gear_seed();
+        let cutter = Cutter::new(config.chunk_sizes, seed.as_ref().map(|seed| &seed.0));
+        let packs = PackReader::new(Arc::clone(&storage), key.clone());
+        Self { storage, config, key, cutter, index: Index::new(index_path), packs }
+    }
+
+    /// What the store is.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The store's key, to open it again without a password.
+    pub fn key(&self) -> &StoreKey {
+        &self.key
+    }
+
+    /// Where chunks lie.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+}

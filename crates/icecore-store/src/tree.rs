@@ -1,0 +1,186 @@
+//! Building and walking the tree of chunk references.
+
+use icecore_format::{ChunkRef, NodeRef, Tree, TreeNode};
+
+use crate::store::Store;
+use crate::{Result, StoreError};
+
+/// Collects references and closes nodes as they fill. Whoever drives it stores the nodes it hands out.
+#[derive(Debug)]
+pub(crate) struct TreeBuilder {
+    /// One open node a level, the leaves first.
+    levels: Vec<TreeNode>,
+}
+
+impl TreeBuilder {
+    pub(crate) fn new() -> Self {
+        Self { levels: vec![TreeNode::new(0)] }
+    }
+
+    pub(crate) fn has_chunks(&self) -> bool {
+        self.levels.len() > 1 || self.levels.first().is_some_and(|level| level.entry_count() > 0)
+    }
+
+    /// Appends a chunk. `store` stores a closed node's bytes as a chunk and returns its reference.
+    pub(crate) fn push<E>(
+        &mut self,
+        chunk: ChunkRef,
+        store: &mut impl FnMut(Vec<u8>) -> std::result::Result<ChunkRef, E>,
+    ) -> std::result::Result<(), E> {
+        if let Some(TreeNode::Leaf(chunks)) = self.levels.first_mut() {
+            chunks.push(chunk);
+        }
+        let mut level = 0;
+        while self.levels.get(level).is_some_and(TreeNode::ends_here) {
+            self.close(level, store)?;
+            level += 1;
+        }
+        Ok(())
+    }
+
+    /// Closes what is open, until one level fits into the manifest.
+    pub(crate) fn finish<E>(
+        mut self,
+        store: &mut impl FnMut(Vec<u8>) -> std::result::Result<ChunkRef, E>,
+    ) -> std::result::Result<Tree, E> {
+        let mut level = 0;
+        loop {
+            let is_top = level + 1 == self.levels.len();
+            match self.levels.get(level) {
+                Some(node) if is_top && node.fits_root() => {
+                    return Ok(Tree { root: self.levels.swap_remove(level) });
+                }
+                Some(node) if node.entry_count() > 0 => self.close(level, store)?,
+                _ => (),
+            }
+            level += 1;
+        }
+    }
+
+    fn close<E>(
+        &mut self,
+        level: usize,
+        store: &mut impl FnMut(Vec<u8>) -> std::result::Result<ChunkRef, E>,
+    ) -> std::result::Result<(), E> {
+        let depth = u8::try_from(level).expect("a tree has few levels");
+        let Some(open) = self.levels.get_mut(level) else { return Ok(()) };
+        let node = std::mem::replace(open, TreeNode::new(depth));
+        let (span, chunks) = (node.span(), node.chunk_count());
+        let node = store(node.encode())?;
+        if self.levels.len() == level + 1 {
+            self.levels.push(TreeNode::new(depth + 1));
+        }
+        if let Some(TreeNode::Inner { nodes, .. }) = self.levels.get_mut(level + 1) {
+            nodes.push(NodeRef { node, span, chunks });
+        }
+        Ok(())
+    }
+}
+
+/// Walks the references of a content in order, and can move to any place in it.
+#[derive(Debug)]
+pub struct TreeReader<'a> {
+    store: &'a Store,
+    root: TreeNode,
+    /// The nodes on the way to the next reference, each with the number of its next entry.
+    path: Vec<(TreeNode, usize)>,
+    offset: u64,
+}
+
+impl<'a> TreeReader<'a> {
+    /// Starts at the beginning of the content.
+    pub fn new(store: &'a Store, tree: &Tree) -> Self {
+        let root = tree.root.clone();
+        Self { store, path: vec![(root.clone(), 0)], root, offset: 0 }
+    }
+
+    /// Where the next reference's bytes start in the content.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next reference, and where its bytes start in the content.
+    pub fn next(&mut self) -> Result<Option<(u64, ChunkRef)>> {
+        loop {
+            let Some((node, at)) = self.path.last_mut() else { return Ok(None) };
+            let found = match node {
+                TreeNode::Leaf(chunks) => match chunks.get(*at) {
+                    Some(chunk) => {
+                        *at += 1;
+                        let offset = self.offset;
+                        self.offset += u64::from(chunk.len);
+                        return Ok(Some((offset, *chunk)));
+                    }
+                    None => None,
+                },
+                TreeNode::Inner { nodes, .. } => nodes.get(*at).copied(),
+            };
+            match found {
+                Some(reference) => {
+                    *at += 1;
+                    let depth = node.depth();
+                    let child = self.store.read_node(&reference, depth)?;
+                    self.path.push((child, 0));
+                }
+                None => drop(self.path.pop()),
+            }
+        }
+    }
+
+    /// Moves on so that the next reference is the one whose bytes include `target`. Cheap for a near target ahead.
+    pub fn seek(&mut self, target: u64) -> Result<()> {
+        if target < self.offset {
+            self.path = vec![(self.root.clone(), 0)];
+            self.offset = 0;
+        }
+        loop {
+            let Some((node, at)) = self.path.last_mut() else { return Ok(()) };
+            match node {
+                TreeNode::Leaf(chunks) => {
+                    while let Some(chunk) = chunks.get(*at) {
+                        if self.offset + u64::from(chunk.len) > target {
+                            return Ok(());
+                        }
+                        self.offset += u64::from(chunk.len);
+                        *at += 1;
+                    }
+                    self.path.pop();
+                }
+                TreeNode::Inner { depth, nodes } => {
+                    let depth = *depth;
+                    match nodes.get(*at).copied() {
+                        None => drop(self.path.pop()),
+                        Some(reference) if self.offset + reference.span <= target => {
+                            self.offset += reference.span;
+                            *at += 1;
+                        }
+                        Some(reference) => {
+                            *at += 1;
+                            let child = self.store.read_node(&reference, depth)?;
+                            self.path.push((child, 0));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Reads a node whose parent is `parent_depth` levels above the leaves, and checks that it is what the parent says:
+    /// depths only fall, so that no cycle can be followed.
+    pub(crate) fn read_node(&self, reference: &NodeRef, parent_depth: u8) -> Result<TreeNode> {
+        let bytes = self.read_chunk(&reference.node.id)?;
+        let object = || format!("tree node {}", reference.node.id);
+        let node = TreeNode::decode(&bytes).map_err(StoreError::damaged(object()))?;
+        let consistent = node.depth() + 1 == parent_depth
+            && node.span() == reference.span
+            && node.chunk_count() == reference.chunks
+            && bytes.len() == reference.node.len as usize;
+        if consistent {
+            Ok(node)
+        } else {
+            Err(StoreError::damaged(object())(icecore_format::DecodeError::Damaged))
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! Reading back, and checking.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use icecore_format::{Catalog, ChunkId, Digest, PackId, SnapshotId, TreeNode, names};
+use icecore_storage::ErrorKind;
+use rayon::prelude::*;
+
+use crate::index::PackRecord;
+use crate::snapshots::Snapshot;
+use crate::store::Store;
+use crate::{Counter, Monitor, Result, SnapshotReader, StoreError};
+
+/// How much of the data is read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Extent {
+    /// Manifests, catalogs, trees, tables of contents; no data.
+    Structure,
+    /// A share of the packs, between 0 and 1, those that were not verified for longest first.
+    Share(f64),
+    /// As many packs as have this many bytes, those that were not verified for longest first.
+    Budget(u64),
+    /// All packs.
+    Everything,
+}
+
+/// What kind of object a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FindingKind {
+    /// A manifest cannot be read.
+    Manifest,
+    /// A tag or note cannot be read.
+    Label,
+    /// A pack is damaged.
+    Pack,
+    /// A pack that the index knows is not there.
+    PackMissing,
+    /// A chunk that a snapshot needs is in no pack.
+    ChunkMissing,
+    /// A catalog or tree cannot be read.
+    Catalog,
+}
+
+impl FindingKind {
+    /// The word for it in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest",
+            Self::Label => "label",
+            Self::Pack => "pack",
+            Self::PackMissing => "pack_missing",
+            Self::ChunkMissing => "chunk_missing",
+            Self::Catalog => "catalog",
+        }
+    }
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of object.
+    pub kind: FindingKind,
+    /// The object's name.
+    pub object: String,
+    /// In words.
+    pub message: String,
+    /// The snapshots that cannot be restored whole, each with the names of the damaged parts.
+    pub snapshots: BTreeMap<SnapshotId, BTreeSet<String>>,
+}
+
+/// What a verification saw.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyReport {
+    /// Snapshots whose structure was walked.
+    pub snapshots: u64,
+    /// Chunks that were decoded and hashed, or, without data, looked up.
+    pub chunks: u64,
+    /// Stored bytes that were read.
+    pub bytes_read: u64,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+}
+
+/// What of one pack is damaged.
+struct PackDamage {
+    finding: Finding,
+    chunks: Vec<ChunkId>,
+}
+
+impl Store {
+    /// Checks `snapshots`, or the whole store if there are none given. `now` is in seconds since 1970 and is remembered for the packs
+    /// that were found right.
+    pub fn verify(
+        self: &Arc<Self>,
+        snapshots: Option<&[Snapshot]>,
+        extent: Extent,
+        now: u64,
+        monitor: &dyn Monitor,
+    ) -> Result<VerifyReport> {
+        let mut report = VerifyReport::default();
+        let (all, damaged) = self.snapshots()?;
+        if snapshots.is_none() {
+            report.findings.extend(damaged.into_iter().map(manifest_finding));
+        }
+        let condemned = self.condemned_packs()?;
+        let before: BTreeMap<u32, PackRecord> = self.index.read(|index| index.packs())?.into_iter().collect();
+        self.refresh_index(&condemned)?;
+        let chosen = snapshots.unwrap_or(&all);
+        report.snapshots = chosen.len() as u64;
+
+        let mut damage = Damage::default();
+        let needed = self.walk(chosen, &mut damage, &mut report, monitor)?;
+        let packs = self.index.read(|index| index.packs())?;
+        let packs: Vec<_> = packs
+            .into_iter()
+            .filter(|(number, record)| {
+                !condemned.contains(&record.id) && (snapshots.is_none() || needed.contains(number))
+            })
+            .map(|(_, record)| record)
+            .collect();
+        self.check_presence(&before, &condemned, &mut damage)?;
+        let verified = self.check_packs(packs, extent, &mut damage, &mut report, monitor)?;
+        self.name_the_affected(&all, &mut damage)?;
+        report.findings.extend(damage.findings.into_iter().map(|damage| damage.finding));
+        self.index.write(|index| index.set_verified(&verified, now))?;
+        Ok(report)
+    }
+
+    /// Walks trees and catalogs; returns the packs, by number, that hold what they refer to.
+    fn walk(
+        self: &Arc<Self>,
+        snapshots: &[Snapshot],
+        damage: &mut Damage,
+        report: &mut VerifyReport,
+        monitor: &dyn Monitor,
+    ) -> Result<HashSet<u32>> {
+        let mut packs = HashSet::new();
+        let mut walked = HashSet::new();
+        for snapshot in snapshots {
+            let mut roots = vec![snapshot.manifest.content.root.clone()];
+            if let Catalog::Stored(tree) = &snapshot.manifest.catalog {
+                roots.push(tree.root.clone());
+            }
+            while let Some(node) = roots.pop() {
+                if monitor.is_cancelled() {
+                    return Err(StoreError::Cancelled);
+                }
+                let ids: Vec<ChunkId> = match &node {
+                    TreeNode::Leaf(chunks) => chunks.iter().map(|chunk| chunk.id).collect(),
+                    TreeNode::Inner { nodes, .. } => nodes.iter().map(|node| node.node.id).collect(),
+                };
+                let places =
+                    self.index.read(|index| ids.iter().map(|id| index.find(id)).collect::<Result<Vec<_>>>())?;
+                report.chunks += ids.len() as u64;
+                for (id, place) in ids.iter().zip(places) {
+                    match place {
+                        Some(place) => drop(packs.insert(place.pack)),
+                        None => damage.missing(*id),
+                    }
+                }
+                let TreeNode::Inner { depth, nodes } = node else { continue };
+                for reference in nodes {
+                    if walked.insert(reference.node.id) {
+                        match self.read_node(&reference, depth) {
+                            Ok(node) => roots.push(node),
+                            Err(error) if error.is_damage() => damage.unreadable(snapshot, &error),
+                            Err(error) => return Err(error),
+                        }
+                    }
+                }
+            }
+            let reader = SnapshotReader::new(Arc::clone(self), snapshot.manifest.clone());
+            if let Some(error) = reader.parts().find_map(std::result::Result::err) {
+                if !error.is_damage() {
+                    return Err(error);
+                }
+                damage.unreadable(snapshot, &error);
+            }
+        }
+        Ok(packs)
+    }
+
+    /// Packs that the index knew and that are not there any more.
+    fn check_presence(
+        &self,
+        before: &BTreeMap<u32, PackRecord>,
+        condemned: &BTreeSet<PackId>,
+        damage: &mut Damage,
+    ) -> Result<()> {
+        let after: BTreeSet<PackId> = self.index.read(|index| index.packs())?.iter().map(|(_, r)| r.id).collect();
+        for record in before.values().filter(|record| !after.contains(&record.id) && !condemned.contains(&record.id)) {
+            damage.pack(FindingKind::PackMissing, &record.id, "the pack is not in the storage", Vec::new());
+        }
+        // A pack whose table cannot be read never got into the index.
+        for object in self.storage.list(names::PACKS)? {
+            let Some(id) = names::parse_pack(&object.name) else { continue };
+            if !after.contains(&id) && !condemned.contains(&id) {
+                match self.packs.read_toc(&id) {
+                    Err(error) if error.is_damage() => {
+                        damage.pack(FindingKind::Pack, &id, &full_message(&error), Vec::new());
+                    }
+                    _ => (),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads packs as `extent` says. Returns those that are right.
+    fn check_packs(
+        &self,
+        mut packs: Vec<PackRecord>,
+        extent: Extent,
+        damage: &mut Damage,
+        report: &mut VerifyReport,
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<PackId>> {
+        packs.sort_by_key(|pack| (pack.verified_at, pack.id));
+        let total: u64 = packs.iter().map(|pack| pack.len).sum();
+        let budget = match extent {
+            Extent::Structure => 0,
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "a share of bytes need not be exact"
+            )]
+            Extent::Share(share) => (total as f64 * share.clamp(0.0, 1.0)).ceil() as u64,
+            Extent::Budget(bytes) => bytes,
+            Extent::Everything => u64::MAX,
+        };
+        let mut taken = 0u64;
+        let (read, rest): (Vec<_>, Vec<_>) = packs.into_iter().partition(|pack| {
+            // At least one pack whenever any data is to be read, or a small budget would never get anywhere.
+            let take = budget > 0 && (taken == 0 || taken.saturating_add(pack.len) <= budget);
+            taken += if take { pack.len } else { 0 };
+            take
+        });
+        monitor.expect(read.iter().map(|pack| pack.len).sum());
+        for pack in rest {
+            if let Err(error) = self.packs.read_toc(&pack.id) {
+                self.note_pack_error(&pack, error, damage)?;
+            }
+        }
+        if matches!(extent, Extent::Structure) {
+            return Ok(Vec::new());
+        }
+        report.chunks = 0;
+        let outcomes: Mutex<Vec<(PackRecord, Result<u64>)>> = Mutex::default();
+        // Whole packs in parallel, each in one thread: two packs and two bodies in memory at a time on two cores.
+        read.par_iter().for_each(|pack| {
+            let outcome = if monitor.is_cancelled() { Err(StoreError::Cancelled) } else { self.check_pack(pack, monitor) };
+            outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((*pack, outcome));
+        });
+        let mut verified = Vec::new();
+        let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        outcomes.sort_by_key(|(pack, _)| pack.id);
+        for (pack, outcome) in outcomes {
+            report.bytes_read += pack.len;
+            match outcome {
+                Ok(chunks) => {
+                    report.chunks += chunks;
+                    verified.push(pack.id);
+                }
+                Err(error) => self.note_pack_error(&pack, error, damage)?,
+            }
+        }
+        Ok(verified)
+    }
+
+    /// Reads one pack whole: its hash, its table, every body, every chunk. Returns how many chunks.
+    fn check_pack(&self, pack: &PackRecord, monitor: &dyn Monitor) -> Result<u64> {
+        let bytes = self.storage.get(&names::pack(&pack.id))?;
+        monitor.count(Counter::ReadBytes, bytes.len() as u64);
+        let open = self.packs.parse(&pack.id, &bytes)?;
+        let mut at = icecore_format::PACK_HEADER_LEN;
+        let mut chunks = 0;
+        for (number, body) in open.toc.bodies.iter().enumerate() {
+            let stored = bytes.get(at..at + body.stored_len as usize).unwrap_or_default().to_vec();
+            at += body.stored_len as usize;
+            let plain = open.decode(number, stored)?;
+            let mut rest = plain.as_slice();
+            for chunk in &body.chunks {
+                let (this, after) = rest.split_at_checked(chunk.len as usize).unwrap_or((rest, &[]));
+                rest = after;
+                if self.key.chunk_id(this) != chunk.id {
+                    return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
+                }
+                chunks += 1;
+            }
+        }
+        if PackId(Digest::of(&bytes)) == pack.id {
+            Ok(chunks)
+        } else {
+            // Every chunk is right, but bytes between are not: a header field, or something appended.
+            Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged))
+        }
+    }
+
+    /// Finds out what of a damaged pack is damaged: each body on its own.
+    fn note_pack_error(&self, pack: &PackRecord, error: StoreError, damage: &mut Damage) -> Result<()> {
+        if let StoreError::Storage(error) = &error
+            && error.kind == ErrorKind::NotFound
+        {
+            damage.pack(FindingKind::PackMissing, &pack.id, "the pack is not in the storage", Vec::new());
+            return Ok(());
+        }
+        let out_of_range = matches!(&error, StoreError::Storage(error) if error.kind == ErrorKind::OutOfRange);
+        if !error.is_damage() && !out_of_range {
+            return Err(error);
+        }
+        let mut chunks = Vec::new();
+        let mut readable = false;
+        if let Ok(open) = self.packs.read_toc(&pack.id) {
+            readable = true;
+            for (number, body) in open.toc.bodies.iter().enumerate() {
+                let plain = self.packs.stored_body(&open, number).and_then(|stored| open.decode(number, stored));
+                let plain = plain.unwrap_or_default();
+                let mut at = 0;
+                for chunk in &body.chunks {
+                    let bytes = plain.get(at..at + chunk.len as usize).unwrap_or_default();
+                    at += chunk.len as usize;
+                    if self.key.chunk_id(bytes) != chunk.id {
+                        chunks.push(chunk.id);
+                    }
+                }
+            }
+        }
+        let message = full_message(&error);
+        damage.pack(FindingKind::Pack, &pack.id, &message, chunks);
+        if !readable {
+            damage.whole_packs.insert(pack.id);
+        }
+        Ok(())
+    }
+
+    /// Says for every finding which snapshots and parts it harms.
+    fn name_the_affected(self: &Arc<Self>, snapshots: &[Snapshot], damage: &mut Damage) -> Result<()> {
+        if damage.findings.is_empty() {
+            return Ok(());
+        }
+        let mut owners: std::collections::HashMap<ChunkId, Vec<usize>> = std::collections::HashMap::new();
+        for (at, damaged) in damage.findings.iter().enumerate() {
+            for chunk in &damaged.chunks {
+                owners.entry(*chunk).or_default().push(at);
+            }
+        }
+        let whole: BTreeMap<u32, usize> = self.index.read(|index| {
+            let mut whole = BTreeMap::new();
+            for (at, damaged) in damage.findings.iter().enumerate() {
+                for id in damage.whole_packs.iter().filter(|id| damaged.finding.object == names::pack(id)) {
+                    if let Some(number) = index.number(id)? {
+                        whole.insert(number, at);
+                    }
+                }
+            }
+            Ok(whole)
+        })?;
+        for snapshot in snapshots {
+            let reader = SnapshotReader::new(Arc::clone(self), snapshot.manifest.clone());
+            let mut tree = reader.tree();
+            let mut hits: Vec<(u64, u64, usize)> = Vec::new();
+            while let Ok(Some((offset, chunk))) = tree.next() {
+                let place = if whole.is_empty() { None } else { self.index.read(|index| index.find(&chunk.id))? };
+                let in_whole = place.and_then(|place| whole.get(&place.pack));
+                for at in owners.get(&chunk.id).into_iter().flatten().chain(in_whole) {
+                    hits.push((offset, offset + u64::from(chunk.len), *at));
+                }
+            }
+            if hits.is_empty() {
+                continue;
+            }
+            for (_, _, at) in &hits {
+                if let Some(damaged) = damage.findings.get_mut(*at) {
+                    damaged.finding.snapshots.entry(snapshot.id).or_default();
+                }
+            }
+            for part in reader.parts() {
+                // A catalog that cannot be read is a finding of its own.
+                let Ok(part) = part else { break };
+                let harmed = hits.iter().filter(|(from, to, _)| *from < part.offset + part.len && part.offset < *to);
+                for (_, _, at) in harmed {
+                    if let Some(damaged) = damage.findings.get_mut(*at) {
+                        damaged.finding.snapshots.entry(snapshot.id).or_default().insert(part.display_name());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What has been found so far.
+#[derive(Default)]
+struct Damage {
+    findings: Vec<PackDamage>,
+    whole_packs: BTreeSet<PackId>,
+}
+
+impl Damage {
+    fn missing(&mut self, chunk: ChunkId) {
+        let object = format!("chunk {chunk}");
+        if self.findings.iter().all(|damage| damage.finding.object != object) {
+            let message = "no pack holds it".to_owned();
+            let finding =
+                Finding { kind: FindingKind::ChunkMissing, object, message, snapshots: BTreeMap::new() };
+            self.findings.push(PackDamage { finding, chunks: vec![chunk] });
+        }
+    }
+
+    fn pack(&mut self, kind: FindingKind, id: &PackId, message: &str, chunks: Vec<ChunkId>) {
+        let object = names::pack(id);
+        if self.findings.iter().all(|damage| damage.finding.object != object) {
+            let finding = Finding { kind, object, message: message.to_owned(), snapshots: BTreeMap::new() };
+            self.findings.push(PackDamage { finding, chunks });
+        }
+    }
+
+    fn unreadable(&mut self, snapshot: &Snapshot, error: &StoreError) {
+        let finding = Finding {
+            kind: FindingKind::Catalog,
+            object: snapshot.object.clone(),
+            message: full_message(error),
+            snapshots: BTreeMap::from([(snapshot.id, BTreeSet::new())]),
+        };
+        if self.findings.iter().all(|damage| damage.finding != finding) {
+            self.findings.push(PackDamage { finding, chunks: Vec::new() });
+        }
+    }
+}
+
+fn manifest_finding(error: StoreError) -> Finding {
+    let object = match &error {
+        StoreError::Damaged { object, .. } => object.clone(),
+        _ => String::new(),
+    };
+    let kind = if object.starts_with(names::LABELS) { FindingKind::Label } else { FindingKind::Manifest };
+    Finding { kind, object, message: full_message(&error), snapshots: BTreeMap::new() }
+}
+
+fn full_message(error: &StoreError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

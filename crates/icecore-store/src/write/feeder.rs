@@ -1,0 +1,160 @@
+//! The caller's side: bytes into chunks, chunks onto the pool.
+
+use std::io::{self, Read};
+use std::mem;
+
+use bytes::Bytes;
+use crossbeam_channel::{Sender, bounded};
+use icecore_chunk::{Cutter, Grain};
+use icecore_format::StoreKey;
+
+use super::{Batch, Feed, HashedBatch, Lane};
+
+/// Bytes that are hashed as one job.
+const BLOCK_LEN: usize = 1 << 20;
+
+/// The pipeline behind the feeder is gone; its threads know why.
+#[derive(Debug)]
+pub(super) struct Hangup;
+
+/// Cuts one lane's bytes and sends them on.
+#[derive(Debug)]
+pub(super) struct Feeder {
+    lane: Lane,
+    cutter: Cutter,
+    key: StoreKey,
+    out: Sender<Feed>,
+    buf: Vec<u8>,
+    /// Chunks of `buf`, by their ends; what is behind the last end is not cut yet.
+    ends: Vec<usize>,
+    grain: Grain,
+}
+
+impl Feeder {
+    pub(super) fn new(lane: Lane, cutter: Cutter, key: StoreKey, out: Sender<Feed>) -> Self {
+        Self { lane, cutter, key, out, buf: Vec::new(), ends: Vec::new(), grain: Grain::Byte }
+    }
+
+    /// Where the bytes from here on have seams.
+    pub(super) fn set_grain(&mut self, grain: Grain) {
+        self.grain = grain;
+    }
+
+    /// Bytes that follow the last cut.
+    pub(super) fn uncut_len(&self) -> usize {
+        self.buf.len() - self.last_end()
+    }
+
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Hangup> {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(self.space()));
+            self.buf.extend_from_slice(now);
+            bytes = later;
+            self.cut_settled()?;
+        }
+        Ok(())
+    }
+
+    /// Reads up to `limit` bytes straight into the block. `seen` gets each run of bytes read; it may return false to stop.
+    pub(super) fn copy(
+        &mut self,
+        reader: &mut dyn Read,
+        limit: u64,
+        seen: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<io::Result<u64>, Hangup> {
+        let mut total = 0;
+        while total < limit {
+            let from = self.buf.len();
+            let want = (limit - total).min(self.space() as u64);
+            let mut reader = &mut *reader;
+            let read = Read::take(&mut reader, want).read_to_end(&mut self.buf);
+            let Some(fresh) = self.buf.get(from..) else { break };
+            let (len, go_on) = (fresh.len() as u64, seen(fresh));
+            total += len;
+            if let Err(error) = read {
+                return Ok(Err(error));
+            }
+            self.cut_settled()?;
+            if len < want || !go_on {
+                break;
+            }
+        }
+        Ok(Ok(total))
+    }
+
+    /// Forces a cut here and sends everything on.
+    pub(super) fn flush(&mut self) -> Result<(), Hangup> {
+        self.force_cut();
+        self.ship()
+    }
+
+    /// Ends the chunk here, wherever the cutter would have ended it.
+    pub(super) fn force_cut(&mut self) {
+        while let rest @ [_, ..] = self.buf.get(self.last_end()..).unwrap_or_default() {
+            let end = self.last_end() + self.cutter.cut(rest, self.grain);
+            self.ends.push(end);
+        }
+    }
+
+    fn last_end(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// How much the block still takes; never zero, for a full block is shipped.
+    fn space(&mut self) -> usize {
+        let capacity = BLOCK_LEN + self.cutter.lookahead(self.grain);
+        if self.buf.capacity() < capacity {
+            self.buf.reserve_exact(capacity - self.buf.len());
+        }
+        capacity - self.buf.len()
+    }
+
+    /// Cuts what can be cut without knowing what follows, and ships a full block.
+    fn cut_settled(&mut self) -> Result<(), Hangup> {
+        let lookahead = self.cutter.lookahead(self.grain);
+        if self.buf.len() < BLOCK_LEN {
+            return Ok(());
+        }
+        loop {
+            let rest = self.buf.get(self.last_end()..).unwrap_or_default();
+            if rest.len() < lookahead {
+                break;
+            }
+            let end = self.last_end() + self.cutter.cut(rest, self.grain);
+            self.ends.push(end);
+        }
+        self.ship()
+    }
+
+    /// Sends the chunks on, and keeps the uncut rest.
+    fn ship(&mut self) -> Result<(), Hangup> {
+        let end = self.last_end();
+        if end == 0 {
+            return Ok(());
+        }
+        let rest = self.buf.get(end..).unwrap_or_default();
+        let mut fresh = Vec::with_capacity(if rest.is_empty() { 0 } else { self.buf.capacity() });
+        fresh.extend_from_slice(rest);
+        let mut block = mem::replace(&mut self.buf, fresh);
+        block.truncate(end);
+        let block = Bytes::from(block);
+        let mut start = 0;
+        let cut = |end| {
+            let chunk = block.slice(start..end);
+            start = end;
+            chunk
+        };
+        let chunks = mem::take(&mut self.ends).into_iter().map(cut).collect();
+        let batch = Batch { lane: self.lane, chunks };
+        let (done, hashed) = bounded(1);
+        let key = self.key.clone();
+        // The place in the queue is taken first: the queue's bound is the bound on memory.
+        self.out.send(Feed::Batch(hashed)).map_err(|_| Hangup)?;
+        rayon::spawn(move || {
+            let chunks = batch.chunks.into_iter().map(|chunk| (key.chunk_id(&chunk), chunk)).collect();
+            // Nobody waits for it when the pipeline has failed.
+            let _ = done.send(HashedBatch { lane: batch.lane, chunks });
+        });
+        Ok(())
+    }
+}

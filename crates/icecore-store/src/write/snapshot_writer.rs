@@ -1,0 +1,369 @@
+//! A snapshot while it is being written.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Sender, bounded};
+use icecore_chunk::Grain;
+use icecore_format::{
+    Catalog, ChunkRef, Digest, FileAttributes, Manifest, PackId, Part, PartKind, SnapshotId, SnapshotInfo, encode_part, names,
+};
+use icecore_storage::{ErrorKind, PutMode};
+
+use super::feeder::{Feeder, Hangup};
+use super::packer::{pack_bodies, store_packs};
+use super::pending::Pending;
+use super::sequencer::Sequencer;
+use super::{Feed, Lane, Sequenced};
+use crate::claim::WriterClaim;
+use crate::store::Store;
+use crate::{Counter, Monitor, Result, StoreError, TreeReader, random};
+
+/// Blocks that wait to be hashed or looked at.
+const FEED_QUEUE: usize = 4;
+/// Bodies that wait to be compressed or packed.
+const BODY_QUEUE: usize = 8;
+/// A part that wants chunks of its own gets them if this many bytes have been written since the last cut.
+const OWN_CHUNK_MIN: usize = 4 << 10;
+
+/// What is known of a snapshot before its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotHead {
+    /// The source's name.
+    pub source: String,
+    /// See [`SnapshotInfo::created_at`].
+    pub created_at: String,
+    /// See [`SnapshotInfo::host`].
+    pub host: String,
+    /// See [`SnapshotInfo::tool_version`].
+    pub tool_version: String,
+    /// See [`SnapshotInfo::parent`].
+    pub parent: Option<SnapshotId>,
+}
+
+/// A published snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its identity.
+    pub id: SnapshotId,
+    /// What the manifest says of it.
+    pub info: SnapshotInfo,
+    /// Bytes of the manifest's object.
+    pub manifest_len: u64,
+}
+
+/// Takes the parts of one capture in order and publishes them. Dropped before [`SnapshotWriter::commit`], it publishes nothing;
+/// the packs it has stored are valid content, which the next run reuses or a collection removes.
+pub struct SnapshotWriter {
+    store: Arc<Store>,
+    monitor: Arc<dyn Monitor>,
+    head: SnapshotHead,
+    claim: WriterClaim,
+    condemned: Arc<BTreeSet<PackId>>,
+    content: Option<Feeder>,
+    catalog: Option<Feeder>,
+    feed: Option<Sender<Feed>>,
+    threads: Option<Threads>,
+    records: Vec<u8>,
+    /// Whether the catalog has outgrown the manifest.
+    spilled: bool,
+    offset: u64,
+    parts: u64,
+    open: Option<OpenPart>,
+    findings: Vec<String>,
+}
+
+struct Threads {
+    sequencer: JoinHandle<Result<Sequenced>>,
+    packer: JoinHandle<()>,
+    storer: JoinHandle<Result<u64>>,
+}
+
+#[derive(Debug)]
+struct OpenPart {
+    name: Vec<u8>,
+    kind: PartKind,
+    len: u64,
+    hasher: blake3::Hasher,
+    /// Known already when all the bytes come from the parent.
+    hash: Option<Digest>,
+}
+
+impl std::fmt::Debug for SnapshotWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnapshotWriter").field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+impl SnapshotWriter {
+    /// Registers as a writer and starts the pipeline.
+    pub fn begin(store: Arc<Store>, head: SnapshotHead, monitor: Arc<dyn Monitor>) -> Result<Self> {
+        let claim = WriterClaim::register(&store, &format!("create {} on {}", head.source, head.host))?;
+        let condemned = Arc::new(store.condemned_packs()?);
+        // What crashed writers left is valid content: the index learns of it now, and it is not stored again.
+        store.refresh_index(&condemned)?;
+        let (feed, fed) = bounded(FEED_QUEUE);
+        let (bodies_out, bodies) = bounded(BODY_QUEUE);
+        let (packs_out, packs) = bounded(0);
+        let pending = Pending::default();
+        let salt = random::salt();
+        let spawn_error = |source| StoreError::IndexLock { path: "/".into(), source };
+
+        let sequencer = {
+            let (store, condemned, pending) = (Arc::clone(&store), Arc::clone(&condemned), pending.clone());
+            thread::Builder::new().name("sequencer".into()).spawn(move || {
+                let cipher = store.key.pack_cipher(&salt);
+                Sequencer::new(&store, &condemned, cipher, bodies_out, pending).run(&fed)
+            })
+        }
+        .map_err(spawn_error)?;
+        let packer = {
+            let store = Arc::clone(&store);
+            thread::Builder::new().name("packer".into()).spawn(move || pack_bodies(&store, salt, &bodies, &packs_out))
+        }
+        .map_err(spawn_error)?;
+        let storer = {
+            let (store, monitor) = (Arc::clone(&store), Arc::clone(&monitor));
+            thread::Builder::new()
+                .name("storer".into())
+                .spawn(move || store_packs(&store, &packs, &pending, &monitor))
+        }
+        .map_err(spawn_error)?;
+
+        let feeder = |lane| Feeder::new(lane, store.cutter.clone(), store.key.clone(), feed.clone());
+        Ok(Self {
+            content: Some(feeder(Lane::Content)),
+            catalog: Some(feeder(Lane::Catalog)),
+            feed: Some(feed),
+            threads: Some(Threads { sequencer, packer, storer }),
+            store,
+            monitor,
+            head,
+            claim,
+            condemned,
+            records: Vec::new(),
+            spilled: false,
+            offset: 0,
+            parts: 0,
+            open: None,
+            findings: Vec::new(),
+        })
+    }
+
+    /// Opens a part. Files get chunks of their own, so that the next snapshot can refer to them without reading; so does any
+    /// part that wants them, unless its neighbour before is too short to be worth a chunk.
+    pub fn begin_part(&mut self, name: &[u8], kind: PartKind, grain: Grain, own_chunks: bool) -> Result<()> {
+        assert!(self.open.is_none(), "the part before must have ended");
+        let always = kind == PartKind::File;
+        if let Some(content) = &mut self.content {
+            if always || (own_chunks && content.uncut_len() >= OWN_CHUNK_MIN) {
+                content.force_cut();
+            }
+            content.set_grain(grain);
+        }
+        let hasher = self.store.key.part_hasher();
+        self.open = Some(OpenPart { name: name.to_vec(), kind, len: 0, hasher, hash: None });
+        Ok(())
+    }
+
+    /// Appends bytes to the open part.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.check_cancelled()?;
+        let sent = self.content.as_mut().map_or(Err(Hangup), |content| content.write(bytes));
+        if sent.is_err() {
+            return Err(self.failure());
+        }
+        self.count(bytes.len() as u64);
+        if let Some(open) = &mut self.open {
+            open.hasher.update(bytes);
+        }
+        Ok(())
+    }
+
+    /// Appends what `reader` gives, up to `limit` bytes. The outer error is the store's, the inner one the reader's.
+    pub fn copy(&mut self, reader: &mut dyn Read, limit: u64) -> Result<io::Result<u64>> {
+        let (Some(content), Some(open)) = (&mut self.content, &mut self.open) else { return Err(self.failure()) };
+        let monitor = &self.monitor;
+        let mut seen = |bytes: &[u8]| {
+            open.hasher.update(bytes);
+            open.len += bytes.len() as u64;
+            monitor.count(Counter::PlainBytes, bytes.len() as u64);
+            !monitor.is_cancelled()
+        };
+        let copied = content.copy(reader, limit, &mut seen);
+        self.check_cancelled()?;
+        copied.or_else(|Hangup| Err(self.failure()))
+    }
+
+    /// Makes the open part's bytes those of a part of `parent`, without seeing them. False if the store does not have them as whole
+    /// chunks, or no longer.
+    pub fn reuse(&mut self, parent: &mut TreeReader<'_>, part: &Part) -> Result<bool> {
+        if part.len == 0 {
+            return Ok(true);
+        }
+        let Some(chunks) = whole_chunks(parent, part)? else { return Ok(false) };
+        let known = self.store.known_chunks(chunks.iter().map(|chunk| &chunk.id), &self.condemned)?;
+        if known.contains(&false) {
+            return Ok(false);
+        }
+        let flushed = self.content.as_mut().map_or(Err(Hangup), Feeder::flush);
+        let sent = flushed.and_then(|()| {
+            self.feed.as_ref().ok_or(Hangup)?.send(Feed::Known(chunks)).map_err(|_| Hangup)
+        });
+        if sent.is_err() {
+            return Err(self.failure());
+        }
+        if let Some(open) = &mut self.open {
+            assert!(open.len == 0, "a part is reused whole");
+            open.hash = Some(part.hash);
+        }
+        self.count(part.len);
+        self.check_cancelled()?;
+        Ok(true)
+    }
+
+    /// Ends the open part.
+    pub fn end_part(&mut self, rows: Option<u64>, file: Option<Box<FileAttributes>>) -> Result<()> {
+        let open = self.open.take().expect("a part is open");
+        let hash = open.hash.unwrap_or_else(|| Digest(*open.hasher.finalize().as_bytes()));
+        let part = Part { name: open.name, kind: open.kind, offset: self.offset, len: open.len, hash, rows, file };
+        self.offset += part.len;
+        self.parts += 1;
+        encode_part(&part, &mut self.records);
+        if Catalog::fits_inline(self.records.len()) && !self.spilled { Ok(()) } else { self.spill_records() }
+    }
+
+    /// Remembers what could not be captured as it should have been.
+    pub fn add_finding(&mut self, sentence: String) {
+        /// A manifest is not the place for a million complaints.
+        const FINDINGS_MAX: usize = 100;
+        match self.findings.len() {
+            FINDINGS_MAX => self.findings.push("and more".to_owned()),
+            n if n < FINDINGS_MAX => self.findings.push(sentence),
+            _ => (),
+        }
+    }
+
+    /// Bytes of content so far.
+    pub fn content_len(&self) -> u64 {
+        self.offset + self.open.as_ref().map_or(0, |open| open.len)
+    }
+
+    /// Waits until everything is durable, then publishes. `describe` completes what the manifest says.
+    pub fn commit(mut self, describe: impl FnOnce(&mut SnapshotInfo)) -> Result<Written> {
+        assert!(self.open.is_none(), "the last part must have ended");
+        let inline = if self.spilled { None } else { Some(std::mem::take(&mut self.records)) };
+        let flushed = [self.content.take(), self.catalog.take()].into_iter().flatten().all(|mut f| f.flush().is_ok());
+        let (sequenced, stored_bytes) = self.join()?;
+        if !flushed {
+            return Err(StoreError::Panicked { thread: "sequencer" });
+        }
+        assert_eq!(sequenced.content.len(), self.offset, "the tree covers the content");
+        self.check_cancelled()?;
+
+        let head = self.head.clone();
+        let mut info = SnapshotInfo {
+            source: head.source,
+            engine: "files".to_owned(),
+            engine_version: None,
+            form: "stream".to_owned(),
+            origin: None,
+            unpacked: None,
+            created_at: head.created_at,
+            host: head.host,
+            tool_version: head.tool_version,
+            parent: head.parent,
+            parts: self.parts,
+            logical_bytes: self.offset,
+            changed_bytes: sequenced.changed_bytes,
+            stored_bytes,
+            chunks: sequenced.chunks,
+            new_chunks: sequenced.new_chunks,
+            delta_chunks: 0,
+            duration_ms: 0,
+            findings: std::mem::take(&mut self.findings),
+        };
+        describe(&mut info);
+        let catalog = match (inline, sequenced.catalog) {
+            (Some(records), _) => Catalog::Inline(records),
+            (None, tree) => Catalog::Stored(tree.unwrap_or_default()),
+        };
+        let manifest = Manifest { info, content: sequenced.content, catalog };
+        self.publish(manifest)
+    }
+
+    /// Creates the one object that makes the snapshot exist; a collector that gave this writer up has created it before.
+    fn publish(&self, manifest: Manifest) -> Result<Written> {
+        let name = names::snapshot(self.claim.id());
+        let (id, bytes) = manifest.encode(&name, &self.store.key, &random::salt());
+        match self.store.storage.put(&name, &bytes, PutMode::CreateNew) {
+            Ok(()) => Ok(Written { id, info: manifest.info, manifest_len: bytes.len() as u64 }),
+            Err(error) if error.kind == ErrorKind::AlreadyExists => Err(StoreError::Fenced),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn spill_records(&mut self) -> Result<()> {
+        self.spilled = true;
+        let records = std::mem::take(&mut self.records);
+        let sent = self.catalog.as_mut().map_or(Err(Hangup), |catalog| catalog.write(&records));
+        sent.or_else(|Hangup| Err(self.failure()))
+    }
+
+    fn count(&mut self, len: u64) {
+        if let Some(open) = &mut self.open {
+            open.len += len;
+        }
+        self.monitor.count(Counter::PlainBytes, len);
+    }
+
+    fn check_cancelled(&self) -> Result<()> {
+        if self.monitor.is_cancelled() { Err(StoreError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Why the pipeline hung up.
+    fn failure(&mut self) -> StoreError {
+        (self.content, self.catalog) = (None, None);
+        match self.join() {
+            Err(error) => error,
+            Ok(_) => StoreError::Panicked { thread: "pipeline" },
+        }
+    }
+
+    /// Ends the pipeline and takes its results; the first error downstream is the cause of those before it.
+    fn join(&mut self) -> Result<(Sequenced, u64)> {
+        self.feed = None;
+        let Some(threads) = self.threads.take() else { return Err(StoreError::Panicked { thread: "pipeline" }) };
+        let sequenced = threads.sequencer.join().map_err(|_| StoreError::Panicked { thread: "sequencer" });
+        let packed = threads.packer.join().map_err(|_| StoreError::Panicked { thread: "packer" });
+        let stored = threads.storer.join().map_err(|_| StoreError::Panicked { thread: "storer" });
+        let stored = stored??;
+        packed?;
+        Ok((sequenced??, stored))
+    }
+}
+
+impl Drop for SnapshotWriter {
+    fn drop(&mut self) {
+        (self.content, self.catalog) = (None, None);
+        // Threads must not outlive the claim that protects what they refer to.
+        let _ = self.join();
+    }
+}
+
+/// The chunks that are exactly a part's bytes.
+fn whole_chunks(parent: &mut TreeReader<'_>, part: &Part) -> Result<Option<Vec<ChunkRef>>> {
+    parent.seek(part.offset)?;
+    if parent.offset() != part.offset {
+        return Ok(None);
+    }
+    let end = part.offset + part.len;
+    let mut chunks = Vec::new();
+    while parent.offset() < end {
+        let Some((_, chunk)) = parent.next()? else { return Ok(None) };
+        chunks.push(chunk);
+    }
+    Ok((parent.offset() == end).then_some(chunks))
+}

@@ -1,0 +1,217 @@
+//! Capturing a source into a snapshot.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use icecore_engine::files::{ParentParts, attributes_of, capture_directory};
+use icecore_engine::{CaptureError, CommandSource, Sink as _, StreamOptions, StreamReport, capture_stream, sqlite};
+use icecore_format::{Label, SnapshotId, SnapshotInfo};
+use icecore_store::{Monitor, Snapshot, SnapshotHead, SnapshotReader, SnapshotWriter, Store, TreeReader};
+use jiff::Timestamp;
+
+use crate::sink::SnapshotSink;
+use crate::time::format_time;
+use crate::{Result, Source};
+
+/// What the user wants of a capture.
+#[derive(Debug, Clone, Default)]
+pub struct CreateOptions {
+    /// The source's name, if not its default.
+    pub name: Option<String>,
+    /// Tags for the snapshot.
+    pub tags: Vec<String>,
+    /// A note for it.
+    pub note: Option<String>,
+    /// Store compressed input as it is, and do not look into it.
+    pub raw: bool,
+    /// Accept an empty input.
+    pub allow_empty: bool,
+    /// Accept a dump that was cut off.
+    pub allow_incomplete: bool,
+    /// The machine's name.
+    pub host: String,
+    /// The store's own directory: left out of captures, and the place for temporary files.
+    pub store_dir: PathBuf,
+}
+
+/// A snapshot that was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Its identity.
+    pub id: SnapshotId,
+    /// What its manifest says.
+    pub info: SnapshotInfo,
+    /// Bytes it added to the store, its manifest included.
+    pub stored_bytes: u64,
+    /// What could not be captured as it should have been.
+    pub findings: Vec<String>,
+}
+
+/// What a capture found out about its source.
+#[derive(Default)]
+struct Captured {
+    engine: Option<&'static str>,
+    engine_version: Option<String>,
+    form: String,
+    origin: Option<PathBuf>,
+    unpacked: Option<&'static str>,
+}
+
+/// Captures `source` and publishes it as a snapshot, once the source has said that it is complete.
+pub fn create(
+    store: &Arc<Store>,
+    source: &Source,
+    options: &CreateOptions,
+    now: Timestamp,
+    monitor: Arc<dyn Monitor>,
+) -> Result<Created> {
+    let started = Instant::now();
+    let name = options.name.clone().unwrap_or_else(|| source.default_name());
+    let (snapshots, _) = store.snapshots()?;
+    let parent = snapshots.into_iter().find(|snapshot| snapshot.info().source == name);
+    let head = SnapshotHead {
+        source: name,
+        created_at: format_time(now),
+        host: options.host.clone(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        parent: parent.as_ref().map(|parent| parent.id),
+    };
+    let parent = parent.map(|parent: Snapshot| SnapshotReader::new(Arc::clone(store), parent.manifest));
+    let writer = SnapshotWriter::begin(Arc::clone(store), head, Arc::clone(&monitor))?;
+    let tree: Option<TreeReader<'_>> = parent.as_ref().map(SnapshotReader::tree);
+    let mut sink = SnapshotSink { writer, parent: tree, monitor, findings: Vec::new() };
+
+    let captured = capture(source, options, parent.as_ref(), now, &mut sink)?;
+    let SnapshotSink { writer, findings, .. } = sink;
+    let written = writer.commit(|info| {
+        if let Some(engine) = captured.engine {
+            info.engine = engine.to_owned();
+        }
+        info.engine_version = captured.engine_version;
+        info.form = captured.form;
+        info.origin = captured.origin.and_then(|path| path.into_os_string().into_string().ok());
+        info.unpacked = captured.unpacked.map(str::to_owned);
+        info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    })?;
+    for tag in &options.tags {
+        store.add_label(&written.id, &Label::Tag(tag.clone()))?;
+    }
+    if let Some(note) = &options.note {
+        store.add_label(&written.id, &Label::Note(note.clone()))?;
+    }
+    let stored_bytes = written.info.stored_bytes + written.manifest_len;
+    Ok(Created { id: written.id, info: written.info, stored_bytes, findings })
+}
+
+fn capture(
+    source: &Source,
+    options: &CreateOptions,
+    parent: Option<&SnapshotReader>,
+    now: Timestamp,
+    sink: &mut SnapshotSink<'_>,
+) -> Result<Captured> {
+    match source {
+        Source::Stdin => {
+            let monitor = Arc::clone(&sink.monitor);
+            let is_cancelled = || monitor.is_cancelled();
+            let mut reader = icecore_engine::stdin_reader(&is_cancelled);
+            let stream = stream_options(options, b"stdin", "standard input");
+            Ok(stream_captured(capture_stream(&mut reader, &stream, sink)?))
+        }
+        Source::Command(argv) => capture_command(argv, options, sink),
+        Source::Sqlite(path) => capture_sqlite(path, options, sink),
+        Source::Path(path) => capture_path(path, options, parent, now, sink),
+    }
+}
+
+fn capture_path(
+    path: &Path,
+    options: &CreateOptions,
+    parent: Option<&SnapshotReader>,
+    now: Timestamp,
+    sink: &mut SnapshotSink<'_>,
+) -> Result<Captured> {
+    let unreadable = |source| CaptureError::Read { action: "cannot read", path: path.to_owned(), source };
+    let meta = path.metadata().map_err(unreadable)?;
+    let origin = path.canonicalize().map_err(unreadable)?;
+    if meta.is_dir() {
+        let parts = parent.map(|parent| -> ParentParts<'_> {
+            // A catalog that cannot be read only means that files are read again.
+            Box::new(parent.parts().map_while(std::result::Result::ok))
+        });
+        let clock = (now.as_second(), u32::try_from(now.subsec_nanosecond().max(0)).unwrap_or(0));
+        capture_directory(path, std::slice::from_ref(&options.store_dir), parts, sink, clock)?;
+        return Ok(Captured { form: "directory".to_owned(), origin: Some(origin), ..Captured::default() });
+    }
+    if !options.raw && meta.is_file() && sqlite::is_sqlite(path).map_err(unreadable)? {
+        return capture_sqlite(path, options, sink);
+    }
+    let mut file = File::open(path).map_err(unreadable)?;
+    let name = origin.file_name().map(|name| name.as_encoded_bytes().to_vec()).unwrap_or_default();
+    let mut stream = stream_options(options, &name, &path.display().to_string());
+    if meta.is_file() {
+        stream.file = Some(attributes_of(&origin).map_err(unreadable)?);
+    }
+    let before = meta.modified().ok().map(|modified| (modified, meta.len()));
+    let report = capture_stream(&mut file, &stream, sink)?;
+    let after = file.metadata().ok().and_then(|meta| Some((meta.modified().ok()?, meta.len())));
+    if meta.is_file() && before != after {
+        sink.finding(format!("{} changed while it was read", path.display()));
+    }
+    let captured = stream_captured(report);
+    // What was unpacked is not what lay there: it does not go back there by itself.
+    let origin = (meta.is_file() && captured.unpacked.is_none()).then_some(origin);
+    Ok(Captured { origin, ..captured })
+}
+
+fn capture_command(argv: &[std::ffi::OsString], options: &CreateOptions, sink: &mut SnapshotSink<'_>) -> Result<Captured> {
+    let monitor = Arc::clone(&sink.monitor);
+    let is_cancelled = || monitor.is_cancelled();
+    let mut source = CommandSource::spawn(argv)?;
+    let program = argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let stream = stream_options(options, program.as_bytes(), &format!("the output of {program}"));
+    let captured = capture_stream(&mut source.reader(&is_cancelled), &stream, sink);
+    match captured {
+        // A command that failed says more than the look of what it printed before.
+        Ok(_) | Err(CaptureError::Source(_)) => source.finish(&is_cancelled)?,
+        Err(error) => return Err(error.into()),
+    }
+    Ok(stream_captured(captured?))
+}
+
+fn capture_sqlite(path: &Path, options: &CreateOptions, sink: &mut SnapshotSink<'_>) -> Result<Captured> {
+    let scratch = options.store_dir.join("tmp");
+    std::fs::create_dir_all(&scratch)
+        .map_err(|source| CaptureError::Read { action: "cannot create", path: scratch.clone(), source })?;
+    let report = sqlite::capture(path, &scratch, sink)?;
+    Ok(Captured {
+        engine: Some("sqlite"),
+        engine_version: Some(report.version),
+        form: "sqlite".to_owned(),
+        origin: path.canonicalize().ok(),
+        unpacked: None,
+    })
+}
+
+fn stream_options(options: &CreateOptions, name: &[u8], what: &str) -> StreamOptions {
+    StreamOptions {
+        name: name.to_vec(),
+        raw: options.raw,
+        allow_incomplete: options.allow_incomplete,
+        allow_empty: options.allow_empty,
+        what: what.to_owned(),
+        file: None,
+    }
+}
+
+fn stream_captured(report: StreamReport) -> Captured {
+    Captured {
+        engine: report.engine,
+        engine_version: report.engine_version,
+        form: report.form,
+        origin: None,
+        unpacked: report.unpacked,
+    }
+}

@@ -1,0 +1,125 @@
+//! What goes wrong, by what a person can do about it.
+
+use std::path::PathBuf;
+
+use icecore_engine::{CaptureError, RestoreError};
+use icecore_store::StoreError;
+
+/// A use case that did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store's side.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The source's side; nothing was stored.
+    #[error(transparent)]
+    Capture(CaptureError),
+    /// The target's side; what was there is untouched, unless it was to be restored in place.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// `icecore.toml` cannot be used.
+    #[error("cannot use {}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No store was named and none was found.
+    #[error("no store was named, and there is no .icecore directory in {} or above it", from.display())]
+    NoStoreFound {
+        /// Where the search began.
+        from: PathBuf,
+    },
+    /// The place of the store is of a kind that this program does not know.
+    #[error("{place:?} is not a place for a store that this version knows: only directories are")]
+    UnknownPlace {
+        /// What was given.
+        place: String,
+    },
+    /// The source is of a kind that this program does not know.
+    #[error("{engine} databases cannot be captured by this version; dump it and give the dump: {example}")]
+    UnsupportedSource {
+        /// The engine.
+        engine: &'static str,
+        /// A command that works.
+        example: &'static str,
+    },
+    /// There is no such source.
+    #[error("there is no file, directory or service {name:?}")]
+    NoSource {
+        /// What was asked for.
+        name: String,
+    },
+    /// No snapshot is what the selector says.
+    #[error("there is no snapshot {selector:?}{}", reason.as_deref().map(|r| format!(": {r}")).unwrap_or_default())]
+    NoSnapshot {
+        /// What was asked for.
+        selector: String,
+        /// Why it selects none, if there is more to say.
+        reason: Option<String>,
+    },
+    /// Several snapshots are what the selector says.
+    #[error("{selector:?} is ambiguous: {candidates}")]
+    Ambiguous {
+        /// What was asked for.
+        selector: String,
+        /// What it may mean.
+        candidates: String,
+    },
+    /// The snapshot has no such part.
+    #[error("snapshot {id} has no part {part:?}{hint}")]
+    NoPart {
+        /// The snapshot's short id.
+        id: String,
+        /// What was asked for.
+        part: String,
+        /// What it may have meant, with a leading separator.
+        hint: String,
+    },
+    /// A text is not a time.
+    #[error("{text:?} is not a time")]
+    BadTime {
+        /// The text.
+        text: String,
+    },
+    /// The target is there already.
+    #[error("{} exists already", path.display())]
+    TargetExists {
+        /// The target.
+        path: PathBuf,
+    },
+    /// It is not known where to restore to.
+    #[error("snapshot {id} of {source_name} has no place of its own to go back to")]
+    NoTarget {
+        /// The snapshot's short id.
+        id: String,
+        /// The source's name.
+        source_name: String,
+    },
+    /// The request does not make sense for this snapshot.
+    #[error("{0}")]
+    Unfitting(String),
+    /// The user interrupted.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// The result of a use case.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<CaptureError> for Error {
+    fn from(error: CaptureError) -> Self {
+        match error {
+            CaptureError::Cancelled => Self::Cancelled,
+            // The sink is ours: what it says is the store's error.
+            CaptureError::Sink(error) => match error.downcast::<StoreError>() {
+                Ok(error) => Self::Store(*error),
+                Err(error) => Self::Capture(CaptureError::Sink(error)),
+            },
+            error => Self::Capture(error),
+        }
+    }
+}

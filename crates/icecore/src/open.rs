@@ -1,0 +1,46 @@
+//! Making and opening a store in a directory.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use icecore_storage::LocalStorage;
+use icecore_store::{InitOptions, Store, StoreError, Unlock};
+
+use crate::{Error, Result};
+
+/// The index's name in a store's directory.
+const INDEX_FILE: &str = "index.redb";
+
+/// Makes a store in `dir`, which must be empty or not exist.
+pub fn init(dir: &Path, options: &InitOptions) -> Result<Arc<Store>> {
+    let occupied = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied && !dir.join("config").exists() && !is_interrupted_init(dir) {
+        return Err(Error::Unfitting(format!("{} is not empty, and is no store", dir.display())));
+    }
+    let storage = Arc::new(LocalStorage::new(dir));
+    let made = Store::init(storage, index_path(dir), options).map_err(|error| match error {
+        StoreError::StoreExists { .. } => StoreError::StoreExists { place: dir.display().to_string() },
+        error => error,
+    })?;
+    Ok(Arc::new(made))
+}
+
+/// Opens the store in `dir`; `ask` gives the password, if one is needed.
+pub fn open(dir: &Path, ask: &mut dyn FnMut() -> Option<Vec<u8>>) -> Result<Arc<Store>> {
+    let place = dir.display().to_string();
+    if !dir.is_dir() {
+        return Err(StoreError::NoStore { place }.into());
+    }
+    let storage = Arc::new(LocalStorage::new(dir));
+    Ok(Arc::new(Store::open(storage, &place, index_path(dir), Unlock::Ask(ask))?))
+}
+
+/// A crash in `init` leaves no configuration, but what comes before it.
+fn is_interrupted_init(dir: &Path) -> bool {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).all(|name| ["epoch", "keys", "tmp"].iter().any(|known| name == *known))
+}
+
+fn index_path(dir: &Path) -> PathBuf {
+    dir.join(INDEX_FILE)
+}

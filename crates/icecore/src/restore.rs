@@ -1,0 +1,303 @@
+//! Giving a snapshot back.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use icecore_engine::files::{DirectoryTarget, FileTarget, Placement, StreamTarget, Warnings};
+use icecore_engine::sqlite::SqliteTarget;
+use icecore_engine::Target;
+use icecore_format::{ChunkRef, Digest, Part, PartKind};
+use icecore_store::{Counter, Monitor, Snapshot, SnapshotReader, Store, StoreError};
+
+use crate::{Error, Result};
+
+/// Where a snapshot goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Back to where it came from.
+    Origin,
+    /// To this path.
+    Path(PathBuf),
+    /// To standard output.
+    Stdout,
+}
+
+/// What the user wants of a restore.
+#[derive(Debug, Clone)]
+pub struct RestoreOptions {
+    /// Where it goes.
+    pub to: Destination,
+    /// Only this part.
+    pub part: Option<String>,
+    /// Rewrite only what differs.
+    pub in_place: bool,
+    /// Replace what is there.
+    pub replace: bool,
+    /// The store's own directory, which no restore may harm.
+    pub store_dir: PathBuf,
+}
+
+/// What was restored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// The path, if it was not standard output.
+    pub target: Option<PathBuf>,
+    /// Parts given back.
+    pub parts: u64,
+    /// Plain bytes given back.
+    pub bytes: u64,
+    /// Bytes that had to be written; fewer than `bytes` only in place.
+    pub written_bytes: u64,
+    /// What could not be restored as it should be.
+    pub warnings: Vec<String>,
+}
+
+/// Restores a snapshot, or one part of it.
+pub fn restore(store: &Arc<Store>, snapshot: &Snapshot, options: &RestoreOptions, monitor: &dyn Monitor) -> Result<Restored> {
+    let reader = SnapshotReader::new(Arc::clone(store), snapshot.manifest.clone());
+    let part = options.part.as_deref().map(|name| find_part(&reader, snapshot, name)).transpose()?;
+    let path = target_path(snapshot, options, part.is_some())?;
+    if let Some(path) = &path
+        && !options.replace
+        && path.symlink_metadata().is_ok()
+    {
+        return Err(Error::TargetExists { path: path.clone() });
+    }
+    let (mut target, warnings) = open_target(snapshot, options, path.as_deref(), part.as_ref())?;
+    let mut progress = Progress { reader: &reader, monitor, restored: Restored { target: path, ..Restored::default() } };
+    monitor.expect(part.as_ref().map_or(snapshot.info().logical_bytes, |part| part.len));
+    match &part {
+        Some(part) => progress.one(part, &mut *target)?,
+        None if options.in_place => progress.in_place(&mut *target)?,
+        None => progress.all(&mut *target)?,
+    }
+    let mut restored = progress.restored;
+    target.finish()?;
+    restored.warnings = warnings.map(|warnings| warnings.take()).unwrap_or_default();
+    Ok(restored)
+}
+
+/// `None` is standard output.
+fn target_path(snapshot: &Snapshot, options: &RestoreOptions, is_part: bool) -> Result<Option<PathBuf>> {
+    match &options.to {
+        Destination::Stdout if options.in_place => {
+            Err(Error::Unfitting("standard output cannot be rewritten in place".to_owned()))
+        }
+        Destination::Stdout => Ok(None),
+        Destination::Path(path) => Ok(Some(path.clone())),
+        // A part alone must not take the place of the whole.
+        Destination::Origin if is_part => {
+            Err(Error::Unfitting("a single part needs a target of its own: give --to PATH, or --to -".to_owned()))
+        }
+        Destination::Origin => match &snapshot.info().origin {
+            Some(origin) => Ok(Some(PathBuf::from(origin))),
+            None => {
+                let id = snapshot.id.to_string().get(..8).unwrap_or_default().to_owned();
+                Err(Error::NoTarget { id, source_name: snapshot.info().source.clone() })
+            }
+        },
+    }
+}
+
+fn open_target(
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    path: Option<&Path>,
+    part: Option<&Part>,
+) -> Result<(Box<dyn Target>, Option<Warnings>)> {
+    let form = snapshot.info().form.as_str();
+    let Some(path) = path else {
+        if form == "directory" && part.is_none() {
+            let advice = "a directory cannot go to standard output: give --to PATH, or one file with --part NAME";
+            return Err(Error::Unfitting(advice.to_owned()));
+        }
+        return Ok((Box::new(StreamTarget::new(io::stdout())), None));
+    };
+    let placement = match (options.in_place, options.replace) {
+        (true, _) => Placement::InPlace,
+        (false, true) => Placement::Replace,
+        (false, false) => Placement::CreateNew,
+    };
+    if part.is_none() && form == "directory" {
+        let target = DirectoryTarget::new(path, placement)?.protect(std::slice::from_ref(&options.store_dir))?;
+        let warnings = target.warnings();
+        return Ok((Box::new(target), Some(warnings)));
+    }
+    if form == "sqlite" {
+        if options.in_place {
+            let advice = "a SQLite database is not rewritten in place: without --in-place it is replaced safely";
+            return Err(Error::Unfitting(advice.to_owned()));
+        }
+        return Ok((Box::new(SqliteTarget::new(path, placement)?), None));
+    }
+    let target = FileTarget::new(path, placement)?;
+    let warnings = target.warnings();
+    Ok((Box::new(target), Some(warnings)))
+}
+
+fn find_part(reader: &SnapshotReader, snapshot: &Snapshot, name: &str) -> Result<Part> {
+    let mut similar = Vec::new();
+    for part in reader.parts() {
+        let part = part?;
+        if part.name == name.as_bytes() {
+            return match part.kind {
+                PartKind::Directory => Err(Error::Unfitting(format!("{name} is a directory; name one of its files"))),
+                PartKind::Hardlink => {
+                    let target = part.file.map(|file| String::from_utf8_lossy(&file.target).into_owned());
+                    find_part(reader, snapshot, &target.unwrap_or_default())
+                }
+                _ => Ok(part),
+            };
+        }
+        let shown = part.display_name();
+        if similar.len() < 5 && !shown.is_empty() && (shown.contains(name) || name.contains(&shown)) {
+            similar.push(shown);
+        }
+    }
+    let hint = if similar.is_empty() { String::new() } else { format!("; it has {}", similar.join(", ")) };
+    let id = snapshot.id.to_string().get(..8).unwrap_or_default().to_owned();
+    Err(Error::NoPart { id, part: name.to_owned(), hint })
+}
+
+struct Progress<'a> {
+    reader: &'a SnapshotReader,
+    monitor: &'a dyn Monitor,
+    restored: Restored,
+}
+
+impl Progress<'_> {
+    /// Everything, from front to back.
+    fn all(&mut self, target: &mut dyn Target) -> Result<()> {
+        let mut content = self.reader.content();
+        let mut rest = Bytes::new();
+        for part in self.reader.parts() {
+            let part = part?;
+            target.begin(&part)?;
+            let mut check = PartCheck::new(self.reader, &part);
+            while check.left > 0 {
+                if rest.is_empty() {
+                    rest = content.next().ok_or_else(|| short(&part))??.1;
+                }
+                let piece = rest.split_to(check.fitting(rest.len()));
+                check.update(&piece);
+                target.write(&piece)?;
+                self.written(piece.len())?;
+            }
+            check.finish()?;
+            target.end()?;
+            self.restored.parts += 1;
+        }
+        Ok(())
+    }
+
+    /// One part.
+    fn one(&mut self, part: &Part, target: &mut dyn Target) -> Result<()> {
+        target.begin(part)?;
+        let mut check = PartCheck::new(self.reader, part);
+        for piece in self.reader.range(part.offset, part.len)? {
+            let piece = piece?;
+            check.update(&piece);
+            target.write(&piece)?;
+            self.written(piece.len())?;
+        }
+        check.finish()?;
+        target.end()?;
+        self.restored.parts += 1;
+        Ok(())
+    }
+
+    /// Everything, but chunks that already lie where they belong are neither read from the store nor written.
+    fn in_place(&mut self, target: &mut dyn Target) -> Result<()> {
+        let mut tree = self.reader.tree();
+        let mut chunk: Option<(Bytes, bool)> = None;
+        for part in self.reader.parts() {
+            let part = part?;
+            target.begin(&part)?;
+            let mut check = PartCheck::new(self.reader, &part);
+            while check.left > 0 {
+                let (mut rest, is_there) = match chunk.take() {
+                    Some(rest) => rest,
+                    None => {
+                        let (_, next) = tree.next()?.ok_or_else(|| short(&part))?;
+                        self.present_or_stored(&next, target)?
+                    }
+                };
+                let piece = rest.split_to(check.fitting(rest.len()));
+                check.update(&piece);
+                if is_there {
+                    target.keep(piece.len())?;
+                    self.kept(piece.len())?;
+                } else {
+                    target.write(&piece)?;
+                    self.written(piece.len())?;
+                }
+                if !rest.is_empty() {
+                    chunk = Some((rest, is_there));
+                }
+            }
+            check.finish()?;
+            target.end()?;
+            self.restored.parts += 1;
+        }
+        Ok(())
+    }
+
+    /// A chunk's bytes, and whether they are in their place already.
+    fn present_or_stored(&self, chunk: &ChunkRef, target: &mut dyn Target) -> Result<(Bytes, bool)> {
+        if let Some(found) = target.existing(chunk.len as usize)?
+            && self.reader.store().key().chunk_id(&found) == chunk.id
+        {
+            return Ok((found.into(), true));
+        }
+        Ok((self.reader.chunk(chunk)?, false))
+    }
+
+    fn written(&mut self, len: usize) -> Result<()> {
+        self.restored.written_bytes += len as u64;
+        self.kept(len)
+    }
+
+    fn kept(&mut self, len: usize) -> Result<()> {
+        self.restored.bytes += len as u64;
+        self.monitor.count(Counter::PlainBytes, len as u64);
+        if self.monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// Holds a part to its length and hash while it passes.
+struct PartCheck<'p> {
+    part: &'p Part,
+    hasher: icecore_store::PartHasher,
+    left: u64,
+}
+
+impl<'p> PartCheck<'p> {
+    fn new(reader: &SnapshotReader, part: &'p Part) -> Self {
+        Self { part, hasher: reader.part_hasher(), left: part.len }
+    }
+
+    /// How many of `len` bytes belong to this part.
+    fn fitting(&self, len: usize) -> usize {
+        usize::try_from(self.left).unwrap_or(usize::MAX).min(len)
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.left = self.left.saturating_sub(bytes.len() as u64);
+    }
+
+    fn finish(self) -> Result<()> {
+        if self.left == 0 && Digest(*self.hasher.finalize().as_bytes()) == self.part.hash {
+            Ok(())
+        } else {
+            Err(StoreError::PartDamaged { part: self.part.display_name() }.into())
+        }
+    }
+}
+
+/// The content ends before its parts do.
+fn short(part: &Part) -> Error {
+    StoreError::PartDamaged { part: part.display_name() }.into()
+}

@@ -1,0 +1,162 @@
+//! Which snapshot a person means.
+
+use icecore_store::Snapshot;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::time::parse_time_point;
+use crate::{Error, Result};
+
+/// Fewer hexadecimal digits are no id.
+const ID_PREFIX_MIN: usize = 4;
+/// Candidates named in an error.
+const CANDIDATES_MAX: usize = 5;
+
+/// A selector, understood but not yet applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// The newest of all snapshots, or one some steps before it.
+    Latest(usize),
+    /// The number that `list` shows.
+    Index(usize),
+    /// An id's beginning, a source, or whichever of the two there is.
+    Text(String),
+    /// The newest of a source, or one some steps before it.
+    Series(String, usize),
+    /// The newest of a source with a tag, or at or before a time.
+    At(String, String),
+}
+
+impl Selector {
+    /// Understands `latest`, `#3`, `NAME`, `NAME~2`, `NAME@TAG`, `NAME@TIME`, and id prefixes.
+    pub fn parse(text: &str) -> Self {
+        if let Some(index) = text.strip_prefix('#').and_then(|number| number.parse().ok()) {
+            return Self::Index(index);
+        }
+        if text == "latest" {
+            return Self::Latest(0);
+        }
+        if let Some((name, steps)) = text.rsplit_once('~')
+            && let Ok(steps) = steps.parse()
+            && !name.is_empty()
+        {
+            return if name == "latest" { Self::Latest(steps) } else { Self::Series(name.to_owned(), steps) };
+        }
+        match text.split_once('@') {
+            Some((name, point)) if !name.is_empty() && !point.is_empty() => {
+                Self::At(name.to_owned(), point.to_owned())
+            }
+            _ => Self::Text(text.to_owned()),
+        }
+    }
+}
+
+/// The snapshot that `text` selects among `snapshots`, which are all there are, newest first. `now` and `zone` are for times.
+pub fn resolve<'s>(snapshots: &'s [Snapshot], text: &str, now: Timestamp, zone: &TimeZone) -> Result<&'s Snapshot> {
+    // A source may be called anything, even `a@b` or `x~1`: its plain name comes first.
+    if snapshots.iter().any(|snapshot| snapshot.info().source == text) {
+        return select(snapshots, &Selector::Text(text.to_owned()), now, zone);
+    }
+    select(snapshots, &Selector::parse(text), now, zone)
+}
+
+/// The snapshot that `selector` selects.
+pub fn select<'s>(
+    snapshots: &'s [Snapshot],
+    selector: &Selector,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<&'s Snapshot> {
+    match selector {
+        Selector::Latest(steps) => snapshots.get(*steps).ok_or_else(|| {
+            none(&format!("latest~{steps}"), Some(format!("the store has {}", count(snapshots.len()))))
+        }),
+        Selector::Index(index) => index
+            .checked_sub(1)
+            .and_then(|at| snapshots.get(at))
+            .ok_or_else(|| none(&format!("#{index}"), Some(format!("the store has {}", count(snapshots.len()))))),
+        Selector::Series(name, steps) => {
+            let series = series_of(snapshots, name)?;
+            series.get(*steps).copied().ok_or_else(|| {
+                none(&format!("{name}~{steps}"), Some(format!("{name} has {}", count(series.len()))))
+            })
+        }
+        Selector::At(name, point) => at(snapshots, name, point, now, zone),
+        Selector::Text(text) => by_text(snapshots, text),
+    }
+}
+
+fn at<'s>(
+    snapshots: &'s [Snapshot],
+    name: &str,
+    point: &str,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<&'s Snapshot> {
+    let selector = format!("{name}@{point}");
+    let series = if name == "latest" { snapshots.iter().collect() } else { series_of(snapshots, name)? };
+    if let Some(tagged) = series.iter().find(|snapshot| snapshot.labels.tags.contains(point)) {
+        return Ok(tagged);
+    }
+    let Ok(time) = parse_time_point(point, now, zone, true) else {
+        let reason = format!("{name} has no snapshot tagged {point:?}, and that is no time");
+        return Err(none(&selector, Some(reason)));
+    };
+    let taken_before =
+        |snapshot: &&&Snapshot| snapshot.info().created_at.parse::<Timestamp>().is_ok_and(|taken| taken <= time);
+    series
+        .iter()
+        .find(taken_before)
+        .copied()
+        .ok_or_else(|| none(&selector, Some(format!("{name} has no snapshot as old as that"))))
+}
+
+fn by_text<'s>(snapshots: &'s [Snapshot], text: &str) -> Result<&'s Snapshot> {
+    let newest = snapshots.iter().find(|snapshot| snapshot.info().source == text);
+    let is_prefix = text.len() >= ID_PREFIX_MIN && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let prefix = text.to_ascii_lowercase();
+    let matching: Vec<_> = match is_prefix {
+        true => snapshots.iter().filter(|snapshot| snapshot.id.to_string().starts_with(&prefix)).collect(),
+        false => Vec::new(),
+    };
+    match (newest, matching.as_slice()) {
+        (Some(snapshot), []) => Ok(snapshot),
+        (None, [snapshot]) => Ok(snapshot),
+        (None, []) if is_prefix || text.is_empty() => Err(none(text, None)),
+        (None, []) => Err(none(text, Some(sources_of(snapshots)))),
+        (newest, matching) => {
+            let source = newest.map(|snapshot| format!("the source {}", snapshot.info().source));
+            let ids = matching.iter().take(CANDIDATES_MAX).map(|snapshot| {
+                let id = snapshot.id.to_string();
+                format!("{} of {}", id.get(..text.len().max(8) + 4).unwrap_or(&id), snapshot.info().source)
+            });
+            let candidates = source.into_iter().chain(ids).collect::<Vec<_>>().join(", ");
+            Err(Error::Ambiguous { selector: text.to_owned(), candidates })
+        }
+    }
+}
+
+fn series_of<'s>(snapshots: &'s [Snapshot], name: &str) -> Result<Vec<&'s Snapshot>> {
+    let series: Vec<_> = snapshots.iter().filter(|snapshot| snapshot.info().source == name).collect();
+    if series.is_empty() { Err(none(name, Some(sources_of(snapshots)))) } else { Ok(series) }
+}
+
+fn sources_of(snapshots: &[Snapshot]) -> String {
+    let names: std::collections::BTreeSet<_> = snapshots.iter().map(|snapshot| snapshot.info().source.as_str()).collect();
+    if names.is_empty() {
+        return "the store has no snapshots".to_owned();
+    }
+    let more = if names.len() > CANDIDATES_MAX { " ..." } else { "" };
+    format!("the store has {}{more}", names.into_iter().take(CANDIDATES_MAX).collect::<Vec<_>>().join(", "))
+}
+
+fn count(n: usize) -> String {
+    if n == 1 { "1 snapshot".to_owned() } else { format!("{n} snapshots") }
+}
+
+fn none(selector: &str, reason: Option<String>) -> Error {
+    Error::NoSnapshot { selector: selector.to_owned(), reason }
+}
+
+#[cfg(test)]
+mod tests;

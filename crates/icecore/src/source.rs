@@ -1,0 +1,101 @@
+//! What is to be captured.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// A source as a person names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file or a directory; a SQLite database is recognised when it is looked at.
+    Path(PathBuf),
+    /// A SQLite database, said to be one.
+    Sqlite(PathBuf),
+    /// What comes in by standard input.
+    Stdin,
+    /// What a command prints, if it succeeds.
+    Command(Vec<OsString>),
+}
+
+impl Source {
+    /// Understands a SOURCE argument; a relative path starts at `cwd`.
+    pub fn parse(text: &Path, cwd: &Path) -> Result<Self> {
+        if text.as_os_str() == "-" {
+            return Ok(Self::Stdin);
+        }
+        if let Some(url) = text.to_str() {
+            if let Some(path) = url.strip_prefix("sqlite:") {
+                let path = path.strip_prefix("//").unwrap_or(path);
+                return Ok(Self::Sqlite(cwd.join(path)));
+            }
+            if let Some((scheme, _)) = url.split_once("://") {
+                return Err(unsupported(scheme, url));
+            }
+        }
+        let path = cwd.join(text);
+        match path.symlink_metadata() {
+            Ok(_) => Ok(Self::Path(path)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Error::NoSource { name: text.display().to_string() })
+            }
+            // The capture says what is wrong with it.
+            Err(_) => Ok(Self::Path(path)),
+        }
+    }
+
+    /// The name under which its snapshots form a series, if none is given.
+    pub fn default_name(&self) -> String {
+        let file_name = |path: &Path| {
+            let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            path.file_name().map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned())
+        };
+        match self {
+            Self::Path(path) | Self::Sqlite(path) => file_name(path),
+            Self::Stdin => "stdin".to_owned(),
+            Self::Command(argv) => argv.first().map_or_else(|| "command".to_owned(), |name| file_name(Path::new(name))),
+        }
+    }
+}
+
+fn unsupported(scheme: &str, url: &str) -> Error {
+    let (engine, example) = match scheme {
+        "postgres" | "postgresql" => ("PostgreSQL", "icecore create --name shop -- pg_dump shop"),
+        "mysql" => ("MySQL", "icecore create --name shop -- mysqldump --single-transaction shop"),
+        "mariadb" => ("MariaDB", "icecore create --name shop -- mariadb-dump --single-transaction shop"),
+        "redis" | "rediss" | "valkey" => ("Redis", "icecore create --name cache -- redis-cli --rdb -"),
+        _ => return Error::NoSource { name: redact(url) },
+    };
+    Error::UnsupportedSource { engine, example }
+}
+
+/// A URL without what may be a password.
+fn redact(url: &str) -> String {
+    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+        Some((scheme, host)) => format!("{scheme}://...@{host}"),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_never_repeat_the_password_of_a_url() {
+        for url in ["oracle://me:secret@db/shop", "postgres://me:secret@db/shop"] {
+            let error = Source::parse(Path::new(url), Path::new("/")).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn sources_are_told_apart_by_their_form() {
+        let cwd = Path::new("/tmp");
+        assert_eq!(Source::parse(Path::new("-"), cwd).unwrap(), Source::Stdin);
+        let sqlite = Source::parse(Path::new("sqlite:a/b.db"), cwd).unwrap();
+        assert_eq!(sqlite, Source::Sqlite(PathBuf::from("/tmp/a/b.db")));
+        assert_eq!(sqlite.default_name(), "b.db");
+        assert!(matches!(Source::parse(Path::new("no such file"), cwd), Err(Error::NoSource { .. })));
+    }
+}
