@@ -86,7 +86,7 @@ pub(crate) fn waits_for_terminal(pid: Pid) -> bool {
 
 /// Whether an error is not a failure but the user's wish to stop.
 pub(crate) fn is_interruption(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Interruption>())
+    error.get_ref().and_then(|inner| inner.downcast_ref::<Interruption>()).is_some()
 }
 
 #[derive(Debug, thiserror::Error)]
