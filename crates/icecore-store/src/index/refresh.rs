@@ -49,7 +49,13 @@ impl Store {
         }
         self.index.write(|index| {
             for (pack, len) in &tables {
-                index.add_pack((pack.id, *len, &pack.toc))?;
+                // Looked at again under the index's lock: a collection deletes a pack from the index first and from the storage
+                // then. One that is gone by now must not come back into the index behind the back of a later writer.
+                match self.storage.len(&names::pack(&pack.id)) {
+                    Ok(_) => drop(index.add_pack((pack.id, *len, &pack.toc))?),
+                    Err(error) if error.kind == ErrorKind::NotFound => (),
+                    Err(error) => return Err(error.into()),
+                }
             }
             Ok(())
         })
