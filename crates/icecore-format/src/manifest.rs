@@ -30,6 +30,10 @@ pub struct SnapshotInfo {
     /// The compression that was taken off the input, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unpacked: Option<String>,
+    /// What the captured file looked like from outside, if that was worth remembering: a file that looks the same is not read
+    /// again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// When the capture began, RFC 3339.
     pub created_at: String,
     /// The machine it was taken on.

@@ -131,6 +131,13 @@ pub enum StoreError {
     /// The user interrupted.
     #[error("interrupted")]
     Cancelled,
+    /// The operating system gives us no more threads.
+    #[error("cannot start a thread")]
+    Thread {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A thread of a pipeline died: a bug.
     #[error("internal error: the {thread} thread panicked")]
     Panicked {

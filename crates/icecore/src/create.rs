@@ -1,6 +1,7 @@
 //! Capturing a source into a snapshot.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +9,7 @@ use std::time::Instant;
 use icecore_engine::files::{ParentParts, attributes_of, capture_directory};
 use icecore_engine::{CaptureError, CommandSource, Sink as _, StreamOptions, StreamReport, capture_stream, sqlite};
 use icecore_format::{Label, SnapshotId, SnapshotInfo};
-use icecore_store::{Monitor, Snapshot, SnapshotHead, SnapshotReader, SnapshotWriter, Store, TreeReader};
+use icecore_store::{Monitor, Snapshot, SnapshotHead, SnapshotReader, SnapshotWriter, Store, TreeReader, Written};
 use jiff::Timestamp;
 
 use crate::sink::SnapshotSink;
@@ -78,8 +79,15 @@ pub fn create(
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         parent: parent.as_ref().map(|parent| parent.id),
     };
+    let mut writer = SnapshotWriter::begin(Arc::clone(store), head, Arc::clone(&monitor))?;
+    let fingerprint = fingerprint(source, options, now);
+    if let Some(parent) = parent.as_ref().filter(|parent| is_same(parent, fingerprint.as_ref())) {
+        match writer.commit_same(parent, |info| info.duration_ms = elapsed_ms(started))? {
+            Ok(written) => return created(store, written, Vec::new(), options),
+            Err(begun) => writer = begun,
+        }
+    }
     let parent = parent.map(|parent: Snapshot| SnapshotReader::new(Arc::clone(store), parent.manifest));
-    let writer = SnapshotWriter::begin(Arc::clone(store), head, Arc::clone(&monitor))?;
     let tree: Option<TreeReader<'_>> = parent.as_ref().map(SnapshotReader::tree);
     let mut sink = SnapshotSink { writer, parent: tree, monitor, findings: Vec::new() };
 
@@ -93,8 +101,15 @@ pub fn create(
         info.form = captured.form;
         info.origin = captured.origin.and_then(|path| path.into_os_string().into_string().ok());
         info.unpacked = captured.unpacked.map(str::to_owned);
-        info.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // What changed under our hands looks like nothing that could be seen again.
+        info.fingerprint = fingerprint.filter(|_| findings.is_empty());
+        info.duration_ms = elapsed_ms(started);
     })?;
+    created(store, written, findings, options)
+}
+
+/// Labels a published snapshot, and reports it.
+fn created(store: &Store, written: Written, findings: Vec<String>, options: &CreateOptions) -> Result<Created> {
     for tag in &options.tags {
         store.add_label(&written.id, &Label::Tag(tag.clone()))?;
     }
@@ -103,6 +118,33 @@ pub fn create(
     }
     let stored_bytes = written.info.stored_bytes + written.manifest_len;
     Ok(Created { id: written.id, info: written.info, stored_bytes, findings })
+}
+
+fn elapsed_ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether the source looks as it did when `parent` was captured whole.
+fn is_same(parent: &Snapshot, fingerprint: Option<&String>) -> bool {
+    let info = parent.info();
+    fingerprint.is_some() && info.fingerprint.as_ref() == fingerprint && info.findings.is_empty()
+}
+
+/// What a single regular file looks like from outside, and how it would be read. `None` for other sources, and for a file that changed so
+/// recently that a further change might not show.
+fn fingerprint(source: &Source, options: &CreateOptions, now: Timestamp) -> Option<String> {
+    /// How far a file system's clock may be behind.
+    const TICK_SECONDS: i64 = 2;
+    let Source::Path(path) = source else { return None };
+    let meta = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    // A SQLite database may have changed in its log alone.
+    if meta.ctime() >= now.as_second() - TICK_SECONDS || sqlite::is_sqlite(path).ok()? {
+        return None;
+    }
+    let times = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
+    // A newer version may see more in the same bytes.
+    let reading = (options.raw, path.canonicalize().ok()?, env!("CARGO_PKG_VERSION"));
+    Some(format!("{:?} {:?} {:?}", (meta.len(), meta.dev(), meta.ino()), times, reading))
 }
 
 fn capture(

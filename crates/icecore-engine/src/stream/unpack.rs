@@ -14,8 +14,9 @@ pub(super) enum Packing {
     Xz,
 }
 
-/// What `zstd --long=31` writes needs it; the decoder takes the memory only for streams that say so.
-const ZSTD_WINDOW_LOG_MAX: u32 = 31;
+/// What zstd itself decodes unasked: 128 MiB, taken only for streams that say they need it. `--long=28` and more is refused, for the
+/// stream would decide how much memory we take.
+const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 const BZIP2_BLOCK: &[u8] = &[0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
 const BZIP2_END: &[u8] = &[0x17, 0x72, 0x45, 0x38, 0x50, 0x90];
 

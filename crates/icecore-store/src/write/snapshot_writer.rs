@@ -18,6 +18,7 @@ use super::pending::Pending;
 use super::sequencer::Sequencer;
 use super::{Feed, Lane, Sequenced};
 use crate::claim::WriterClaim;
+use crate::snapshots::Snapshot;
 use crate::store::Store;
 use crate::{Counter, Monitor, Result, StoreError, TreeReader, random};
 
@@ -109,7 +110,7 @@ impl SnapshotWriter {
         let (packs_out, packs) = bounded(0);
         let pending = Pending::default();
         let salt = random::salt();
-        let spawn_error = |source| StoreError::IndexLock { path: "/".into(), source };
+        let spawn_error = |source| StoreError::Thread { source };
 
         let sequencer = {
             let (store, condemned, pending) = (Arc::clone(&store), Arc::clone(&condemned), pending.clone());
@@ -261,41 +262,81 @@ impl SnapshotWriter {
             return Err(StoreError::Panicked { thread: "sequencer" });
         }
         assert_eq!(sequenced.content.len(), self.offset, "the tree covers the content");
-        self.check_cancelled()?;
+        let mut info = self.info();
+        info.chunks = sequenced.chunks;
+        info.stored_bytes = stored_bytes;
+        info.changed_bytes = sequenced.changed_bytes;
+        info.new_chunks = sequenced.new_chunks;
+        describe(&mut info);
+        let catalog = match (inline, sequenced.catalog) {
+            (Some(records), _) => Catalog::Inline(records),
+            (None, tree) => Catalog::Stored(tree.unwrap_or_default()),
+        };
+        self.publish(Manifest { info, content: sequenced.content, catalog })
+    }
 
+    /// Publishes a snapshot of the same parts and bytes as `parent`, which nobody has to read for that. Returns the writer if `parent` is
+    /// not there any more, so that the source can be read after all. Nothing must have been written.
+    ///
+    /// Safe because the parent is looked for after this writer has registered: a collection that does not see the parent
+    /// started to look later still, and deletes nothing before this writer has ended.
+    pub fn commit_same(
+        mut self,
+        parent: &Snapshot,
+        describe: impl FnOnce(&mut SnapshotInfo),
+    ) -> Result<std::result::Result<Written, Self>> {
+        assert!(self.open.is_none() && self.content_len() == 0 && self.parts == 0, "nothing has been written");
+        match self.store.storage.len(&parent.object) {
+            Ok(_) => (),
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(Err(self)),
+            Err(error) => return Err(error.into()),
+        }
+        (self.content, self.catalog) = (None, None);
+        self.join()?;
+        let mut info = self.info();
+        let before = parent.info();
+        info.engine.clone_from(&before.engine);
+        info.engine_version.clone_from(&before.engine_version);
+        info.form.clone_from(&before.form);
+        info.origin.clone_from(&before.origin);
+        info.unpacked.clone_from(&before.unpacked);
+        info.fingerprint.clone_from(&before.fingerprint);
+        (info.parts, info.logical_bytes, info.chunks) = (before.parts, before.logical_bytes, before.chunks);
+        describe(&mut info);
+        let (content, catalog) = (parent.manifest.content.clone(), parent.manifest.catalog.clone());
+        self.publish(Manifest { info, content, catalog }).map(Ok)
+    }
+
+    /// What is known before the capture has been described.
+    fn info(&mut self) -> SnapshotInfo {
         let head = self.head.clone();
-        let mut info = SnapshotInfo {
+        SnapshotInfo {
             source: head.source,
             engine: "files".to_owned(),
             engine_version: None,
             form: "stream".to_owned(),
             origin: None,
             unpacked: None,
+            fingerprint: None,
             created_at: head.created_at,
             host: head.host,
             tool_version: head.tool_version,
             parent: head.parent,
             parts: self.parts,
             logical_bytes: self.offset,
-            changed_bytes: sequenced.changed_bytes,
-            stored_bytes,
-            chunks: sequenced.chunks,
-            new_chunks: sequenced.new_chunks,
+            changed_bytes: 0,
+            stored_bytes: 0,
+            chunks: 0,
+            new_chunks: 0,
             delta_chunks: 0,
             duration_ms: 0,
             findings: std::mem::take(&mut self.findings),
-        };
-        describe(&mut info);
-        let catalog = match (inline, sequenced.catalog) {
-            (Some(records), _) => Catalog::Inline(records),
-            (None, tree) => Catalog::Stored(tree.unwrap_or_default()),
-        };
-        let manifest = Manifest { info, content: sequenced.content, catalog };
-        self.publish(manifest)
+        }
     }
 
     /// Creates the one object that makes the snapshot exist; a collector that gave this writer up has created it before.
     fn publish(&self, manifest: Manifest) -> Result<Written> {
+        self.check_cancelled()?;
         let name = names::snapshot(self.claim.id());
         let (id, bytes) = manifest.encode(&name, &self.store.key, &random::salt());
         match self.store.storage.put(&name, &bytes, PutMode::CreateNew) {

@@ -13,6 +13,7 @@ fn snapshot(id: &str, source: &str, day: u32, tags: &[&str]) -> Snapshot {
         form: "file".to_owned(),
         origin: None,
         unpacked: None,
+        fingerprint: None,
         created_at: format!("2026-11-{day:02}T10:00:00.000000Z"),
         host: "db1".to_owned(),
         tool_version: "0.1.0".to_owned(),
