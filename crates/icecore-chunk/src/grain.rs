@@ -2,6 +2,8 @@
 
 /// How far a cut may be moved to reach a row's end. A longer row is cut inside.
 pub(crate) const ROW_SEARCH_LEN: usize = 2 << 10;
+/// Longer pages are none: their chunks would be longer than a reader accepts.
+const PAGE_LEN_MAX: u32 = 1 << 20;
 
 /// Where a source's bytes have seams. A wrong grain costs deduplication, never bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +25,7 @@ impl Grain {
         match self {
             Self::Byte => 0,
             Self::Line | Self::Tuple => ROW_SEARCH_LEN,
+            Self::Page(len) if len > PAGE_LEN_MAX => 0,
             Self::Page(len) => len as usize,
         }
     }
@@ -34,7 +37,7 @@ impl Grain {
             Self::Byte => cut,
             Self::Line => memchr::memchr(b'\n', window).map_or(cut, |at| cut + at + 1),
             Self::Tuple => memchr::memmem::find(window, b"),").map_or(cut, |at| cut + at + 2),
-            Self::Page(0) => cut,
+            Self::Page(len) if len == 0 || len > PAGE_LEN_MAX => cut,
             Self::Page(len) => cut.next_multiple_of(len as usize).min(data.len()),
         }
     }

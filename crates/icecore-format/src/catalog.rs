@@ -8,8 +8,8 @@ use crate::Digest;
 use crate::cursor::{Cursor, put_prefixed, put_varint};
 use crate::error::Result;
 
-/// No name or path is longer than this (Linux's `PATH_MAX` is 4096).
-const NAME_LEN_MAX: usize = 64 << 10;
+/// No part's name or link's target is longer than this (Linux's `PATH_MAX` is 4096).
+pub const PART_NAME_LEN_MAX: usize = 64 << 10;
 const FLAG_ROWS: u8 = 1;
 const FLAG_FILE: u8 = 2;
 const FLAG_HASH: u8 = 4;
@@ -180,7 +180,7 @@ fn decode_part(record: &[u8], offset: u64, empty_hash: Digest) -> Result<Part> {
     let kind = PartKind::from_byte(cursor.u8()?).ok_or_else(|| cursor.malformed())?;
     let flags = cursor.u8()?;
     let name = cursor.prefixed()?;
-    if name.len() > NAME_LEN_MAX || flags & !(FLAG_ROWS | FLAG_FILE | FLAG_HASH) != 0 {
+    if name.len() > PART_NAME_LEN_MAX || flags & !(FLAG_ROWS | FLAG_FILE | FLAG_HASH) != 0 {
         return Err(cursor.malformed());
     }
     let len = cursor.varint()?;
@@ -247,7 +247,7 @@ fn decode_file(cursor: &mut Cursor<'_>, part_len: u64) -> Result<FileAttributes>
         file.extents.push(extent);
     }
     let fits = file.extents.is_empty() || (end <= file.size && stored == part_len);
-    if fits && file.target.len() <= NAME_LEN_MAX { Ok(file) } else { Err(cursor.malformed()) }
+    if fits && file.target.len() <= PART_NAME_LEN_MAX { Ok(file) } else { Err(cursor.malformed()) }
 }
 
 fn read_u32(cursor: &mut Cursor<'_>) -> Result<u32> {

@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +18,8 @@ use crate::{Error, Hold, Holder, ObjectMeta, PutMode, Result, Storage, Version};
 
 /// Folder of what is being written: below the store's directory, so that a rename stays within a file system.
 const TEMP: &str = "tmp";
+/// The file whose lock makes compare and replace one step. It is never removed: a lock on a file without a name keeps nobody out.
+const REPLACE_LOCK: &str = "replace.lock";
 /// How many files are kept open for reading.
 const OPEN_FILES_MAX: usize = 32;
 
@@ -58,6 +60,9 @@ impl LocalStorage {
         let mut freed = 0;
         for entry in entries {
             let path = entry.map_err(|error| fail("cannot list", &dir, error))?.path();
+            if path.ends_with(REPLACE_LOCK) {
+                continue;
+            }
             // Whoever lost the race for a file that is gone by now lost nothing.
             let Ok(file) = File::open(&path) else { continue };
             if file.try_lock().is_ok() {
@@ -98,8 +103,14 @@ impl LocalStorage {
     fn write_temp(&self, bytes: &[u8]) -> Result<(PathBuf, File)> {
         let path = self.temp_dir()?.join(ulid::Ulid::generate().to_string().to_lowercase());
         let write = || {
-            let mut file = private_file().write(true).create_new(true).open(&path)?;
-            file.lock()?;
+            let mut file = loop {
+                let file = private_file().write(true).create_new(true).open(&path)?;
+                file.lock()?;
+                // Whoever clears leftovers may have taken it between the two: then it has no name any more.
+                if file.metadata()?.nlink() > 0 {
+                    break file;
+                }
+            };
             file.write_all(bytes)?;
             file.sync_all()?;
             Ok(file)
@@ -115,7 +126,7 @@ impl LocalStorage {
 
     /// Takes the lock that makes compare and replace one step.
     fn replace_lock(&self) -> Result<File> {
-        let path = self.temp_dir()?.join("replace.lock");
+        let path = self.temp_dir()?.join(REPLACE_LOCK);
         let open = || {
             let file = private_file().write(true).create(true).truncate(false).open(&path)?;
             file.lock()?;
@@ -156,6 +167,14 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
+/// Gives a temporary file its name, if nothing has it yet.
+fn link_and_unlink(temp: &Path, path: &Path) -> io::Result<()> {
+    fs::hard_link(temp, path)?;
+    // The object is there: a temporary name that stays is litter, not a failure.
+    let _ = fs::remove_file(temp);
+    Ok(())
+}
+
 fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }
@@ -193,7 +212,7 @@ impl Storage for LocalStorage {
         create_dirs(dir).map_err(|error| fail("cannot create", dir, error))?;
         let (temp, _locked) = self.write_temp(bytes)?;
         let placed = match mode {
-            PutMode::CreateNew => fs::hard_link(&temp, &path).and_then(|()| fs::remove_file(&temp)),
+            PutMode::CreateNew => link_and_unlink(&temp, &path),
             PutMode::Overwrite => fs::rename(&temp, &path),
             PutMode::Replace(version) => {
                 let _lock = self.replace_lock()?;
@@ -239,7 +258,7 @@ impl Storage for LocalStorage {
         create_dirs(dir).map_err(|error| fail("cannot create", dir, error))?;
         // Locked under its temporary name, then linked: nobody ever sees it unlocked.
         let (temp, file) = self.write_temp(bytes)?;
-        let linked = fs::hard_link(&temp, &path).and_then(|()| fs::remove_file(&temp));
+        let linked = link_and_unlink(&temp, &path);
         if let Err(error) = linked {
             let _ = fs::remove_file(&temp);
             return Err(fail("cannot write", &path, error));

@@ -92,14 +92,23 @@ impl Storage for MemoryStorage {
     }
 
     fn hold(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn Hold>> {
-        self.put(name, bytes, PutMode::CreateNew)?;
-        self.state().held.insert(name.to_owned());
+        let mut state = self.state();
+        // In one step: a collector must not see the object before it is held, and take its maker for dead.
+        if state.objects.contains_key(name) {
+            return Err(fail("cannot write", name, io::ErrorKind::AlreadyExists));
+        }
+        state.objects.insert(name.to_owned(), Bytes::copy_from_slice(bytes));
+        state.held.insert(name.to_owned());
+        drop(state);
         Ok(Box::new(MemoryHold { storage: self.clone(), name: name.to_owned() }))
     }
 
     fn holder(&self, name: &str) -> Result<Holder> {
-        self.get(name)?;
-        Ok(if self.state().held.contains(name) { Holder::Alive } else { Holder::Dead })
+        let state = self.state();
+        if !state.objects.contains_key(name) {
+            return Err(fail("cannot read", name, io::ErrorKind::NotFound));
+        }
+        Ok(if state.held.contains(name) { Holder::Alive } else { Holder::Dead })
     }
 
     fn concurrency(&self) -> NonZeroUsize {

@@ -13,8 +13,13 @@ use crate::{Monitor, Result, StoreError, random};
 #[derive(Debug)]
 pub(crate) struct WriterClaim {
     id: String,
-    _hold: Box<dyn Hold>,
+    claim: Claim,
+    beaten: Instant,
+    hold: Box<dyn Hold>,
 }
+
+/// How often a writer shows that it moves.
+const HEARTBEAT: Duration = Duration::from_secs(60);
 
 impl WriterClaim {
     /// Registers in the current epoch.
@@ -29,9 +34,20 @@ impl WriterClaim {
             let claim = Claim { epoch, heartbeat: 0, holder: holder.to_owned() };
             let hold = store.storage.hold(&name, &claim.encode(&name))?;
             if store.epoch()?.0 == epoch {
-                return Ok(Self { id, _hold: hold });
+                return Ok(Self { id, claim, beaten: Instant::now(), hold });
             }
         }
+    }
+
+    /// Shows that the writer moves, now and then.
+    pub(crate) fn beat(&mut self) {
+        if self.beaten.elapsed() < HEARTBEAT {
+            return;
+        }
+        self.beaten = Instant::now();
+        self.claim.heartbeat += 1;
+        // One beat that is lost does no harm; whoever is fenced learns of it when it publishes.
+        let _ = self.hold.update(&self.claim.encode(&names::claim(&self.id)));
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -1,7 +1,7 @@
 //! The passwords of an encrypted store.
 
 use icecore_format::{KdfCost, KeyFile, StoreId, StoreKey, names};
-use icecore_storage::{PutMode, Storage};
+use icecore_storage::{ErrorKind, PutMode, Storage};
 
 use crate::store::Store;
 use crate::{Result, StoreError, random};
@@ -22,7 +22,13 @@ fn key_files(storage: &dyn Storage) -> Result<Vec<KeyFile>> {
     let mut damage = None;
     for object in storage.list(names::KEYS)? {
         let id = object.name.strip_prefix(names::KEYS).unwrap_or_default();
-        match KeyFile::decode(id, &storage.get(&object.name)?) {
+        let bytes = match storage.get(&object.name) {
+            Ok(bytes) => bytes,
+            // Taken away since it was listed.
+            Err(error) if error.kind == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        match KeyFile::decode(id, &bytes) {
             Ok(file) => files.push(file),
             // One damaged key must not keep the others from opening the store.
             Err(error) => damage = Some(StoreError::damaged(&object.name)(error)),
@@ -51,13 +57,21 @@ impl Store {
     /// Takes a key away. The store key itself stays the same: who has copied it can still read the store.
     pub fn remove_key(&self, id: &str) -> Result<()> {
         let keys = self.keys()?;
-        if !keys.iter().any(|key| key.id == id) {
-            return Err(StoreError::NoKey { id: id.to_owned() });
-        }
+        let no_key = || StoreError::NoKey { id: id.to_owned() };
+        let file = keys.iter().find(|key| key.id == id).ok_or_else(no_key)?;
         if keys.len() == 1 {
             return Err(StoreError::LastKey { id: id.to_owned() });
         }
-        Ok(self.storage.delete(&names::key(id))?)
+        self.storage.delete(&names::key(id)).map_err(|error| match error.kind {
+            ErrorKind::NotFound => no_key(),
+            _ => error.into(),
+        })?;
+        // Somebody may have taken the other ones away at the same time: no store is left without a key.
+        if self.keys().is_ok_and(|keys| !keys.is_empty()) {
+            return Ok(());
+        }
+        self.storage.put(&names::key(id), &file.encode(), PutMode::CreateNew)?;
+        Err(StoreError::LastKey { id: id.to_owned() })
     }
 
     /// The key that `password` opens.

@@ -26,7 +26,9 @@ impl Store {
         }
     }
 
-    pub(crate) fn labels(&self) -> Result<BTreeMap<SnapshotId, SnapshotLabels>> {
+    /// All labels, and the errors of those that cannot be read: one damaged tag hides no other.
+    pub(crate) fn labels(&self) -> Result<(BTreeMap<SnapshotId, SnapshotLabels>, Vec<StoreError>)> {
+        let mut damaged = Vec::new();
         let mut all: BTreeMap<SnapshotId, SnapshotLabels> = BTreeMap::new();
         for object in self.storage.list(names::LABELS)? {
             let Some((id, _)) = names::parse_label(&object.name) else { continue };
@@ -36,23 +38,25 @@ impl Store {
                 Err(error) if error.kind == ErrorKind::NotFound => continue,
                 Err(error) => return Err(error.into()),
             };
-            let label =
-                Label::decode(&object.name, &bytes, &self.key).map_err(StoreError::damaged(&object.name))?;
-            let labels = all.entry(id).or_default();
-            match label {
-                Label::Tag(tag) => drop(labels.tags.insert(tag)),
-                Label::Note(note) => labels.note = Some(note),
+            match Label::decode(&object.name, &bytes, &self.key) {
+                Ok(Label::Tag(tag)) => drop(all.entry(id).or_default().tags.insert(tag)),
+                Ok(Label::Note(note)) => all.entry(id).or_default().note = Some(note),
+                Err(error) => damaged.push(StoreError::damaged(&object.name)(error)),
             }
         }
-        Ok(all)
+        Ok((all, damaged))
     }
 
-    /// Removes the labels of snapshots that are not in `known`: what a crash between two deletes left.
-    pub(crate) fn remove_orphaned_labels(&self, known: &BTreeSet<SnapshotId>) -> Result<()> {
-        for object in self.storage.list(names::LABELS)? {
-            let orphan = names::parse_label(&object.name).is_some_and(|(id, _)| !known.contains(&id));
-            if orphan {
-                self.delete_if_there(&object.name)?;
+    /// The names of all labels' objects. Whose snapshot is not in a listing made *after* this one is an orphan.
+    pub(crate) fn label_names(&self) -> Result<Vec<String>> {
+        Ok(self.storage.list(names::LABELS)?.into_iter().map(|object| object.name).collect())
+    }
+
+    /// Removes those of `labels` whose snapshots are not in `known`: what a crash between two deletes left.
+    pub(crate) fn remove_orphaned_labels(&self, labels: &[String], known: &BTreeSet<SnapshotId>) -> Result<()> {
+        for name in labels {
+            if names::parse_label(name).is_some_and(|(id, _)| !known.contains(&id)) {
+                self.delete_if_there(name)?;
             }
         }
         Ok(())

@@ -40,23 +40,17 @@ impl Snapshot {
 
     /// Bytes it added to the store, its manifest included.
     pub fn stored_bytes(&self) -> u64 {
-        self.info().stored_bytes + self.manifest_len
+        self.info().stored_bytes.saturating_add(self.manifest_len)
     }
 }
 
 impl Store {
-    /// All snapshots, newest first, and the errors of manifests that cannot be read.
+    /// All snapshots, newest first, and the errors of manifests and labels that cannot be read.
     ///
     /// A reader that goes on to the index must have listed first: then it knows every chunk of what it saw.
     pub fn snapshots(&self) -> Result<(Vec<Snapshot>, Vec<StoreError>)> {
-        let mut damaged = Vec::new();
         let mut snapshots = Vec::new();
-        let mut labels = self.labels().or_else(|error| {
-            // Damaged labels hide no snapshot.
-            let is_damage = error.is_damage();
-            damaged.push(error);
-            if is_damage { Ok(std::collections::BTreeMap::new()) } else { Err(damaged.remove(0)) }
-        })?;
+        let (labels, mut damaged) = self.labels()?;
         for object in self.storage.list(names::SNAPSHOTS)? {
             let bytes = match self.storage.get(&object.name) {
                 Ok(bytes) => bytes,
@@ -70,7 +64,7 @@ impl Store {
                     object: object.name,
                     manifest_len: object.len,
                     manifest,
-                    labels: labels.remove(&id).unwrap_or_default(),
+                    labels: labels.get(&id).cloned().unwrap_or_default(),
                 }),
                 Ok(None) => (),
                 Err(error) => damaged.push(StoreError::damaged(&object.name)(error)),

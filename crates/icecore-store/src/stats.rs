@@ -1,5 +1,7 @@
 //! How much there is.
 
+use std::collections::BTreeSet;
+
 use crate::Result;
 use crate::store::Store;
 
@@ -22,11 +24,11 @@ impl Store {
     /// Counts what is stored.
     pub fn stats(&self) -> Result<Stats> {
         let (snapshots, _) = self.snapshots()?;
-        self.refresh_index(&self.condemned_packs()?)?;
+        self.refresh_index(&BTreeSet::new())?;
         let (packs, chunks) = self.index.read(|index| Ok((index.packs()?, index.chunk_count()?)))?;
         Ok(Stats {
             snapshots: snapshots.len() as u64,
-            logical_bytes: snapshots.iter().map(|snapshot| snapshot.info().logical_bytes).sum(),
+            logical_bytes: snapshots.iter().fold(0, |sum, snapshot| snapshot.info().logical_bytes.saturating_add(sum)),
             stored_bytes: packs.iter().map(|(_, pack)| pack.len).sum::<u64>()
                 + snapshots.iter().map(|snapshot| snapshot.manifest_len).sum::<u64>(),
             packs: packs.len() as u64,

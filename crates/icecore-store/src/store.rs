@@ -81,6 +81,8 @@ impl Store {
             zstd_level: options.zstd_level,
             crypto: options.password.as_ref().map(|_| CryptoSuite::Aes256Gcm),
         };
+        // What nobody could open again must not be written.
+        Config::decode(&config.encode()).map_err(StoreError::damaged("the new store's configuration"))?;
         match storage.get(names::CONFIG) {
             Ok(_) => return Err(StoreError::StoreExists { place }),
             Err(error) if error.kind == ErrorKind::NotFound => (),

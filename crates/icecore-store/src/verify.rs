@@ -1,6 +1,7 @@
 //! Reading back, and checking.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use icecore_format::{Catalog, ChunkId, Digest, PackId, SnapshotId, TreeNode, names};
@@ -103,34 +104,51 @@ impl Store {
         if snapshots.is_none() {
             report.findings.extend(damaged.into_iter().map(manifest_finding));
         }
-        let condemned = self.condemned_packs()?;
-        let before: BTreeMap<u32, PackRecord> = self.index.read(|index| index.packs())?.into_iter().collect();
-        self.refresh_index(&condemned)?;
+        let mut damage = Damage::default();
+        // Everything counts, condemned or not: a condemned pack may hold what was published since.
+        let lost = self.lost_packs()?;
+        self.refresh_index(&BTreeSet::new())?;
         let chosen = snapshots.unwrap_or(&all);
         report.snapshots = chosen.len() as u64;
 
-        let mut damage = Damage::default();
-        let needed = self.walk(chosen, &mut damage, &mut report, monitor)?;
+        let needed = self.walk(chosen, &lost, &mut damage, &mut report, monitor)?;
         let packs = self.index.read(|index| index.packs())?;
         let packs: Vec<_> = packs
             .into_iter()
-            .filter(|(number, record)| {
-                !condemned.contains(&record.id) && (snapshots.is_none() || needed.contains(number))
-            })
+            .filter(|(number, _)| snapshots.is_none() || needed.contains(number))
             .map(|(_, record)| record)
             .collect();
-        self.check_presence(&before, &condemned, &mut damage)?;
+        self.check_unknown_packs(&mut damage)?;
         let verified = self.check_packs(packs, extent, &mut damage, &mut report, monitor)?;
+        self.note_vanished(&mut damage)?;
         self.name_the_affected(&all, &mut damage)?;
         report.findings.extend(damage.findings.into_iter().map(|damage| damage.finding));
         self.index.write(|index| index.set_verified(&verified, now))?;
         Ok(report)
     }
 
+    /// For each chunk that the index finds in a pack that is not in the storage any more, that pack.
+    fn lost_packs(&self) -> Result<HashMap<ChunkId, PackId>> {
+        let listed: BTreeSet<PackId> =
+            self.storage.list(names::PACKS)?.iter().filter_map(|object| names::parse_pack(&object.name)).collect();
+        let known = self.index.read(|index| index.packs())?;
+        self.chunks_of(known.into_iter().filter(|(_, record)| !listed.contains(&record.id)))
+    }
+
+    fn chunks_of(&self, packs: impl Iterator<Item = (u32, PackRecord)>) -> Result<HashMap<ChunkId, PackId>> {
+        let packs: HashMap<u32, PackId> = packs.map(|(number, record)| (number, record.id)).collect();
+        if packs.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let chunks = self.index.read(|index| index.chunks_in(&packs.keys().copied().collect()))?;
+        Ok(chunks.into_iter().filter_map(|(id, number)| Some((id, *packs.get(&number)?))).collect())
+    }
+
     /// Walks trees and catalogs; returns the packs, by number, that hold what they refer to.
     fn walk(
         self: &Arc<Self>,
         snapshots: &[Snapshot],
+        lost: &HashMap<ChunkId, PackId>,
         damage: &mut Damage,
         report: &mut VerifyReport,
         monitor: &dyn Monitor,
@@ -146,17 +164,14 @@ impl Store {
                 if monitor.is_cancelled() {
                     return Err(StoreError::Cancelled);
                 }
-                let ids: Vec<ChunkId> = match &node {
-                    TreeNode::Leaf(chunks) => chunks.iter().map(|chunk| chunk.id).collect(),
-                    TreeNode::Inner { nodes, .. } => nodes.iter().map(|node| node.node.id).collect(),
-                };
+                let ids = ids_in(&node);
                 let places =
                     self.index.read(|index| ids.iter().map(|id| index.find(id)).collect::<Result<Vec<_>>>())?;
                 report.chunks += ids.len() as u64;
                 for (id, place) in ids.iter().zip(places) {
                     match place {
                         Some(place) => drop(packs.insert(place.pack)),
-                        None => damage.missing(*id),
+                        None => damage.missing(*id, lost.get(id)),
                     }
                 }
                 let TreeNode::Inner { depth, nodes } = node else { continue };
@@ -164,44 +179,49 @@ impl Store {
                     if walked.insert(reference.node.id) {
                         match self.read_node(&reference, depth) {
                             Ok(node) => roots.push(node),
-                            Err(error) if error.is_damage() => damage.unreadable(snapshot, &error),
-                            Err(error) => return Err(error),
+                            Err(error) => damage.unreadable(snapshot, Some(reference.node.id), error)?,
                         }
                     }
                 }
             }
             let reader = SnapshotReader::new(Arc::clone(self), snapshot.manifest.clone());
             if let Some(error) = reader.parts().find_map(std::result::Result::err) {
-                if !error.is_damage() {
-                    return Err(error);
-                }
-                damage.unreadable(snapshot, &error);
+                damage.unreadable(snapshot, None, error)?;
             }
         }
         Ok(packs)
     }
 
-    /// Packs that the index knew and that are not there any more.
-    fn check_presence(
-        &self,
-        before: &BTreeMap<u32, PackRecord>,
-        condemned: &BTreeSet<PackId>,
-        damage: &mut Damage,
-    ) -> Result<()> {
-        let after: BTreeSet<PackId> = self.index.read(|index| index.packs())?.iter().map(|(_, r)| r.id).collect();
-        for record in before.values().filter(|record| !after.contains(&record.id) && !condemned.contains(&record.id)) {
-            damage.pack(FindingKind::PackMissing, &record.id, "the pack is not in the storage", Vec::new());
-        }
-        // A pack whose table cannot be read never got into the index.
+    /// Packs whose tables cannot be read never got into the index.
+    fn check_unknown_packs(&self, damage: &mut Damage) -> Result<()> {
+        let known: BTreeSet<PackId> = self.index.read(|index| index.packs())?.iter().map(|(_, r)| r.id).collect();
         for object in self.storage.list(names::PACKS)? {
             let Some(id) = names::parse_pack(&object.name) else { continue };
-            if !after.contains(&id) && !condemned.contains(&id) {
+            if !known.contains(&id) {
                 match self.packs.read_toc(&id) {
                     Err(error) if error.is_damage() => {
                         damage.pack(FindingKind::Pack, &id, &full_message(&error), Vec::new());
                     }
                     _ => (),
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Packs that went while they were verified: a collection took them, or they are lost.
+    fn note_vanished(&self, damage: &mut Damage) -> Result<()> {
+        if damage.vanished.is_empty() {
+            return Ok(());
+        }
+        let known = self.index.read(|index| index.packs())?;
+        let chunks = self.chunks_of(known.into_iter().filter(|(_, record)| damage.vanished.contains(&record.id)))?;
+        self.refresh_index(&BTreeSet::new())?;
+        let ids: Vec<ChunkId> = chunks.keys().copied().collect();
+        let places = self.index.read(|index| ids.iter().map(|id| index.find(id)).collect::<Result<Vec<_>>>())?;
+        for (id, place) in ids.iter().zip(places) {
+            if place.is_none() {
+                damage.missing(*id, chunks.get(id));
             }
         }
         Ok(())
@@ -303,7 +323,7 @@ impl Store {
         if let StoreError::Storage(error) = &error
             && error.kind == ErrorKind::NotFound
         {
-            damage.pack(FindingKind::PackMissing, &pack.id, "the pack is not in the storage", Vec::new());
+            damage.vanished.insert(pack.id);
             return Ok(());
         }
         let out_of_range = matches!(&error, StoreError::Storage(error) if error.kind == ErrorKind::OutOfRange);
@@ -335,59 +355,116 @@ impl Store {
         Ok(())
     }
 
-    /// Says for every finding which snapshots and parts it harms.
+    /// Says for every finding which snapshots and parts it harms, and drops what harms none because a collection took it.
     fn name_the_affected(self: &Arc<Self>, snapshots: &[Snapshot], damage: &mut Damage) -> Result<()> {
         if damage.findings.is_empty() {
             return Ok(());
         }
-        let mut owners: std::collections::HashMap<ChunkId, Vec<usize>> = std::collections::HashMap::new();
+        let known = self.index.read(|index| index.packs())?;
+        let unreadable = self.chunks_of(known.into_iter().filter(|(_, pack)| damage.whole_packs.contains(&pack.id)))?;
+        let by_pack: HashMap<String, usize> =
+            damage.findings.iter().enumerate().map(|(at, found)| (found.finding.object.clone(), at)).collect();
+        let mut owners: HashMap<ChunkId, Vec<usize>> = HashMap::new();
         for (at, damaged) in damage.findings.iter().enumerate() {
             for chunk in &damaged.chunks {
                 owners.entry(*chunk).or_default().push(at);
             }
         }
-        let whole: BTreeMap<u32, usize> = self.index.read(|index| {
-            let mut whole = BTreeMap::new();
-            for (at, damaged) in damage.findings.iter().enumerate() {
-                for id in damage.whole_packs.iter().filter(|id| damaged.finding.object == names::pack(id)) {
-                    if let Some(number) = index.number(id)? {
-                        whole.insert(number, at);
-                    }
-                }
+        for (chunk, pack) in unreadable {
+            owners.entry(chunk).or_default().extend(by_pack.get(&names::pack(&pack)));
+        }
+
+        let listed: BTreeSet<String> =
+            self.storage.list(names::SNAPSHOTS)?.into_iter().map(|object| object.name).collect();
+        // What was deleted in the meantime needs nothing any more.
+        for snapshot in snapshots.iter().filter(|snapshot| listed.contains(&snapshot.object)) {
+            self.name_harm(snapshot, &owners, damage)?;
+        }
+        damage.findings.retain(|found| match found.finding.kind {
+            FindingKind::PackMissing | FindingKind::ChunkMissing => !found.finding.snapshots.is_empty(),
+            FindingKind::Manifest | FindingKind::Label | FindingKind::Pack | FindingKind::Catalog => true,
+        });
+        Ok(())
+    }
+
+    fn name_harm(
+        self: &Arc<Self>,
+        snapshot: &Snapshot,
+        owners: &HashMap<ChunkId, Vec<usize>>,
+        damage: &mut Damage,
+    ) -> Result<()> {
+        let mut hits = self.harmed_ranges(snapshot.manifest.content.root.clone(), owners)?;
+        let catalog = match &snapshot.manifest.catalog {
+            Catalog::Stored(tree) => self.harmed_ranges(tree.root.clone(), owners)?,
+            Catalog::Inline(_) => Vec::new(),
+        };
+        for (_, at) in hits.iter().chain(&catalog) {
+            if let Some(damaged) = damage.findings.get_mut(*at) {
+                damaged.finding.snapshots.entry(snapshot.id).or_default();
             }
-            Ok(whole)
-        })?;
-        for snapshot in snapshots {
-            let reader = SnapshotReader::new(Arc::clone(self), snapshot.manifest.clone());
-            let mut tree = reader.tree();
-            let mut hits: Vec<(u64, u64, usize)> = Vec::new();
-            while let Ok(Some((offset, chunk))) = tree.next() {
-                let place = if whole.is_empty() { None } else { self.index.read(|index| index.find(&chunk.id))? };
-                let in_whole = place.and_then(|place| whole.get(&place.pack));
-                for at in owners.get(&chunk.id).into_iter().flatten().chain(in_whole) {
-                    hits.push((offset, offset + u64::from(chunk.len), *at));
-                }
-            }
-            if hits.is_empty() {
-                continue;
-            }
-            for (_, _, at) in &hits {
+        }
+        if hits.is_empty() {
+            return Ok(());
+        }
+        hits.sort_by_key(|(range, _)| range.start);
+        let reader = SnapshotReader::new(Arc::clone(self), snapshot.manifest.clone());
+        for part in reader.parts() {
+            // A catalog that cannot be read is a finding of its own.
+            let Ok(part) = part else { break };
+            let (start, end) = (part.offset, part.offset + part.len);
+            for (_, at) in hits.iter().take_while(|(range, _)| range.start < end).filter(|(range, _)| range.end > start) {
                 if let Some(damaged) = damage.findings.get_mut(*at) {
-                    damaged.finding.snapshots.entry(snapshot.id).or_default();
-                }
-            }
-            for part in reader.parts() {
-                // A catalog that cannot be read is a finding of its own.
-                let Ok(part) = part else { break };
-                let harmed = hits.iter().filter(|(from, to, _)| *from < part.offset + part.len && part.offset < *to);
-                for (_, _, at) in harmed {
-                    if let Some(damaged) = damage.findings.get_mut(*at) {
-                        damaged.finding.snapshots.entry(snapshot.id).or_default().insert(part.display_name());
-                    }
+                    damaged.finding.snapshots.entry(snapshot.id).or_default().insert(part.display_name());
                 }
             }
         }
         Ok(())
+    }
+
+    /// The ranges of a content that findings harm: those of damaged chunks, and all that lies below damaged nodes.
+    fn harmed_ranges(
+        &self,
+        root: TreeNode,
+        owners: &HashMap<ChunkId, Vec<usize>>,
+    ) -> Result<Vec<(Range<u64>, usize)>> {
+        let mut hits = Vec::new();
+        let mut open = vec![(root, 0u64)];
+        while let Some((node, mut offset)) = open.pop() {
+            let mut hit = |id: &ChunkId, range: Range<u64>| {
+                let found = owners.get(id).into_iter().flatten();
+                hits.extend(found.map(|at| (range.clone(), *at)));
+            };
+            match node {
+                TreeNode::Leaf(chunks) => {
+                    for chunk in chunks {
+                        let end = offset + u64::from(chunk.len);
+                        hit(&chunk.id, offset..end);
+                        offset = end;
+                    }
+                }
+                TreeNode::Inner { depth, nodes } => {
+                    for reference in nodes {
+                        let end = offset + reference.span;
+                        hit(&reference.node.id, offset..end);
+                        match self.read_node(&reference, depth) {
+                            Ok(node) => open.push((node, offset)),
+                            // Its own chunk is among the findings.
+                            Err(error) if error.is_damage() => (),
+                            Err(error) => return Err(error),
+                        }
+                        offset = end;
+                    }
+                }
+            }
+        }
+        Ok(hits)
+    }
+}
+
+fn ids_in(node: &TreeNode) -> Vec<ChunkId> {
+    match node {
+        TreeNode::Leaf(chunks) => chunks.iter().map(|chunk| chunk.id).collect(),
+        TreeNode::Inner { nodes, .. } => nodes.iter().map(|node| node.node.id).collect(),
     }
 }
 
@@ -395,38 +472,61 @@ impl Store {
 #[derive(Default)]
 struct Damage {
     findings: Vec<PackDamage>,
+    /// Where in `findings` an object's is.
+    objects: HashMap<String, usize>,
+    /// Packs of which nothing can be read.
     whole_packs: BTreeSet<PackId>,
+    /// Packs that were listed, but not there when they were read.
+    vanished: BTreeSet<PackId>,
 }
 
 impl Damage {
-    fn missing(&mut self, chunk: ChunkId) {
-        let object = format!("chunk {chunk}");
-        if self.findings.iter().all(|damage| damage.finding.object != object) {
-            let message = "no pack holds it".to_owned();
-            let finding =
-                Finding { kind: FindingKind::ChunkMissing, object, message, snapshots: BTreeMap::new() };
-            self.findings.push(PackDamage { finding, chunks: vec![chunk] });
+    /// One finding for each object; what is found later about it adds its chunks.
+    fn note(&mut self, kind: FindingKind, object: String, message: &str, chunks: Vec<ChunkId>) -> Option<&mut PackDamage> {
+        let at = *self.objects.entry(object.clone()).or_insert(self.findings.len());
+        if at == self.findings.len() {
+            let finding = Finding { kind, object, message: message.to_owned(), snapshots: BTreeMap::new() };
+            self.findings.push(PackDamage { finding, chunks: Vec::new() });
+        }
+        let found = self.findings.get_mut(at)?;
+        found.chunks.extend(chunks);
+        Some(found)
+    }
+
+    /// A chunk that is in no pack; `pack` held it before.
+    fn missing(&mut self, chunk: ChunkId, pack: Option<&PackId>) {
+        match pack {
+            Some(pack) => self.pack(FindingKind::PackMissing, pack, "the pack is not in the storage", vec![chunk]),
+            None => drop(self.note(FindingKind::ChunkMissing, format!("chunk {chunk}"), "no pack holds it", vec![chunk])),
         }
     }
 
     fn pack(&mut self, kind: FindingKind, id: &PackId, message: &str, chunks: Vec<ChunkId>) {
-        let object = names::pack(id);
-        if self.findings.iter().all(|damage| damage.finding.object != object) {
-            let finding = Finding { kind, object, message: message.to_owned(), snapshots: BTreeMap::new() };
-            self.findings.push(PackDamage { finding, chunks });
-        }
+        self.note(kind, names::pack(id), message, chunks);
     }
 
-    fn unreadable(&mut self, snapshot: &Snapshot, error: &StoreError) {
-        let finding = Finding {
-            kind: FindingKind::Catalog,
-            object: snapshot.object.clone(),
-            message: full_message(error),
-            snapshots: BTreeMap::from([(snapshot.id, BTreeSet::new())]),
-        };
-        if self.findings.iter().all(|damage| damage.finding != finding) {
-            self.findings.push(PackDamage { finding, chunks: Vec::new() });
+    /// A tree node or catalog of `snapshot` that cannot be read; an error that is no damage is handed back.
+    fn unreadable(&mut self, snapshot: &Snapshot, node: Option<ChunkId>, error: StoreError) -> Result<()> {
+        match error {
+            StoreError::ChunkMissing { chunk } => {
+                // Found missing when it was looked up, and named there, perhaps with its pack.
+                if self.findings.iter().all(|found| !found.chunks.contains(&chunk)) {
+                    self.missing(chunk, None);
+                }
+            }
+            StoreError::ChunkDamaged { pack, chunk } => {
+                self.pack(FindingKind::Pack, &pack, &full_message(&error), vec![chunk]);
+            }
+            error if error.is_damage() => {
+                let message = full_message(&error);
+                let found = self.note(FindingKind::Catalog, snapshot.object.clone(), &message, Vec::from_iter(node));
+                if let Some(found) = found {
+                    found.finding.snapshots.entry(snapshot.id).or_default();
+                }
+            }
+            error => return Err(error),
         }
+        Ok(())
     }
 }
 

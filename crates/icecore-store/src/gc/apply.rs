@@ -15,6 +15,9 @@ use crate::snapshots::Snapshot;
 use crate::store::Store;
 use crate::{Monitor, Result, StoreError, random};
 
+/// Packs that are forgotten in one transaction of the index.
+const PACKS_A_TRANSACTION: usize = 32;
+
 /// What a collection did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GcReport {
@@ -44,10 +47,12 @@ impl Store {
         self.wait_for_older(first, options.fence, monitor)?;
         // A claim of our own: packs that we write now are somebody's, should another collector start.
         let claim = WriterClaim::register(self, "gc")?;
+        // Before the snapshots: who labels a snapshot has published it.
+        let labels = self.label_names()?;
         let (snapshots, known) = self.gc_snapshots()?;
         self.refresh_index(&BTreeSet::new())?;
         let (plan, marks) = self.marked_plan(&snapshots, options, monitor)?;
-        self.remove_orphaned_labels(&known)?;
+        self.remove_orphaned_labels(&labels, &known)?;
 
         let mut report = GcReport {
             packs_rewritten: plan.rewrite.len() as u64,
@@ -67,7 +72,8 @@ impl Store {
             return Ok(report);
         }
         let acquitted = self.acquitted(&plan.seen, &condemned, monitor)?;
-        let dead: Vec<_> = condemned.into_iter().filter(|pack| !acquitted.contains(&pack.id)).collect();
+        let (alive, dead): (Vec<_>, Vec<_>) = condemned.into_iter().partition(|pack| acquitted.contains(&pack.id));
+        report.bytes_kept += alive.iter().map(|pack| pack.len).sum::<u64>();
         report.packs_deleted = self.delete_packs(&dead)?;
         report.bytes_freed = dead.iter().map(|pack| pack.len).sum::<u64>().saturating_sub(rewritten_len);
         // The lists go last: while a pack may still be there, its list says that it does not count.
@@ -96,12 +102,7 @@ impl Store {
     ) -> Result<(GcPlan, Marks)> {
         let mut marks = Marks::default();
         self.mark(snapshots, &mut marks, monitor)?;
-        if !marks.missing.is_empty() {
-            let affected: BTreeSet<_> = marks.missing.values().flatten().collect();
-            let short = |id: &&SnapshotId| id.to_string().get(..8).unwrap_or_default().to_owned();
-            let snapshots = affected.iter().map(short).collect::<Vec<_>>().join(", ");
-            return Err(StoreError::Unresolved { missing: marks.missing.len() as u64, snapshots });
-        }
+        marks.resolved()?;
         let packs = self.index.read(|index| index.packs())?;
         let seen = snapshots.iter().map(|snapshot| snapshot.id).collect();
         let plan = plan::plan(&packs, &marks, seen, self.config.pack_len.into(), options);
@@ -201,16 +202,26 @@ impl Store {
         let fresh: Vec<_> = snapshots.into_iter().filter(|snapshot| !seen.contains(&snapshot.id)).collect();
         let mut marks = Marks::default();
         self.mark(&fresh, &mut marks, monitor)?;
-        Ok(condemned.iter().filter(|pack| marks.live_count(pack.number) > 0).map(|pack| pack.id).collect())
+        // What could not be followed may lead anywhere.
+        marks.resolved()?;
+        // By their ids: a pack that somebody forgot and found again has another number.
+        let packs = self.index.read(|index| index.packs())?;
+        let live: BTreeSet<PackId> =
+            packs.into_iter().filter(|(number, _)| marks.live_count(*number) > 0).map(|(_, pack)| pack.id).collect();
+        Ok(condemned.iter().map(|pack| pack.id).filter(|id| live.contains(id)).collect())
     }
 
     fn delete_packs(&self, packs: &[PackUse]) -> Result<u64> {
-        for pack in packs {
-            // The index first: nobody is sent to a pack that is not there. A crash in between leaves a pack that is still condemned.
-            let toc = self.packs.open(&pack.id).ok();
-            self.index.write(|index| index.remove_pack(&pack.id, toc.as_ref().map(|pack| &pack.toc)))?;
-            self.packs.forget(&pack.id);
-            self.delete_if_there(&names::pack(&pack.id))?;
+        for group in packs.chunks(PACKS_A_TRANSACTION) {
+            let tables: Vec<_> = group.iter().map(|pack| (pack.id, self.packs.open(&pack.id).ok())).collect();
+            // The index first: nobody is sent to a pack that is not there. A crash in between leaves packs that are still condemned.
+            self.index.write(|index| {
+                tables.iter().try_for_each(|(id, open)| index.remove_pack(id, open.as_ref().map(|open| &open.toc)))
+            })?;
+            for pack in group {
+                self.packs.forget(&pack.id);
+                self.delete_if_there(&names::pack(&pack.id))?;
+            }
         }
         Ok(packs.len() as u64)
     }

@@ -41,6 +41,17 @@ impl Marks {
         word.is_some_and(|word| word & (1 << (place.ordinal % 64)) != 0)
     }
 
+    /// An error if something could not be found: what it leads to is unknown, so that nothing may be deleted.
+    pub(crate) fn resolved(&self) -> Result<()> {
+        if self.missing.is_empty() {
+            return Ok(());
+        }
+        let affected: BTreeSet<_> = self.missing.values().flatten().collect();
+        let short = |id: &&SnapshotId| id.to_string().get(..8).unwrap_or_default().to_owned();
+        let snapshots = affected.iter().map(short).collect::<Vec<_>>().join(", ");
+        Err(StoreError::Unresolved { missing: self.missing.len() as u64, snapshots })
+    }
+
     /// How many chunks of a pack are live.
     pub(crate) fn live_count(&self, pack: u32) -> u32 {
         self.packs.get(&pack).map_or(0, |words| words.iter().map(|word| word.count_ones()).sum())

@@ -6,16 +6,22 @@
 mod refresh;
 mod tables;
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use icecore_format::{ChunkId, PackId, PackToc};
-use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
+use redb::{
+    Builder, Database, ReadOnlyDatabase, ReadableDatabase as _, ReadableMultimapTable as _, ReadableTable as _,
+    ReadableTableMetadata as _,
+};
 
-pub use tables::PackRecord;
-use tables::{CHUNKS, PACK_NUMBERS, PACKS};
+pub(crate) use tables::PackRecord;
+use tables::{CHUNKS, META, NEXT_NUMBER, PACK_NUMBERS, PACKS, SPARES};
 
 use crate::{Result, StoreError};
 
@@ -38,11 +44,13 @@ pub(crate) type NewPack<'a> = (PackId, u64, &'a PackToc);
 #[derive(Debug)]
 pub struct Index {
     path: PathBuf,
+    /// Set when a transaction found the file damaged: the next one begins with an empty index.
+    damaged: AtomicBool,
 }
 
 impl Index {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, damaged: AtomicBool::new(false) }
     }
 
     /// The file.
@@ -54,20 +62,24 @@ impl Index {
     pub fn read<T>(&self, work: impl FnOnce(&IndexReader) -> Result<T>) -> Result<T> {
         let lock = self.lock_file()?;
         lock.lock_shared().map_err(|error| self.lock_error(error))?;
-        let opened = Builder::new().set_cache_size(CACHE_BYTES).open_read_only(&self.path);
+        let open = || {
+            Builder::new().set_cache_size(CACHE_BYTES).open_read_only(&self.path).map_err(|error| self.error(error))
+        };
+        let opened = if self.damaged.load(Ordering::Relaxed) { None } else { self.guarded(open).ok() };
         let database = match opened {
-            Ok(database) => database,
-            // Not there yet, or a crash left it to be repaired: a writer's work.
-            Err(_) => {
+            Some(database) => database,
+            // Not there yet, damaged, or a crash left it to be repaired: a writer's work.
+            None => {
                 lock.unlock().map_err(|error| self.lock_error(error))?;
                 self.write(|_| Ok(()))?;
                 lock.lock_shared().map_err(|error| self.lock_error(error))?;
-                Builder::new().set_cache_size(CACHE_BYTES).open_read_only(&self.path).map_err(|e| self.error(e))?
+                self.guarded(open)?
             }
         };
-        let reader = IndexReader::new(&database).map_err(|error| self.error(error))?;
-        let outcome = work(&reader);
-        drop(reader);
+        let outcome = self.guarded(|| {
+            let reader = IndexReader::new(&database).map_err(|error| self.error(error))?;
+            work(&reader)
+        });
         drop(database);
         // The lock goes with the file, after the database.
         drop(lock);
@@ -78,7 +90,21 @@ impl Index {
     pub(crate) fn write<T>(&self, work: impl FnOnce(&mut IndexWriter<'_>) -> Result<T>) -> Result<T> {
         let lock = self.lock_file()?;
         lock.lock().map_err(|error| self.lock_error(error))?;
-        let database = self.open_or_replace()?;
+        if self.damaged.swap(false, Ordering::Relaxed) {
+            self.set_aside()?;
+        }
+        let database = match self.guarded(|| self.open_or_replace()) {
+            // `redb` panics on some damaged files.
+            Err(_) if self.damaged.swap(false, Ordering::Relaxed) => {
+                self.set_aside()?;
+                self.open_or_replace()?
+            }
+            opened => opened?,
+        };
+        self.guarded(|| self.transact(&database, work))
+    }
+
+    fn transact<T>(&self, database: &Database, work: impl FnOnce(&mut IndexWriter<'_>) -> Result<T>) -> Result<T> {
         let mut transaction = database.begin_write().map_err(|error| self.error(error))?;
         // A crash in here must not make the next process walk the whole tree.
         transaction.set_quick_repair(true);
@@ -104,23 +130,41 @@ impl Index {
         builder.set_cache_size(CACHE_BYTES);
         match builder.create(&self.path) {
             Ok(database) => Ok(database),
-            Err(DatabaseError::Storage(redb::StorageError::Corrupted(_))) | Err(DatabaseError::UpgradeRequired(_)) => {
+            Err(error) => {
+                let error = redb::Error::from(error);
+                if !is_damage(&error) {
+                    return Err(self.error(error));
+                }
                 self.set_aside()?;
                 builder.create(&self.path).map_err(|error| self.error(error))
             }
-            Err(DatabaseError::Storage(redb::StorageError::Io(error)))
-                if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
-            {
-                self.set_aside()?;
-                builder.create(&self.path).map_err(|error| self.error(error))
-            }
-            Err(error) => Err(self.error(error)),
         }
     }
 
     fn set_aside(&self) -> Result<()> {
         let damaged = self.path.with_extension("redb.damaged");
-        fs::rename(&self.path, damaged).map_err(|error| self.lock_error(error))
+        match fs::rename(&self.path, damaged) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.lock_error(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the index up: the next transaction begins with an empty one.
+    pub(crate) fn discard(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs `work`, and remembers if it finds the file damaged, which `redb` sometimes tells by a panic.
+    fn guarded<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let outcome = panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            Err(self.error(redb::StorageError::Corrupted("reading the index panicked".to_owned())))
+        });
+        if let Err(StoreError::Index { source, .. }) = &outcome
+            && is_damage(source)
+        {
+            self.discard();
+        }
+        outcome
     }
 
     fn lock_file(&self) -> Result<File> {
@@ -142,6 +186,20 @@ impl Index {
     }
 }
 
+/// Whether the file itself, rather than the disk or the system, is at fault.
+fn is_damage(error: &redb::Error) -> bool {
+    match error {
+        redb::Error::Corrupted(_)
+        | redb::Error::UpgradeRequired(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TableIsNotMultimap(_)
+        | redb::Error::TypeDefinitionChanged { .. } => true,
+        redb::Error::Io(error) => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
+        _ => false,
+    }
+}
+
 /// A consistent view of the index.
 pub struct IndexReader {
     chunks: Option<redb::ReadOnlyTable<&'static [u8; 32], u64>>,
@@ -155,24 +213,21 @@ impl std::fmt::Debug for IndexReader {
     }
 }
 
+fn absent<T>(error: redb::TableError) -> std::result::Result<Option<T>, redb::Error> {
+    match error {
+        redb::TableError::TableDoesNotExist(_) => Ok(None),
+        error => Err(error.into()),
+    }
+}
+
 impl IndexReader {
     fn new(database: &ReadOnlyDatabase) -> std::result::Result<Self, redb::Error> {
         let transaction = database.begin_read()?;
         // A table that nobody wrote to yet does not exist.
-        let absent = |error: redb::TableError| match error {
-            redb::TableError::TableDoesNotExist(_) => Ok(None),
-            error => Err(redb::Error::from(error)),
-        };
         Ok(Self {
             chunks: transaction.open_table(CHUNKS).map(Some).or_else(absent)?,
-            packs: transaction.open_table(PACKS).map(Some).or_else(|error| match error {
-                redb::TableError::TableDoesNotExist(_) => Ok(None),
-                error => Err(redb::Error::from(error)),
-            })?,
-            numbers: transaction.open_table(PACK_NUMBERS).map(Some).or_else(|error| match error {
-                redb::TableError::TableDoesNotExist(_) => Ok(None),
-                error => Err(redb::Error::from(error)),
-            })?,
+            packs: transaction.open_table(PACKS).map(Some).or_else(absent)?,
+            numbers: transaction.open_table(PACK_NUMBERS).map(Some).or_else(absent)?,
         })
     }
 
@@ -209,6 +264,20 @@ impl IndexReader {
         Ok(all)
     }
 
+    /// The chunks that are found in these packs. Walks the whole index.
+    pub(crate) fn chunks_in(&self, packs: &HashSet<u32>) -> Result<Vec<(ChunkId, u32)>> {
+        let Some(chunks) = &self.chunks else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for entry in chunks.iter().map_err(read_error)? {
+            let (id, place) = entry.map_err(read_error)?;
+            let pack = tables::unpack_place(place.value()).pack;
+            if packs.contains(&pack) {
+                found.push((ChunkId::from_bytes(*id.value()), pack));
+            }
+        }
+        Ok(found)
+    }
+
     /// How many chunks the index knows.
     pub fn chunk_count(&self) -> Result<u64> {
         self.chunks.as_ref().map_or(Ok(0), |chunks| chunks.len().map_err(read_error))
@@ -224,6 +293,8 @@ pub(crate) struct IndexWriter<'a> {
     chunks: redb::Table<'a, &'static [u8; 32], u64>,
     packs: redb::Table<'a, u32, &'static [u8]>,
     numbers: redb::Table<'a, &'static [u8; 32], u32>,
+    spares: redb::MultimapTable<'a, &'static [u8; 32], u64>,
+    meta: redb::Table<'a, &'static str, u64>,
 }
 
 impl<'a> IndexWriter<'a> {
@@ -232,16 +303,20 @@ impl<'a> IndexWriter<'a> {
             chunks: transaction.open_table(CHUNKS)?,
             packs: transaction.open_table(PACKS)?,
             numbers: transaction.open_table(PACK_NUMBERS)?,
+            spares: transaction.open_multimap_table(SPARES)?,
+            meta: transaction.open_table(META)?,
         })
     }
 
-    /// Adds a pack and its chunks. A chunk that is known already is from now on found here.
+    /// Adds a pack and its chunks. A chunk that is known already is from now on found here, and its place before becomes a spare.
     pub(crate) fn add_pack(&mut self, (id, len, toc): NewPack<'_>) -> Result<u32> {
         if let Some(number) = self.numbers.get(id.as_bytes()).map_err(read_error)?.map(|number| number.value()) {
             return Ok(number);
         }
-        let last = self.packs.last().map_err(read_error)?.map(|(number, _)| number.value());
-        let number = last.map_or(0, |last| last + 1);
+        let next = self.meta.get(NEXT_NUMBER).map_err(read_error)?.map_or(0, |next| next.value());
+        let number = u32::try_from(next)
+            .map_err(|_| read_error(redb::StorageError::Corrupted("the index has run out of pack numbers".to_owned())))?;
+        self.meta.insert(NEXT_NUMBER, next + 1).map_err(read_error)?;
         let record = PackRecord {
             id,
             len,
@@ -260,7 +335,10 @@ impl<'a> IndexWriter<'a> {
             .collect();
         places.sort_unstable();
         for (id, place) in places {
-            self.chunks.insert(id.as_bytes(), place).map_err(read_error)?;
+            let before = self.chunks.insert(id.as_bytes(), place).map_err(read_error)?.map(|before| before.value());
+            if let Some(before) = before {
+                self.spares.insert(id.as_bytes(), before).map_err(read_error)?;
+            }
         }
         Ok(number)
     }
@@ -273,6 +351,8 @@ impl<'a> IndexWriter<'a> {
         };
         self.packs.remove(number).map_err(read_error)?;
         let here = |place: u64| tables::unpack_place(place).pack == number;
+        let mut removed = Vec::new();
+        let mut spares = Vec::new();
         match toc {
             Some(toc) => {
                 for chunk in toc.bodies.iter().flat_map(|body| &body.chunks) {
@@ -280,11 +360,52 @@ impl<'a> IndexWriter<'a> {
                     let found = self.chunks.get(key).map_err(read_error)?.map(|place| place.value());
                     if found.is_some_and(here) {
                         self.chunks.remove(key).map_err(read_error)?;
+                        removed.push(*key);
+                    }
+                    for spare in self.spares.get(key).map_err(read_error)? {
+                        let spare = spare.map_err(read_error)?.value();
+                        if here(spare) {
+                            spares.push((*key, spare));
+                        }
                     }
                 }
             }
-            None => self.chunks.retain(|_, place| !here(place)).map_err(read_error)?,
+            None => {
+                let mut stays = |id: &[u8; 32], place| {
+                    if here(place) {
+                        removed.push(*id);
+                    }
+                    !here(place)
+                };
+                self.chunks.retain(|id, place| stays(id, place)).map_err(read_error)?;
+                for entry in self.spares.iter().map_err(read_error)? {
+                    let (id, places) = entry.map_err(read_error)?;
+                    for spare in places {
+                        let spare = spare.map_err(read_error)?.value();
+                        if here(spare) {
+                            spares.push((*id.value(), spare));
+                        }
+                    }
+                }
+            }
         }
+        for (id, spare) in spares {
+            self.spares.remove(&id, spare).map_err(read_error)?;
+        }
+        for id in removed {
+            self.use_spare(&id)?;
+        }
+        Ok(())
+    }
+
+    /// A chunk whose place is gone may lie elsewhere too.
+    fn use_spare(&mut self, id: &[u8; 32]) -> Result<()> {
+        let spare = match self.spares.get(id).map_err(read_error)?.next() {
+            Some(spare) => spare.map_err(read_error)?.value(),
+            None => return Ok(()),
+        };
+        self.spares.remove(id, spare).map_err(read_error)?;
+        self.chunks.insert(id, spare).map_err(read_error)?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The index's tables and how their values are packed.
 
 use icecore_format::PackId;
-use redb::TableDefinition;
+use redb::{MultimapTableDefinition, TableDefinition};
 
 use super::ChunkPlace;
 
@@ -11,6 +11,13 @@ pub(super) const CHUNKS: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::
 pub(super) const PACKS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("packs-1");
 /// A pack's id to its number.
 pub(super) const PACK_NUMBERS: TableDefinition<'_, &[u8; 32], u32> = TableDefinition::new("pack-numbers-1");
+
+/// Further places of chunks that lie in several packs: few, and what is fallen back on when a pack goes.
+pub(super) const SPARES: MultimapTableDefinition<'_, &[u8; 32], u64> = MultimapTableDefinition::new("spare-places-1");
+/// Counters, by name.
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta-1");
+/// The number of the next pack: none is given twice, for somebody may still hold it.
+pub(super) const NEXT_NUMBER: &str = "next-number";
 
 const RECORD_LEN: usize = 52;
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use icecore_format::{
     Body, BodyCipher, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackId, PackToc, PackTrailer, StoreKey, names,
 };
-use icecore_storage::Storage;
+use icecore_storage::{ErrorKind, Storage};
 
 use super::cache::Cache;
 use super::decode_body;
@@ -181,7 +181,11 @@ impl PackReader {
     pub(crate) fn stored_body(&self, pack: &OpenPack, body: usize) -> Result<Vec<u8>> {
         let Some((entry, offset)) = pack.body(body) else { return Err(pack.damaged()) };
         let range = offset..offset + u64::from(entry.stored_len);
-        Ok(self.storage.get_range(&names::pack(&pack.id), range)?.into())
+        match self.storage.get_range(&names::pack(&pack.id), range) {
+            Ok(stored) => Ok(stored.into()),
+            Err(error) if error.kind == ErrorKind::OutOfRange => Err(pack.damaged()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Forgets a pack that is gone.

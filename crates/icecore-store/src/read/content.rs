@@ -1,11 +1,11 @@
 //! The bytes of chunks, in order, decoded ahead on the pool.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, bounded};
-use icecore_format::{ChunkId, ChunkRef, names};
+use icecore_format::{ChunkId, ChunkRef};
 use icecore_storage::ErrorKind;
 
 use crate::index::{ChunkPlace, PackRecord};
@@ -41,6 +41,8 @@ pub struct ContentReader<'a, R> {
     ahead: u64,
     ready: VecDeque<(ChunkRef, Bytes)>,
     ended: bool,
+    /// What ended it, told when everything before has been given out.
+    failure: Option<StoreError>,
 }
 
 impl<R> std::fmt::Debug for ContentReader<'_, R> {
@@ -60,6 +62,7 @@ impl<'a, R: Iterator<Item = Result<ChunkRef>>> ContentReader<'a, R> {
             ahead: 0,
             ready: VecDeque::new(),
             ended: false,
+            failure: None,
         }
     }
 
@@ -99,7 +102,12 @@ impl<'a, R: Iterator<Item = Result<ChunkRef>>> ContentReader<'a, R> {
         let mut refs = Vec::with_capacity(REFS_A_LOOKUP);
         while refs.len() < REFS_A_LOOKUP {
             match self.refs.next() {
-                Some(reference) => refs.push(reference?),
+                Some(Ok(reference)) => refs.push(reference),
+                Some(Err(error)) => {
+                    self.failure = Some(error);
+                    self.ended = true;
+                    break;
+                }
                 None => {
                     self.ended = true;
                     break;
@@ -130,21 +138,26 @@ impl<R: Iterator<Item = Result<ChunkRef>>> Iterator for ContentReader<'_, R> {
         }
         if let Err(error) = self.fill() {
             // What was begun before comes first: an error ends the content where it lies.
-            if self.segments.is_empty() {
-                self.ended = true;
-                return Some(Err(error));
-            }
+            self.ended = true;
+            self.located.clear();
+            self.failure.get_or_insert(error);
         }
-        let segment = self.segments.pop_front()?;
+        let Some(segment) = self.segments.pop_front() else { return self.failure.take().map(Err) };
         self.ahead -= segment.len;
-        match segment.bytes.recv() {
+        let error = match segment.bytes.recv() {
             Ok(Ok(picks)) => {
                 self.ready.extend(picks);
-                self.next()
+                return self.next();
             }
-            Ok(Err(error)) => Some(Err(error)),
-            Err(_) => Some(Err(StoreError::Panicked { thread: "reader" })),
-        }
+            Ok(Err(error)) => error,
+            Err(_) => StoreError::Panicked { thread: "reader" },
+        };
+        // Nothing comes after an error: it would be taken for what belongs here.
+        self.ended = true;
+        self.failure = None;
+        self.located.clear();
+        self.segments.clear();
+        Some(Err(error))
     }
 }
 
@@ -183,7 +196,7 @@ impl Store {
     /// Where chunks lie. What the index does not know, or knows in a pack that is gone, is looked for once more after the index and
     /// the packs were brought together.
     pub(crate) fn locate(&self, ids: &[ChunkId]) -> Result<Vec<(Arc<OpenPack>, ChunkPlace)>> {
-        match self.try_locate(ids) {
+        let found = match self.try_locate(ids) {
             Ok(found) => Ok(found),
             Err(error) => {
                 let stale = match &error {
@@ -194,10 +207,20 @@ impl Store {
                 if !stale {
                     return Err(error);
                 }
-                self.refresh_index(&std::collections::BTreeSet::new())?;
+                self.refresh_index(&BTreeSet::new())?;
                 self.try_locate(ids)
             }
+        }?;
+        let wrong = |(id, (pack, place)): (&ChunkId, &(Arc<OpenPack>, ChunkPlace))| {
+            pack.locate(place.ordinal).is_none_or(|(_, entry)| entry.id != *id)
+        };
+        if ids.iter().zip(&found).any(wrong) {
+            // The packs' tables are checksummed, so it is the index that lies: it is made anew.
+            self.index.discard();
+            self.refresh_index(&BTreeSet::new())?;
+            return self.try_locate(ids);
         }
+        Ok(found)
     }
 
     fn try_locate(&self, ids: &[ChunkId]) -> Result<Vec<(Arc<OpenPack>, ChunkPlace)>> {
@@ -238,9 +261,6 @@ impl Store {
                     tried = Some(pack.id);
                     self.packs.forget(&pack.id);
                     self.forget_if_gone(&pack.id)?;
-                }
-                Err(StoreError::Storage(error)) if error.kind == ErrorKind::OutOfRange => {
-                    return Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged));
                 }
                 Err(error) => return Err(error),
             }

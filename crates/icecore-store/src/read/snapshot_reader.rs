@@ -53,7 +53,7 @@ impl SnapshotReader {
         let mut tree = self.tree();
         tree.seek(offset)?;
         let mut at = tree.offset();
-        let end = offset + len;
+        let end = offset.saturating_add(len);
         let refs = std::iter::from_fn(move || {
             if tree.offset() >= end {
                 return None;

@@ -100,21 +100,29 @@ impl Feeder {
         self.ends.last().copied().unwrap_or(0)
     }
 
-    /// How much the block still takes; never zero, for a full block is shipped.
+    /// How much the block still takes.
     fn space(&mut self) -> usize {
         let capacity = BLOCK_LEN + self.cutter.lookahead(self.grain);
         if self.buf.capacity() < capacity {
             self.buf.reserve_exact(capacity - self.buf.len());
         }
-        capacity - self.buf.len()
+        // A grain that looked farther ahead may have left more than this one ever does.
+        capacity.saturating_sub(self.buf.len())
     }
 
-    /// Cuts what can be cut without knowing what follows, and ships a full block.
+    /// Cuts and ships a full block.
     fn cut_settled(&mut self) -> Result<(), Hangup> {
-        let lookahead = self.cutter.lookahead(self.grain);
         if self.buf.len() < BLOCK_LEN {
             return Ok(());
         }
+        self.settle();
+        self.ship()
+    }
+
+    /// Cuts what can be cut without knowing what follows. Before every decision that depends on the last cut, so that no
+    /// decision depends on the pieces in which the bytes came.
+    pub(super) fn settle(&mut self) {
+        let lookahead = self.cutter.lookahead(self.grain);
         loop {
             let rest = self.buf.get(self.last_end()..).unwrap_or_default();
             if rest.len() < lookahead {
@@ -123,7 +131,6 @@ impl Feeder {
             let end = self.last_end() + self.cutter.cut(rest, self.grain);
             self.ends.push(end);
         }
-        self.ship()
     }
 
     /// Sends the chunks on, and keeps the uncut rest.

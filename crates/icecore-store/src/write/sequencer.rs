@@ -1,5 +1,6 @@
 //! The pipeline's middle: which chunks are new, which run they join, and the trees over them.
 
+use std::collections::HashSet;
 use std::mem;
 use std::sync::Arc;
 
@@ -105,9 +106,11 @@ impl<'a> Sequencer<'a> {
     /// False if the packer is gone.
     fn take(&mut self, batch: HashedBatch, tree: &mut TreeBuilder) -> Result<bool> {
         let known = self.known(batch.chunks.iter().map(|(id, _)| id))?;
+        // A chunk that repeats within the batch may have left the pending ones before its second turn, but was looked up before.
+        let mut repeated = HashSet::new();
         for ((id, bytes), known) in batch.chunks.into_iter().zip(known) {
             let reference = ChunkRef { id, len: u32::try_from(bytes.len()).expect("chunks are bounded") };
-            let is_new = !known && self.pending.lock().insert(id);
+            let is_new = !known && repeated.insert(id) && self.pending.lock().insert(id);
             if batch.lane == Lane::Content {
                 self.sequenced.chunks += 1;
             }

@@ -8,7 +8,8 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Sender, bounded};
 use icecore_chunk::Grain;
 use icecore_format::{
-    Catalog, ChunkRef, Digest, FileAttributes, Manifest, PackId, Part, PartKind, SnapshotId, SnapshotInfo, encode_part, names,
+    Catalog, ChunkRef, Digest, FileAttributes, Manifest, PART_NAME_LEN_MAX, PackId, Part, PartKind, SnapshotId, SnapshotInfo,
+    decode_parts, encode_part, names,
 };
 use icecore_storage::{ErrorKind, PutMode};
 
@@ -101,7 +102,12 @@ impl std::fmt::Debug for SnapshotWriter {
 impl SnapshotWriter {
     /// Registers as a writer and starts the pipeline.
     pub fn begin(store: Arc<Store>, head: SnapshotHead, monitor: Arc<dyn Monitor>) -> Result<Self> {
-        let claim = WriterClaim::register(&store, &format!("create {} on {}", head.source, head.host))?;
+        // A claim is never encrypted: of an encrypted store's sources it must not tell.
+        let holder = match store.key.is_encrypted() {
+            true => format!("create on {}", head.host),
+            false => format!("create {} on {}", head.source, head.host),
+        };
+        let claim = WriterClaim::register(&store, &holder)?;
         let condemned = Arc::new(store.condemned_packs()?);
         // What crashed writers left is valid content: the index learns of it now, and it is not stored again.
         store.refresh_index(&condemned)?;
@@ -159,12 +165,15 @@ impl SnapshotWriter {
         assert!(self.open.is_none(), "the part before must have ended");
         let always = kind == PartKind::File;
         if let Some(content) = &mut self.content {
+            content.settle();
             if always || (own_chunks && content.uncut_len() >= OWN_CHUNK_MIN) {
                 content.force_cut();
             }
             content.set_grain(grain);
         }
         let hasher = self.store.key.part_hasher();
+        // A hostile tarball may name a member as it likes; it is the bytes that count.
+        let name = name.get(..PART_NAME_LEN_MAX).unwrap_or(name);
         self.open = Some(OpenPart { name: name.to_vec(), kind, len: 0, hasher, hash: None });
         Ok(())
     }
@@ -194,6 +203,7 @@ impl SnapshotWriter {
             !monitor.is_cancelled()
         };
         let copied = content.copy(reader, limit, &mut seen);
+        self.claim.beat();
         self.check_cancelled()?;
         copied.or_else(|Hangup| Err(self.failure()))
     }
@@ -204,7 +214,13 @@ impl SnapshotWriter {
         if part.len == 0 {
             return Ok(true);
         }
-        let Some(chunks) = whole_chunks(parent, part)? else { return Ok(false) };
+        let chunks = match whole_chunks(parent, part) {
+            Ok(Some(chunks)) => chunks,
+            Ok(None) => return Ok(false),
+            // A damaged parent must not keep a new snapshot from being taken.
+            Err(error) if error.is_damage() => return Ok(false),
+            Err(error) => return Err(error),
+        };
         let known = self.store.known_chunks(chunks.iter().map(|chunk| &chunk.id), &self.condemned)?;
         if known.contains(&false) {
             return Ok(false);
@@ -232,7 +248,12 @@ impl SnapshotWriter {
         let part = Part { name: open.name, kind: open.kind, offset: self.offset, len: open.len, hash, rows, file };
         self.offset += part.len;
         self.parts += 1;
-        encode_part(&part, &mut self.records);
+        let mut record = Vec::new();
+        encode_part(&part, &mut record);
+        // One record that cannot be read back would make the whole snapshot unreadable.
+        decode_parts(&record, part.offset, part.hash)
+            .map_err(StoreError::damaged(format!("the record of part {:?}", part.display_name())))?;
+        self.records.extend_from_slice(&record);
         if Catalog::fits_inline(self.records.len()) && !self.spilled { Ok(()) } else { self.spill_records() }
     }
 
@@ -358,6 +379,7 @@ impl SnapshotWriter {
             open.len += len;
         }
         self.monitor.count(Counter::PlainBytes, len);
+        self.claim.beat();
     }
 
     fn check_cancelled(&self) -> Result<()> {
