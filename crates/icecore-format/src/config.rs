@@ -54,7 +54,7 @@ pub struct Config {
     pub chunk_sizes: ChunkSizes,
     /// A pack is closed once it holds this many stored bytes.
     pub pack_len: u32,
-    /// A body takes up to this many plain bytes of neighbouring chunks.
+    /// A body is closed once it holds this many plain bytes of neighbouring chunks.
     pub body_len: u32,
     /// The zstd level of new bodies.
     pub zstd_level: i32,

@@ -55,8 +55,8 @@ impl ObjectKind {
     }
 }
 
-/// Checks magic, kind and version, and returns the flags.
-pub(crate) fn read_preamble(cursor: &mut Cursor<'_>, kind: ObjectKind) -> Result<u16> {
+/// Checks magic, kind and version, and returns the version and the flags.
+pub(crate) fn read_preamble(cursor: &mut Cursor<'_>, kind: ObjectKind) -> Result<(u16, u16)> {
     let magic: [u8; 7] = cursor.array().map_err(|_| DecodeError::NotIcecore)?;
     if &magic != MAGIC {
         return Err(DecodeError::NotIcecore);
@@ -69,13 +69,17 @@ pub(crate) fn read_preamble(cursor: &mut Cursor<'_>, kind: ObjectKind) -> Result
     if version > FORMAT_VERSION {
         return Err(DecodeError::TooNew { found: version, supported: FORMAT_VERSION });
     }
-    cursor.u16()
+    Ok((version, cursor.u16()?))
 }
 
-pub(crate) fn put_preamble(out: &mut Vec<u8>, kind: ObjectKind, flags: u16) {
+fn put_preamble(out: &mut Vec<u8>, kind: ObjectKind, flags: u16) {
+    put_preamble_of(FORMAT_VERSION, out, kind, flags);
+}
+
+pub(crate) fn put_preamble_of(version: u16, out: &mut Vec<u8>, kind: ObjectKind, flags: u16) {
     out.extend_from_slice(MAGIC);
     out.push(kind.byte());
-    out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&flags.to_le_bytes());
 }
 
@@ -127,7 +131,7 @@ fn frame(kind: ObjectKind, flags: u16, name: &str, payload: &[u8]) -> Vec<u8> {
 
 fn unframe<'a>(kind: ObjectKind, name: &str, bytes: &'a [u8]) -> Result<(u16, &'a [u8])> {
     let mut cursor = Cursor::new("object", bytes);
-    let flags = read_preamble(&mut cursor, kind)?;
+    let (_, flags) = read_preamble(&mut cursor, kind)?;
     let len = cursor.u32()?;
     let payload = cursor.bytes(usize::try_from(len).map_err(|_| cursor.malformed())?)?;
     let found: [u8; CHECKSUM_LEN] = cursor.array()?;

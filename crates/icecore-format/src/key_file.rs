@@ -34,7 +34,7 @@ pub struct WrongPassword;
 /// The store key, wrapped under a password. A store may have several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyFile {
-    /// The key's name: eight hexadecimal digits, drawn at random.
+    /// The key's name: eight hexadecimal digits, from the hash of its salt.
     pub id: String,
     /// What a person calls it.
     pub label: String,

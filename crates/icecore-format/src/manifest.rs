@@ -22,7 +22,7 @@ pub struct SnapshotInfo {
     /// The product's own version, where it said one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_version: Option<String>,
-    /// The shape of the content: `file`, `directory`, `stream`, `tar`, `pg_dump`, `mysqldump`, `sqlite` ...
+    /// The shape of the content: `directory`, `stream`, `tar`, `pg_dump`, `pg_dumpall`, `mysqldump`, `sqlite`.
     pub form: String,
     /// The absolute path that was captured, if one was and it is UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]

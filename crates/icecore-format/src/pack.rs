@@ -6,15 +6,15 @@
 //! table    for each body: stored length u32, plain length u32, codec u8, bases u16, chunks u32,
 //!          then the base chunks' ids (32 each), then for each chunk its id (32) and plain length u32
 //! trailer  64 bytes: place of the table u64, its length u32, reserved u32, blake3 of the header, the stored table and
-//!          these 16 bytes (32), 0 (8), "ICECORE" 'p'
+//!          the 12 bytes before (32), 0 (8), "ICECORE" 'p'
 //! ```
 //! In an encrypted store the bodies and the table are sealed under a key derived for the salt.
 
 use crate::cursor::Cursor;
-use crate::envelope::{FLAG_ENCRYPTED, MAGIC, ObjectKind, put_preamble, read_preamble};
+use crate::envelope::{FLAG_ENCRYPTED, MAGIC, ObjectKind, put_preamble_of, read_preamble};
 use crate::error::{DecodeError, Result};
 use crate::keys::StoreKey;
-use crate::{BODY_LEN_MAX, CHUNK_LEN_MAX, ChunkId, Digest};
+use crate::{BODY_LEN_MAX, CHUNK_LEN_MAX, ChunkId, Digest, FORMAT_VERSION};
 
 /// Bytes before the first body.
 pub const PACK_HEADER_LEN: usize = 64;
@@ -32,13 +32,19 @@ pub struct PackHeader {
     pub salt: [u8; 32],
     /// Bodies are numbered from here on; no number appears twice under one salt.
     pub first_body: u64,
+    version: u16,
 }
 
 impl PackHeader {
+    /// The header of a new pack.
+    pub fn new(encrypted: bool, salt: [u8; 32], first_body: u64) -> Self {
+        Self { encrypted, salt, first_body, version: FORMAT_VERSION }
+    }
+
     /// The header's [`PACK_HEADER_LEN`] bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(PACK_HEADER_LEN);
-        put_preamble(&mut out, ObjectKind::Pack, if self.encrypted { FLAG_ENCRYPTED } else { 0 });
+        put_preamble_of(self.version, &mut out, ObjectKind::Pack, if self.encrypted { FLAG_ENCRYPTED } else { 0 });
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.salt);
         out.extend_from_slice(&self.first_body.to_le_bytes());
@@ -49,15 +55,17 @@ impl PackHeader {
     /// Decodes the first [`PACK_HEADER_LEN`] bytes of a pack.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut cursor = Cursor::new("pack header", bytes);
-        let flags = read_preamble(&mut cursor, ObjectKind::Pack)?;
-        let _reserved = cursor.u32()?;
+        let (version, flags) = read_preamble(&mut cursor, ObjectKind::Pack)?;
+        let reserved = cursor.u32()?;
         let salt = cursor.array()?;
         let first_body = cursor.u64()?;
-        let _reserved = cursor.u64()?;
-        if flags & !FLAG_ENCRYPTED != 0 || first_body >> 62 != 0 {
+        let more_reserved = cursor.u64()?;
+        // Reserved bytes are zero, so that a decoded header encodes to the very bytes it came from: they are hashed.
+        if flags & !FLAG_ENCRYPTED != 0 || first_body >> 62 != 0 || reserved != 0 || more_reserved != 0 {
             return Err(cursor.malformed());
         }
-        Ok(Self { encrypted: flags & FLAG_ENCRYPTED != 0, salt, first_body })
+        cursor.finish()?;
+        Ok(Self { encrypted: flags & FLAG_ENCRYPTED != 0, salt, first_body, version })
     }
 }
 
@@ -97,7 +105,7 @@ pub struct Body {
     pub plain_len: u32,
     /// How to get the plain bytes.
     pub codec: Codec,
-    /// The chunks whose plain bytes, one after the other, are the frame's prefix.
+    /// The chunks whose plain bytes, one after the other, are the frame's prefix. Always empty in version 1.
     pub bases: Vec<ChunkId>,
     /// The chunks, in the order of their bytes.
     pub chunks: Vec<TocChunk>,
@@ -227,7 +235,8 @@ impl Body {
         let chunk_count = usize::try_from(cursor.u32()?).map_err(|_| cursor.malformed())?;
         let bounded = base_count * 32 <= cursor.remaining()
             && chunk_count.checked_mul(CHUNK_ENTRY_LEN).is_some_and(|len| len <= cursor.remaining());
-        if !bounded || plain_len > BODY_LEN_MAX || stored_len > BODY_LEN_MAX + (1 << 20) {
+        // No codec of this version looks at bases: a body that has some would be decoded wrongly.
+        if base_count != 0 || !bounded || plain_len > BODY_LEN_MAX || stored_len > BODY_LEN_MAX + (1 << 20) {
             return Err(cursor.malformed());
         }
         let bases = (0..base_count).map(|_| cursor.array().map(ChunkId::from_bytes)).collect::<Result<_>>()?;

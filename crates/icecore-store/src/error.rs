@@ -22,7 +22,7 @@ pub enum StoreError {
         place: String,
     },
     /// The store was written by a newer program.
-    #[error("the store at {place} has format {found}, newer than {supported}, the newest this program reads")]
+    #[error("{place} has format {found}, newer than {supported}, the newest this program reads")]
     StoreTooNew {
         /// Where.
         place: String,
@@ -152,7 +152,10 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 impl StoreError {
     pub(crate) fn damaged(object: impl Into<String>) -> impl FnOnce(DecodeError) -> Self {
         let object = object.into();
-        |source| Self::Damaged { object, source }
+        |source| match source {
+            DecodeError::TooNew { found, supported } => Self::StoreTooNew { place: object, found, supported },
+            source => Self::Damaged { object, source },
+        }
     }
 
     /// Whether stored data, rather than the world around it, is at fault.

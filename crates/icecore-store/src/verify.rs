@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use icecore_format::{Catalog, ChunkId, Digest, PackId, SnapshotId, TreeNode, names};
 use icecore_storage::ErrorKind;
-use rayon::prelude::*;
 
 use crate::index::PackRecord;
 use crate::snapshots::Snapshot;
 use crate::store::Store;
 use crate::{Counter, Monitor, Result, SnapshotReader, StoreError};
+
+/// Packs that are in memory at once: whole ones, of 32 MiB.
+const PACKS_AT_ONCE: usize = 3;
 
 /// How much of the data is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -115,8 +118,8 @@ impl Store {
         let packs = self.index.read(|index| index.packs())?;
         let packs: Vec<_> = packs
             .into_iter()
-            .filter(|(number, _)| snapshots.is_none() || needed.contains(number))
             .map(|(_, record)| record)
+            .filter(|record| snapshots.is_none() || needed.contains(&record.id))
             .collect();
         self.check_unknown_packs(&mut damage)?;
         let verified = self.check_packs(packs, extent, &mut damage, &mut report, monitor)?;
@@ -144,7 +147,7 @@ impl Store {
         Ok(chunks.into_iter().filter_map(|(id, number)| Some((id, *packs.get(&number)?))).collect())
     }
 
-    /// Walks trees and catalogs; returns the packs, by number, that hold what they refer to.
+    /// Walks trees and catalogs; returns the packs that hold what they refer to.
     fn walk(
         self: &Arc<Self>,
         snapshots: &[Snapshot],
@@ -152,7 +155,7 @@ impl Store {
         damage: &mut Damage,
         report: &mut VerifyReport,
         monitor: &dyn Monitor,
-    ) -> Result<HashSet<u32>> {
+    ) -> Result<HashSet<PackId>> {
         let mut packs = HashSet::new();
         let mut walked = HashSet::new();
         for snapshot in snapshots {
@@ -165,12 +168,16 @@ impl Store {
                     return Err(StoreError::Cancelled);
                 }
                 let ids = ids_in(&node);
-                let places =
-                    self.index.read(|index| ids.iter().map(|id| index.find(id)).collect::<Result<Vec<_>>>())?;
+                let mut places = self.index.read(|index| index.places(&ids))?;
+                let unknown = ids.iter().zip(&places).any(|(id, place)| place.is_none() && !lost.contains_key(id));
+                if unknown && self.index.doubt() {
+                    self.refresh_index(&BTreeSet::new())?;
+                    places = self.index.read(|index| index.places(&ids))?;
+                }
                 report.chunks += ids.len() as u64;
                 for (id, place) in ids.iter().zip(places) {
                     match place {
-                        Some(place) => drop(packs.insert(place.pack)),
+                        Some((pack, _)) => drop(packs.insert(pack)),
                         None => damage.missing(*id, lost.get(id)),
                     }
                 }
@@ -268,10 +275,19 @@ impl Store {
         }
         report.chunks = 0;
         let outcomes: Mutex<Vec<(PackRecord, Result<u64>)>> = Mutex::default();
-        // Whole packs in parallel, each in one thread: two packs and two bodies in memory at a time on two cores.
-        read.par_iter().for_each(|pack| {
-            let outcome = if monitor.is_cancelled() { Err(StoreError::Cancelled) } else { self.check_pack(pack, monitor) };
-            outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((*pack, outcome));
+        let next = AtomicUsize::new(0);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        std::thread::scope(|scope| {
+            for _ in 0..cores.min(PACKS_AT_ONCE) {
+                scope.spawn(|| {
+                    while let Some(pack) = read.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let cancelled = monitor.is_cancelled();
+                        let outcome =
+                            if cancelled { Err(StoreError::Cancelled) } else { self.check_pack(pack, monitor) };
+                        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((*pack, outcome));
+                    }
+                });
+            }
         });
         let mut verified = Vec::new();
         let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use icecore_format::{Condemned, Epoch, PackId, SnapshotId, names};
-use icecore_storage::PutMode;
+use icecore_format::{ChunkId, Condemned, Epoch, PackId, SnapshotId, names};
+use icecore_storage::{ErrorKind, PutMode};
 
 use super::mark::Marks;
 use super::plan::{self, GcOptions, GcPlan, PackUse};
 use crate::claim::WriterClaim;
-use crate::index::ChunkPlace;
 use crate::pack::{EncodedBody, OpenPack, PackBuilder, encode_body};
 use crate::snapshots::Snapshot;
 use crate::store::Store;
@@ -100,13 +99,55 @@ impl Store {
         options: &GcOptions,
         monitor: &dyn Monitor,
     ) -> Result<(GcPlan, Marks)> {
-        let mut marks = Marks::default();
-        self.mark(snapshots, &mut marks, monitor)?;
-        marks.resolved()?;
-        let packs = self.index.read(|index| index.packs())?;
-        let seen = snapshots.iter().map(|snapshot| snapshot.id).collect();
-        let plan = plan::plan(&packs, &marks, seen, self.config.pack_len.into(), options);
-        Ok((plan, marks))
+        let seen: BTreeSet<SnapshotId> = snapshots.iter().map(|snapshot| snapshot.id).collect();
+        loop {
+            let mut marks = Marks::default();
+            self.mark(snapshots, &mut marks, monitor)?;
+            if !marks.missing.is_empty() && self.index.doubt() {
+                self.refresh_index(&BTreeSet::new())?;
+                continue;
+            }
+            marks.resolved()?;
+            let packs = self.index.read(|index| index.packs())?.into_iter().map(|(_, record)| record);
+            let plan = plan::plan(packs, &marks, seen.clone(), self.config.pack_len.into(), options);
+            match self.find_wrong_place(&plan, &marks)? {
+                None => return Ok((plan, marks)),
+                Some(_) if self.index.doubt() => self.refresh_index(&BTreeSet::new())?,
+                Some(chunk) => return Err(StoreError::ChunkMissing { chunk }),
+            }
+        }
+    }
+
+    /// A chunk that would go although the index does not say where it, or another copy of it, lies. Marks are only as good as the
+    /// index: a damaged entry marks the wrong chunk, and leaves the right one for dead.
+    fn find_wrong_place(&self, plan: &GcPlan, marks: &Marks) -> Result<Option<ChunkId>> {
+        for pack in plan.drop.iter().chain(&plan.rewrite) {
+            let open = match self.packs.open(&pack.id) {
+                Ok(open) => open,
+                // Nothing can be read from it, or another collection took it.
+                Err(error) if error.is_damage() => continue,
+                Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let chunks = open.toc.bodies.iter().flat_map(|body| &body.chunks).zip(0u32..);
+            let dead: Vec<_> = chunks.filter(|(_, ordinal)| !marks.is_live(&pack.id, *ordinal)).collect();
+            let ids: Vec<_> = dead.iter().map(|(chunk, _)| chunk.id).collect();
+            let places = self.index.read(|index| index.places(&ids))?;
+            for ((chunk, ordinal), place) in dead.into_iter().zip(places) {
+                let right = match place {
+                    None => false,
+                    Some(here) if here == (pack.id, ordinal) => true,
+                    Some((other, ordinal)) => {
+                        let other = self.packs.open(&other)?;
+                        other.locate(ordinal).is_some_and(|(_, entry)| entry.id == chunk.id)
+                    }
+                };
+                if !right {
+                    return Ok(Some(chunk.id));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Copies the live chunks of `packs` into new packs. Returns the new packs' bytes.
@@ -204,11 +245,7 @@ impl Store {
         self.mark(&fresh, &mut marks, monitor)?;
         // What could not be followed may lead anywhere.
         marks.resolved()?;
-        // By their ids: a pack that somebody forgot and found again has another number.
-        let packs = self.index.read(|index| index.packs())?;
-        let live: BTreeSet<PackId> =
-            packs.into_iter().filter(|(number, _)| marks.live_count(*number) > 0).map(|(_, pack)| pack.id).collect();
-        Ok(condemned.iter().map(|pack| pack.id).filter(|id| live.contains(id)).collect())
+        Ok(condemned.iter().map(|pack| pack.id).filter(|id| marks.live_count(id) > 0).collect())
     }
 
     fn delete_packs(&self, packs: &[PackUse]) -> Result<u64> {
@@ -239,9 +276,9 @@ fn live_bodies(pack: &PackUse, open: &OpenPack, marks: &Marks) -> Vec<LiveBody> 
     let mut live = Vec::new();
     for (body, entry) in open.toc.bodies.iter().enumerate() {
         let mut is_live = |_: &icecore_format::TocChunk| {
-            let place = ChunkPlace { pack: pack.number, ordinal };
+            let is_live = marks.is_live(&pack.id, ordinal);
             ordinal += 1;
-            marks.is_live(place)
+            is_live
         };
         let chunks: Vec<bool> = entry.chunks.iter().map(&mut is_live).collect();
         if chunks.contains(&true) {

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use icecore_format::{Catalog, ChunkId, SnapshotId, Tree, TreeNode};
+use icecore_format::{Catalog, ChunkId, PackId, SnapshotId, Tree, TreeNode};
 
-use crate::index::ChunkPlace;
 use crate::snapshots::Snapshot;
 use crate::store::Store;
 use crate::{Monitor, Result, StoreError};
@@ -13,10 +12,11 @@ use crate::{Monitor, Result, StoreError};
 /// References looked up in one transaction.
 const REFS_A_LOOKUP: usize = 4096;
 
-/// One bit a chunk of every pack: 12 MiB for a hundred million chunks.
+/// One bit a chunk of every pack: 12 MiB for a hundred million chunks. By the packs' ids, for an index that is made anew numbers them
+/// anew.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
-    packs: BTreeMap<u32, Vec<u64>>,
+    packs: BTreeMap<PackId, Vec<u64>>,
     /// Tree nodes that were walked already; snapshots share most of them.
     walked: HashSet<ChunkId>,
     /// What could not be found, and who needs it.
@@ -24,21 +24,21 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    fn set(&mut self, place: ChunkPlace) {
-        let words = self.packs.entry(place.pack).or_default();
-        let word = (place.ordinal / 64) as usize;
+    fn set(&mut self, pack: PackId, ordinal: u32) {
+        let words = self.packs.entry(pack).or_default();
+        let word = (ordinal / 64) as usize;
         if words.len() <= word {
             words.resize(word + 1, 0);
         }
         if let Some(word) = words.get_mut(word) {
-            *word |= 1 << (place.ordinal % 64);
+            *word |= 1 << (ordinal % 64);
         }
     }
 
     /// Whether a snapshot reaches this chunk.
-    pub(crate) fn is_live(&self, place: ChunkPlace) -> bool {
-        let word = self.packs.get(&place.pack).and_then(|words| words.get((place.ordinal / 64) as usize));
-        word.is_some_and(|word| word & (1 << (place.ordinal % 64)) != 0)
+    pub(crate) fn is_live(&self, pack: &PackId, ordinal: u32) -> bool {
+        let word = self.packs.get(pack).and_then(|words| words.get((ordinal / 64) as usize));
+        word.is_some_and(|word| word & (1 << (ordinal % 64)) != 0)
     }
 
     /// An error if something could not be found: what it leads to is unknown, so that nothing may be deleted.
@@ -53,8 +53,8 @@ impl Marks {
     }
 
     /// How many chunks of a pack are live.
-    pub(crate) fn live_count(&self, pack: u32) -> u32 {
-        self.packs.get(&pack).map_or(0, |words| words.iter().map(|word| word.count_ones()).sum())
+    pub(crate) fn live_count(&self, pack: &PackId) -> u32 {
+        self.packs.get(pack).map_or(0, |words| words.iter().map(|word| word.count_ones()).sum())
     }
 }
 
@@ -103,11 +103,10 @@ impl Store {
 
     fn mark_chunks(&self, ids: &[ChunkId], owner: SnapshotId, marks: &mut Marks) -> Result<()> {
         for ids in ids.chunks(REFS_A_LOOKUP) {
-            let places =
-                self.index.read(|index| ids.iter().map(|id| index.find(id)).collect::<Result<Vec<_>>>())?;
+            let places = self.index.read(|index| index.places(ids))?;
             for (id, place) in ids.iter().zip(places) {
                 match place {
-                    Some(place) => marks.set(place),
+                    Some((pack, ordinal)) => marks.set(pack, ordinal),
                     None => drop(marks.missing.entry(*id).or_default().insert(owner)),
                 }
             }

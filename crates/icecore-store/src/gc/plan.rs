@@ -37,8 +37,6 @@ pub enum PackVerdict {
 /// A pack and how much of it is live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackUse {
-    /// Its number in the index.
-    pub number: u32,
     /// The pack.
     pub id: PackId,
     /// Its stored bytes.
@@ -78,7 +76,7 @@ impl GcPlan {
 
 /// Sorts the packs by how live they are. Small packs are rewritten together when they fill at least one.
 pub(super) fn plan(
-    packs: &[(u32, PackRecord)],
+    packs: impl IntoIterator<Item = PackRecord>,
     marks: &Marks,
     seen: BTreeSet<SnapshotId>,
     pack_len: u64,
@@ -86,9 +84,9 @@ pub(super) fn plan(
 ) -> GcPlan {
     let mut plan = GcPlan { seen, ..GcPlan::default() };
     let mut small = Vec::new();
-    for (number, record) in packs {
-        let live = marks.live_count(*number);
-        let pack = PackUse { number: *number, id: record.id, len: record.len, chunks: record.chunks, live };
+    for record in packs {
+        let live = marks.live_count(&record.id);
+        let pack = PackUse { id: record.id, len: record.len, chunks: record.chunks, live };
         match verdict(&pack, options) {
             PackVerdict::Drop => plan.drop.push(pack),
             PackVerdict::Rewrite => plan.rewrite.push(pack),

@@ -46,11 +46,13 @@ pub struct Index {
     path: PathBuf,
     /// Set when a transaction found the file damaged: the next one begins with an empty index.
     damaged: AtomicBool,
+    /// Set once it was made anew because it did not know what it should.
+    doubted: AtomicBool,
 }
 
 impl Index {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, damaged: AtomicBool::new(false) }
+        Self { path, damaged: AtomicBool::new(false), doubted: AtomicBool::new(false) }
     }
 
     /// The file.
@@ -154,6 +156,15 @@ impl Index {
         self.damaged.store(true, Ordering::Relaxed);
     }
 
+    /// Gives the index up because something is missing from it; once, for what is still missing then is missing from the store.
+    pub(crate) fn doubt(&self) -> bool {
+        let first = !self.doubted.swap(true, Ordering::Relaxed);
+        if first {
+            self.discard();
+        }
+        first
+    }
+
     /// Runs `work`, and remembers if it finds the file damaged, which `redb` sometimes tells by a panic.
     fn guarded<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let outcome = panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
@@ -236,6 +247,24 @@ impl IndexReader {
         let Some(chunks) = &self.chunks else { return Ok(None) };
         let found = chunks.get(id.as_bytes()).map_err(read_error)?;
         Ok(found.map(|place| tables::unpack_place(place.value())))
+    }
+
+    /// For each chunk the pack it lies in, and its ordinal there.
+    pub(crate) fn places(&self, ids: &[ChunkId]) -> Result<Vec<Option<(PackId, u32)>>> {
+        let mut last: Option<(u32, PackId)> = None;
+        let place = |id: &ChunkId| {
+            let Some(place) = self.find(id)? else { return Ok(None) };
+            let pack = match last {
+                Some((number, pack)) if number == place.pack => pack,
+                _ => match self.pack(place.pack)? {
+                    Some(record) => record.id,
+                    None => return Ok(None),
+                },
+            };
+            last = Some((place.pack, pack));
+            Ok(Some((pack, place.ordinal)))
+        };
+        ids.iter().map(place).collect()
     }
 
     /// A pack by its number.

@@ -25,7 +25,7 @@ pub(crate) struct PackBuilder {
 impl PackBuilder {
     /// A pack of the writer with this salt, whose first body will be number `first_body`.
     pub(crate) fn new(encrypted: bool, salt: [u8; 32], first_body: u64) -> Self {
-        let header = PackHeader { encrypted, salt, first_body };
+        let header = PackHeader::new(encrypted, salt, first_body);
         let bytes = header.encode();
         let mut hasher = blake3::Hasher::new();
         hasher.update(&bytes);

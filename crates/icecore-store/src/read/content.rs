@@ -208,7 +208,14 @@ impl Store {
                     return Err(error);
                 }
                 self.refresh_index(&BTreeSet::new())?;
-                self.try_locate(ids)
+                match self.try_locate(ids) {
+                    // The index may be damaged where nothing tells: before a chunk is called missing, it is made anew.
+                    Err(StoreError::ChunkMissing { .. }) if self.index.doubt() => {
+                        self.refresh_index(&BTreeSet::new())?;
+                        self.try_locate(ids)
+                    }
+                    found => found,
+                }
             }
         }?;
         let wrong = |(id, (pack, place)): (&ChunkId, &(Arc<OpenPack>, ChunkPlace))| {

@@ -106,6 +106,9 @@ impl<'a> Sequencer<'a> {
     /// False if the packer is gone.
     fn take(&mut self, batch: HashedBatch, tree: &mut TreeBuilder) -> Result<bool> {
         let known = self.known(batch.chunks.iter().map(|(id, _)| id))?;
+        // A chunk keeps the whole block it was cut from in memory. Where few of a block are new, their bytes are copied instead, so that
+        // a run of scattered chunks does not hold dozens of blocks.
+        let scattered = known.iter().filter(|known| !**known).count() * 2 < known.len();
         // A chunk that repeats within the batch may have left the pending ones before its second turn, but was looked up before.
         let mut repeated = HashSet::new();
         for ((id, bytes), known) in batch.chunks.into_iter().zip(known) {
@@ -119,7 +122,7 @@ impl<'a> Sequencer<'a> {
                     Lane::Content => {
                         self.sequenced.new_chunks += 1;
                         self.sequenced.changed_bytes += bytes.len() as u64;
-                        self.add_content(id, bytes)
+                        self.add_content(id, if scattered { Bytes::copy_from_slice(&bytes) } else { bytes })
                     }
                     Lane::Catalog => self.add_meta(id, bytes),
                 };
