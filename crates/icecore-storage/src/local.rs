@@ -49,30 +49,6 @@ impl LocalStorage {
         Ok(dir)
     }
 
-    /// Removes what crashed writers left behind. Files that somebody still writes are locked, and stay.
-    pub fn remove_leftovers(&self) -> Result<u64> {
-        let dir = self.root.join(TEMP);
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(fail("cannot list", &dir, error)),
-        };
-        let mut freed = 0;
-        for entry in entries {
-            let path = entry.map_err(|error| fail("cannot list", &dir, error))?.path();
-            if path.ends_with(REPLACE_LOCK) {
-                continue;
-            }
-            // Whoever lost the race for a file that is gone by now lost nothing.
-            let Ok(file) = File::open(&path) else { continue };
-            if file.try_lock().is_ok() {
-                freed += file.metadata().map_or(0, |meta| meta.len());
-                let _ = fs::remove_file(&path);
-            }
-        }
-        Ok(freed)
-    }
-
     fn path(&self, name: &str) -> PathBuf {
         debug_assert!(name.split('/').all(|part| !part.is_empty() && part != "." && part != ".."), "{name}");
         self.root.join(name)
@@ -99,7 +75,7 @@ impl LocalStorage {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(found, _)| found != name);
     }
 
-    /// A synced temporary file with this content, locked against [`LocalStorage::remove_leftovers`].
+    /// A synced temporary file with this content, locked against [`Storage::clear_unfinished`].
     fn write_temp(&self, bytes: &[u8]) -> Result<(PathBuf, File)> {
         let path = self.temp_dir()?.join(ulid::Ulid::generate().to_string().to_lowercase());
         let write = || {
@@ -275,6 +251,30 @@ impl Storage for LocalStorage {
             Err(TryLockError::WouldBlock) => Ok(Holder::Alive),
             Err(TryLockError::Error(_)) => Ok(Holder::Unknown),
         }
+    }
+
+    /// Files that somebody still writes are locked.
+    fn clear_unfinished(&self) -> Result<u64> {
+        let dir = self.root.join(TEMP);
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(fail("cannot list", &dir, error)),
+        };
+        let mut freed = 0;
+        for entry in entries {
+            let path = entry.map_err(|error| fail("cannot list", &dir, error))?.path();
+            if path.ends_with(REPLACE_LOCK) {
+                continue;
+            }
+            // Whoever lost the race for a file that is gone by now lost nothing.
+            let Ok(file) = File::open(&path) else { continue };
+            if file.try_lock().is_ok() {
+                freed += file.metadata().map_or(0, |meta| meta.len());
+                let _ = fs::remove_file(&path);
+            }
+        }
+        Ok(freed)
     }
 
     fn concurrency(&self) -> NonZeroUsize {

@@ -80,6 +80,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Whether the maker of a held object still lives.
     fn holder(&self, name: &str) -> Result<Holder>;
 
+    /// Removes what crashed writers left unfinished, and returns how many bytes that was. What somebody still writes stays.
+    fn clear_unfinished(&self) -> Result<u64> {
+        Ok(0)
+    }
+
     /// How many requests at once this storage handles well.
     fn concurrency(&self) -> NonZeroUsize;
 }

@@ -88,6 +88,10 @@ impl Store {
             Err(error) if error.kind == ErrorKind::NotFound => (),
             Err(error) => return Err(error.into()),
         }
+        // A crashed init may have left a key of another store: it would count as one, and open nothing.
+        for object in storage.list(names::KEYS)? {
+            storage.delete(&object.name)?;
+        }
         let key = match &options.password {
             None => StoreKey::Plain,
             Some((password, cost)) => {

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -47,8 +48,7 @@ pub fn capture(path: &Path, scratch: &Path, sink: &mut dyn Sink) -> Result<Sqlit
         _ => CaptureError::read("cannot read", path)(error),
     })?;
     let attributes = attributes_of(path).map_err(CaptureError::read("cannot read", path))?;
-    let copy = NamedTempFile::with_prefix_in("sqlite-", scratch);
-    let copy = copy.map_err(CaptureError::read("cannot make a temporary copy in", scratch))?;
+    let copy = locked_file(scratch).map_err(CaptureError::read("cannot make a temporary copy in", scratch))?;
     let journal_mode = copy_moment(path, copy.path(), sink)?;
     let report = describe(copy.path(), journal_mode).map_err(|error| failed(path, &error))?;
     // From here on the copy has no name that a crash could leave behind.
@@ -56,6 +56,18 @@ pub fn capture(path: &Path, scratch: &Path, sink: &mut dyn Sink) -> Result<Sqlit
     name.close().map_err(CaptureError::read("cannot remove the temporary copy in", scratch))?;
     hand_over(path, &mut copy, attributes, &report, sink)?;
     Ok(report)
+}
+
+/// A temporary file with a lock on it, which tells whoever clears leftovers of crashed processes that it is in use.
+fn locked_file(scratch: &Path) -> std::io::Result<NamedTempFile> {
+    loop {
+        let file = NamedTempFile::with_prefix_in("sqlite-", scratch)?;
+        file.as_file().lock()?;
+        // It may have been cleared between the two: then it has no name any more.
+        if file.as_file().metadata()?.nlink() > 0 {
+            return Ok(file);
+        }
+    }
 }
 
 /// Copies one moment of the database at `path` into the empty file `copy`; returns the journal mode.

@@ -37,7 +37,7 @@ fn leftovers_go_and_what_is_being_written_stays() {
     let (leftover, file) = storage.write_temp(b"12345").unwrap();
     drop(file);
     let (busy, _file) = storage.write_temp(b"busy").unwrap();
-    assert_eq!(storage.remove_leftovers().unwrap(), 5);
+    assert_eq!(storage.clear_unfinished().unwrap(), 5);
     assert_eq!((leftover.exists(), busy.exists()), (false, true));
 }
 

@@ -79,6 +79,7 @@ impl Store {
         for name in list {
             self.delete_if_there(&name)?;
         }
+        report.bytes_freed += self.storage.clear_unfinished()?;
         Ok(report)
     }
 
