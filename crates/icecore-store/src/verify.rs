@@ -533,6 +533,10 @@ impl Damage {
             StoreError::ChunkDamaged { pack, chunk } => {
                 self.pack(FindingKind::Pack, &pack, &full_message(&error), vec![chunk]);
             }
+            StoreError::Damaged { ref object, .. } if let Some(pack) = names::parse_pack(object) => {
+                self.pack(FindingKind::Pack, &pack, &full_message(&error), Vec::from_iter(node));
+                self.whole_packs.insert(pack);
+            }
             error if error.is_damage() => {
                 let message = full_message(&error);
                 let found = self.note(FindingKind::Catalog, snapshot.object.clone(), &message, Vec::from_iter(node));

@@ -62,56 +62,61 @@ impl Index {
 
     /// Runs `work` on a consistent view. Other readers run at the same time; writers wait: keep it short.
     pub fn read<T>(&self, work: impl FnOnce(&IndexReader) -> Result<T>) -> Result<T> {
+        let mut work = Some(work);
+        let mut outcome = self.try_read(&mut work);
+        if work.is_some() {
+            // Not there yet, damaged, or a crash left it to be repaired: a writer's work.
+            self.write(|_| Ok(()))?;
+            outcome = self.try_read(&mut work);
+        }
+        if outcome.is_err() && self.damaged.load(Ordering::Relaxed) {
+            // Whoever comes next, in this process or another, finds an empty one. The error to tell is the first.
+            let _ = self.write(|_| Ok(()));
+        }
+        outcome
+    }
+
+    /// Takes `work` if it could begin.
+    fn try_read<T, W: FnOnce(&IndexReader) -> Result<T>>(&self, work: &mut Option<W>) -> Result<T> {
+        // Declared first, dropped last: the lock outlives the database.
         let lock = self.lock_file()?;
         lock.lock_shared().map_err(|error| self.lock_error(error))?;
-        let open = || {
-            Builder::new().set_cache_size(CACHE_BYTES).open_read_only(&self.path).map_err(|error| self.error(error))
-        };
-        let opened = if self.damaged.load(Ordering::Relaxed) { None } else { self.guarded(open).ok() };
-        let database = match opened {
-            Some(database) => database,
-            // Not there yet, damaged, or a crash left it to be repaired: a writer's work.
-            None => {
-                lock.unlock().map_err(|error| self.lock_error(error))?;
-                self.write(|_| Ok(()))?;
-                lock.lock_shared().map_err(|error| self.lock_error(error))?;
-                self.guarded(open)?
-            }
-        };
-        let outcome = self.guarded(|| {
+        if self.damaged.load(Ordering::Relaxed) {
+            return Err(self.error(redb::StorageError::Corrupted("the index is about to be made anew".to_owned())));
+        }
+        self.guarded(|| {
+            let opened = Builder::new().set_cache_size(CACHE_BYTES).open_read_only(&self.path);
+            let database = opened.map_err(|error| self.error(error))?;
             let reader = IndexReader::new(&database).map_err(|error| self.error(error))?;
+            let work = work.take().expect("it is tried again only if it did not begin");
             work(&reader)
-        });
-        drop(database);
-        // The lock goes with the file, after the database.
-        drop(lock);
-        outcome
+        })
     }
 
     /// Runs `work` in a transaction that nobody else's overlaps: keep it short.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&mut IndexWriter<'_>) -> Result<T>) -> Result<T> {
         let lock = self.lock_file()?;
         lock.lock().map_err(|error| self.lock_error(error))?;
-        if self.damaged.swap(false, Ordering::Relaxed) {
-            self.set_aside()?;
+        let mut work = Some(work);
+        self.set_aside_if_damaged()?;
+        let mut outcome = self.guarded(|| self.transact(&mut work));
+        // `redb` finds some damage only when it opens the tables, and panics on some.
+        if self.set_aside_if_damaged()? && work.is_some() {
+            outcome = self.guarded(|| self.transact(&mut work));
+            self.set_aside_if_damaged()?;
         }
-        let database = match self.guarded(|| self.open_or_replace()) {
-            // `redb` panics on some damaged files.
-            Err(_) if self.damaged.swap(false, Ordering::Relaxed) => {
-                self.set_aside()?;
-                self.open_or_replace()?
-            }
-            opened => opened?,
-        };
-        self.guarded(|| self.transact(&database, work))
+        outcome
     }
 
-    fn transact<T>(&self, database: &Database, work: impl FnOnce(&mut IndexWriter<'_>) -> Result<T>) -> Result<T> {
+    /// Takes `work` if it could begin.
+    fn transact<T, W: FnOnce(&mut IndexWriter<'_>) -> Result<T>>(&self, work: &mut Option<W>) -> Result<T> {
+        let database = self.open_or_replace()?;
         let mut transaction = database.begin_write().map_err(|error| self.error(error))?;
         // A crash in here must not make the next process walk the whole tree.
         transaction.set_quick_repair(true);
         let outcome = {
             let mut writer = IndexWriter::new(&transaction).map_err(|error| self.error(error))?;
+            let work = work.take().expect("it is tried again only if it did not begin");
             work(&mut writer)
         };
         match outcome {
@@ -124,6 +129,15 @@ impl Index {
                 Err(error)
             }
         }
+    }
+
+    /// Under the lock only.
+    fn set_aside_if_damaged(&self) -> Result<bool> {
+        let damaged = self.damaged.swap(false, Ordering::Relaxed);
+        if damaged {
+            self.set_aside()?;
+        }
+        Ok(damaged)
     }
 
     /// Opens the file; what is no readable database is set aside, for it is only a cache.

@@ -200,7 +200,8 @@ impl Store {
             Ok(found) => Ok(found),
             Err(error) => {
                 let stale = match &error {
-                    StoreError::ChunkMissing { .. } => true,
+                    // A damaged index is empty by now.
+                    StoreError::ChunkMissing { .. } | StoreError::Index { .. } => true,
                     StoreError::Storage(error) => error.kind == ErrorKind::NotFound,
                     _ => false,
                 };

@@ -1,1 +1,150 @@
+//! A storage that fails: no hang, no panic, and the store stays usable.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use icecore_storage::{ErrorKind, Storage};
+use icecore_store::{Silent, StoreError, VerifyExtent};
+
+use crate::support::{Crypto, Fault, Fixture, Op, Probe, check_all, gc_options, in_time, noise, options, read, try_write, write};
+
+fn probed(crypto: Crypto) -> (Arc<Probe>, Fixture) {
+    let probe = Probe::new();
+    let fixture = Fixture::new(Arc::clone(&probe) as Arc<dyn Storage>, &options(crypto));
+    (probe, fixture)
+}
+
+fn faults(op: Op) -> impl Iterator<Item = Fault> {
+    [(ErrorKind::Full, false), (ErrorKind::Other, true)].into_iter().flat_map(move |(kind, for_good)| {
+        (0..200).map(move |after| Fault { op, after, kind, for_good })
+    })
+}
+
+#[test]
+fn a_create_fails_with_the_storages_error_wherever_it_fails() {
+    for op in [Op::Change, Op::Look] {
+        let mut done = None;
+        for fault in faults(op) {
+            if done == Some(fault.kind) {
+                continue;
+            }
+            let (probe, fixture) = probed(Crypto::Plain);
+            let (old, new) = (noise(1, 50_000), [noise(1, 50_000), noise(2, 200_000)].concat());
+            let mut expected = BTreeMap::new();
+            expected.insert(write(&fixture.store, "shop", &[("a", &old)]).id, old);
+            let store = Arc::clone(&fixture.store);
+            probe.fail(fault);
+            let content = new.clone();
+            let outcome = in_time(move || try_write(&store, "shop", &[("a", &content)]));
+            let hit = probe.heal();
+            match outcome {
+                Ok(written) => {
+                    assert!(!hit || op == Op::Look, "an error was lost: {fault:?}");
+                    done = (!hit).then_some(fault.kind);
+                    expected.insert(written.id, new.clone());
+                }
+                Err(StoreError::Storage(error)) => assert_eq!(error.kind, fault.kind),
+                Err(error) => panic!("{fault:?}: {error:?}"),
+            }
+            assert_eq!(fixture.names("claims/"), [""; 0], "{fault:?}");
+            check_all(&fixture.store, &expected);
+            expected.insert(write(&fixture.store, "shop", &[("a", &new)]).id, new);
+            check_all(&fixture.store, &expected);
+        }
+        assert!(done.is_some(), "no run was without a fault");
+    }
+}
+
+#[test]
+fn an_init_that_fails_can_be_repeated() {
+    for crypto in crate::support::BOTH {
+        for after in 0..4 {
+            let probe = Probe::new();
+            let dir = tempfile::tempdir().unwrap();
+            let storage = Arc::clone(&probe) as Arc<dyn Storage>;
+            let init = || icecore_store::Store::init(Arc::clone(&storage), dir.path().join("index.redb"), &options(crypto));
+            probe.fail(Fault { op: Op::Change, after, kind: ErrorKind::Full, for_good: true });
+            let first = init();
+            let hit = probe.heal();
+            assert_eq!(first.is_err(), hit);
+            let second = init();
+            assert_eq!(second.is_ok(), hit, "{second:?}");
+            let store = crate::support::open(Arc::clone(&storage), dir.path().join("index.redb"));
+            write(&store, "shop", &[("a", b"x")]);
+        }
+    }
+}
+
+#[test]
+fn a_restore_fails_wherever_the_storage_fails_and_works_again_after() {
+    let (probe, fixture) = probed(Crypto::Plain);
+    let content = noise(1, 300_000);
+    let id = write(&fixture.store, "shop", &[("a", &content)]).id;
+    for after in 0.. {
+        let store = fixture.reopen();
+        probe.fail(Fault { op: Op::Look, after, kind: ErrorKind::Other, for_good: true });
+        let outcome = in_time(move || {
+            let (snapshots, _) = store.snapshots()?;
+            let found = snapshots.into_iter().find(|snapshot| snapshot.id == id).ok_or(StoreError::NoSnapshot { id })?;
+            crate::support::restore(&icecore_store::SnapshotReader::new(Arc::clone(&store), found.manifest))
+        });
+        let hit = probe.heal();
+        assert!(read(&fixture.reopen(), id).unwrap() == content);
+        match outcome {
+            Ok(bytes) => {
+                assert!(bytes == content);
+                if !hit {
+                    return;
+                }
+            }
+            Err(error) => assert!(hit, "{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_collection_that_crashes_anywhere_loses_nothing_and_can_be_repeated() {
+    for op in [Op::Change, Op::Look] {
+        for after in 0.. {
+            let (probe, fixture) = probed(Crypto::Plain);
+            let mut expected = BTreeMap::new();
+            let shared = noise(100, 60_000);
+            let mut ids = Vec::new();
+            for seed in 0..4 {
+                let content = [shared.clone(), noise(seed, 100_000)].concat();
+                let written = write(&fixture.store, "shop", &[("a", &content)]);
+                expected.insert(written.id, content);
+                ids.push(written.id);
+            }
+            for id in &ids[..2] {
+                fixture.store.delete_snapshot(&crate::support::find(&fixture.store, *id)).unwrap();
+                expected.remove(id);
+            }
+            probe.fail(Fault { op, after, kind: ErrorKind::Other, for_good: true });
+            let store = Arc::clone(&fixture.store);
+            let outcome = in_time(move || store.gc(&gc_options(), &Silent));
+            let hit = probe.heal();
+            // As another process would find it, with the index and without.
+            let store = fixture.reopen();
+            check_all(&store, &expected);
+            if after % 2 == 0 {
+                std::fs::remove_file(fixture.index_path()).unwrap();
+            }
+            let content = [noise(0, 100_000), noise(50, 5000)].concat();
+            expected.insert(write(&store, "shop", &[("a", &content)]).id, content);
+            let report = store.gc(&gc_options(), &Silent).unwrap();
+            assert_eq!(report.packs_condemned, 0);
+            assert_eq!(fixture.names("condemned/"), [""; 0]);
+            check_all(&store, &expected);
+            let again = store.plan_gc(&gc_options(), &Silent).unwrap();
+            assert!(again.is_empty(), "{again:?}");
+            let verified = store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap();
+            assert!(verified.findings.is_empty(), "{op:?} {after}: {:?}", verified.findings);
+            if !hit {
+                outcome.unwrap();
+                break;
+            }
+            assert!(after < 500);
+        }
+    }
+}

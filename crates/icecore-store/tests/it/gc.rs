@@ -1,1 +1,350 @@
+//! What no snapshot reaches goes; everything else stays.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use icecore_format::{Claim, Epoch, Label, PartKind, SnapshotId, names};
+use icecore_storage::PutMode;
+use icecore_store::{FencePolicy, GcOptions, GcReport, Grain, Monitor, Silent, SnapshotWriter, Store, StoreError, VerifyExtent};
+
+use crate::support::{BOTH, Crypto, Fixture, begin, check_all, find, gc_options, in_time, noise, read, write};
+
+fn gc(store: &Arc<Store>) -> GcReport {
+    store.gc(&gc_options(), &Silent).unwrap()
+}
+
+fn delete(store: &Store, id: SnapshotId) {
+    store.delete_snapshot(&find(store, id)).unwrap();
+}
+
+/// Fills a part of a writer that is not committed yet.
+fn begin_with(store: &Arc<Store>, source: &str, bytes: &[u8]) -> SnapshotWriter {
+    let mut writer = begin(store, source).unwrap();
+    writer.begin_part(b"a", PartKind::File, Grain::Byte, true).unwrap();
+    writer.write(bytes).unwrap();
+    writer.end_part(None, None).unwrap();
+    writer
+}
+
+#[test]
+fn a_collection_removes_exactly_what_is_unreachable() {
+    for crypto in BOTH {
+        let fixture = Fixture::local(crypto);
+        let store = &fixture.store;
+        let mut expected = BTreeMap::new();
+        let mut ids = Vec::new();
+        for seed in 0..6 {
+            let content = [noise(100, 100_000), noise(seed, 200_000)].concat();
+            ids.push(write(store, "shop", &[("a", &content)]).id);
+            expected.insert(ids[ids.len() - 1], content);
+        }
+        assert!(store.plan_gc(&gc_options(), &Silent).unwrap().drop.is_empty());
+        for id in &ids[1..4] {
+            delete(store, *id);
+            expected.remove(id);
+        }
+        let before = fixture.stored_bytes();
+        let plan = store.plan_gc(&gc_options(), &Silent).unwrap();
+        assert_eq!(plan, store.plan_gc(&gc_options(), &Silent).unwrap());
+        let report = gc(store);
+        let after = fixture.stored_bytes();
+        assert_eq!(report.packs_deleted, (plan.drop.len() + plan.rewrite.len()) as u64);
+        assert_eq!(report.packs_rewritten, plan.rewrite.len() as u64);
+        assert_eq!(report.bytes_freed, before - after);
+        assert_eq!(report.bytes_kept, after);
+        // 100 KB shared and three times 200 KB stay, and few of the dead.
+        assert!(after < 900_000, "{after}");
+        assert!(before - after > 500_000);
+        check_all(store, &expected);
+        check_all(&fixture.another_process(), &expected);
+
+        let idle = gc(store);
+        assert_eq!((idle.packs_deleted, idle.packs_rewritten, idle.bytes_freed), (0, 0, 0));
+        assert_eq!(idle.bytes_kept, after);
+
+        for id in ids.iter().filter(|id| expected.contains_key(id)) {
+            delete(store, *id);
+        }
+        assert_eq!(gc(store).bytes_freed, after);
+        for prefix in ["packs/", "condemned/", "claims/"] {
+            assert_eq!(fixture.names(prefix), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn half_dead_packs_are_rewritten() {
+    for crypto in BOTH {
+        let fixture = Fixture::memory(crypto);
+        let store = &fixture.store;
+        // Each pack gets chunks of both: the writer's queue is filled file by file.
+        let files: Vec<Vec<u8>> = (0..60).map(|n| noise(n, 8_000)).collect();
+        let all: Vec<(&str, &[u8])> = files.iter().map(|file| ("f", file.as_slice())).collect();
+        let some: Vec<(&str, &[u8])> = all.iter().copied().step_by(3).collect();
+        let first = write(store, "all", &all).id;
+        let second = write(store, "some", &some);
+        assert_eq!(second.info.new_chunks, 0);
+        delete(store, first);
+        let report = gc(store);
+        assert!(report.packs_rewritten > 3, "{report:?}");
+        assert!(report.bytes_freed > 250_000, "{report:?}");
+        let content: Vec<u8> = some.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
+        check_all(store, &BTreeMap::from([(second.id, content)]));
+        assert_eq!(gc(store).packs_deleted, 0);
+        let verified = store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap();
+        assert!(verified.findings.is_empty(), "{:?}", verified.findings);
+    }
+}
+
+#[test]
+fn many_small_packs_become_few() {
+    let fixture = Fixture::memory(Crypto::Plain);
+    let mut expected = BTreeMap::new();
+    for seed in 0..40 {
+        let content = noise(seed, 3000);
+        expected.insert(write(&fixture.store, "small", &[("a", &content)]).id, content);
+    }
+    assert_eq!(fixture.names("packs/").len(), 40);
+    gc(&fixture.store);
+    assert!(fixture.names("packs/").len() <= 2);
+    check_all(&fixture.reopen(), &expected);
+    assert_eq!(gc(&fixture.store).packs_deleted, 0);
+}
+
+#[test]
+fn nothing_is_deleted_when_a_live_chunk_is_missing() {
+    let fixture = Fixture::memory(Crypto::Plain);
+    let gone = write(&fixture.store, "gone", &[("a", &noise(1, 100_000))]).id;
+    let victim = write(&fixture.store, "victim", &[("a", &noise(2, 100_000))]).id;
+    let packs = fixture.names("packs/");
+    delete(&fixture.store, gone);
+    let plan = fixture.store.plan_gc(&gc_options(), &Silent).unwrap();
+    let live = packs.iter().find(|name| plan.keep.iter().any(|pack| names::pack(&pack.id) == **name)).unwrap();
+    fixture.storage.delete(live).unwrap();
+    let left = fixture.names("packs/");
+    for store in [Arc::clone(&fixture.store), fixture.reopen()] {
+        let error = store.gc(&gc_options(), &Silent).unwrap_err();
+        let StoreError::Unresolved { snapshots, .. } = &error else { panic!("{error}") };
+        assert_eq!(*snapshots, victim.to_string()[..8]);
+        assert_eq!(fixture.names("packs/"), left);
+    }
+    // The way out: the damaged snapshot is given up.
+    delete(&fixture.store, victim);
+    gc(&fixture.store);
+    assert_eq!(fixture.names("packs/"), [""; 0]);
+}
+
+#[test]
+fn nothing_is_deleted_when_a_manifest_is_damaged() {
+    let fixture = Fixture::memory(Crypto::Plain);
+    let gone = write(&fixture.store, "gone", &[("a", &noise(1, 50_000))]).id;
+    write(&fixture.store, "victim", &[("a", &noise(2, 50_000))]);
+    delete(&fixture.store, gone);
+    let [name] = fixture.names("snapshots/").try_into().unwrap();
+    fixture.tamper(&name, |bytes| bytes[100] ^= 1);
+    let packs = fixture.names("packs/");
+    let error = fixture.store.gc(&gc_options(), &Silent).unwrap_err();
+    assert!(matches!(&error, StoreError::Damaged { object, .. } if *object == name), "{error}");
+    assert_eq!(fixture.names("packs/"), packs);
+}
+
+#[test]
+fn an_index_that_lies_makes_gc_delete_nothing_that_is_live() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let mut expected = BTreeMap::new();
+    let mut ids = Vec::new();
+    for seed in 0..4 {
+        let content = noise(seed, 150_000);
+        ids.push(write(&fixture.store, "shop", &[("a", &content)]).id);
+        expected.insert(ids[ids.len() - 1], content);
+    }
+    let good = std::fs::read(fixture.index_path()).unwrap();
+    delete(&fixture.store, ids[0]);
+    expected.remove(&ids[0]);
+    // One place more or less in the values and keys: no checksum is looked at when redb reads.
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..40 {
+        let mut bytes = good.clone();
+        for _ in 0..40 {
+            let at = random.usize(4096..bytes.len());
+            if bytes[at] != 0 {
+                bytes[at] = bytes[at].wrapping_add(1);
+            }
+        }
+        std::fs::write(fixture.index_path(), bytes).unwrap();
+        let store = fixture.another_process();
+        let _ = in_time(move || store.gc(&gc_options(), &Silent));
+        check_all(&fixture.another_process(), &expected);
+    }
+}
+
+#[test]
+fn gc_waits_for_a_writer_that_was_there_first() {
+    for crypto in BOTH {
+        let fixture = Fixture::local(crypto);
+        let dead = noise(1, 150_000);
+        let id = write(&fixture.store, "old", &[("a", &dead)]).id;
+        delete(&fixture.store, id);
+        // It refers to chunks that no published snapshot reaches.
+        let writer = begin_with(&fixture.store, "new", &dead);
+        let other = fixture.another_process();
+        let collector = std::thread::spawn(move || gc(&other));
+        std::thread::sleep(Duration::from_millis(150));
+        assert!(!collector.is_finished());
+        let written = writer.commit(|_| ()).unwrap();
+        assert_eq!(written.info.new_chunks, 0);
+        let report = in_time(move || collector.join().unwrap());
+        assert_eq!(report.packs_deleted, 0);
+        check_all(&fixture.store, &BTreeMap::from([(written.id, dead)]));
+    }
+}
+
+/// Starts something when a collection first tells that its plan is made: it is asked whether it is cancelled while it marks.
+struct During<F: Fn() + Send + Sync>(std::sync::Once, F);
+
+impl<F: Fn() + Send + Sync> Monitor for During<F> {
+    fn count(&self, _: icecore_store::Counter, _: u64) {}
+
+    fn is_cancelled(&self) -> bool {
+        self.0.call_once(&self.1);
+        false
+    }
+}
+
+#[test]
+fn a_writer_that_starts_during_gc_makes_it_condemn_but_not_delete() {
+    for reuses in [true, false] {
+        let fixture = Fixture::local(Crypto::Plain);
+        let (kept, dead) = (noise(1, 50_000), noise(2, 150_000));
+        let mut expected = BTreeMap::new();
+        expected.insert(write(&fixture.store, "kept", &[("a", &kept)]).id, kept);
+        let id = write(&fixture.store, "dead", &[("a", &dead)]).id;
+        delete(&fixture.store, id);
+
+        let slot = Arc::new(std::sync::Mutex::new(None));
+        let content = if reuses { dead.clone() } else { noise(3, 60_000) };
+        let (writing, store, bytes) = (Arc::clone(&slot), fixture.another_process(), content.clone());
+        let start = During(std::sync::Once::new(), move || {
+            *writing.lock().unwrap() = Some(begin_with(&store, "new", &bytes));
+        });
+        let report = fixture.store.gc(&gc_options(), &start).unwrap();
+        assert!(report.packs_condemned > 0, "{report:?}");
+        assert_eq!(report.packs_deleted, 0);
+        assert_eq!(fixture.names("condemned/").len(), 1);
+
+        let writer = slot.lock().unwrap().take().unwrap();
+        let written = writer.commit(|_| ()).unwrap();
+        expected.insert(written.id, content);
+        assert_eq!(written.info.new_chunks == 0, reuses);
+        check_all(&fixture.store, &expected);
+
+        // Whoever starts now treats the condemned packs as absent.
+        let later = write(&fixture.another_process(), "later", &[("a", &dead)]);
+        assert_eq!(later.info.changed_bytes, 150_000);
+        expected.insert(later.id, dead);
+
+        // What the condemned packs hold is verified as long as snapshots need it, with the index and without.
+        std::fs::remove_file(fixture.index_path()).unwrap();
+        let verified = fixture.store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap();
+        assert!(verified.findings.is_empty(), "{:?}", verified.findings);
+
+        let report = gc(&fixture.store);
+        assert!(report.packs_deleted > 0);
+        assert_eq!(fixture.names("condemned/"), [""; 0]);
+        check_all(&fixture.another_process(), &expected);
+        assert_eq!(gc(&fixture.store).packs_deleted, 0);
+    }
+}
+
+#[test]
+fn what_was_published_during_gc_is_acquitted() {
+    for crypto in BOTH {
+        let fixture = Fixture::local(crypto);
+        let (kept, dead) = (noise(1, 50_000), noise(2, 150_000));
+        let mut expected = BTreeMap::new();
+        expected.insert(write(&fixture.store, "kept", &[("a", &kept)]).id, kept);
+        let id = write(&fixture.store, "dead", &[("a", &dead)]).id;
+        delete(&fixture.store, id);
+        let (store, bytes, published) = (fixture.another_process(), dead.clone(), Arc::new(std::sync::Mutex::new(None)));
+        let note = Arc::clone(&published);
+        let start = During(std::sync::Once::new(), move || {
+            let written = write(&store, "new", &[("a", &bytes)]);
+            store.add_label(&written.id, &Label::Tag("fresh".into())).unwrap();
+            *note.lock().unwrap() = Some(written);
+        });
+        let report = fixture.store.gc(&gc_options(), &start).unwrap();
+        assert_eq!((report.packs_deleted, report.packs_condemned), (0, 0));
+        assert_eq!(report.bytes_kept, fixture.stored_bytes());
+        let written = published.lock().unwrap().take().unwrap();
+        assert_eq!(written.info.new_chunks, 0);
+        assert!(find(&fixture.store, written.id).labels.tags.contains("fresh"));
+        expected.insert(written.id, dead);
+        check_all(&fixture.store, &expected);
+        assert_eq!(fixture.names("condemned/"), [""; 0]);
+    }
+}
+
+#[test]
+fn a_fenced_writer_is_told_and_can_run_again() {
+    for crypto in BOTH {
+        let fixture = Fixture::local(crypto);
+        let content = noise(1, 3 << 20);
+        let writer = begin_with(&fixture.store, "slow", &content);
+        let fence = FencePolicy { after: Duration::ZERO, poll: Duration::from_millis(2) };
+        let options = GcOptions { fence, ..GcOptions::default() };
+        fixture.another_process().gc(&options, &Silent).unwrap();
+        assert!(matches!(writer.commit(|_| ()), Err(StoreError::Fenced)));
+        check_all(&fixture.store, &BTreeMap::new());
+        let written = write(&fixture.store, "slow", &[("a", &content)]);
+        check_all(&fixture.store, &BTreeMap::from([(written.id, content)]));
+        gc(&fixture.store);
+        assert_eq!(fixture.names("claims/"), [""; 0]);
+    }
+}
+
+#[test]
+fn the_claim_of_a_dead_writer_is_cleared() {
+    for fixture in [Fixture::memory(Crypto::Plain), Fixture::local(Crypto::Plain)] {
+        let name = names::claim("01hzzzzzzzzzzzzzzzzzzzzzzz");
+        let claim = Claim { epoch: Epoch(0), heartbeat: 0, holder: "create shop on db3".into() };
+        // Put, not held: as a killed process leaves it.
+        fixture.storage.put(&name, &claim.encode(&name), PutMode::CreateNew).unwrap();
+        let garbage = names::claim("01hzzzzzzzzzzzzzzzzzzzzzz0");
+        fixture.storage.put(&garbage, b"torn", PutMode::CreateNew).unwrap();
+        let store = Arc::clone(&fixture.store);
+        in_time(move || gc(&store));
+        assert_eq!(fixture.names("claims/"), [""; 0]);
+    }
+}
+
+#[test]
+fn a_collection_can_be_cancelled_while_it_waits() {
+    struct Cancel;
+    impl Monitor for Cancel {
+        fn count(&self, _: icecore_store::Counter, _: u64) {}
+        fn is_cancelled(&self) -> bool {
+            true
+        }
+    }
+    let fixture = Fixture::memory(Crypto::Plain);
+    let writer = begin(&fixture.store, "shop").unwrap();
+    assert!(matches!(fixture.store.gc(&gc_options(), &Cancel), Err(StoreError::Cancelled)));
+    writer.commit(|_| ()).unwrap();
+    gc(&fixture.store);
+}
+
+#[test]
+fn labels_without_a_snapshot_are_removed() {
+    let fixture = Fixture::memory(Crypto::Plain);
+    let (gone, kept) = (write(&fixture.store, "a", &[("a", b"1")]).id, write(&fixture.store, "a", &[("a", b"2")]).id);
+    for id in [gone, kept] {
+        fixture.store.add_label(&id, &Label::Tag("t".into())).unwrap();
+    }
+    let object = find(&fixture.store, gone).object;
+    fixture.storage.delete(&object).unwrap();
+    gc(&fixture.store);
+    assert_eq!(fixture.names("labels/").len(), 1);
+    assert!(find(&fixture.store, kept).labels.tags.contains("t"));
+    assert_eq!(read(&fixture.store, kept).unwrap(), b"2");
+}
