@@ -1,1 +1,21 @@
 //! For tests and benchmarks only.
+//!
+//! [`write_dump`] writes what a [`DumpSpec`] describes: a dump of any size, as real as we could make it,
+//! with nights of changes between one dump and the next ([`Night`]).
+//!
+//! ```
+//! # use icecore_testkit::{Change, Dialect, DumpSpec, Night, write_dump};
+//! let spec = DumpSpec {
+//!     seed: 1,
+//!     bytes: 1_000_000,
+//!     dialect: Dialect::Postgres,
+//!     nights: vec![Night { changed: 0.01, how: Change::Moved }],
+//! };
+//! let mut dump = Vec::new();
+//! write_dump(&spec, &mut dump)?;
+//! # std::io::Result::Ok(())
+//! ```
+
+pub use dump::{Change, Dialect, DumpSpec, Night, write_dump};
+
+mod dump;
