@@ -151,15 +151,16 @@ impl PackTrailer {
         let mut cursor = Cursor::new("pack trailer", bytes);
         let toc_offset = cursor.u64()?;
         let toc_len = cursor.u32()?;
-        let _reserved = cursor.u32()?;
+        let reserved = cursor.u32()?;
         let checksum = Digest(cursor.array()?);
-        let _reserved = cursor.u64()?;
+        let more_reserved = cursor.u64()?;
         let magic: [u8; 8] = cursor.array()?;
         if magic.as_slice() != b"ICECOREp" {
             return Err(DecodeError::NotIcecore);
         }
         let end = toc_offset.checked_add(u64::from(toc_len) + PACK_TRAILER_LEN as u64);
-        if toc_offset < PACK_HEADER_LEN as u64 || end != Some(pack_len) {
+        cursor.clone().finish()?;
+        if toc_offset < PACK_HEADER_LEN as u64 || end != Some(pack_len) || reserved != 0 || more_reserved != 0 {
             return Err(cursor.malformed());
         }
         Ok(Self { toc_offset, toc_len, checksum })

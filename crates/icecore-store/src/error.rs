@@ -158,6 +158,11 @@ impl StoreError {
         }
     }
 
+    /// Whether an object cannot be read, ever, by this program: damage, or a version of which it knows nothing.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.is_damage() || matches!(self, Self::StoreTooNew { .. })
+    }
+
     /// Whether stored data, rather than the world around it, is at fault.
     pub fn is_damage(&self) -> bool {
         matches!(

@@ -206,7 +206,7 @@ impl Store {
             let Some(id) = names::parse_pack(&object.name) else { continue };
             if !known.contains(&id) {
                 match self.packs.read_toc(&id) {
-                    Err(error) if error.is_damage() => {
+                    Err(error) if error.is_unreadable() => {
                         damage.pack(FindingKind::Pack, &id, &full_message(&error), Vec::new());
                     }
                     _ => (),
@@ -343,7 +343,7 @@ impl Store {
             return Ok(());
         }
         let out_of_range = matches!(&error, StoreError::Storage(error) if error.kind == ErrorKind::OutOfRange);
-        if !error.is_damage() && !out_of_range {
+        if !error.is_unreadable() && !out_of_range {
             return Err(error);
         }
         let mut chunks = Vec::new();
@@ -465,7 +465,7 @@ impl Store {
                         match self.read_node(&reference, depth) {
                             Ok(node) => open.push((node, offset)),
                             // Its own chunk is among the findings.
-                            Err(error) if error.is_damage() => (),
+                            Err(error) if error.is_unreadable() => (),
                             Err(error) => return Err(error),
                         }
                         offset = end;
@@ -533,11 +533,13 @@ impl Damage {
             StoreError::ChunkDamaged { pack, chunk } => {
                 self.pack(FindingKind::Pack, &pack, &full_message(&error), vec![chunk]);
             }
-            StoreError::Damaged { ref object, .. } if let Some(pack) = names::parse_pack(object) => {
+            StoreError::Damaged { ref object, .. } | StoreError::StoreTooNew { place: ref object, .. }
+                if let Some(pack) = names::parse_pack(object) =>
+            {
                 self.pack(FindingKind::Pack, &pack, &full_message(&error), Vec::from_iter(node));
                 self.whole_packs.insert(pack);
             }
-            error if error.is_damage() => {
+            error if error.is_unreadable() => {
                 let message = full_message(&error);
                 let found = self.note(FindingKind::Catalog, snapshot.object.clone(), &message, Vec::from_iter(node));
                 if let Some(found) = found {
@@ -552,7 +554,7 @@ impl Damage {
 
 fn manifest_finding(error: StoreError) -> Finding {
     let object = match &error {
-        StoreError::Damaged { object, .. } => object.clone(),
+        StoreError::Damaged { object, .. } | StoreError::StoreTooNew { place: object, .. } => object.clone(),
         _ => String::new(),
     };
     let kind = if object.starts_with(names::LABELS) { FindingKind::Label } else { FindingKind::Manifest };

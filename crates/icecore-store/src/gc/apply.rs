@@ -126,7 +126,7 @@ impl Store {
             let open = match self.packs.open(&pack.id) {
                 Ok(open) => open,
                 // Nothing can be read from it, or another collection took it.
-                Err(error) if error.is_damage() => continue,
+                Err(error) if error.is_unreadable() => continue,
                 Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };

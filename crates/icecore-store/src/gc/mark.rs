@@ -88,7 +88,7 @@ impl Store {
                     for reference in fresh {
                         match self.read_node(&reference, depth) {
                             Ok(node) => open.push(node),
-                            Err(error) if error.is_damage() => {
+                            Err(error) if error.is_unreadable() => {
                                 // What lies below is unknown: nothing may be deleted.
                                 marks.missing.entry(reference.node.id).or_default().insert(owner);
                             }

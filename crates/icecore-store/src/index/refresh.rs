@@ -40,7 +40,7 @@ impl Store {
         for (id, len) in packs {
             match self.packs.read_toc(id) {
                 Ok(pack) => tables.push((pack, **len)),
-                Err(error) if error.is_damage() => (),
+                Err(error) if error.is_unreadable() => (),
                 // Deleted by a collection since it was listed.
                 Err(StoreError::Storage(error))
                     if matches!(error.kind, ErrorKind::NotFound | ErrorKind::OutOfRange) => {}

@@ -218,7 +218,7 @@ impl SnapshotWriter {
             Ok(Some(chunks)) => chunks,
             Ok(None) => return Ok(false),
             // A damaged parent must not keep a new snapshot from being taken.
-            Err(error) if error.is_damage() => return Ok(false),
+            Err(error) if error.is_unreadable() => return Ok(false),
             Err(error) => return Err(error),
         };
         let known = self.store.known_chunks(chunks.iter().map(|chunk| &chunk.id), &self.condemned)?;

@@ -244,10 +244,6 @@ impl Probe {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn inner(&self) -> MemoryStorage {
-        self.inner.clone()
-    }
-
     /// What was changed since the last call, as `put NAME` and `delete NAME`.
     pub(crate) fn take_changes(&self) -> Vec<String> {
         std::mem::take(&mut self.state().changes)

@@ -1,0 +1,297 @@
+//! No bytes make a decoder panic, allocate without bound, or take one thing for another.
+
+use icecore_format::{
+    Claim, Condemned, Config, DecodeError, Digest, Epoch, KdfCost, KeyFile, Label, Manifest, PackHeader, PackToc, PackTrailer,
+    SecretBytes, SnapshotId, StoreId, StoreKey, TreeNode, decode_parts, encode_part, names,
+};
+use proptest::prelude::*;
+
+use crate::values::{EMPTY_HASH, SALT, claim, condemned, config, manifest, secret, some_parts, table, table_end};
+
+const MANIFEST: &str = "snapshots/01h";
+
+fn label_name() -> String {
+    names::label(&SnapshotId::from_bytes([1; 32]), "note")
+}
+
+/// Decodes as everything that it could be taken for. Whether any decoder accepted it.
+fn decode_all(bytes: &[u8], key: &StoreKey) -> bool {
+    let accepted = [
+        Config::decode(bytes).is_ok(),
+        KeyFile::decode("00000000", bytes).is_ok_and(|file| {
+            // Cheap or refused: what it costs is bounded when it is decoded.
+            let cheap = file.cost.memory_kib <= 1024 && file.cost.passes <= 2;
+            cheap && file.unwrap(StoreId::from_bytes([1; 32]), b"password").is_ok() || true
+        }),
+        Manifest::decode(MANIFEST, bytes, key).is_ok(),
+        Manifest::decode("elsewhere", bytes, key).is_ok(),
+        Label::decode(&label_name(), bytes, key).is_ok(),
+        Claim::decode("claims/01h", bytes).is_ok(),
+        Epoch::decode("epoch", bytes).is_ok(),
+        Condemned::decode("condemned/1", bytes).is_ok(),
+    ];
+    let _ = decode_parts(bytes, u64::MAX - 5, EMPTY_HASH);
+    if let Ok(node) = TreeNode::decode(bytes) {
+        assert_eq!(node.encode(), bytes);
+        let _ = (node.span(), node.chunk_count(), node.ends_here());
+    }
+    accepted.contains(&true) | decode_pack(bytes, key)
+}
+
+fn decode_pack(bytes: &[u8], key: &StoreKey) -> bool {
+    let header = bytes.get(..64).map(PackHeader::decode);
+    let trailer = bytes.len().checked_sub(64).map(|at| (at, PackTrailer::decode(&bytes[at..], bytes.len() as u64)));
+    let (Some(Ok(header)), Some((end, Ok(trailer)))) = (header, trailer) else { return false };
+    let start = usize::try_from(trailer.toc_offset).unwrap();
+    PackToc::decode(&header, &trailer, bytes[start..end].to_vec(), key).is_ok()
+}
+
+/// An object with a right checksum around any payload: what a stranger could put into a plain store.
+fn forge(kind: u8, flags: u16, name: &str, payload: &[u8]) -> Vec<u8> {
+    let mut out = b"ICECORE".to_vec();
+    out.push(kind);
+    out.extend_from_slice(&1u16.to_le_bytes());
+    out.extend_from_slice(&flags.to_le_bytes());
+    out.extend_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
+    out.extend_from_slice(payload);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(name.len() as u64).to_le_bytes());
+    hasher.update(name.as_bytes());
+    hasher.update(&out);
+    out.extend_from_slice(hasher.finalize().as_bytes());
+    out
+}
+
+fn forge_pack(header: &PackHeader, table: &[u8], toc_offset: u64) -> (PackTrailer, u64) {
+    let mut trailer = toc_offset.to_le_bytes().to_vec();
+    let len = u32::try_from(table.len()).unwrap();
+    trailer.extend_from_slice(&len.to_le_bytes());
+    trailer.extend_from_slice(&[0; 4]);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&header.encode());
+    hasher.update(table);
+    hasher.update(&toc_offset.to_le_bytes());
+    hasher.update(&len.to_le_bytes());
+    trailer.extend_from_slice(hasher.finalize().as_bytes());
+    trailer.extend_from_slice(&[0; 8]);
+    trailer.extend_from_slice(b"ICECOREp");
+    let pack_len = toc_offset + table.len() as u64 + 64;
+    (PackTrailer::decode(&trailer, pack_len).unwrap(), pack_len)
+}
+
+/// One valid encoding of everything, with a name for messages.
+fn valid(key: &StoreKey) -> Vec<(&'static str, Vec<u8>)> {
+    let file = KeyFile::wrap(
+        &SecretBytes([5; 32]),
+        StoreId::from_bytes([1; 32]),
+        b"password",
+        "first",
+        "now",
+        KdfCost::CHEAPEST,
+        SALT,
+    );
+    let header = PackHeader::new(key.is_encrypted(), SALT, 4);
+    let mut pack = header.encode();
+    pack.resize(usize::try_from(table_end(&table())).unwrap(), 0);
+    pack.extend_from_slice(&table().encode(&header, pack.len() as u64, key));
+    vec![
+        ("config", config().encode()),
+        ("key", file.encode()),
+        ("manifest", manifest().encode(MANIFEST, key, &SALT).1),
+        ("fence", Manifest::encode_fence(MANIFEST, key, &SALT)),
+        ("label", Label::Note("why".into()).encode(&SnapshotId::from_bytes([1; 32]), key, &SALT)),
+        ("claim", claim().encode("claims/01h")),
+        ("epoch", Epoch(3).encode("epoch")),
+        ("condemned", condemned().encode("condemned/1")),
+        ("pack", pack),
+    ]
+}
+
+fn keys() -> [StoreKey; 2] {
+    [StoreKey::Plain, secret()]
+}
+
+#[test]
+fn every_flipped_bit_and_every_cut_is_noticed() {
+    for key in keys() {
+        for (what, bytes) in valid(&key) {
+            assert!(decode_all(&bytes, &key) || what == "key", "{what}");
+            for at in 0..bytes.len() {
+                // The checksum of a pack's table does not cover its bodies: their chunks have ids.
+                let in_body = what == "pack" && (64..75).contains(&at);
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << (at % 8);
+                assert!(!decode_all(&flipped, &key) || in_body, "{what} at {at}");
+                assert!(!decode_all(&bytes[..at], &key), "{what} cut at {at}");
+            }
+            let mut longer = bytes.clone();
+            longer.push(0);
+            assert!(!decode_all(&longer, &key), "{what}");
+        }
+    }
+}
+
+#[test]
+fn nothing_passes_for_something_else() {
+    for key in keys() {
+        for (what, bytes) in valid(&key) {
+            let refused = |kind: &str, error: Option<DecodeError>| {
+                assert!(what == kind || error.is_some(), "{what} passes for {kind}");
+            };
+            refused("config", Config::decode(&bytes).err());
+            refused("epoch", Epoch::decode("epoch", &bytes).err());
+            refused("claim", Claim::decode("claims/01h", &bytes).err());
+            refused("label", Label::decode(&label_name(), &bytes, &key).err());
+        }
+    }
+}
+
+#[test]
+fn plain_and_sealed_objects_are_not_mixed() {
+    let [plain, secret] = keys();
+    for (with, under) in [(&plain, &secret), (&secret, &plain)] {
+        let (_, bytes) = manifest().encode(MANIFEST, with, &SALT);
+        assert_eq!(Manifest::decode(MANIFEST, &bytes, under), Err(DecodeError::CryptoMismatch));
+        let other = StoreKey::secret(SecretBytes([6; 32]));
+        if with.is_encrypted() {
+            assert_eq!(Manifest::decode(MANIFEST, &bytes, &other), Err(DecodeError::Damaged));
+        }
+    }
+}
+
+#[test]
+fn a_newer_version_is_told_from_damage() {
+    for (what, mut bytes) in valid(&StoreKey::Plain) {
+        bytes[8..10].copy_from_slice(&2u16.to_le_bytes());
+        let newer = DecodeError::TooNew { found: 2, supported: 1 };
+        match what {
+            "config" => assert_eq!(Config::decode(&bytes), Err(newer)),
+            "manifest" => assert_eq!(Manifest::decode(MANIFEST, &bytes, &StoreKey::Plain), Err(newer)),
+            "pack" => assert_eq!(PackHeader::decode(&bytes[..64]), Err(newer)),
+            _ => assert!(!decode_all(&bytes, &StoreKey::Plain)),
+        }
+    }
+}
+
+#[test]
+fn a_key_file_may_not_cost_the_earth() {
+    let json = |cost: &str| {
+        format!(r#"{{"id":"00000000","label":"","created_at":"","cost":{cost},"salt":"{}","wrapped":""}}"#, "0".repeat(64))
+    };
+    let decode = |cost| KeyFile::decode("00000000", &forge(b'K', 0, "keys/00000000", json(cost).as_bytes()));
+    assert!(decode(r#"{"memory_kib":16,"passes":1,"lanes":1}"#).is_ok());
+    for cost in [
+        r#"{"memory_kib":4000000000,"passes":1,"lanes":1}"#,
+        r#"{"memory_kib":16,"passes":4000000000,"lanes":1}"#,
+        r#"{"memory_kib":16,"passes":1,"lanes":4000000000}"#,
+    ] {
+        assert!(decode(cost).is_err());
+    }
+    // Costs that Argon2 itself refuses are no panic either.
+    let odd = decode(r#"{"memory_kib":0,"passes":0,"lanes":0}"#).unwrap();
+    assert!(odd.unwrap(StoreId::from_bytes([1; 32]), b"x").is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_bytes_make_a_decoder_panic(bytes: Vec<u8>) {
+        for key in keys() {
+            decode_all(&bytes, &key);
+        }
+    }
+
+    #[test]
+    fn no_payload_behind_a_right_checksum_makes_a_decoder_panic(payload: Vec<u8>, kind in 0..9usize, flags in 0..4u16) {
+        let label = label_name();
+        let (kind, name) = [
+            (b'C', "config"), (b'K', "keys/00000000"), (b'M', MANIFEST), (b'L', &label), (b'W', "claims/01h"),
+            (b'E', "epoch"), (b'X', "condemned/1"), (b'M', "elsewhere"), (b'P', "packs/00"),
+        ][kind];
+        for key in keys() {
+            decode_all(&forge(kind, flags, name, &payload), &key);
+        }
+    }
+
+    #[test]
+    fn no_change_of_a_payload_makes_a_decoder_panic(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let valid = valid(&StoreKey::Plain);
+        let (what, bytes) = &valid[which.index(valid.len() - 1)];
+        let mut payload = bytes[16..bytes.len() - 32].to_vec();
+        for (at, byte) in &changes {
+            let at = at.index(payload.len());
+            payload[at] = *byte;
+        }
+        if changes.len() == 3 {
+            payload.truncate(cut.index(payload.len() + 1));
+        }
+        let label = label_name();
+        let name = match *what {
+            "config" => "config",
+            "key" => "keys/00000000",
+            "manifest" | "fence" => MANIFEST,
+            "label" => &label,
+            "claim" => "claims/01h",
+            "epoch" => "epoch",
+            _ => "condemned/1",
+        };
+        decode_all(&forge(bytes[7], 0, name, &payload), &StoreKey::Plain);
+    }
+
+    #[test]
+    fn no_change_of_a_catalog_makes_its_decoder_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5)) {
+        let mut bytes = Vec::new();
+        for part in some_parts() {
+            encode_part(&part, &mut bytes);
+        }
+        for (at, byte) in &changes {
+            let at = at.index(bytes.len());
+            bytes[at] = *byte;
+        }
+        if let Ok((parts, consumed)) = decode_parts(&bytes, 0, EMPTY_HASH) {
+            // What was accepted is whole: it can be written again, and is then the same.
+            let mut again = Vec::new();
+            parts.iter().for_each(|part| encode_part(part, &mut again));
+            prop_assert_eq!(decode_parts(&again, 0, EMPTY_HASH).unwrap().0, parts);
+            prop_assert!(consumed <= bytes.len());
+        }
+    }
+
+    #[test]
+    fn no_table_behind_a_right_checksum_makes_its_decoder_panic(
+        random: Vec<u8>,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        from_valid: bool,
+    ) {
+        let header = PackHeader::new(false, SALT, 0);
+        let stored = table().encode(&header, 75, &StoreKey::Plain);
+        let mut bytes = if from_valid { stored[..stored.len() - 64].to_vec() } else { random };
+        if !bytes.is_empty() {
+            for (at, byte) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+        }
+        let (trailer, _) = forge_pack(&header, &bytes, 75);
+        if let Ok(toc) = PackToc::decode(&header, &trailer, bytes, &StoreKey::Plain) {
+            for body in &toc.bodies {
+                prop_assert!(body.plain_len <= icecore_format::BODY_LEN_MAX);
+                prop_assert_eq!(body.chunks.iter().map(|chunk| u64::from(chunk.len)).sum::<u64>(), u64::from(body.plain_len));
+            }
+            prop_assert_eq!(table_end(&toc), 75);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_a_parser_panic(text: String) {
+        let _ = text.parse::<Digest>();
+        let _ = names::parse_pack(&format!("packs/{text}"));
+        let _ = names::parse_label(&format!("labels/{text}"));
+        let _ = Condemned::parse_name(&format!("condemned/{text}"));
+    }
+}

@@ -1,0 +1,6 @@
+//! Every stored object: there and back, on hostile bytes, and pinned.
+
+mod golden;
+mod hostile;
+mod round_trip;
+mod values;
