@@ -1,0 +1,155 @@
+//! The command line: what all commands share, and which commands there are.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+use crate::failure::{CommandError, Result};
+use crate::status::ExitStatus;
+
+/// A snapshot store for databases
+///
+/// Takes a database file, a dump, a directory or a tarball, and stores each piece of it once. Every snapshot restores by itself.
+#[derive(Debug, Parser)]
+#[command(name = "icecore", version, propagate_version = false, arg_required_else_help = true)]
+#[command(after_help = "Begin with `icecore init`, then `icecore create SOURCE`. `icecore demo` shows it all.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// The store [default: as icecore.toml says, or the nearest .icecore upwards]
+    #[arg(long, global = true, value_name = "PATH", env = "ICECORE_STORE", hide_env_values = true)]
+    pub(crate) store: Option<String>,
+    /// Print the result as one JSON document
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print only the result
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Print more
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// Read the store's password from a file
+    #[arg(long, global = true, value_name = "FILE", env = "ICECORE_PASSWORD_FILE", hide_env_values = true)]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Do not ask for confirmation
+    #[arg(long, short, global = true, visible_alias = "force")]
+    pub(crate) yes: bool,
+    /// Use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    pub(crate) color: ColorWhen,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(commands::init::InitArgs),
+    #[command(flatten)]
+    Snapshot(SnapshotCommand),
+    /// The same commands under another name
+    #[command(name = "snapshot", hide = true, subcommand)]
+    Alias(SnapshotCommand),
+    Gc(commands::gc::GcArgs),
+    Stats(commands::stats::StatsArgs),
+    /// Add or remove tags
+    #[command(subcommand)]
+    Tag(commands::tag::TagCommand),
+    /// Manage the passwords of an encrypted store
+    #[command(subcommand)]
+    Key(commands::key::KeyCommand),
+    Demo(commands::demo::DemoArgs),
+    Completions(commands::completions::CompletionsArgs),
+    Man(commands::man::ManArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotCommand {
+    Create(commands::create::CreateArgs),
+    List(commands::list::ListArgs),
+    Show(commands::show::ShowArgs),
+    Restore(commands::restore::RestoreArgs),
+    Verify(commands::verify::VerifyArgs),
+    Delete(commands::delete::DeleteArgs),
+}
+
+/// Another way to name a source.
+#[derive(Debug, Args)]
+pub(crate) struct ServiceArgs {
+    /// The same as the source's name in its place
+    #[arg(long, hide = true, value_name = "NAME")]
+    service: Option<String>,
+    #[arg(long, hide = true, value_name = "NAME")]
+    container: Option<String>,
+}
+
+impl ServiceArgs {
+    /// What stands in the source's place, said in one way or the other.
+    pub(crate) fn or_positional(&self, positional: Option<&str>) -> Result<Option<String>> {
+        if self.container.is_some() {
+            let error = CommandError::usage("--container is not supported by this version");
+            return Err(error.hint("dump from the container: icecore create --name shop -- docker exec shop pg_dump shop"));
+        }
+        match (&self.service, positional) {
+            (Some(_), Some(_)) => Err(CommandError::usage("name the source once: in its place or with --service")),
+            (Some(service), None) => Ok(Some(service.clone())),
+            (None, positional) => Ok(positional.map(str::to_owned)),
+        }
+    }
+}
+
+/// A tag, a name or a note: some text that fits on a line.
+pub(crate) fn parse_line(text: &str) -> std::result::Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("it has control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Like [`parse_line`], for the names of sources.
+pub(crate) fn parse_name(text: &str) -> std::result::Result<String, String> {
+    match parse_line(text)?.as_str() {
+        "latest" | "-" => Err("this name has a meaning of its own".to_owned()),
+        name if name.starts_with('#') => Err("names that begin with # are numbers of snapshots".to_owned()),
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// Reads the command line; help, version and wrong usage are told here.
+pub(crate) fn parse() -> std::result::Result<Arguments, ExitStatus> {
+    Arguments::try_parse().map_err(|error| {
+        // Not whether JSON was asked for, but whether it could have been meant: the arguments are not understood.
+        let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == OsString::from("--json"));
+        if json && error.use_stderr() {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let message = first.strip_prefix("error: ").unwrap_or(first);
+            let document = serde_json::json!({
+                "error": message,
+                "status": ExitStatus::Usage.code(),
+                "hint": "see `icecore --help`",
+            });
+            drop(std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{document}\n")));
+        } else {
+            drop(error.print());
+        }
+        if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Success }
+    })
+}

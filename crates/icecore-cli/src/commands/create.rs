@@ -1,0 +1,170 @@
+//! `icecore create`
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use icecore::{Counter, CreateOptions, Created, Monitor as _, Source};
+use serde_json::json;
+
+use crate::args::{ServiceArgs, parse_line, parse_name};
+use crate::context::{Context, Opened};
+use crate::failure::{CommandError, Result};
+use crate::progress::Progress;
+use crate::select::shortened;
+use crate::status::ExitStatus;
+use crate::ui::Ui;
+use crate::units::{Bytes, Millis, counted, printable, saved_percent};
+
+/// Findings told one by one; the snapshot has them all.
+const FINDINGS_MAX: usize = 20;
+
+/// Take a snapshot
+///
+/// Of a SQLite database, a dump, a file, a directory, standard input, or what a command prints. Nothing is stored unless the source was
+/// complete: a command that fails or a dump that was cut off makes no snapshot.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  icecore create shop.db
+  icecore create /var/lib/shop --tag before-migration
+  icecore create --name shop -- pg_dump shop
+  mysqldump --single-transaction shop | icecore create - --name shop\n")]
+pub(crate) struct CreateArgs {
+    /// A path, sqlite:PATH, or - for standard input
+    #[arg(value_name = "SOURCE")]
+    source: Option<PathBuf>,
+    /// A command whose output is stored if it succeeds
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<OsString>,
+    /// The name of the source [default: the file's or the command's name]
+    #[arg(long, value_parser = parse_name)]
+    name: Option<String>,
+    /// Tag the snapshot; may be repeated
+    #[arg(long = "tag", value_name = "TAG", value_parser = parse_line)]
+    tags: Vec<String>,
+    /// Write a note to the snapshot
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Store the bytes as they are: do not decompress, do not look for a dump or a database
+    #[arg(long)]
+    raw: bool,
+    /// Accept an empty input
+    #[arg(long)]
+    allow_empty: bool,
+    /// Accept a dump that was cut off
+    #[arg(long)]
+    allow_incomplete: bool,
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<ExitStatus> {
+    let source = source(context, &args)?;
+    let Opened { store, dir, .. } = context.open()?;
+    let options = CreateOptions {
+        name: args.name,
+        tags: args.tags,
+        note: args.note.filter(|note| !note.is_empty()),
+        raw: args.raw,
+        allow_empty: args.allow_empty,
+        allow_incomplete: args.allow_incomplete,
+        host: context.host(),
+        store_dir: dir.canonicalize().unwrap_or(dir),
+    };
+    let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Reading");
+    let monitor = drawing.monitor();
+    if let Source::Path(path) | Source::Sqlite(path) = &source {
+        let file = path.metadata().ok().filter(std::fs::Metadata::is_file);
+        monitor.expect(file.map_or(0, |file| file.len()));
+    }
+    let created = icecore::create(&store, &source, &options, context.now, monitor);
+    drawing.end(ui);
+    let created = created.map_err(|error| with_advice(error.into()))?;
+    report(ui, &created)
+}
+
+fn source(context: &Context, args: &CreateArgs) -> Result<Source> {
+    let positional = args.source.as_deref();
+    // `--service` is text; a path need not be.
+    let service = args.service.or_positional(positional.map(|_| ""))?.filter(|name| !name.is_empty());
+    let named = service.as_ref().map(Path::new).or(positional);
+    match (named, args.command.is_empty()) {
+        (Some(_), false) => Err(CommandError::usage("give a source or a command, not both")),
+        (Some(path), true) => Ok(Source::parse(path, &context.cwd)?),
+        (None, false) => Ok(Source::Command(args.command.clone())),
+        (None, true) => Err(CommandError::usage("nothing to take a snapshot of")
+            .hint("give a path, `-` for standard input, or `-- COMMAND` for what a command prints")),
+    }
+}
+
+/// Names the option by which the user can insist.
+fn with_advice(error: CommandError) -> CommandError {
+    let CommandError::Failure(failure) = &error else { return error };
+    if failure.status != ExitStatus::SourceFailed {
+        return error;
+    }
+    if failure.message.ends_with("is empty") || failure.message.ends_with("stream") {
+        return error.hint("nothing was stored; --allow-empty stores it nevertheless");
+    }
+    // A cut compressed stream yields nothing that could be accepted.
+    if failure.message.contains("end marker") {
+        return error.hint("nothing was stored; --allow-incomplete stores it nevertheless");
+    }
+    if failure.hint.is_none() { error.hint("nothing was stored") } else { error }
+}
+
+fn report(ui: &mut Ui, created: &Created) -> Result<ExitStatus> {
+    let info = &created.info;
+    let id = created.id.to_string();
+    if ui.json {
+        ui.document(&json!({
+            "id": id,
+            "source": info.source,
+            "engine": info.engine,
+            "created_at": info.created_at,
+            "parent": info.parent,
+            "parts": info.parts,
+            "logical_bytes": info.logical_bytes,
+            "changed_bytes": info.changed_bytes,
+            "stored_bytes": created.stored_bytes,
+            "chunks": info.chunks,
+            "new_chunks": info.new_chunks,
+            "delta_chunks": info.delta_chunks,
+            "duration_ms": info.duration_ms,
+        }))?;
+    } else if ui.quiet {
+        ui.line(&id)?;
+    } else {
+        let saved = saved_percent(info.logical_bytes, created.stored_bytes);
+        ui.line(format_args!(
+            "Saved {} as {}: {} read, {} added, {}{}",
+            printable(&info.source),
+            shortened(&id),
+            Bytes(info.logical_bytes),
+            Bytes(created.stored_bytes),
+            saved.map(|percent| format!("{percent} saved, ")).unwrap_or_default(),
+            Millis(info.duration_ms),
+        ))?;
+        if ui.verbose {
+            ui.status(format_args!(
+                "{} in {}; {} of {} new, {} as deltas; id {id}",
+                counted(info.parts, "part"),
+                counted(info.chunks, "chunk"),
+                Bytes(info.changed_bytes),
+                counted(info.new_chunks, "chunk"),
+                info.delta_chunks,
+            ));
+        }
+    }
+    if created.findings.is_empty() {
+        return Ok(ExitStatus::Success);
+    }
+    for finding in created.findings.iter().take(FINDINGS_MAX) {
+        ui.warn(printable(finding));
+    }
+    if created.findings.len() > FINDINGS_MAX {
+        let more = created.findings.len() - FINDINGS_MAX;
+        ui.warn(format_args!("{more} more; `icecore show {}` lists them all", shortened(&id)));
+    }
+    Ok(ExitStatus::Findings)
+}

@@ -1,0 +1,110 @@
+//! `icecore gc`
+
+use std::time::Duration;
+
+use icecore::{Counter, GcOptions, GcPlan, GcReport};
+use icecore_store::FencePolicy;
+use serde_json::json;
+
+use crate::context::Context;
+use crate::failure::Result;
+use crate::progress::Progress;
+use crate::select::shortened;
+use crate::status::ExitStatus;
+use crate::ui::{Column, Ui};
+use crate::units::{Bytes, counted, parse_duration};
+
+/// Remove what no snapshot needs
+///
+/// Snapshots may be taken and restored meanwhile. It asks nothing, for it removes only what nothing can reach; packs of which much
+/// is dead are rewritten.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GcArgs {
+    /// Only show what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// After how long without a sign of life a writer is given up
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
+    fence_after: Duration,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &GcArgs) -> Result<ExitStatus> {
+    let store = context.open()?.store;
+    let fence = FencePolicy { after: args.fence_after, ..FencePolicy::default() };
+    let options = GcOptions { fence, ..GcOptions::default() };
+    let drawing = Progress::begin(ui, context, Counter::StoredBytes, "Collecting");
+    let monitor = drawing.monitor();
+    if args.dry_run {
+        let plan = store.plan_gc(&options, &*monitor);
+        drawing.end(ui);
+        show_plan(ui, &plan?)?;
+    } else {
+        let report = store.gc(&options, &*monitor);
+        drawing.end(ui);
+        show_report(ui, &report?)?;
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn show_plan(ui: &mut Ui, plan: &GcPlan) -> Result<()> {
+    let freed = plan.freed_bytes();
+    let there: u64 = [&plan.drop, &plan.rewrite, &plan.keep].into_iter().flatten().map(|pack| pack.len).sum();
+    let deleted = plan.drop.len() + plan.rewrite.len();
+    if ui.json {
+        return ui.document(&json!({
+            "packs_deleted": deleted,
+            "packs_rewritten": plan.rewrite.len(),
+            "bytes_freed": freed,
+            "bytes_kept": there.saturating_sub(freed),
+        }));
+    }
+    if plan.is_empty() {
+        return ui.line(format_args!("Nothing to do: {} are needed", packs(plan.keep.len() as u64, there)));
+    }
+    let rows = [("drop", &plan.drop), ("rewrite", &plan.rewrite)].into_iter().flat_map(|(verdict, packs)| {
+        packs.iter().map(move |pack| {
+            let id = shortened(&pack.id.to_string());
+            vec![id, Bytes(pack.len).to_string(), pack.chunks.to_string(), pack.live.to_string(), verdict.to_owned()]
+        })
+    });
+    let right = Column::Right;
+    let head = [("PACK", Column::Left), ("SIZE", right), ("CHUNKS", right), ("NEEDED", right), ("PLAN", Column::Left)];
+    ui.table(&head, rows.collect())?;
+    ui.line(format_args!(
+        "Would free about {} and keep {}",
+        Bytes(freed),
+        packs(plan.keep.len() as u64, there.saturating_sub(freed))
+    ))
+}
+
+fn show_report(ui: &mut Ui, report: &GcReport) -> Result<()> {
+    if ui.json {
+        return ui.document(&json!({
+            "packs_deleted": report.packs_deleted,
+            "packs_rewritten": report.packs_rewritten,
+            "bytes_freed": report.bytes_freed,
+            "bytes_kept": report.bytes_kept,
+        }));
+    }
+    if !ui.quiet {
+        let rewritten = match report.packs_rewritten {
+            0 => String::new(),
+            n => format!(", {n} of them rewritten"),
+        };
+        ui.line(format_args!(
+            "Freed {}: {} deleted{rewritten}; {} kept",
+            Bytes(report.bytes_freed),
+            counted(report.packs_deleted, "pack"),
+            Bytes(report.bytes_kept),
+        ))?;
+    }
+    if report.packs_condemned > 0 {
+        let condemned = counted(report.packs_condemned, "pack");
+        ui.status(format_args!("A running writer may need {condemned} more: the next collection removes them."));
+    }
+    Ok(())
+}
+
+fn packs(count: u64, bytes: u64) -> String {
+    format!("{} with {}", counted(count, "pack"), Bytes(bytes))
+}

@@ -1,0 +1,51 @@
+//! `icecore init`
+
+use icecore::InitOptions;
+use icecore_format::KdfCost;
+use serde_json::json;
+
+use crate::context::Context;
+use crate::failure::{CommandError, Result};
+use crate::password;
+use crate::status::ExitStatus;
+use crate::ui::Ui;
+use crate::units::parse_size;
+
+/// Make a store
+///
+/// It lies where --store says, or else in .icecore in the current directory, where all commands find it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InitArgs {
+    /// Encrypt what is stored; asks for a password
+    #[arg(long)]
+    encrypt: bool,
+    /// How large packs become
+    #[arg(long, hide = true, value_name = "SIZE", value_parser = parse_size)]
+    pack_size: Option<u64>,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<ExitStatus> {
+    let dir = context.new_store_dir()?;
+    let mut options = InitOptions::new(context.now_text());
+    if let Some(size) = args.pack_size {
+        options.pack_len = u32::try_from(size).map_err(|_| CommandError::usage("packs cannot be that large"))?;
+    }
+    if args.encrypt {
+        options.password = Some((password::first(context.password_file.as_deref())?, KdfCost::DEFAULT));
+    }
+    let store = icecore::init(&dir, &options)?;
+    let id = store.config().store_id.to_string();
+    if ui.json {
+        ui.document(&json!({ "store": dir.to_string_lossy(), "id": id, "encrypted": args.encrypt }))?;
+    } else if ui.quiet {
+        ui.line(dir.display())?;
+    } else {
+        let what = if args.encrypt { "an encrypted store" } else { "a store" };
+        ui.line(format_args!("Made {what} in {}", dir.display()))?;
+        if args.encrypt {
+            ui.status("Without its password nothing in it can be read again: keep it in a second place.");
+        }
+        ui.hint("`icecore create SOURCE` takes the first snapshot");
+    }
+    Ok(ExitStatus::Success)
+}

@@ -1,0 +1,130 @@
+//! `icecore list`
+
+use icecore::{Snapshot, parse_time_point};
+use serde_json::{Value, json};
+
+use crate::args::ServiceArgs;
+use crate::context::Context;
+use crate::failure::Result;
+use crate::select::short_id;
+use crate::status::ExitStatus;
+use crate::ui::{Column, Ui};
+use crate::units::{Bytes, printable};
+
+/// List snapshots, newest first
+///
+/// The numbers count all snapshots of the store, whatever is shown; `#3` selects by them. If the record of a snapshot is damaged, the others
+/// are listed all the same, and the exit status is 13.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    /// Only of this source
+    #[arg(value_name = "SOURCE")]
+    source: Option<String>,
+    /// Only with this tag
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// Only at or after: 2026-11-20, 2026-11-20T10:00, "2 hours ago"
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only at or before
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only with this text in the source's name, its engine, a tag or the note
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ListArgs) -> Result<ExitStatus> {
+    let source = args.service.or_positional(args.source.as_deref())?;
+    let time = |text: &Option<String>, end_of_day| {
+        text.as_deref().map(|text| parse_time_point(text, context.now, &context.zone, end_of_day)).transpose()
+    };
+    let since = time(&args.since, false)?;
+    let until = time(&args.until, true)?;
+    let search = args.search.as_ref().map(|text| text.to_lowercase());
+    let (snapshots, damaged) = context.open()?.snapshots(ui)?;
+
+    let fits = |snapshot: &Snapshot| {
+        let taken: Option<jiff::Timestamp> = snapshot.info().created_at.parse().ok();
+        source.as_ref().is_none_or(|source| snapshot.info().source == *source)
+            && args.tag.as_ref().is_none_or(|tag| snapshot.labels.tags.contains(tag))
+            && since.is_none_or(|since| taken.is_some_and(|taken| taken >= since))
+            && until.is_none_or(|until| taken.is_some_and(|taken| taken <= until))
+            && search.as_ref().is_none_or(|text| mentions(snapshot, text))
+    };
+    let listed: Vec<_> = (1_u64..).zip(&snapshots).filter(|(_, snapshot)| fits(snapshot)).collect();
+    if ui.json {
+        let entries: Vec<_> = listed.iter().map(|(index, snapshot)| entry(*index, snapshot)).collect();
+        ui.document(&json!({ "snapshots": entries }))?;
+    } else if ui.quiet {
+        for (_, snapshot) in &listed {
+            ui.line(snapshot.id)?;
+        }
+    } else if listed.is_empty() {
+        if snapshots.is_empty() {
+            ui.status("There are no snapshots yet.");
+            ui.hint("`icecore create SOURCE` takes the first");
+        } else {
+            ui.status(format_args!("None of the {} snapshots fits.", snapshots.len()));
+        }
+    } else {
+        ui.table(&HEAD, listed.iter().map(|(index, snapshot)| row(context, *index, snapshot)).collect())?;
+    }
+    // What is not listed because it is damaged must not pass unnoticed.
+    Ok(if damaged == 0 { ExitStatus::Success } else { ExitStatus::Damaged })
+}
+
+const HEAD: [(&str, Column); 9] = [
+    ("#", Column::Right),
+    ("ID", Column::Left),
+    ("SOURCE", Column::Left),
+    ("ENGINE", Column::Left),
+    ("CREATED", Column::Left),
+    ("SIZE", Column::Right),
+    ("ADDED", Column::Right),
+    ("PARTS", Column::Right),
+    ("TAGS, NOTE", Column::Left),
+];
+
+fn row(context: &Context, index: u64, snapshot: &Snapshot) -> Vec<String> {
+    let info = snapshot.info();
+    let tags = snapshot.labels.tags.iter().cloned().collect::<Vec<_>>().join(", ");
+    let note = snapshot.labels.note.as_deref().unwrap_or_default();
+    let separator = if tags.is_empty() || note.is_empty() { "" } else { "; " };
+    vec![
+        index.to_string(),
+        short_id(snapshot),
+        printable(&info.source),
+        info.engine.clone(),
+        context.local_time(&info.created_at),
+        Bytes(info.logical_bytes).to_string(),
+        Bytes(snapshot.stored_bytes()).to_string(),
+        info.parts.to_string(),
+        printable(&format!("{tags}{separator}{note}")),
+    ]
+}
+
+fn entry(index: u64, snapshot: &Snapshot) -> Value {
+    let info = snapshot.info();
+    json!({
+        "index": index,
+        "id": snapshot.id,
+        "source": info.source,
+        "engine": info.engine,
+        "created_at": info.created_at,
+        "tags": snapshot.labels.tags,
+        "note": snapshot.labels.note,
+        "logical_bytes": info.logical_bytes,
+        "stored_bytes": snapshot.stored_bytes(),
+        "parts": info.parts,
+    })
+}
+
+/// `text` is in lower case.
+fn mentions(snapshot: &Snapshot, text: &str) -> bool {
+    let info = snapshot.info();
+    let said = [Some(&info.source), Some(&info.engine), info.origin.as_ref(), snapshot.labels.note.as_ref()];
+    said.into_iter().flatten().chain(&snapshot.labels.tags).any(|said| said.to_lowercase().contains(text))
+}

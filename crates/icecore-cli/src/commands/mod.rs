@@ -1,0 +1,44 @@
+//! One file per command: its arguments, whose comments are the help, and what it does.
+
+pub(crate) mod completions;
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod demo;
+pub(crate) mod gc;
+pub(crate) mod init;
+pub(crate) mod key;
+pub(crate) mod list;
+pub(crate) mod man;
+pub(crate) mod restore;
+pub(crate) mod show;
+pub(crate) mod stats;
+pub(crate) mod tag;
+pub(crate) mod verify;
+
+use crate::args::{Command, SnapshotCommand};
+use crate::context::Context;
+use crate::failure::Result;
+use crate::status::ExitStatus;
+use crate::ui::Ui;
+
+/// Runs one command.
+pub(crate) fn run(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatus> {
+    match command {
+        Command::Init(args) => init::run(ui, context, &args),
+        Command::Snapshot(command) | Command::Alias(command) => match command {
+            SnapshotCommand::Create(args) => create::run(ui, context, args),
+            SnapshotCommand::List(args) => list::run(ui, context, &args),
+            SnapshotCommand::Show(args) => show::run(ui, context, &args),
+            SnapshotCommand::Restore(args) => restore::run(ui, context, &args),
+            SnapshotCommand::Verify(args) => verify::run(ui, context, &args),
+            SnapshotCommand::Delete(args) => delete::run(ui, context, &args),
+        },
+        Command::Gc(args) => gc::run(ui, context, &args),
+        Command::Stats(args) => stats::run(ui, context, &args),
+        Command::Tag(command) => tag::run(ui, context, &command),
+        Command::Key(command) => key::run(ui, context, &command),
+        Command::Demo(args) => demo::run(ui, &args),
+        Command::Completions(args) => completions::run(ui, &args),
+        Command::Man(args) => man::run(ui, &args),
+    }
+}

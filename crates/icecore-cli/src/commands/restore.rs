@@ -1,0 +1,158 @@
+//! `icecore restore`
+
+use std::path::{Path, PathBuf};
+
+use icecore::{Counter, Destination, Error, RestoreOptions, Restored, Snapshot};
+use serde_json::json;
+
+use crate::args::ServiceArgs;
+use crate::context::Context;
+use crate::failure::{CommandError, Result};
+use crate::progress::Progress;
+use crate::select::{Wanted, short_id};
+use crate::status::ExitStatus;
+use crate::ui::Ui;
+use crate::units::{Bytes, Millis, counted, printable};
+
+/// Restore a snapshot
+///
+/// To where it came from, or to --to. It is written beside the target and checked before it takes the target's place; what is there already is
+/// replaced only when you confirm it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  icecore restore shop.db --to shop-copy.db
+  icecore restore shop~1 --in-place
+  icecore restore shop --at \"2 hours ago\" --to - | psql shop_new
+  icecore restore latest --part public.orders --to orders.sql\n")]
+pub(crate) struct RestoreArgs {
+    /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, #3
+    #[arg(value_name = "SNAPSHOT")]
+    snapshot: Option<String>,
+    /// Restore to this path, or - for standard output
+    #[arg(long, value_name = "TARGET")]
+    to: Option<PathBuf>,
+    /// Restore only this part: a file of a directory, a table of a dump
+    #[arg(long, value_name = "NAME")]
+    part: Option<String>,
+    /// Rewrite only the blocks that differ; not undone if it is interrupted
+    #[arg(long)]
+    in_place: bool,
+    /// The newest snapshot of all
+    #[arg(long, conflicts_with_all = ["snapshot", "index", "at"])]
+    latest: bool,
+    /// The newest with this tag
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// The one with this number in `list`
+    #[arg(long, value_name = "N", conflicts_with_all = ["snapshot", "tag", "at"])]
+    index: Option<usize>,
+    /// The newest at or before this time
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<ExitStatus> {
+    let started = std::time::Instant::now();
+    let to = match &args.to {
+        None => Destination::Origin,
+        Some(path) if path.as_os_str() == "-" => Destination::Stdout,
+        Some(path) => Destination::Path(path.clone()),
+    };
+    ui.stdout_taken = to == Destination::Stdout;
+    let selector = args.service.or_positional(args.snapshot.as_deref())?;
+    let wanted = Wanted {
+        text: selector.as_deref(),
+        index: args.index,
+        tag: args.tag.as_deref(),
+        at: args.at.as_deref(),
+    };
+    if wanted.text.is_none() && !args.latest && args.index.is_none() && args.tag.is_none() && args.at.is_none() {
+        return Err(CommandError::usage("say which snapshot").hint("`icecore restore latest` takes the newest; `icecore list` shows all"));
+    }
+    let opened = context.open()?;
+    let (snapshots, _) = opened.snapshots(ui)?;
+    let snapshot = wanted.find(context, &snapshots)?;
+    let mut options = RestoreOptions {
+        to,
+        part: args.part.clone(),
+        in_place: args.in_place,
+        replace: false,
+        store_dir: opened.dir.canonicalize().unwrap_or_else(|_| opened.dir.clone()),
+    };
+    let attempt = |ui: &mut Ui, options: &RestoreOptions| {
+        let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
+        let restored = icecore::restore(&opened.store, snapshot, options, &*drawing.monitor());
+        drawing.end(ui);
+        restored
+    };
+    let restored = match attempt(ui, &options) {
+        Err(Error::TargetExists { path }) => {
+            confirm(ui, &path, args.in_place)?;
+            options.replace = true;
+            attempt(ui, &options)?
+        }
+        restored => restored?,
+    };
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    report(ui, snapshot, &restored, args.part.as_deref(), duration_ms)
+}
+
+/// Names exactly what would be lost.
+fn confirm(ui: &mut Ui, path: &Path, in_place: bool) -> Result<()> {
+    let shown = printable(&path.display().to_string());
+    let what = match path.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => format!("the directory {shown} and everything in it"),
+        Ok(meta) if meta.is_symlink() => format!("the symbolic link {shown}"),
+        Ok(meta) => format!("{shown} ({})", Bytes(meta.len())),
+        Err(_) => shown.clone(),
+    };
+    let verb = if in_place { "Rewrite" } else { "Replace" };
+    let refused = ui.confirm(&format!("{verb} {what}?"), &format!("{shown} exists already, and was not touched"));
+    refused.map_err(|error| match ui.can_ask() {
+        true => error,
+        false => error.hint(format!("--yes replaces {what}; --to PATH restores elsewhere")),
+    })
+}
+
+fn report(ui: &mut Ui, snapshot: &Snapshot, restored: &Restored, part: Option<&str>, duration_ms: u64) -> Result<ExitStatus> {
+    let target = restored.target.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    if ui.json {
+        ui.document(&json!({
+            "id": snapshot.id,
+            "source": snapshot.info().source,
+            "target": target.as_ref().map_or("-".into(), |path| path.to_string_lossy()),
+            "parts": restored.parts,
+            "bytes": restored.bytes,
+            "written_bytes": restored.written_bytes,
+            "duration_ms": duration_ms,
+            "warnings": restored.warnings,
+        }))?;
+    } else if ui.quiet {
+        if !ui.stdout_taken && let Some(path) = &target {
+            ui.line(path.display())?;
+        }
+    } else {
+        let what = part.map(|part| format!("{} of ", printable(part))).unwrap_or_default();
+        let to = restored.target.as_ref().map_or("standard output".to_owned(), |path| path.display().to_string());
+        let written = match restored.written_bytes == restored.bytes {
+            true => String::new(),
+            false => format!(", {} rewritten", Bytes(restored.written_bytes)),
+        };
+        ui.line(format_args!(
+            "Restored {what}{} {} to {}: {} in {}{written}, {}",
+            printable(&snapshot.info().source),
+            short_id(snapshot),
+            printable(&to),
+            Bytes(restored.bytes),
+            counted(restored.parts, "part"),
+            Millis(duration_ms),
+        ))?;
+    }
+    for warning in &restored.warnings {
+        ui.warn(printable(warning));
+    }
+    Ok(if restored.warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+}

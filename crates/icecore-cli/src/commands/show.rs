@@ -1,0 +1,121 @@
+//! `icecore show`
+
+use icecore::{Snapshot, SnapshotReader};
+use icecore_format::Part;
+use serde_json::{Value, json};
+
+use crate::args::ServiceArgs;
+use crate::context::Context;
+use crate::failure::{CommandError, Result};
+use crate::select::{resolve, shortened};
+use crate::status::ExitStatus;
+use crate::ui::Ui;
+use crate::units::{Bytes, Millis, printable};
+
+/// Show a snapshot and its parts
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowArgs {
+    /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, #3
+    #[arg(value_name = "SNAPSHOT")]
+    snapshot: Option<String>,
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Result<ExitStatus> {
+    let Some(selector) = args.service.or_positional(args.snapshot.as_deref())? else {
+        return Err(CommandError::usage("say which snapshot").hint("`icecore show latest` shows the newest"));
+    };
+    let opened = context.open()?;
+    let (snapshots, _) = opened.snapshots(ui)?;
+    let snapshot = resolve(context, &snapshots, &selector)?;
+    let reader = SnapshotReader::new(opened.store, snapshot.manifest.clone());
+    if ui.json {
+        let parts = reader.parts().map(|part| Ok(part_entry(&part?))).collect::<Result<Vec<_>>>()?;
+        ui.document(&entry(snapshot, parts))?;
+        return Ok(ExitStatus::Success);
+    }
+    show_facts(ui, context, snapshot)?;
+    ui.line("")?;
+    ui.line(format_args!("{:<10} {:>12} {:>9}  PART", "KIND", "ROWS", "SIZE"))?;
+    // Line by line: a directory may have millions of files.
+    for part in reader.parts() {
+        let part = part?;
+        let rows = part.rows.map(|rows| rows.to_string()).unwrap_or_default();
+        let name = match part.name.is_empty() {
+            true => "(all)".to_owned(),
+            false => printable(&part.display_name()),
+        };
+        ui.line(format_args!("{:<10} {rows:>12} {:>9}  {name}", part.kind.as_str(), Bytes(part.len)))?;
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn show_facts(ui: &mut Ui, context: &Context, snapshot: &Snapshot) -> Result<()> {
+    let info = snapshot.info();
+    let engine = match &info.engine_version {
+        Some(version) => format!("{} {version}", info.engine),
+        None => info.engine.clone(),
+    };
+    let mut facts = vec![
+        ("Snapshot", snapshot.id.to_string()),
+        ("Source", info.source.clone()),
+        ("Engine", engine),
+        ("Form", info.form.clone()),
+        ("Created", format!("{} on {}, in {}", context.local_time(&info.created_at), info.host, Millis(info.duration_ms))),
+        ("Size", format!("{} in {} chunks", Bytes(info.logical_bytes), info.chunks)),
+        ("Added", format!("{} for {} of new data in {} chunks", Bytes(snapshot.stored_bytes()), Bytes(info.changed_bytes), info.new_chunks)),
+    ];
+    let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+    add("From", info.origin.clone());
+    add("Unpacked", info.unpacked.as_ref().map(|format| format!("from {format}")));
+    add("Parent", info.parent.map(|parent| shortened(&parent.to_string())));
+    add("Tags", Some(snapshot.labels.tags.iter().cloned().collect::<Vec<_>>().join(", ")).filter(|tags| !tags.is_empty()));
+    add("Note", snapshot.labels.note.clone());
+    add("Made by", Some(format!("icecore {}", info.tool_version)));
+    for finding in &info.findings {
+        add("Finding", Some(finding.clone()));
+    }
+    for (name, value) in facts {
+        ui.line(format_args!("{name:<9} {}", printable(&value)))?;
+    }
+    Ok(())
+}
+
+fn entry(snapshot: &Snapshot, parts: Vec<Value>) -> Value {
+    let info = snapshot.info();
+    json!({
+        "id": snapshot.id,
+        "source": info.source,
+        "engine": info.engine,
+        "engine_version": info.engine_version,
+        "form": info.form,
+        "origin": info.origin,
+        "unpacked": info.unpacked,
+        "created_at": info.created_at,
+        "host": info.host,
+        "tool_version": info.tool_version,
+        "parent": info.parent,
+        "logical_bytes": info.logical_bytes,
+        "changed_bytes": info.changed_bytes,
+        "stored_bytes": snapshot.stored_bytes(),
+        "chunks": info.chunks,
+        "new_chunks": info.new_chunks,
+        "delta_chunks": info.delta_chunks,
+        "duration_ms": info.duration_ms,
+        "findings": info.findings,
+        "tags": snapshot.labels.tags,
+        "note": snapshot.labels.note,
+        "parts": parts,
+    })
+}
+
+fn part_entry(part: &Part) -> Value {
+    json!({
+        "name": part.display_name(),
+        "kind": part.kind.as_str(),
+        "rows": part.rows,
+        "bytes": part.len,
+        "hash": part.hash.to_hex(),
+    })
+}

@@ -1,0 +1,117 @@
+//! `icecore verify`
+
+use icecore::{Counter, Snapshot, VerifyExtent, VerifyReport};
+use serde_json::json;
+
+use crate::args::ServiceArgs;
+use crate::context::Context;
+use crate::failure::Result;
+use crate::progress::Progress;
+use crate::select::{resolve_all, shortened};
+use crate::status::ExitStatus;
+use crate::ui::Ui;
+use crate::units::{Bytes, counted, parse_share, parse_size, printable};
+
+/// Parts named in one line.
+const PARTS_SHOWN_MAX: usize = 5;
+
+/// Read back what is stored and check it
+///
+/// Everything, unless a share is asked for. What was not verified for longest comes first, so that a small share every night checks all of
+/// it in time. Damage is named with the snapshots and parts it affects, and the exit status is 13.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// Only what these snapshots need
+    #[arg(value_name = "SNAPSHOT")]
+    snapshots: Vec<String>,
+    /// Read only this share of the data: 10% or 0.1
+    #[arg(long, value_name = "P", value_parser = parse_share, group = "extent")]
+    sample: Option<f64>,
+    /// Read only about this much data: 10GiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, group = "extent")]
+    budget: Option<u64>,
+    /// Check only that everything is there, without reading data
+    #[arg(long, group = "extent")]
+    structure: bool,
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &VerifyArgs) -> Result<ExitStatus> {
+    let mut selectors = args.snapshots.clone();
+    if let Some(service) = args.service.or_positional(None)? {
+        selectors.push(service);
+    }
+    let extent = match (args.sample, args.budget) {
+        _ if args.structure => VerifyExtent::Structure,
+        (Some(share), _) => VerifyExtent::Share(share),
+        (None, Some(budget)) => VerifyExtent::Budget(budget),
+        (None, None) => VerifyExtent::Everything,
+    };
+    let store = context.open()?.store;
+    // What cannot be listed is among the findings of the whole; it need not be told twice.
+    let (all, _) = store.snapshots()?;
+    let chosen: Vec<Snapshot> = resolve_all(context, &all, &selectors)?.into_iter().cloned().collect();
+    let chosen = (!selectors.is_empty()).then_some(chosen.as_slice());
+    let now = u64::try_from(context.now.as_second()).unwrap_or(0);
+    let drawing = Progress::begin(ui, context, Counter::ReadBytes, "Verifying");
+    let report = store.verify(chosen, extent, now, &*drawing.monitor());
+    drawing.end(ui);
+    let report = report?;
+    tell(ui, &report, &all, extent)?;
+    Ok(if report.findings.is_empty() { ExitStatus::Success } else { ExitStatus::Damaged })
+}
+
+fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExtent) -> Result<()> {
+    let source_of = |id| all.iter().find(|snapshot| snapshot.id == id).map(|snapshot| snapshot.info().source.as_str());
+    if ui.json {
+        let findings: Vec<_> = report
+            .findings
+            .iter()
+            .map(|finding| {
+                let affected = finding.snapshots.iter();
+                let affected = affected.map(|(id, parts)| json!({ "id": id, "source": source_of(*id), "parts": parts }));
+                json!({
+                    "kind": finding.kind.as_str(),
+                    "object": finding.object,
+                    "snapshots": affected.collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        return ui.document(&json!({
+            "ok": report.findings.is_empty(),
+            "snapshots": report.snapshots,
+            "chunks": report.chunks,
+            "bytes_read": report.bytes_read,
+            "findings": findings,
+        }));
+    }
+    for finding in &report.findings {
+        ui.line(format_args!("{}: {}", printable(&finding.object), printable(&finding.message)))?;
+        for (id, parts) in &finding.snapshots {
+            let shown = parts.iter().take(PARTS_SHOWN_MAX).map(|part| printable(part));
+            let shown = shown.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+            let more = match parts.len().saturating_sub(PARTS_SHOWN_MAX) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let separator = if shown.is_empty() { "" } else { ": " };
+            let source = printable(source_of(*id).unwrap_or_default());
+            ui.line(format_args!("  {} {source} is damaged{separator}{shown}{more}", shortened(&id.to_string())))?;
+        }
+    }
+    let checked = format!("{} and {}", counted(report.snapshots, "snapshot"), counted(report.chunks, "chunk"));
+    let how = match extent {
+        VerifyExtent::Structure => "are there; no data was read".to_owned(),
+        _ => format!("checked, {} read", Bytes(report.bytes_read)),
+    };
+    match report.findings.len() {
+        0 if ui.quiet => Ok(()),
+        0 => ui.line(format_args!("All is well: {checked} {how}")),
+        n => {
+            ui.line(format_args!("Damage: {} in {checked}, {} read", counted(n as u64, "finding"), Bytes(report.bytes_read)))?;
+            ui.hint("what is not named can be restored; take new snapshots of the damaged sources while you have them");
+            Ok(())
+        }
+    }
+}

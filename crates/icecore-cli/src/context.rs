@@ -1,0 +1,107 @@
+//! What every command needs: where it runs, what time it is, which store is meant.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use icecore::{Error, Snapshot, Store};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::args::GlobalArgs;
+use crate::failure::{CommandError, Result, sentence};
+use crate::password;
+use crate::signals::Interrupt;
+use crate::ui::Ui;
+
+/// Holds the clock still, for tests.
+const NOW_VARIABLE: &str = "ICECORE_NOW";
+
+/// The surroundings of a command.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) cwd: PathBuf,
+    pub(crate) now: Timestamp,
+    pub(crate) zone: TimeZone,
+    pub(crate) interrupt: Interrupt,
+    pub(crate) password_file: Option<PathBuf>,
+    store: Option<String>,
+}
+
+/// An open store.
+pub(crate) struct Opened {
+    pub(crate) store: Arc<Store>,
+    pub(crate) dir: PathBuf,
+    /// The password that opened it, if one was needed.
+    pub(crate) password: Option<Vec<u8>>,
+}
+
+impl Context {
+    pub(crate) fn new(global: &GlobalArgs, interrupt: Interrupt) -> Result<Self> {
+        let cwd = std::env::current_dir().map_err(CommandError::io("cannot find the current directory"))?;
+        let now = std::env::var(NOW_VARIABLE).ok().and_then(|text| text.parse().ok());
+        Ok(Self {
+            cwd,
+            now: now.unwrap_or_else(icecore::now),
+            zone: TimeZone::system(),
+            interrupt,
+            password_file: global.password_file.clone(),
+            store: global.store.clone().filter(|place| !place.is_empty()),
+        })
+    }
+
+    /// The time now as it is stored.
+    pub(crate) fn now_text(&self) -> String {
+        icecore::format_time(self.now)
+    }
+
+    /// The name of this machine.
+    pub(crate) fn host(&self) -> String {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+
+    /// Where `init` makes a store: the named place, or `.icecore` here.
+    pub(crate) fn new_store_dir(&self) -> Result<PathBuf> {
+        match &self.store {
+            Some(place) => Ok(icecore::find_store(Some(place), &self.cwd)?),
+            None => Ok(self.cwd.join(icecore::STORE_DIR)),
+        }
+    }
+
+    /// Opens the store that is meant.
+    pub(crate) fn open(&self) -> Result<Opened> {
+        let dir = icecore::find_store(self.store.as_deref(), &self.cwd)?;
+        let mut password = None;
+        let mut failure = None;
+        let opened = icecore::open(&dir, &mut || {
+            password = password::existing(self.password_file.as_deref()).unwrap_or_else(|error| {
+                failure = Some(error);
+                None
+            });
+            password.clone()
+        });
+        match (opened, failure) {
+            (_, Some(failure)) => Err(failure),
+            (opened, None) => Ok(Opened { store: opened?, dir, password }),
+        }
+    }
+
+    /// A stored time, as people here write it.
+    pub(crate) fn local_time(&self, stored: &str) -> String {
+        match stored.parse::<Timestamp>() {
+            Ok(time) => time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string(),
+            Err(_) => stored.to_owned(),
+        }
+    }
+}
+
+impl Opened {
+    /// All snapshots, newest first; tells of those that cannot be read. The second value is how many these are.
+    pub(crate) fn snapshots(&self, ui: &mut Ui) -> Result<(Vec<Snapshot>, usize)> {
+        let (snapshots, damaged) = self.store.snapshots()?;
+        let damaged_count = damaged.len();
+        for error in damaged {
+            ui.warn(sentence(&Error::from(error)));
+        }
+        Ok((snapshots, damaged_count))
+    }
+}

@@ -1,0 +1,174 @@
+//! Errors as a person sees them: one sentence with its causes, an exit status, and the next command.
+
+use std::error::Error as StdError;
+use std::io;
+
+use icecore::{Error, StoreError};
+use icecore_engine::{CaptureError, RestoreError};
+use icecore_storage::ErrorKind;
+
+use crate::status::ExitStatus;
+
+/// A command that did not succeed.
+#[derive(Debug)]
+pub(crate) enum CommandError {
+    /// Something to tell.
+    Failure(Failure),
+    /// Whoever read the output has gone; nobody wants to hear of it.
+    OutputClosed,
+}
+
+/// What is told.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: ExitStatus,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+/// The result of a command.
+pub(crate) type Result<T> = std::result::Result<T, CommandError>;
+
+impl CommandError {
+    pub(crate) fn new(status: ExitStatus, message: impl Into<String>) -> Self {
+        Self::Failure(Failure { status, message: message.into(), hint: None })
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(ExitStatus::Usage, message)
+    }
+
+    /// Replaces the hint.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        match self {
+            Self::Failure(failure) => Self::Failure(Failure { hint: Some(hint.into()), ..failure }),
+            Self::OutputClosed => self,
+        }
+    }
+
+    /// An I/O error, with what was tried on what.
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |error| Self::new(ExitStatus::Failed, format!("{what}: {}", io_message(&error)))
+    }
+}
+
+impl From<Error> for CommandError {
+    fn from(error: Error) -> Self {
+        if matches!(error, Error::Restore(RestoreError::Closed)) {
+            return Self::OutputClosed;
+        }
+        let (status, hint) = explain(&error);
+        Self::Failure(Failure { status, message: sentence(&error), hint })
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+/// An error and its causes, as one sentence.
+pub(crate) fn sentence(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.downcast_ref::<io::Error>().map_or_else(|| error.to_string(), io_message);
+        // Transparent layers repeat what is below them.
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(said.trim_end());
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Without `(os error 2)`, which helps nobody.
+fn io_message(error: &io::Error) -> String {
+    let text = error.to_string();
+    let bare = text.split(" (os error").next().unwrap_or(&text);
+    let mut chars = bare.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// What an error means to a script, and what a person can do next.
+pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
+    use ExitStatus as S;
+    let (status, hint) = match error {
+        Error::Store(error) => return explain_store(error),
+        Error::Capture(error) => return explain_capture(error),
+        Error::Restore(error) => return explain_restore(error),
+        Error::Config { .. } => (S::Failed, "mend the file, or name the store with --store PATH"),
+        Error::NoStoreFound { .. } => {
+            (S::NotFound, "make one here with `icecore init`, or name one with --store PATH or ICECORE_STORE")
+        }
+        Error::UnknownPlace { .. } => (S::Usage, "give the path of a directory"),
+        Error::UnsupportedSource { example, .. } => return (S::Usage, Some(format!("try `{example}`"))),
+        Error::NoSource { .. } => {
+            (S::NotFound, "give a path, `-` for standard input, or `-- COMMAND` for what a command prints")
+        }
+        Error::NoSnapshot { .. } => (S::NotFound, "`icecore list` shows the snapshots there are"),
+        Error::Ambiguous { .. } => (S::NotFound, "give more digits, `#N` from `icecore list`, or `NAME~0` for the newest of a source"),
+        Error::NoPart { id, .. } => return (S::NotFound, Some(format!("`icecore show {id}` lists its parts"))),
+        Error::BadTime { .. } => (S::Usage, "times look like 2026-11-20, 2026-11-20T10:00 or \"2 hours ago\""),
+        Error::TargetExists { .. } => (S::Refused, "--yes replaces it; --to PATH restores elsewhere"),
+        Error::NoTarget { .. } => (S::Usage, "say where with --to PATH, or --to - for standard output"),
+        Error::Unfitting(_) => return (S::Usage, None),
+        Error::Cancelled => return (S::Interrupted, None),
+        _ => return (S::Failed, None),
+    };
+    (status, Some(hint.to_owned()))
+}
+
+fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
+    use ExitStatus as S;
+    let (status, hint) = match error {
+        StoreError::NoStore { place } => {
+            return (S::NotFound, Some(format!("make one with `icecore init --store {place}`, or name another with --store PATH")));
+        }
+        StoreError::StoreExists { .. } => (S::Failed, "use it: `icecore create SOURCE`"),
+        StoreError::StoreTooNew { .. } => (S::Failed, "update icecore"),
+        StoreError::PasswordNeeded => {
+            (S::Password, "give it with --password-file FILE or ICECORE_PASSWORD_FILE, or run icecore in a terminal")
+        }
+        StoreError::WrongPassword { .. } => (S::Password, "passwords are case-sensitive; any password added with `icecore key add` will do"),
+        StoreError::LastKey { .. } => (S::Refused, "add another first with `icecore key add`, or change it with `icecore key passwd`"),
+        StoreError::NoKey { .. } => (S::NotFound, "`icecore key list` shows the keys"),
+        StoreError::NotEncrypted => (S::Failed, "a store is encrypted from the start or never: `icecore init --encrypt` makes a new one"),
+        StoreError::Storage(error) => match error.kind {
+            ErrorKind::Full => (S::Failed, "make room: `icecore delete` and `icecore gc` work on a full disk too"),
+            ErrorKind::Denied => (S::Failed, "look at the owner and the permissions of the store"),
+            _ => return (S::Failed, None),
+        },
+        StoreError::Index { .. } => (S::Failed, "the index is only a cache: when nothing else uses the store, it may be deleted and is made anew"),
+        StoreError::IndexLock { .. } => (S::Failed, "look at the owner and the permissions of the store"),
+        StoreError::NoSnapshot { .. } => (S::NotFound, "`icecore list` shows the snapshots there are"),
+        StoreError::Fenced => (S::Busy, "run it again: what was stored already is used"),
+        StoreError::Busy { .. } => (S::Busy, "try again when it is done"),
+        StoreError::Cancelled => return (S::Interrupted, None),
+        StoreError::Panicked { .. } => (S::Failed, "this is a bug in icecore; the store is not harmed"),
+        error if error.is_damage() => (S::Damaged, "`icecore verify` tells which snapshots are damaged"),
+        _ => return (S::Failed, None),
+    };
+    (status, Some(hint.to_owned()))
+}
+
+fn explain_capture(error: &CaptureError) -> (ExitStatus, Option<String>) {
+    match error {
+        CaptureError::NotFound { .. } => (ExitStatus::NotFound, Some("give the path of a file or a directory".to_owned())),
+        CaptureError::Read { .. } => (ExitStatus::SourceFailed, Some("nothing was stored".to_owned())),
+        CaptureError::Source(_) => (ExitStatus::SourceFailed, None),
+        CaptureError::Cancelled => (ExitStatus::Interrupted, None),
+        CaptureError::Sink(_) | _ => (ExitStatus::Failed, None),
+    }
+}
+
+fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
+    match error {
+        RestoreError::UnsafeName { .. } => (ExitStatus::Refused, None),
+        RestoreError::Check(_) => (ExitStatus::Refused, Some("--to PATH restores elsewhere".to_owned())),
+        RestoreError::Write { .. } | RestoreError::Closed | _ => (ExitStatus::Failed, None),
+    }
+}

@@ -1,0 +1,151 @@
+//! Bars on the terminal, and the user's wish to stop.
+
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use icecore::{Counter, Monitor};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::context::Context;
+use crate::signals::Interrupt;
+use crate::ui::Ui;
+
+/// What takes less than this shows no bar.
+const DELAY: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(100);
+
+/// Counts what an operation does; a thread of its own draws it.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    counter: Counter,
+    done: AtomicU64,
+    total: AtomicU64,
+    interrupt: Interrupt,
+    notices: Mutex<Vec<String>>,
+    /// Set at the end, to wake the drawing thread.
+    ended: Mutex<bool>,
+    wake: Condvar,
+}
+
+/// Draws a [`Progress`] until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Drawing {
+    progress: Arc<Progress>,
+    drawer: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    /// Begins to show what `counter` counts.
+    pub(crate) fn begin(ui: &Ui, context: &Context, counter: Counter, what: &'static str) -> Drawing {
+        let progress = Arc::new(Self {
+            counter,
+            done: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+            interrupt: Arc::clone(&context.interrupt),
+            notices: Mutex::default(),
+            ended: Mutex::new(false),
+            wake: Condvar::new(),
+        });
+        let visible = io::stderr().is_terminal() && !ui.quiet && !ui.json;
+        let drawer = visible.then(|| {
+            let progress = Arc::clone(&progress);
+            thread::Builder::new().name("progress".to_owned()).spawn(move || progress.draw(what)).ok()
+        });
+        Drawing { progress, drawer: drawer.flatten() }
+    }
+
+    fn draw(&self, what: &'static str) {
+        if self.wait(DELAY) {
+            return;
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_prefix(what);
+        self.update(&bar);
+        while !self.wait(TICK) {
+            self.update(&bar);
+        }
+        bar.finish_and_clear();
+    }
+
+    fn update(&self, bar: &ProgressBar) {
+        let done = self.done.load(Ordering::Relaxed);
+        let total = self.total.load(Ordering::Relaxed);
+        // Compressed input yields more than its file's length promised.
+        let known = (total > 0 && done <= total).then_some(total);
+        if bar.length() != known || bar.position() == 0 {
+            let template = match known {
+                Some(_) => "{prefix} {bar:24} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left",
+                None => "{prefix} {spinner} {decimal_bytes}, {decimal_bytes_per_sec}, {elapsed}",
+            };
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            match known {
+                Some(total) => bar.set_length(total),
+                None => bar.unset_length(),
+            }
+        }
+        bar.set_position(done);
+        bar.tick();
+    }
+
+    /// Waits; true if the operation has ended.
+    fn wait(&self, time: Duration) -> bool {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.wake.wait_timeout_while(ended, time, |ended| !*ended);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Monitor for Progress {
+    fn count(&self, counter: Counter, n: u64) {
+        if counter == self.counter {
+            self.done.fetch_add(n, Ordering::Relaxed);
+        }
+    }
+
+    fn expect(&self, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    fn notice(&self, sentence: &str) {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(sentence.to_owned());
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.interrupt.load(Ordering::SeqCst)
+    }
+}
+
+impl Drawing {
+    /// For the operation.
+    pub(crate) fn monitor(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// Removes the bar and tells what the operation had to say meanwhile.
+    pub(crate) fn end(mut self, ui: &mut Ui) {
+        self.stop();
+        let notices = std::mem::take(&mut *self.progress.notices.lock().unwrap_or_else(PoisonError::into_inner));
+        for notice in notices {
+            ui.status(format_args!("note: {notice}"));
+        }
+    }
+
+    fn stop(&mut self) {
+        *self.progress.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.progress.wake.notify_all();
+        if let Some(drawer) = self.drawer.take() {
+            drop(drawer.join());
+        }
+    }
+}
+
+impl Drop for Drawing {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

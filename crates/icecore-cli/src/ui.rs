@@ -1,0 +1,185 @@
+//! Talking to a person or to a script.
+//!
+//! Results go to standard output, everything else to standard error. A reader that goes away ends the program
+//! quietly; nothing here panics over it.
+
+use std::fmt;
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::args::{ColorWhen, GlobalArgs};
+use crate::failure::{CommandError, Failure, Result};
+use crate::signals::Prompt;
+use crate::status::ExitStatus;
+
+/// Standard output and standard error, and how talkative they should be.
+#[derive(Debug)]
+pub(crate) struct Ui {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+    pub(crate) verbose: bool,
+    assume_yes: bool,
+    color_stdout: bool,
+    color_stderr: bool,
+    /// Standard output carries data: results go to standard error.
+    pub(crate) stdout_taken: bool,
+}
+
+/// Alignment of a table's column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Column {
+    Left,
+    Right,
+}
+
+/// What `NO_COLOR` and `--color` say.
+fn wants_color(when: ColorWhen, is_terminal: bool) -> bool {
+    match when {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto => {
+            let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+            is_terminal && !forbidden && !dumb
+        }
+    }
+}
+
+impl Ui {
+    pub(crate) fn new(global: &GlobalArgs) -> Self {
+        Self {
+            json: global.json,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            assume_yes: global.yes,
+            color_stdout: wants_color(global.color, io::stdout().is_terminal()),
+            color_stderr: wants_color(global.color, io::stderr().is_terminal()),
+            stdout_taken: false,
+        }
+    }
+
+    /// A line of the result.
+    pub(crate) fn line(&mut self, line: impl fmt::Display) -> Result<()> {
+        self.write_result(format_args!("{line}\n"))
+    }
+
+    /// The result as one JSON document.
+    pub(crate) fn document(&mut self, document: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string(document)
+            .map_err(|error| CommandError::new(ExitStatus::Failed, format!("cannot write JSON: {error}")))?;
+        self.line(text)
+    }
+
+    /// A table without borders.
+    pub(crate) fn table(&mut self, head: &[(&str, Column)], rows: Vec<Vec<String>>) -> Result<()> {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(head.iter().map(|(name, _)| *name));
+        for row in rows {
+            table.add_row(row);
+        }
+        for (column, (_, alignment)) in table.column_iter_mut().zip(head) {
+            column.set_padding((0, 2));
+            column.set_cell_alignment(match alignment {
+                Column::Left => CellAlignment::Left,
+                Column::Right => CellAlignment::Right,
+            });
+        }
+        for line in table.lines() {
+            self.line(line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn write_result(&mut self, text: fmt::Arguments<'_>) -> Result<()> {
+        let written = if self.stdout_taken { io::stderr().write_fmt(text) } else { io::stdout().write_fmt(text) };
+        written.map_err(output_error)
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        io::stdout().flush().map_err(output_error)
+    }
+
+    /// Something that is good to know; not for scripts.
+    pub(crate) fn status(&mut self, line: impl fmt::Display) {
+        if !self.quiet && !self.json {
+            drop(writeln!(io::stderr(), "{line}"));
+        }
+    }
+
+    /// What to do next, where it is not obvious.
+    pub(crate) fn hint(&mut self, line: impl fmt::Display) {
+        let label = paint(self.color_stderr, "36", "hint:");
+        self.status(format_args!("{label} {line}"));
+    }
+
+    /// Something that is not as it should be, although the work went on. `-q` does not hide it.
+    pub(crate) fn warn(&mut self, line: impl fmt::Display) {
+        let label = paint(self.color_stderr, "33", "warning:");
+        drop(writeln!(io::stderr(), "{label} {line}"));
+    }
+
+    /// Text in bold, if standard output shows it.
+    pub(crate) fn bold(&self, text: &str) -> String {
+        paint(self.color_stdout, "1", text)
+    }
+
+    /// Tells why the command failed.
+    pub(crate) fn fail(&mut self, error: &CommandError) -> ExitStatus {
+        let CommandError::Failure(Failure { status, message, hint }) = error else {
+            return ExitStatus::Failed;
+        };
+        if self.json {
+            let document = serde_json::json!({ "error": message, "status": status.code(), "hint": hint });
+            drop(writeln!(io::stderr(), "{document}"));
+        } else {
+            let label = paint(self.color_stderr, "1;31", "error:");
+            drop(writeln!(io::stderr(), "{label} {message}"));
+            if let Some(hint) = hint {
+                let label = paint(self.color_stderr, "36", "hint:");
+                drop(writeln!(io::stderr(), "{label} {hint}"));
+            }
+        }
+        *status
+    }
+
+    /// Whether there is a person to ask.
+    pub(crate) fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal() && !self.json
+    }
+
+    /// Goes on only if the user wants it: `--yes`, or an answer. Without anybody to ask, `refusal` says what was not done.
+    pub(crate) fn confirm(&mut self, question: &str, refusal: &str) -> Result<()> {
+        if self.assume_yes {
+            return Ok(());
+        }
+        let refused = |message: &str| CommandError::new(ExitStatus::Refused, message);
+        if !self.can_ask() {
+            return Err(refused(refusal).hint("--yes confirms it"));
+        }
+        let mut stderr = io::stderr();
+        drop(write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush()));
+        let mut answer = String::new();
+        let prompt = Prompt::begin();
+        let read = io::stdin().lock().read_line(&mut answer);
+        drop(prompt);
+        read.map_err(CommandError::io("cannot read the answer"))?;
+        match answer.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(refused("not confirmed; nothing was changed")),
+        }
+    }
+}
+
+fn paint(color: bool, code: &str, text: &str) -> String {
+    if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+fn output_error(error: io::Error) -> CommandError {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => CommandError::OutputClosed,
+        _ => CommandError::io("cannot write the output")(error),
+    }
+}
