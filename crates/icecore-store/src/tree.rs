@@ -100,7 +100,7 @@ impl<'a> TreeReader<'a> {
     }
 
     /// The next reference, and where its bytes start in the content.
-    pub fn next(&mut self) -> Result<Option<(u64, ChunkRef)>> {
+    pub fn next_chunk(&mut self) -> Result<Option<(u64, ChunkRef)>> {
         loop {
             let Some((node, at)) = self.path.last_mut() else { return Ok(None) };
             let found = match node {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use icecore_format::{Catalog, ChunkId, Digest, PackId, SnapshotId, TreeNode, names};
 use icecore_storage::ErrorKind;
 
-use crate::index::PackRecord;
+use crate::index::{IndexReader, PackRecord};
 use crate::snapshots::Snapshot;
 use crate::store::Store;
 use crate::{Counter, Monitor, Result, SnapshotReader, StoreError};
@@ -105,7 +105,7 @@ impl Store {
         let mut report = VerifyReport::default();
         let (all, damaged) = self.snapshots()?;
         if snapshots.is_none() {
-            report.findings.extend(damaged.into_iter().map(manifest_finding));
+            report.findings.extend(damaged.iter().map(manifest_finding));
         }
         let mut damage = Damage::default();
         // Everything counts, condemned or not: a condemned pack may hold what was published since.
@@ -115,7 +115,7 @@ impl Store {
         report.snapshots = chosen.len() as u64;
 
         let needed = self.walk(chosen, &lost, &mut damage, &mut report, monitor)?;
-        let packs = self.index.read(|index| index.packs())?;
+        let packs = self.index.read(IndexReader::packs)?;
         let packs: Vec<_> = packs
             .into_iter()
             .map(|(_, record)| record)
@@ -134,7 +134,7 @@ impl Store {
     fn lost_packs(&self) -> Result<HashMap<ChunkId, PackId>> {
         let listed: BTreeSet<PackId> =
             self.storage.list(names::PACKS)?.iter().filter_map(|object| names::parse_pack(&object.name)).collect();
-        let known = self.index.read(|index| index.packs())?;
+        let known = self.index.read(IndexReader::packs)?;
         self.chunks_of(known.into_iter().filter(|(_, record)| !listed.contains(&record.id)))
     }
 
@@ -201,7 +201,7 @@ impl Store {
 
     /// Packs whose tables cannot be read never got into the index.
     fn check_unknown_packs(&self, damage: &mut Damage) -> Result<()> {
-        let known: BTreeSet<PackId> = self.index.read(|index| index.packs())?.iter().map(|(_, r)| r.id).collect();
+        let known: BTreeSet<PackId> = self.index.read(IndexReader::packs)?.iter().map(|(_, r)| r.id).collect();
         for object in self.storage.list(names::PACKS)? {
             let Some(id) = names::parse_pack(&object.name) else { continue };
             if !known.contains(&id) {
@@ -221,7 +221,7 @@ impl Store {
         if damage.vanished.is_empty() {
             return Ok(());
         }
-        let known = self.index.read(|index| index.packs())?;
+        let known = self.index.read(IndexReader::packs)?;
         let chunks = self.chunks_of(known.into_iter().filter(|(_, record)| damage.vanished.contains(&record.id)))?;
         self.refresh_index(&BTreeSet::new())?;
         let ids: Vec<ChunkId> = chunks.keys().copied().collect();
@@ -376,7 +376,7 @@ impl Store {
         if damage.findings.is_empty() {
             return Ok(());
         }
-        let known = self.index.read(|index| index.packs())?;
+        let known = self.index.read(IndexReader::packs)?;
         let unreadable = self.chunks_of(known.into_iter().filter(|(_, pack)| damage.whole_packs.contains(&pack.id)))?;
         let by_pack: HashMap<String, usize> =
             damage.findings.iter().enumerate().map(|(at, found)| (found.finding.object.clone(), at)).collect();
@@ -552,13 +552,13 @@ impl Damage {
     }
 }
 
-fn manifest_finding(error: StoreError) -> Finding {
+fn manifest_finding(error: &StoreError) -> Finding {
     let object = match &error {
         StoreError::Damaged { object, .. } | StoreError::StoreTooNew { place: object, .. } => object.clone(),
         _ => String::new(),
     };
     let kind = if object.starts_with(names::LABELS) { FindingKind::Label } else { FindingKind::Manifest };
-    Finding { kind, object, message: full_message(&error), snapshots: BTreeMap::new() }
+    Finding { kind, object, message: full_message(error), snapshots: BTreeMap::new() }
 }
 
 fn full_message(error: &StoreError) -> String {

@@ -220,7 +220,7 @@ impl Progress<'_> {
                 let (mut rest, is_there) = match chunk.take() {
                     Some(rest) => rest,
                     None => {
-                        let (_, next) = tree.next()?.ok_or_else(|| short(&part))?;
+                        let (_, next) = tree.next_chunk()?.ok_or_else(|| short(&part))?;
                         self.present_or_stored(&next, target)?
                     }
                 };

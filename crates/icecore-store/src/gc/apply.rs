@@ -9,6 +9,7 @@ use icecore_storage::{ErrorKind, PutMode};
 use super::mark::Marks;
 use super::plan::{self, GcOptions, GcPlan, PackUse};
 use crate::claim::WriterClaim;
+use crate::index::IndexReader;
 use crate::pack::{EncodedBody, OpenPack, PackBuilder, encode_body};
 use crate::snapshots::Snapshot;
 use crate::store::Store;
@@ -109,7 +110,7 @@ impl Store {
                 continue;
             }
             marks.resolved()?;
-            let packs = self.index.read(|index| index.packs())?.into_iter().map(|(_, record)| record);
+            let packs = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
             let plan = plan::plan(packs, &marks, seen.clone(), self.config.pack_len.into(), options);
             match self.find_wrong_place(&plan, &marks)? {
                 None => return Ok((plan, marks)),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use icecore_format::{ChunkId, PackId, names};
 use icecore_storage::ErrorKind;
 
+use super::IndexReader;
 use crate::pack::OpenPack;
 use crate::store::Store;
 use crate::{Result, StoreError};
@@ -22,7 +23,7 @@ impl Store {
             .into_iter()
             .filter_map(|object| Some((names::parse_pack(&object.name)?, object.len)))
             .collect();
-        let indexed = self.index.read(|index| index.packs())?;
+        let indexed = self.index.read(IndexReader::packs)?;
         let known: BTreeMap<PackId, u64> = indexed.iter().map(|(_, record)| (record.id, record.len)).collect();
         let unknown: Vec<_> =
             listed.iter().filter(|(id, _)| !known.contains_key(id) && !condemned.contains(id)).collect();

@@ -44,7 +44,7 @@ impl SnapshotReader {
     /// The whole content, chunk by chunk.
     pub fn content(&self) -> impl Iterator<Item = Result<(ChunkRef, Bytes)>> + '_ {
         let mut tree = self.tree();
-        let refs = std::iter::from_fn(move || tree.next().map(|found| found.map(|(_, chunk)| chunk)).transpose());
+        let refs = std::iter::from_fn(move || tree.next_chunk().map(|found| found.map(|(_, chunk)| chunk)).transpose());
         ContentReader::new(&self.store, refs)
     }
 
@@ -58,7 +58,7 @@ impl SnapshotReader {
             if tree.offset() >= end {
                 return None;
             }
-            tree.next().map(|found| found.map(|(_, chunk)| chunk)).transpose()
+            tree.next_chunk().map(|found| found.map(|(_, chunk)| chunk)).transpose()
         });
         let cut = move |found: Result<(ChunkRef, Bytes)>| {
             let (_, bytes) = found?;
@@ -151,7 +151,7 @@ impl PartReader {
             let mut tree = TreeReader::new(&self.store, catalog);
             tree.seek(self.asked)?;
             while self.chunks.len() < 256 {
-                match tree.next()? {
+                match tree.next_chunk()? {
                     Some((_, chunk)) => self.chunks.push_back(chunk),
                     None => break,
                 }

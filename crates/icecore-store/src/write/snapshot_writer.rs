@@ -205,7 +205,7 @@ impl SnapshotWriter {
         let copied = content.copy(reader, limit, &mut seen);
         self.claim.beat();
         self.check_cancelled()?;
-        copied.or_else(|Hangup| Err(self.failure()))
+        copied.map_err(|Hangup| self.failure())
     }
 
     /// Makes the open part's bytes those of a part of `parent`, without seeing them. False if the store does not have them as whole
@@ -371,7 +371,7 @@ impl SnapshotWriter {
         self.spilled = true;
         let records = std::mem::take(&mut self.records);
         let sent = self.catalog.as_mut().map_or(Err(Hangup), |catalog| catalog.write(&records));
-        sent.or_else(|Hangup| Err(self.failure()))
+        sent.map_err(|Hangup| self.failure())
     }
 
     fn count(&mut self, len: u64) {
@@ -425,7 +425,7 @@ fn whole_chunks(parent: &mut TreeReader<'_>, part: &Part) -> Result<Option<Vec<C
     let end = part.offset + part.len;
     let mut chunks = Vec::new();
     while parent.offset() < end {
-        let Some((_, chunk)) = parent.next()? else { return Ok(None) };
+        let Some((_, chunk)) = parent.next_chunk()? else { return Ok(None) };
         chunks.push(chunk);
     }
     Ok((parent.offset() == end).then_some(chunks))

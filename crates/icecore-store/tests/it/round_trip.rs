@@ -219,7 +219,7 @@ fn deep_trees_come_back_and_are_shared() {
         let mut tree = reader.tree();
         for at in [0, len / 2, len / 2 + 1, len / 4, len - 1, 0, len] {
             tree.seek(at as u64).unwrap();
-            match tree.next().unwrap() {
+            match tree.next_chunk().unwrap() {
                 Some((offset, chunk)) => assert!((offset..offset + u64::from(chunk.len)).contains(&(at as u64))),
                 None => assert_eq!(at, len),
             }
