@@ -30,7 +30,7 @@ pub use claim::FencePolicy;
 pub use error::{Result, StoreError};
 pub use gc::{GcOptions, GcPlan, GcReport, PackVerdict};
 pub use icecore_chunk::Grain;
-pub use index::Index;
+pub use index::{Index, IndexReader, PackRecord};
 pub use monitor::{Counter, Monitor, Silent};
 pub use read::{ContentReader, PartReader, SnapshotReader};
 pub use snapshots::{Snapshot, SnapshotLabels};

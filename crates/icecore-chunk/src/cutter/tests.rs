@@ -111,3 +111,14 @@ proptest! {
 fn grains() -> impl Strategy<Value = Grain> {
     prop_oneof![Just(Grain::Byte), Just(Grain::Line), Just(Grain::Tuple), Just(Grain::Page(4096))]
 }
+
+#[test]
+fn a_page_of_nonsense_makes_no_chunk_that_a_reader_refuses() {
+    let data = vec![0; 3 << 20];
+    for page in [0, 1, 3, (1 << 20) + 1, u32::MAX] {
+        let lengths = cuts(&cutter(), &data, Grain::Page(page));
+        assert_eq!(lengths.iter().sum::<usize>(), data.len());
+        assert!(lengths.iter().all(|len| *len <= 132_000), "{page}");
+        assert!(cutter().lookahead(Grain::Page(page)) <= 132_000);
+    }
+}

@@ -2,8 +2,8 @@
 //! format a new version.
 
 use icecore_format::{
-    Config, Digest, Epoch, KdfCost, KeyFile, Label, Manifest, PackHeader, SecretBytes, SnapshotId, StoreId, StoreKey, TreeNode,
-    encode_part, names,
+    Config, Digest, Epoch, KdfCost, KeyFile, Label, Manifest, PackHeader, SecretBytes, SnapshotId, StoreId,
+    StoreKey, TreeNode, encode_part, names,
 };
 
 use crate::values::{SALT, claim, condemned, config, manifest, secret, some_parts, table, table_end};
@@ -22,8 +22,15 @@ fn every_stored_object_has_the_bytes_it_always_had() {
     let plain = StoreKey::Plain;
     let secret = secret();
     let snapshot = SnapshotId::from_bytes([1; 32]);
-    let key_file =
-        KeyFile::wrap(&SecretBytes([5; 32]), StoreId::from_bytes([1; 32]), b"password", "first", "now", KdfCost::CHEAPEST, SALT);
+    let key_file = KeyFile::wrap(
+        &SecretBytes([5; 32]),
+        StoreId::from_bytes([1; 32]),
+        b"password",
+        "first",
+        "now",
+        KdfCost::CHEAPEST,
+        SALT,
+    );
     let name = names::snapshot("01h");
     let catalog = some_parts().iter().fold(Vec::new(), |mut out, part| {
         encode_part(part, &mut out);

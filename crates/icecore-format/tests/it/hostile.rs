@@ -1,12 +1,15 @@
 //! No bytes make a decoder panic, allocate without bound, or take one thing for another.
 
 use icecore_format::{
-    Claim, Condemned, Config, DecodeError, Digest, Epoch, KdfCost, KeyFile, Label, Manifest, PackHeader, PackToc, PackTrailer,
-    SecretBytes, SnapshotId, StoreId, StoreKey, TreeNode, decode_parts, encode_part, names,
+    Claim, Condemned, Config, DecodeError, Digest, Epoch, KdfCost, KeyFile, Label, Manifest, PackHeader,
+    PackToc, PackTrailer, SecretBytes, SnapshotId, StoreId, StoreKey, TreeNode, decode_parts, encode_part,
+    names,
 };
 use proptest::prelude::*;
 
-use crate::values::{EMPTY_HASH, SALT, claim, condemned, config, manifest, secret, some_parts, table, table_end};
+use crate::values::{
+    EMPTY_HASH, SALT, claim, condemned, config, manifest, secret, some_parts, table, table_end,
+};
 
 /// The id of the key file whose salt is [`SALT`].
 const KEY: &str = "7a861bad";
@@ -44,7 +47,8 @@ fn decode_all(bytes: &[u8], key: &StoreKey) -> bool {
 
 fn decode_pack(bytes: &[u8], key: &StoreKey) -> bool {
     let header = bytes.get(..64).map(PackHeader::decode);
-    let trailer = bytes.len().checked_sub(64).map(|at| (at, PackTrailer::decode(&bytes[at..], bytes.len() as u64)));
+    let trailer =
+        bytes.len().checked_sub(64).map(|at| (at, PackTrailer::decode(&bytes[at..], bytes.len() as u64)));
     let (Some(Ok(header)), Some((end, Ok(trailer)))) = (header, trailer) else { return false };
     let start = usize::try_from(trailer.toc_offset).expect("it lies before the end");
     PackToc::decode(&header, &trailer, bytes[start..end].to_vec(), key).is_ok()
@@ -56,7 +60,7 @@ fn forge(kind: u8, flags: u16, name: &str, payload: &[u8]) -> Vec<u8> {
     out.push(kind);
     out.extend_from_slice(&1u16.to_le_bytes());
     out.extend_from_slice(&flags.to_le_bytes());
-    out.extend_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
+    out.extend_from_slice(&u32::try_from(payload.len()).expect("short").to_le_bytes());
     out.extend_from_slice(payload);
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(name.len() as u64).to_le_bytes());
@@ -68,7 +72,7 @@ fn forge(kind: u8, flags: u16, name: &str, payload: &[u8]) -> Vec<u8> {
 
 fn forge_pack(header: &PackHeader, table: &[u8], toc_offset: u64) -> (PackTrailer, u64) {
     let mut trailer = toc_offset.to_le_bytes().to_vec();
-    let len = u32::try_from(table.len()).unwrap();
+    let len = u32::try_from(table.len()).expect("short");
     trailer.extend_from_slice(&len.to_le_bytes());
     trailer.extend_from_slice(&[0; 4]);
     let mut hasher = blake3::Hasher::new();
@@ -80,7 +84,7 @@ fn forge_pack(header: &PackHeader, table: &[u8], toc_offset: u64) -> (PackTraile
     trailer.extend_from_slice(&[0; 8]);
     trailer.extend_from_slice(b"ICECOREp");
     let pack_len = toc_offset + table.len() as u64 + 64;
-    (PackTrailer::decode(&trailer, pack_len).unwrap(), pack_len)
+    (PackTrailer::decode(&trailer, pack_len).expect("a trailer"), pack_len)
 }
 
 /// One valid encoding of everything, with a name for messages.
@@ -96,7 +100,7 @@ fn valid(key: &StoreKey) -> Vec<(&'static str, Vec<u8>)> {
     );
     let header = PackHeader::new(key.is_encrypted(), SALT, 4);
     let mut pack = header.encode();
-    pack.resize(usize::try_from(table_end(&table())).unwrap(), 0);
+    pack.resize(usize::try_from(table_end(&table())).expect("short"), 0);
     pack.extend_from_slice(&table().encode(&header, pack.len() as u64, key));
     vec![
         ("config", config().encode()),
@@ -180,7 +184,10 @@ fn a_newer_version_is_told_from_damage() {
 #[test]
 fn a_key_file_may_not_cost_the_earth() {
     let json = |cost: &str| {
-        format!(r#"{{"id":"00000000","label":"","created_at":"","cost":{cost},"salt":"{}","wrapped":""}}"#, "0".repeat(64))
+        format!(
+            r#"{{"id":"00000000","label":"","created_at":"","cost":{cost},"salt":"{}","wrapped":""}}"#,
+            "0".repeat(64)
+        )
     };
     let decode = |cost| KeyFile::decode(KEY, &forge(b'K', 0, &format!("keys/{KEY}"), json(cost).as_bytes()));
     assert!(decode(r#"{"memory_kib":16,"passes":1,"lanes":1}"#).is_ok());

@@ -1,12 +1,14 @@
 //! What is encoded decodes to the same.
 
 use icecore_format::{
-    Claim, Condemned, Config, Digest, Epoch, KdfCost, KeyFile, Label, Manifest, PackHeader, PackId, PackToc, PackTrailer,
-    SecretBytes, SnapshotId, StoreId, TreeNode, decode_parts, encode_part, names,
+    Claim, Condemned, Config, Digest, Epoch, KdfCost, KeyFile, Label, Manifest, PackHeader, PackId, PackToc,
+    PackTrailer, SecretBytes, SnapshotId, StoreId, TreeNode, decode_parts, encode_part, names,
 };
 use proptest::prelude::*;
 
-use crate::values::{EMPTY_HASH, SALT, config, headers, keys, labels, manifests, nodes, parts, table_end, tables};
+use crate::values::{
+    EMPTY_HASH, SALT, config, headers, keys, labels, manifests, nodes, parts, table_end, tables,
+};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]

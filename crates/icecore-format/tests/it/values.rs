@@ -1,9 +1,9 @@
 //! Valid values of every type, fixed ones and any.
 
 use icecore_format::{
-    Body, Catalog, ChunkId, ChunkRef, ChunkSizes, Claim, Codec, Condemned, Config, CryptoSuite, Digest, Epoch, Extent,
-    FileAttributes, Label, Manifest, NodeRef, PackHeader, PackId, PackToc, Part, PartKind, SecretBytes, SnapshotId, SnapshotInfo,
-    StoreId, StoreKey, TocChunk, Tree, TreeNode,
+    Body, Catalog, ChunkId, ChunkRef, ChunkSizes, Claim, Codec, Condemned, Config, CryptoSuite, Digest,
+    Epoch, Extent, FileAttributes, Label, Manifest, NodeRef, PackHeader, PackId, PackToc, Part, PartKind,
+    SecretBytes, SnapshotId, SnapshotInfo, StoreId, StoreKey, TocChunk, Tree, TreeNode,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -28,7 +28,11 @@ fn chunk_refs() -> impl Strategy<Value = ChunkRef> {
 }
 
 pub(crate) fn nodes() -> impl Strategy<Value = TreeNode> {
-    let node = (chunk_refs(), 0..1u64 << 40, 0..1u64 << 40).prop_map(|(node, span, chunks)| NodeRef { node, span, chunks });
+    let node = (chunk_refs(), 0..1u64 << 40, 0..1u64 << 40).prop_map(|(node, span, chunks)| NodeRef {
+        node,
+        span,
+        chunks,
+    });
     prop_oneof![
         vec(chunk_refs(), 0..200).prop_map(TreeNode::Leaf),
         (1..=8u8, vec(node, 0..200)).prop_map(|(depth, nodes)| TreeNode::Inner { depth, nodes }),
@@ -64,7 +68,13 @@ fn part() -> impl Strategy<Value = Part> {
         PartKind::BlockDevice,
     ];
     let len = prop_oneof![Just(0u64), 1..1u64 << 50];
-    let whole = (vec(any::<u8>(), 0..40), prop::sample::select(kinds.to_vec()), len, any::<[u8; 32]>(), any::<Option<u64>>());
+    let whole = (
+        vec(any::<u8>(), 0..40),
+        prop::sample::select(kinds.to_vec()),
+        len,
+        any::<[u8; 32]>(),
+        any::<Option<u64>>(),
+    );
     (whole, option::of(file()), vec((0..1000u64, 1..1000u64), 0..5)).prop_map(|(whole, mut file, runs)| {
         let (name, kind, mut len, hash, rows) = whole;
         if let Some(file) = &mut file
@@ -88,10 +98,24 @@ fn file() -> impl Strategy<Value = FileAttributes> {
     let time = || (any::<i64>(), 0..1_000_000_000u32);
     let bytes = || vec(any::<u8>(), 0..30);
     let numbers = (any::<u32>(), any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>(), any::<u64>());
-    (numbers, time(), time(), bytes(), vec((bytes(), bytes()), 0..3)).prop_map(|(numbers, mtime, ctime, target, xattrs)| {
-        let (mode, uid, gid, inode, size, device) = numbers;
-        FileAttributes { mode, uid, gid, mtime, ctime, inode, size, target, device, xattrs, extents: Vec::new() }
-    })
+    (numbers, time(), time(), bytes(), vec((bytes(), bytes()), 0..3)).prop_map(
+        |(numbers, mtime, ctime, target, xattrs)| {
+            let (mode, uid, gid, inode, size, device) = numbers;
+            FileAttributes {
+                mode,
+                uid,
+                gid,
+                mtime,
+                ctime,
+                inode,
+                size,
+                target,
+                device,
+                xattrs,
+                extents: Vec::new(),
+            }
+        },
+    )
 }
 
 pub(crate) fn headers() -> impl Strategy<Value = PackHeader> {
@@ -100,15 +124,13 @@ pub(crate) fn headers() -> impl Strategy<Value = PackHeader> {
 
 pub(crate) fn tables() -> impl Strategy<Value = PackToc> {
     let chunk = (chunk_ids(), 1..100_000u32).prop_map(|(id, len)| TocChunk { id, len });
-    let body = (1..1u32 << 20, any::<bool>(), vec(chunk, 1..20)).prop_map(
-        |(stored_len, raw, chunks)| Body {
-            stored_len,
-            plain_len: chunks.iter().map(|chunk| chunk.len).sum(),
-            codec: if raw { Codec::Raw } else { Codec::Zstd },
-            bases: Vec::new(),
-            chunks,
-        },
-    );
+    let body = (1..1u32 << 20, any::<bool>(), vec(chunk, 1..20)).prop_map(|(stored_len, raw, chunks)| Body {
+        stored_len,
+        plain_len: chunks.iter().map(|chunk| chunk.len).sum(),
+        codec: if raw { Codec::Raw } else { Codec::Zstd },
+        bases: Vec::new(),
+        chunks,
+    });
     vec(body, 0..10).prop_map(|bodies| PackToc { bodies })
 }
 
@@ -121,7 +143,15 @@ pub(crate) fn manifests() -> impl Strategy<Value = Manifest> {
         vec(any::<u8>(), 0..100).prop_map(Catalog::Inline),
         nodes().prop_map(|root| Catalog::Stored(Tree { root })),
     ];
-    (any::<[String; 5]>(), any::<[Option<String>; 4]>(), any::<[u32; 8]>(), any::<Option<[u8; 32]>>(), vec(any::<String>(), 0..3), nodes(), catalog)
+    (
+        any::<[String; 5]>(),
+        any::<[Option<String>; 4]>(),
+        any::<[u32; 8]>(),
+        any::<Option<[u8; 32]>>(),
+        vec(any::<String>(), 0..3),
+        nodes(),
+        catalog,
+    )
         .prop_map(|(texts, options, numbers, parent, findings, root, catalog)| {
             let [source, engine, form, created_at, host] = texts;
             let [engine_version, origin, unpacked, fingerprint] = options;
@@ -202,14 +232,14 @@ pub(crate) fn table() -> PackToc {
     let chunk = |n: u8| TocChunk { id: ChunkId::from_bytes([n; 32]), len: u32::from(n) };
     PackToc {
         bodies: vec![
-            Body { stored_len: 2, plain_len: 3, codec: Codec::Zstd, bases: vec![], chunks: vec![chunk(1), chunk(2)] },
             Body {
-                stored_len: 9,
+                stored_len: 2,
                 plain_len: 3,
-                codec: Codec::Raw,
+                codec: Codec::Zstd,
                 bases: vec![],
-                chunks: vec![chunk(3)],
+                chunks: vec![chunk(1), chunk(2)],
             },
+            Body { stored_len: 9, plain_len: 3, codec: Codec::Raw, bases: vec![], chunks: vec![chunk(3)] },
         ],
     }
 }
@@ -230,9 +260,33 @@ pub(crate) fn some_parts() -> Vec<Part> {
     };
     let hash = Digest([4; 32]);
     vec![
-        Part { name: b"public.t".to_vec(), kind: PartKind::Table, offset: 0, len: 500, hash, rows: Some(300), file: None },
-        Part { name: vec![], kind: PartKind::Directory, offset: 500, len: 0, hash: EMPTY_HASH, rows: None, file: None },
-        Part { name: b"f".to_vec(), kind: PartKind::File, offset: 500, len: 150, hash, rows: None, file: Some(Box::new(file)) },
+        Part {
+            name: b"public.t".to_vec(),
+            kind: PartKind::Table,
+            offset: 0,
+            len: 500,
+            hash,
+            rows: Some(300),
+            file: None,
+        },
+        Part {
+            name: vec![],
+            kind: PartKind::Directory,
+            offset: 500,
+            len: 0,
+            hash: EMPTY_HASH,
+            rows: None,
+            file: None,
+        },
+        Part {
+            name: b"f".to_vec(),
+            kind: PartKind::File,
+            offset: 500,
+            len: 150,
+            hash,
+            rows: None,
+            file: Some(Box::new(file)),
+        },
     ]
 }
 

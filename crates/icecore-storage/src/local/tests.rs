@@ -48,3 +48,32 @@ fn a_range_behind_the_end_is_refused_before_memory_is_taken() {
     let error = storage.get_range("a", 0..1 << 60).unwrap_err();
     assert_eq!(error.kind, ErrorKind::OutOfRange);
 }
+
+#[test]
+fn clearing_leftovers_disturbs_neither_writers_nor_replacements() {
+    let (_dir, storage) = storage();
+    storage.put("counter", b"0", PutMode::CreateNew).unwrap();
+    let raise = || loop {
+        let (bytes, version) = storage.get_versioned("counter").unwrap();
+        let next = String::from_utf8_lossy(&bytes).parse::<u32>().unwrap() + 1;
+        match storage.put("counter", next.to_string().as_bytes(), PutMode::Replace(&version)) {
+            Ok(()) => return,
+            Err(error) => assert_eq!(error.kind, ErrorKind::AlreadyExists),
+        }
+    };
+    let busy = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while busy.load(std::sync::atomic::Ordering::Relaxed) {
+                storage.clear_unfinished().unwrap();
+            }
+        });
+        let writers: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..100).for_each(|_| raise()))).collect();
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        busy.store(false, std::sync::atomic::Ordering::Relaxed);
+    });
+    // No raise was lost: compare and replace stayed one step.
+    assert_eq!(storage.get("counter").unwrap(), "400");
+}

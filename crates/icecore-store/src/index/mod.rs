@@ -20,7 +20,7 @@ use redb::{
     ReadableTableMetadata as _,
 };
 
-pub(crate) use tables::PackRecord;
+pub use tables::PackRecord;
 use tables::{CHUNKS, META, NEXT_NUMBER, PACK_NUMBERS, PACKS, SPARES};
 
 use crate::{Result, StoreError};

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use icecore_format::{KdfCost, Label, PartKind, names};
 use icecore_storage::{MemoryStorage, PutMode, Storage};
-use icecore_store::{Grain, Result, Silent, SnapshotHead, SnapshotWriter, Store, StoreError, Unlock, VerifyExtent};
+use icecore_store::{
+    Grain, Result, Silent, SnapshotHead, SnapshotWriter, Store, StoreError, Unlock, VerifyExtent,
+};
 
 use crate::support::{Crypto, Fixture, PASSWORD, find, head, noise, options, read, write};
 
@@ -79,14 +81,25 @@ fn a_damaged_key_does_not_keep_the_others_from_opening() {
 fn a_plain_store_has_no_keys() {
     let fixture = Fixture::memory(Crypto::Plain);
     assert!(matches!(fixture.store.keys(), Err(StoreError::NotEncrypted)));
-    assert!(matches!(fixture.store.add_key(b"x", "x", NOW, KdfCost::CHEAPEST), Err(StoreError::NotEncrypted)));
+    assert!(matches!(
+        fixture.store.add_key(b"x", "x", NOW, KdfCost::CHEAPEST),
+        Err(StoreError::NotEncrypted)
+    ));
     open_with(&fixture, None).unwrap();
 }
 
 #[test]
 fn nothing_of_what_is_stored_can_be_seen() {
     let fixture = Fixture::local(Crypto::Encrypted);
-    let secrets = ["secret-rows", "secret-part", "secret-source", "secret-tag", "secret-note", "secret-origin", "secret-engine"];
+    let secrets = [
+        "secret-rows",
+        "secret-part",
+        "secret-source",
+        "secret-tag",
+        "secret-note",
+        "secret-origin",
+        "secret-engine",
+    ];
     let mut rows = "secret-rows ".repeat(5000).into_bytes();
     rows.extend_from_slice(&noise(1, 20_000));
     let mut writer =
@@ -157,18 +170,27 @@ fn objects_cannot_be_swapped() {
         swap(&labels[0], &moved);
         let (snapshots, damaged) = fixture.store.snapshots().unwrap();
         assert_eq!(snapshots.len(), 2);
-        assert!(matches!(&damaged[..], [StoreError::Damaged { object, .. }] if *object == moved), "{damaged:?}");
+        assert!(
+            matches!(&damaged[..], [StoreError::Damaged { object, .. }] if *object == moved),
+            "{damaged:?}"
+        );
         assert_eq!(find(&fixture.store, ids[1]).labels.tags.len(), 1);
         fixture.storage.delete(&moved).unwrap();
 
         swap(&objects[0], &objects[1]);
         let (snapshots, damaged) = fixture.store.snapshots().unwrap();
         assert_eq!(snapshots.len(), 1);
-        assert!(matches!(&damaged[..], [StoreError::Damaged { object, .. }] if *object == objects[1]), "{damaged:?}");
+        assert!(
+            matches!(&damaged[..], [StoreError::Damaged { object, .. }] if *object == objects[1]),
+            "{damaged:?}"
+        );
         let elsewhere = names::snapshot("01hzzzzzzzzzzzzzzzzzzzzzzz");
         swap(&objects[0], &elsewhere);
         assert_eq!(fixture.store.snapshots().unwrap().1.len(), 2);
-        assert!(matches!(fixture.store.gc(&crate::support::gc_options(), &Silent), Err(StoreError::Damaged { .. })));
+        assert!(matches!(
+            fixture.store.gc(&crate::support::gc_options(), &Silent),
+            Err(StoreError::Damaged { .. })
+        ));
     }
 }
 
@@ -193,7 +215,8 @@ fn places_without_a_store_and_stores_of_the_future_are_told_apart() {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let dir = tempfile::tempdir().unwrap();
     let index = || dir.path().join("index.redb");
-    let open = |path: PathBuf| Store::open(Arc::clone(&storage), "the place", path, Unlock::Ask(&mut || None));
+    let open =
+        |path: PathBuf| Store::open(Arc::clone(&storage), "the place", path, Unlock::Ask(&mut || None));
     assert!(matches!(open(index()), Err(StoreError::NoStore { place }) if place == "the place"));
     Store::init(Arc::clone(&storage), index(), &options(Crypto::Plain)).unwrap();
     let again = Store::init(Arc::clone(&storage), index(), &options(Crypto::Plain));

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use icecore_storage::{ErrorKind, Storage};
 use icecore_store::{Silent, StoreError, VerifyExtent};
 
-use crate::support::{Crypto, Fault, Fixture, Op, Probe, check_all, gc_options, in_time, noise, options, read, try_write, write};
+use crate::support::{
+    Crypto, Fault, Fixture, Op, Probe, check_all, gc_options, in_time, noise, options, read, try_write, write,
+};
 
 fn probed(crypto: Crypto) -> (Arc<Probe>, Fixture) {
     let probe = Probe::new();
@@ -15,9 +17,9 @@ fn probed(crypto: Crypto) -> (Arc<Probe>, Fixture) {
 }
 
 fn faults(op: Op) -> impl Iterator<Item = Fault> {
-    [(ErrorKind::Full, false), (ErrorKind::Other, true)].into_iter().flat_map(move |(kind, for_good)| {
-        (0..200).map(move |after| Fault { op, after, kind, for_good })
-    })
+    [(ErrorKind::Full, false), (ErrorKind::Other, true)]
+        .into_iter()
+        .flat_map(move |(kind, for_good)| (0..200).map(move |after| Fault { op, after, kind, for_good }))
 }
 
 #[test]
@@ -62,7 +64,13 @@ fn an_init_that_fails_can_be_repeated() {
             let probe = Probe::new();
             let dir = tempfile::tempdir().unwrap();
             let storage = Arc::clone(&probe) as Arc<dyn Storage>;
-            let init = || icecore_store::Store::init(Arc::clone(&storage), dir.path().join("index.redb"), &options(crypto));
+            let init = || {
+                icecore_store::Store::init(
+                    Arc::clone(&storage),
+                    dir.path().join("index.redb"),
+                    &options(crypto),
+                )
+            };
             probe.fail(Fault { op: Op::Change, after, kind: ErrorKind::Full, for_good: true });
             let first = init();
             let hit = probe.heal();
@@ -85,7 +93,10 @@ fn a_restore_fails_wherever_the_storage_fails_and_works_again_after() {
         probe.fail(Fault { op: Op::Look, after, kind: ErrorKind::Other, for_good: true });
         let outcome = in_time(move || {
             let (snapshots, _) = store.snapshots()?;
-            let found = snapshots.into_iter().find(|snapshot| snapshot.id == id).ok_or(StoreError::NoSnapshot { id })?;
+            let found = snapshots
+                .into_iter()
+                .find(|snapshot| snapshot.id == id)
+                .ok_or(StoreError::NoSnapshot { id })?;
             crate::support::restore(&icecore_store::SnapshotReader::new(Arc::clone(&store), found.manifest))
         });
         let hit = probe.heal();

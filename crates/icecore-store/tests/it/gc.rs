@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use icecore_format::{Claim, Epoch, Label, PartKind, SnapshotId, names};
 use icecore_storage::PutMode;
-use icecore_store::{FencePolicy, GcOptions, GcReport, Grain, Monitor, Silent, SnapshotWriter, Store, StoreError, VerifyExtent};
+use icecore_store::{
+    FencePolicy, GcOptions, GcReport, Grain, Monitor, Silent, SnapshotWriter, Store, StoreError, VerifyExtent,
+};
 
-use crate::support::{BOTH, Crypto, Fixture, begin, check_all, find, gc_options, in_time, noise, read, write};
+use crate::support::{
+    BOTH, Crypto, Fixture, begin, check_all, find, gc_options, in_time, noise, read, write,
+};
 
 fn gc(store: &Arc<Store>) -> GcReport {
     store.gc(&gc_options(), &Silent).unwrap()
@@ -120,7 +124,8 @@ fn nothing_is_deleted_when_a_live_chunk_is_missing() {
     let packs = fixture.names("packs/");
     delete(&fixture.store, gone);
     let plan = fixture.store.plan_gc(&gc_options(), &Silent).unwrap();
-    let live = packs.iter().find(|name| plan.keep.iter().any(|pack| names::pack(&pack.id) == **name)).unwrap();
+    let live =
+        packs.iter().find(|name| plan.keep.iter().any(|pack| names::pack(&pack.id) == **name)).unwrap();
     fixture.storage.delete(live).unwrap();
     let left = fixture.names("packs/");
     for store in [Arc::clone(&fixture.store), fixture.reopen()] {
@@ -266,7 +271,8 @@ fn what_was_published_during_gc_is_acquitted() {
         expected.insert(write(&fixture.store, "kept", &[("a", &kept)]).id, kept);
         let id = write(&fixture.store, "dead", &[("a", &dead)]).id;
         delete(&fixture.store, id);
-        let (store, bytes, published) = (fixture.another_process(), dead.clone(), Arc::new(std::sync::Mutex::new(None)));
+        let (store, bytes, published) =
+            (fixture.another_process(), dead.clone(), Arc::new(std::sync::Mutex::new(None)));
         let note = Arc::clone(&published);
         let start = During(std::sync::Once::new(), move || {
             let written = write(&store, "new", &[("a", &bytes)]);
@@ -337,7 +343,8 @@ fn a_collection_can_be_cancelled_while_it_waits() {
 #[test]
 fn labels_without_a_snapshot_are_removed() {
     let fixture = Fixture::memory(Crypto::Plain);
-    let (gone, kept) = (write(&fixture.store, "a", &[("a", b"1")]).id, write(&fixture.store, "a", &[("a", b"2")]).id);
+    let (gone, kept) =
+        (write(&fixture.store, "a", &[("a", b"1")]).id, write(&fixture.store, "a", &[("a", b"2")]).id);
     for id in [gone, kept] {
         fixture.store.add_label(&id, &Label::Tag("t".into())).unwrap();
     }

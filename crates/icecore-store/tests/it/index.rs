@@ -11,7 +11,6 @@ use icecore_store::{Silent, VerifyExtent};
 
 use crate::support::{BOTH, Crypto, Fixture, check_all, gc_options, in_time, noise, read, write};
 
-
 fn filled(crypto: Crypto) -> (Fixture, BTreeMap<SnapshotId, Vec<u8>>) {
     let fixture = Fixture::local(crypto);
     let mut expected = BTreeMap::new();
@@ -60,7 +59,8 @@ fn a_file_that_is_no_index_is_set_aside() {
         fs::write(fixture.index_path(), bytes).unwrap();
         check_usable(&fixture, &expected);
     }
-    for len in [9, 10, 100, 320, 4095, 4096, 4097, 20_000, good.len() / 2, good.len() - 4096, good.len() - 1] {
+    for len in [9, 10, 100, 320, 4095, 4096, 4097, 20_000, good.len() / 2, good.len() - 4096, good.len() - 1]
+    {
         fs::write(fixture.index_path(), &good[..len]).unwrap();
         check_usable(&fixture, &expected);
     }
@@ -77,7 +77,8 @@ fn an_index_with_flipped_bits_costs_nothing_but_time() {
         fs::write(fixture.index_path(), &good).unwrap();
         let file = OpenOptions::new().write(true).open(fixture.index_path()).unwrap();
         for _ in 0..1 + round % 20 {
-            let at = if round % 3 == 0 { random.usize(..512) } else { written[random.usize(..written.len())] };
+            let at =
+                if round % 3 == 0 { random.usize(..512) } else { written[random.usize(..written.len())] };
             file.write_all_at(&[random.u8(..)], at as u64).unwrap();
         }
         drop(file);
@@ -115,7 +116,8 @@ fn a_chunk_that_lies_twice_survives_the_loss_of_either_pack() {
             fixture.storage.put(name, bytes, PutMode::Overwrite).unwrap();
         }
     };
-    let remove = |packs: &[(String, Bytes)]| packs.iter().for_each(|(name, _)| fixture.storage.delete(name).unwrap());
+    let remove =
+        |packs: &[(String, Bytes)]| packs.iter().for_each(|(name, _)| fixture.storage.delete(name).unwrap());
     // As two machines would, that do not know of each other.
     let ours = keep(fixture.names("packs/"));
     remove(&ours);

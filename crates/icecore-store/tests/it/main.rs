@@ -1,7 +1,6 @@
 //! What the store promises, seen from outside.
 #![expect(clippy::unwrap_used, reason = "in the helpers of tests too")]
 
-
 mod encryption;
 mod faults;
 mod gc;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use icecore_format::PartKind;
 use icecore_storage::{ErrorKind, Storage};
-use icecore_store::Grain;
+use icecore_store::{Grain, IndexReader};
 
-use crate::support::{BOTH, Crypto, Fault, Fixture, Op, Probe, begin, noise, options, read, try_write, write};
+use crate::support::{
+    BOTH, Crypto, Fault, Fixture, Op, Probe, begin, noise, options, read, try_write, write,
+};
 
 #[test]
 fn the_manifest_is_put_after_every_pack() {
@@ -31,7 +33,7 @@ fn the_index_never_knows_a_pack_that_is_not_stored() {
         probe.fail(Fault { op: Op::Change, after, kind: ErrorKind::Other, for_good: true });
         let written = try_write(&fixture.store, "shop", &[("a", &noise(1, 400_000))]);
         assert_eq!(written.is_err(), probe.heal());
-        let known = fixture.store.index().read(|index| index.packs()).unwrap();
+        let known = fixture.store.index().read(IndexReader::packs).unwrap();
         for (_, pack) in known {
             assert!(fixture.storage.len(&icecore_format::names::pack(&pack.id)).is_ok());
         }

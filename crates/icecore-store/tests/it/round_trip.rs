@@ -28,7 +28,8 @@ fn plans() -> impl Strategy<Value = Vec<Plan>> {
         (any::<u64>(), 1usize..3000).prop_map(|(seed, len)| noise(seed, len)),
         (any::<u64>(), 1usize..120_000).prop_map(|(seed, len)| noise(seed, len)),
         (0u8..4, 1usize..50_000).prop_map(|(byte, len)| vec![byte; len]),
-        (1usize..4000).prop_map(|n| (0..n).map(|n| format!("({n},'row'),\n")).collect::<String>().into_bytes()),
+        (1usize..4000)
+            .prop_map(|n| (0..n).map(|n| format!("({n},'row'),\n")).collect::<String>().into_bytes()),
     ];
     let grain = prop_oneof![
         Just(Grain::Byte),
@@ -39,7 +40,12 @@ fn plans() -> impl Strategy<Value = Vec<Plan>> {
         Just(Grain::Page(8192)),
         Just(Grain::Page(u32::MAX)),
     ];
-    let kind = prop_oneof![Just(PartKind::Data), Just(PartKind::Table), Just(PartKind::File), Just(PartKind::Member)];
+    let kind = prop_oneof![
+        Just(PartKind::Data),
+        Just(PartKind::Table),
+        Just(PartKind::File),
+        Just(PartKind::Member)
+    ];
     let file = any::<(u32, u64, Vec<u8>)>().prop_map(|(mode, inode, target)| FileAttributes {
         mode,
         inode,
@@ -157,7 +163,8 @@ fn large_input_is_cut_alike_in_any_pieces() {
     // The first part ends close behind a whole number of blocks, where what is cut depends most on the pieces.
     let (first, second) = content.split_at((2 << 20) + 3000);
     let fixture = Fixture::memory(Crypto::Plain);
-    let plans = |pieces: Vec<usize>| [plan(first, Grain::Line, pieces.clone()), plan(second, Grain::Byte, pieces)];
+    let plans =
+        |pieces: Vec<usize>| [plan(first, Grain::Line, pieces.clone()), plan(second, Grain::Byte, pieces)];
     write_plans(&fixture, &plans(vec![10_000_000]));
     for pieces in [vec![1000, 1001], vec![1 << 20], vec![999_999]] {
         let again = write_plans(&fixture, &plans(pieces.clone()));
@@ -209,7 +216,11 @@ fn deep_trees_come_back_and_are_shared() {
         let first = write(&fixture.store, "big", &[("a", &content)]);
         let store = fixture.reopen();
         let reader = reader(&store, first.id);
-        assert!(reader.manifest().content.root.depth() >= depth, "{}", reader.manifest().content.root.depth());
+        assert!(
+            reader.manifest().content.root.depth() >= depth,
+            "{}",
+            reader.manifest().content.root.depth()
+        );
         assert!(restore(&reader).unwrap() == content);
         for at in [0, 1, len / 3, len / 2, len - 1] {
             let found: Result<Vec<_>> = reader.range(at as u64, 100).unwrap().collect();
@@ -220,7 +231,9 @@ fn deep_trees_come_back_and_are_shared() {
         for at in [0, len / 2, len / 2 + 1, len / 4, len - 1, 0, len] {
             tree.seek(at as u64).unwrap();
             match tree.next_chunk().unwrap() {
-                Some((offset, chunk)) => assert!((offset..offset + u64::from(chunk.len)).contains(&(at as u64))),
+                Some((offset, chunk)) => {
+                    assert!((offset..offset + u64::from(chunk.len)).contains(&(at as u64)))
+                }
                 None => assert_eq!(at, len),
             }
         }
@@ -338,7 +351,11 @@ fn a_part_that_could_not_be_read_back_is_refused() {
     let mut writer = begin(&fixture.store, "dir").unwrap();
     writer.begin_part(b"sparse", PartKind::File, Grain::Byte, true).unwrap();
     writer.write(b"ten bytes.").unwrap();
-    let wrong = FileAttributes { size: 100, extents: vec![Extent { offset: 0, len: 11 }], ..FileAttributes::default() };
+    let wrong = FileAttributes {
+        size: 100,
+        extents: vec![Extent { offset: 0, len: 11 }],
+        ..FileAttributes::default()
+    };
     assert!(writer.end_part(None, Some(Box::new(wrong))).is_err());
     drop(writer);
     assert_eq!(fixture.names("snapshots/"), [""; 0]);

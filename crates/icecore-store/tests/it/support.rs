@@ -11,11 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use icecore_format::{ChunkSizes, Digest, KdfCost, Part, PartKind, SnapshotId};
 use icecore_storage::{
-    Error, ErrorKind, Hold, Holder, LocalStorage, MemoryStorage, ObjectMeta, PutMode, Result as StorageResult, Storage, Version,
+    Error, ErrorKind, Hold, Holder, LocalStorage, MemoryStorage, ObjectMeta, PutMode,
+    Result as StorageResult, Storage, Version,
 };
 use icecore_store::{
-    FencePolicy, GcOptions, Grain, InitOptions, Result, Silent, Snapshot, SnapshotHead, SnapshotReader, SnapshotWriter, Store,
-    Unlock, Written,
+    FencePolicy, GcOptions, Grain, InitOptions, Result, Silent, Snapshot, SnapshotHead, SnapshotReader,
+    SnapshotWriter, Store, Unlock, Written,
 };
 use tempfile::TempDir;
 
@@ -62,7 +63,8 @@ impl Fixture {
     pub(crate) fn local(crypto: Crypto) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new(dir.path()));
-        let store = Store::init(Arc::clone(&storage), dir.path().join("index.redb"), &options(crypto)).expect("init");
+        let store =
+            Store::init(Arc::clone(&storage), dir.path().join("index.redb"), &options(crypto)).expect("init");
         Self { dir, storage, store: Arc::new(store) }
     }
 

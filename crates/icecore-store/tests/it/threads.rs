@@ -53,7 +53,9 @@ fn restore_all(store: &Arc<Store>) -> usize {
 fn everything_at_once_on_one_directory() {
     for crypto in [Crypto::Plain, Crypto::Encrypted] {
         let fixture = Fixture::local(crypto);
-        let stores: Vec<_> = (0..6).map(|n| if n == 0 { Arc::clone(&fixture.store) } else { fixture.another_process() }).collect();
+        let stores: Vec<_> = (0..6)
+            .map(|n| if n == 0 { Arc::clone(&fixture.store) } else { fixture.another_process() })
+            .collect();
         let until = Instant::now() + Duration::from_secs(4);
         let (written, deleted, collected) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         let counts = Arc::new((written, deleted, collected));
@@ -88,7 +90,9 @@ fn everything_at_once_on_one_directory() {
                     threads.push(scope.spawn(move || {
                         while !stop.load(Ordering::Relaxed) {
                             match store.gc(&gc_options(), &Silent) {
-                                Ok(report) if report.packs_deleted > 0 => drop(collected.fetch_add(1, Ordering::Relaxed)),
+                                Ok(report) if report.packs_deleted > 0 => {
+                                    drop(collected.fetch_add(1, Ordering::Relaxed))
+                                }
                                 Ok(_) | Err(StoreError::Busy { .. }) => (),
                                 Err(error) => panic!("gc: {error:?}"),
                             }
@@ -103,7 +107,8 @@ fn everything_at_once_on_one_directory() {
                 stop.store(true, Ordering::Relaxed);
             });
         });
-        let [written, deleted, collected] = [&counts.0, &counts.1, &counts.2].map(|count| count.load(Ordering::Relaxed));
+        let [written, deleted, collected] =
+            [&counts.0, &counts.1, &counts.2].map(|count| count.load(Ordering::Relaxed));
         assert!(written > 5 && deleted > 0 && collected > 0, "{written} {deleted} {collected}");
         for store in [fixture.another_process(), Arc::clone(&fixture.store)] {
             assert_eq!(restore_all(&store), written - deleted);

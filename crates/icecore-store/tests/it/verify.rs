@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use icecore_format::{Label, PackHeader, SnapshotId, names};
-use icecore_store::{Finding, FindingKind, Grain, Result, Silent, Store, StoreError, VerifyExtent, VerifyReport};
+use icecore_store::{
+    Finding, FindingKind, Grain, IndexReader, Result, Silent, Store, StoreError, VerifyExtent, VerifyReport,
+};
 
 use crate::support::{BOTH, Crypto, Fixture, begin, find, noise, options, read, reader, write};
 
@@ -30,7 +32,9 @@ fn shop(crypto: Crypto) -> Shop {
     let second = write(&fixture.store, "two", &[("shared", &shared), ("b", &b)]).id;
     let new = fixture.names("packs/").into_iter().filter(|name| !old.contains(name)).collect();
     let packs = [old, new].map(|mut packs: Vec<String>| {
-        packs.sort_by_key(|name| PackHeader::decode(&fixture.storage.get(name).unwrap()[..64]).unwrap().first_body);
+        packs.sort_by_key(|name| {
+            PackHeader::decode(&fixture.storage.get(name).unwrap()[..64]).unwrap().first_body
+        });
         packs
     });
     Shop { fixture, first, second, contents: [[shared.clone(), a].concat(), [shared, b].concat()], packs }
@@ -93,8 +97,8 @@ fn every_kind_of_damage_to_a_pack_is_found_and_named() {
             let [finding] = report.findings.as_slice() else { panic!("{what}: {:?}", report.findings) };
             assert_eq!((finding.kind, &finding.object), (FindingKind::Pack, victim), "{what}");
             assert_eq!(affected(&report.findings), BTreeSet::from([shop.second]), "{what}");
-            assert!(parts(&report.findings).contains("b"), "{what}: {:?}", finding);
-            assert!(!parts(&report.findings).contains("shared"), "{what}: {:?}", finding);
+            assert!(parts(&report.findings).contains("b"), "{what}: {finding:?}");
+            assert!(!parts(&report.findings).contains("shared"), "{what}: {finding:?}");
             assert!(read(&store, shop.first).unwrap() == shop.contents[0], "{what}");
             match read(&shop.fixture.another_process(), shop.second) {
                 Err(StoreError::StoreTooNew { .. }) => assert!(what.contains("version")),
@@ -125,7 +129,10 @@ fn a_missing_pack_is_named_with_what_it_harms() {
             assert_eq!((finding.kind, &finding.object), (FindingKind::PackMissing, &shop.packs[1][0]));
         }
         // And again, now that the index has forgotten it.
-        assert_eq!(affected(&verify(&store, VerifyExtent::Everything).findings), BTreeSet::from([shop.second]));
+        assert_eq!(
+            affected(&verify(&store, VerifyExtent::Everything).findings),
+            BTreeSet::from([shop.second])
+        );
         let error = read(&store, shop.second).unwrap_err();
         assert!(matches!(error, StoreError::ChunkMissing { .. }), "{error:?}");
         assert!(read(&store, shop.first).unwrap() == shop.contents[0]);
@@ -178,7 +185,12 @@ fn damaged_nodes_harm_every_snapshot_that_shares_them() {
     }
     for extent in [VerifyExtent::Structure, VerifyExtent::Everything] {
         let report = verify(&fixture.reopen(), extent);
-        assert_eq!(affected(&report.findings), BTreeSet::from([first, second]), "{extent:?}: {:?}", report.findings);
+        assert_eq!(
+            affected(&report.findings),
+            BTreeSet::from([first, second]),
+            "{extent:?}: {:?}",
+            report.findings
+        );
         assert!(parts(&report.findings).contains("a"));
     }
     assert!(read(&fixture.reopen(), first).unwrap_err().is_damage());
@@ -265,7 +277,7 @@ fn a_budget_takes_turns_and_begins_with_what_waited_longest() {
     let store = &shop.fixture.store;
     let packs = shop.packs.concat().len();
     let verified = |at| {
-        let known = store.index().read(|index| index.packs()).unwrap();
+        let known = store.index().read(IndexReader::packs).unwrap();
         known.iter().filter(|(_, pack)| pack.verified_at == at).count()
     };
     for round in 1..=packs as u64 {
@@ -297,7 +309,14 @@ fn a_damaged_catalog_is_found() {
     let fixture = Fixture::memory(Crypto::Plain);
     let mut writer = begin(&fixture.store, "shop").unwrap();
     for n in 0..2000 {
-        writer.begin_part(format!("part {n}").as_bytes(), icecore_format::PartKind::Directory, Grain::Byte, false).unwrap();
+        writer
+            .begin_part(
+                format!("part {n}").as_bytes(),
+                icecore_format::PartKind::Directory,
+                Grain::Byte,
+                false,
+            )
+            .unwrap();
         writer.end_part(None, None).unwrap();
     }
     let id = writer.commit(|_| ()).unwrap().id;
