@@ -14,7 +14,9 @@ use crate::status::ExitStatus;
 /// Takes a database file, a dump, a directory or a tarball, and stores each piece of it once. Every snapshot restores by itself.
 #[derive(Debug, Parser)]
 #[command(name = "icecore", version, propagate_version = false, arg_required_else_help = true)]
-#[command(after_help = "Begin with `icecore init`, then `icecore create SOURCE`. `icecore demo` shows it all.")]
+#[command(
+    after_help = "Begin with `icecore init`, then `icecore create SOURCE`. `icecore demo` shows it all."
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: GlobalArgs,
@@ -102,10 +104,14 @@ impl ServiceArgs {
     pub(crate) fn or_positional(&self, positional: Option<&str>) -> Result<Option<String>> {
         if self.container.is_some() {
             let error = CommandError::usage("--container is not supported by this version");
-            return Err(error.hint("dump from the container: icecore create --name shop -- docker exec shop pg_dump shop"));
+            return Err(error.hint(
+                "dump from the container: icecore create --name shop -- docker exec shop pg_dump shop",
+            ));
         }
         match (&self.service, positional) {
-            (Some(_), Some(_)) => Err(CommandError::usage("name the source once: in its place or with --service")),
+            (Some(_), Some(_)) => {
+                Err(CommandError::usage("name the source once: in its place or with --service"))
+            }
             (Some(service), None) => Ok(Some(service.clone())),
             (None, positional) => Ok(positional.map(str::to_owned)),
         }
@@ -136,7 +142,8 @@ pub(crate) fn parse_name(text: &str) -> std::result::Result<String, String> {
 pub(crate) fn parse() -> std::result::Result<Arguments, ExitStatus> {
     Arguments::try_parse().map_err(|error| {
         // Not whether JSON was asked for, but whether it could have been meant: the arguments are not understood.
-        let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == OsString::from("--json"));
+        let json =
+            std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == OsString::from("--json"));
         if json && error.use_stderr() {
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();

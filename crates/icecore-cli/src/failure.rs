@@ -110,9 +110,16 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
             (S::NotFound, "give a path, `-` for standard input, or `-- COMMAND` for what a command prints")
         }
         Error::NoSnapshot { .. } => (S::NotFound, "`icecore list` shows the snapshots there are"),
-        Error::Ambiguous { .. } => (S::NotFound, "give more digits, `#N` from `icecore list`, or `NAME~0` for the newest of a source"),
-        Error::NoPart { id, .. } => return (S::NotFound, Some(format!("`icecore show {id}` lists its parts"))),
-        Error::BadTime { .. } => (S::Usage, "times look like 2026-11-20, 2026-11-20T10:00 or \"2 hours ago\""),
+        Error::Ambiguous { .. } => (
+            S::NotFound,
+            "give more digits, `#N` from `icecore list`, or `NAME~0` for the newest of a source",
+        ),
+        Error::NoPart { id, .. } => {
+            return (S::NotFound, Some(format!("`icecore show {id}` lists its parts")));
+        }
+        Error::BadTime { .. } => {
+            (S::Usage, "times look like 2026-11-20, 2026-11-20T10:00 or \"2 hours ago\"")
+        }
         Error::TargetExists { .. } => (S::Refused, "--yes replaces it; --to PATH restores elsewhere"),
         Error::NoTarget { .. } => (S::Usage, "say where with --to PATH, or --to - for standard output"),
         Error::Unfitting(_) => return (S::Usage, None),
@@ -126,23 +133,41 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
     use ExitStatus as S;
     let (status, hint) = match error {
         StoreError::NoStore { place } => {
-            return (S::NotFound, Some(format!("make one with `icecore init --store {place}`, or name another with --store PATH")));
+            return (
+                S::NotFound,
+                Some(format!(
+                    "make one with `icecore init --store {place}`, or name another with --store PATH"
+                )),
+            );
         }
         StoreError::StoreExists { .. } => (S::Failed, "use it: `icecore create SOURCE`"),
         StoreError::StoreTooNew { .. } => (S::Failed, "update icecore"),
-        StoreError::PasswordNeeded => {
-            (S::Password, "give it with --password-file FILE or ICECORE_PASSWORD_FILE, or run icecore in a terminal")
+        StoreError::PasswordNeeded => (
+            S::Password,
+            "give it with --password-file FILE or ICECORE_PASSWORD_FILE, or run icecore in a terminal",
+        ),
+        StoreError::WrongPassword { .. } => {
+            (S::Password, "passwords are case-sensitive; any password added with `icecore key add` will do")
         }
-        StoreError::WrongPassword { .. } => (S::Password, "passwords are case-sensitive; any password added with `icecore key add` will do"),
-        StoreError::LastKey { .. } => (S::Refused, "add another first with `icecore key add`, or change it with `icecore key passwd`"),
+        StoreError::LastKey { .. } => {
+            (S::Refused, "add another first with `icecore key add`, or change it with `icecore key passwd`")
+        }
         StoreError::NoKey { .. } => (S::NotFound, "`icecore key list` shows the keys"),
-        StoreError::NotEncrypted => (S::Failed, "a store is encrypted from the start or never: `icecore init --encrypt` makes a new one"),
+        StoreError::NotEncrypted => (
+            S::Failed,
+            "a store is encrypted from the start or never: `icecore init --encrypt` makes a new one",
+        ),
         StoreError::Storage(error) => match error.kind {
-            ErrorKind::Full => (S::Failed, "make room: `icecore delete` and `icecore gc` work on a full disk too"),
+            ErrorKind::Full => {
+                (S::Failed, "make room: `icecore delete` and `icecore gc` work on a full disk too")
+            }
             ErrorKind::Denied => (S::Failed, "look at the owner and the permissions of the store"),
             _ => return (S::Failed, None),
         },
-        StoreError::Index { .. } => (S::Failed, "the index is only a cache: when nothing else uses the store, it may be deleted and is made anew"),
+        StoreError::Index { .. } => (
+            S::Failed,
+            "the index is only a cache: when nothing else uses the store, it may be deleted and is made anew",
+        ),
         StoreError::IndexLock { .. } => (S::Failed, "look at the owner and the permissions of the store"),
         StoreError::NoSnapshot { .. } => (S::NotFound, "`icecore list` shows the snapshots there are"),
         StoreError::Fenced => (S::Busy, "run it again: what was stored already is used"),
@@ -157,7 +182,9 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
 
 fn explain_capture(error: &CaptureError) -> (ExitStatus, Option<String>) {
     match error {
-        CaptureError::NotFound { .. } => (ExitStatus::NotFound, Some("give the path of a file or a directory".to_owned())),
+        CaptureError::NotFound { .. } => {
+            (ExitStatus::NotFound, Some("give the path of a file or a directory".to_owned()))
+        }
         CaptureError::Read { .. } => (ExitStatus::SourceFailed, Some("nothing was stored".to_owned())),
         CaptureError::Source(_) => (ExitStatus::SourceFailed, None),
         CaptureError::Cancelled => (ExitStatus::Interrupted, None),

@@ -83,6 +83,7 @@ fn twice(option: &str) -> Result<Vec<u8>> {
 
 fn prompt(question: &str) -> Result<Vec<u8>> {
     let _prompt = Prompt::begin();
-    let typed = rpassword::prompt_password(question).map_err(CommandError::io("cannot ask for the password"))?;
+    let typed =
+        rpassword::prompt_password(question).map_err(CommandError::io("cannot ask for the password"))?;
     Ok(typed.into_bytes())
 }

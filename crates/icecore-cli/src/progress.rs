@@ -77,7 +77,9 @@ impl Progress {
         let known = (total > 0 && done <= total).then_some(total);
         if bar.length() != known || bar.position() == 0 {
             let template = match known {
-                Some(_) => "{prefix} {bar:24} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left",
+                Some(_) => {
+                    "{prefix} {bar:24} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left"
+                }
                 None => "{prefix} {spinner} {decimal_bytes}, {decimal_bytes_per_sec}, {elapsed}",
             };
             if let Ok(style) = ProgressStyle::with_template(template) {
@@ -129,7 +131,8 @@ impl Drawing {
     /// Removes the bar and tells what the operation had to say meanwhile.
     pub(crate) fn end(mut self, ui: &mut Ui) {
         self.stop();
-        let notices = std::mem::take(&mut *self.progress.notices.lock().unwrap_or_else(PoisonError::into_inner));
+        let notices =
+            std::mem::take(&mut *self.progress.notices.lock().unwrap_or_else(PoisonError::into_inner));
         for notice in notices {
             ui.status(format_args!("note: {notice}"));
         }

@@ -24,7 +24,11 @@ pub(crate) fn resolve<'s>(context: &Context, snapshots: &'s [Snapshot], text: &s
 }
 
 /// The snapshots that several selectors mean, each once, in the order of the selectors.
-pub(crate) fn resolve_all<'s>(context: &Context, snapshots: &'s [Snapshot], texts: &[String]) -> Result<Vec<&'s Snapshot>> {
+pub(crate) fn resolve_all<'s>(
+    context: &Context,
+    snapshots: &'s [Snapshot],
+    texts: &[String],
+) -> Result<Vec<&'s Snapshot>> {
     let mut chosen: Vec<&Snapshot> = Vec::new();
     for text in texts {
         let snapshot = resolve(context, snapshots, text)?;
@@ -61,7 +65,9 @@ impl Wanted<'_> {
             let info = snapshot.info();
             self.text.is_none_or(|name| name == "latest" || info.source == name)
                 && self.tag.is_none_or(|tag| snapshot.labels.tags.contains(tag))
-                && latest.is_none_or(|latest| info.created_at.parse().is_ok_and(|taken: jiff::Timestamp| taken <= latest))
+                && latest.is_none_or(|latest| {
+                    info.created_at.parse().is_ok_and(|taken: jiff::Timestamp| taken <= latest)
+                })
         };
         let found = snapshots.iter().find(fits);
         Ok(found.ok_or_else(|| Error::NoSnapshot { selector: self.describe(), reason: None })?)

@@ -43,7 +43,8 @@ impl Drop for Prompt {
 /// Starts to listen.
 pub(crate) fn listen() -> Interrupt {
     let interrupt = Interrupt::default();
-    let wanted: Vec<_> = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)).collect();
+    let wanted: Vec<_> =
+        [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)).collect();
     // Without a handler the signals still end the program, only less cleanly.
     let Ok(mut signals) = Signals::new(wanted) else { return interrupt };
     // A prompt for a password hides what is typed; the terminal must not stay so.

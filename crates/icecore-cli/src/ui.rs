@@ -94,7 +94,8 @@ impl Ui {
     }
 
     fn write_result(&mut self, text: fmt::Arguments<'_>) -> Result<()> {
-        let written = if self.stdout_taken { io::stderr().write_fmt(text) } else { io::stdout().write_fmt(text) };
+        let written =
+            if self.stdout_taken { io::stderr().write_fmt(text) } else { io::stdout().write_fmt(text) };
         written.map_err(output_error)
     }
 

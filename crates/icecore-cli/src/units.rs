@@ -83,8 +83,13 @@ pub(crate) fn parse_share(text: &str) -> Result<f64, String> {
         Some(percent) => (percent, 100.0),
         None => (text, 1.0),
     };
-    let share = number.trim().parse::<f64>().map_err(|_| "a share looks like 10% or 0.1".to_owned())? / divisor;
-    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("a share lies between 0% and 100% (0 and 1)".to_owned()) }
+    let share =
+        number.trim().parse::<f64>().map_err(|_| "a share looks like 10% or 0.1".to_owned())? / divisor;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("a share lies between 0% and 100% (0 and 1)".to_owned())
+    }
 }
 
 /// Understands `24h`, `30 min`, `90s`, `7d`.

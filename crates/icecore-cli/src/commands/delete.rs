@@ -41,7 +41,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DeleteArgs) -> Result<E
         ui.status(format_args!("{}  {} of {taken}{tags}", short_id(snapshot), printable(&info.source)));
     }
     let count = counted(chosen.len() as u64, "snapshot");
-    ui.confirm(&format!("Delete {count}?"), &format!("deleting {count} needs a confirmation; nothing was deleted"))?;
+    ui.confirm(
+        &format!("Delete {count}?"),
+        &format!("deleting {count} needs a confirmation; nothing was deleted"),
+    )?;
     for snapshot in &chosen {
         opened.store.delete_snapshot(snapshot)?;
     }

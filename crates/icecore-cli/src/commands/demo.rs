@@ -37,7 +37,11 @@ pub(crate) fn run(ui: &mut Ui, args: &DemoArgs) -> Result<ExitStatus> {
     ui.line("")?;
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match args.keep {
-        true => ui.line(format_args!("That was all, in {}. The folder is {}.", Millis(ms), folder.path().display()))?,
+        true => ui.line(format_args!(
+            "That was all, in {}. The folder is {}.",
+            Millis(ms),
+            folder.path().display()
+        ))?,
         false => ui.line(format_args!("That was all, in {}; the folder is removed.", Millis(ms)))?,
     }
     Ok(ExitStatus::Success)
@@ -51,7 +55,14 @@ struct Demo {
 impl Demo {
     fn play(&self, ui: &mut Ui) -> Result<()> {
         let shop = self.folder.join("shop.db");
-        Self::say(ui, &format!("A shop's database with {}, in {}.", counted(ROWS.into(), "order"), self.folder.display()))?;
+        Self::say(
+            ui,
+            &format!(
+                "A shop's database with {}, in {}.",
+                counted(ROWS.into(), "order"),
+                self.folder.display()
+            ),
+        )?;
         sql("make the database", || make_database(&shop))?;
         let first = sql("read the database", || checksum(&shop))?;
 
@@ -89,7 +100,8 @@ impl Demo {
 
     /// Shows a command and runs it, its output being what it is.
     fn icecore(&self, ui: &mut Ui, arguments: &[&str]) -> Result<()> {
-        let shown = arguments.iter().fold("$ icecore".to_owned(), |line, argument| format!("{line} {argument}"));
+        let shown =
+            arguments.iter().fold("$ icecore".to_owned(), |line, argument| format!("{line} {argument}"));
         let shown = ui.bold(&shown);
         ui.line(format_args!("\n{shown}"))?;
         ui.flush()?;
@@ -104,7 +116,9 @@ impl Demo {
         let status = command.status().map_err(CommandError::io("cannot run this program"))?;
         match status.success() {
             true => Ok(()),
-            false => Err(CommandError::new(ExitStatus::Failed, format!("the demonstration stopped: {status}"))),
+            false => {
+                Err(CommandError::new(ExitStatus::Failed, format!("the demonstration stopped: {status}")))
+            }
         }
     }
 
@@ -144,14 +158,24 @@ fn make_database(path: &Path) -> rusqlite::Result<()> {
             let city = ["Lisbon", "Lyon", "Turku", "Graz", "Split", "Ghent"][draw as usize % 6];
             let state = ["paid", "sent", "returned", "unpaid"][draw as usize / 6 % 4];
             let remark = format!("{:016x} parcel {}", draw.wrapping_mul(0x1f58_476d_1ce4_e5b9), draw % 977);
-            insert.execute((id, format!("customer {}", draw % 9973), city, 100 + draw % 90_000, state, remark))?;
+            insert.execute((
+                id,
+                format!("customer {}", draw % 9973),
+                city,
+                100 + draw % 90_000,
+                state,
+                remark,
+            ))?;
         }
     }
     transaction.commit()
 }
 
 fn change_rows(path: &Path) -> rusqlite::Result<()> {
-    Connection::open(path)?.execute("UPDATE orders SET cents = cents + 1, state = 'unpaid' WHERE id >= ?1", [ROWS - ROWS / 100])?;
+    Connection::open(path)?.execute(
+        "UPDATE orders SET cents = cents + 1, state = 'unpaid' WHERE id >= ?1",
+        [ROWS - ROWS / 100],
+    )?;
     Ok(())
 }
 

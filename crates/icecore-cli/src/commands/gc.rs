@@ -64,11 +64,23 @@ fn show_plan(ui: &mut Ui, plan: &GcPlan) -> Result<()> {
     let rows = [("drop", &plan.drop), ("rewrite", &plan.rewrite)].into_iter().flat_map(|(verdict, packs)| {
         packs.iter().map(move |pack| {
             let id = shortened(&pack.id.to_string());
-            vec![id, Bytes(pack.len).to_string(), pack.chunks.to_string(), pack.live.to_string(), verdict.to_owned()]
+            vec![
+                id,
+                Bytes(pack.len).to_string(),
+                pack.chunks.to_string(),
+                pack.live.to_string(),
+                verdict.to_owned(),
+            ]
         })
     });
     let right = Column::Right;
-    let head = [("PACK", Column::Left), ("SIZE", right), ("CHUNKS", right), ("NEEDED", right), ("PLAN", Column::Left)];
+    let head = [
+        ("PACK", Column::Left),
+        ("SIZE", right),
+        ("CHUNKS", right),
+        ("NEEDED", right),
+        ("PLAN", Column::Left),
+    ];
     ui.table(&head, rows.collect())?;
     ui.line(format_args!(
         "Would free about {} and keep {}",
@@ -100,7 +112,9 @@ fn show_report(ui: &mut Ui, report: &GcReport) -> Result<()> {
     }
     if report.packs_condemned > 0 {
         let condemned = counted(report.packs_condemned, "pack");
-        ui.status(format_args!("A running writer may need {condemned} more: the next collection removes them."));
+        ui.status(format_args!(
+            "A running writer may need {condemned} more: the next collection removes them."
+        ));
     }
     Ok(())
 }

@@ -28,7 +28,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<Exi
     let dir = context.new_store_dir()?;
     let mut options = InitOptions::new(context.now_text());
     if let Some(size) = args.pack_size {
-        options.pack_len = u32::try_from(size).map_err(|_| CommandError::usage("packs cannot be that large"))?;
+        options.pack_len =
+            u32::try_from(size).map_err(|_| CommandError::usage("packs cannot be that large"))?;
     }
     if args.encrypt {
         options.password = Some((password::first(context.password_file.as_deref())?, KdfCost::DEFAULT));

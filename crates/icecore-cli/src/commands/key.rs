@@ -103,7 +103,8 @@ fn list(ui: &mut Ui, context: &Context, keys: &[KeyFile]) -> Result<()> {
     if ui.json {
         return ui.document(&json!({ "keys": keys.iter().map(entry).collect::<Vec<_>>() }));
     }
-    let row = |key: &KeyFile| vec![key.id.clone(), printable(&key.label), context.local_time(&key.created_at)];
+    let row =
+        |key: &KeyFile| vec![key.id.clone(), printable(&key.label), context.local_time(&key.created_at)];
     let head = [("KEY", Column::Left), ("LABEL", Column::Left), ("CREATED", Column::Left)];
     ui.table(&head, keys.iter().map(row).collect())
 }

@@ -69,8 +69,14 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         tag: args.tag.as_deref(),
         at: args.at.as_deref(),
     };
-    if wanted.text.is_none() && !args.latest && args.index.is_none() && args.tag.is_none() && args.at.is_none() {
-        return Err(CommandError::usage("say which snapshot").hint("`icecore restore latest` takes the newest; `icecore list` shows all"));
+    if wanted.text.is_none()
+        && !args.latest
+        && args.index.is_none()
+        && args.tag.is_none()
+        && args.at.is_none()
+    {
+        return Err(CommandError::usage("say which snapshot")
+            .hint("`icecore restore latest` takes the newest; `icecore list` shows all"));
     }
     let opened = context.open()?;
     let (snapshots, _) = opened.snapshots(ui)?;
@@ -110,15 +116,23 @@ fn confirm(ui: &mut Ui, path: &Path, in_place: bool) -> Result<()> {
         Err(_) => shown.clone(),
     };
     let verb = if in_place { "Rewrite" } else { "Replace" };
-    let refused = ui.confirm(&format!("{verb} {what}?"), &format!("{shown} exists already, and was not touched"));
+    let refused =
+        ui.confirm(&format!("{verb} {what}?"), &format!("{shown} exists already, and was not touched"));
     refused.map_err(|error| match ui.can_ask() {
         true => error,
         false => error.hint(format!("--yes replaces {what}; --to PATH restores elsewhere")),
     })
 }
 
-fn report(ui: &mut Ui, snapshot: &Snapshot, restored: &Restored, part: Option<&str>, duration_ms: u64) -> Result<ExitStatus> {
-    let target = restored.target.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+fn report(
+    ui: &mut Ui,
+    snapshot: &Snapshot,
+    restored: &Restored,
+    part: Option<&str>,
+    duration_ms: u64,
+) -> Result<ExitStatus> {
+    let target =
+        restored.target.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     if ui.json {
         ui.document(&json!({
             "id": snapshot.id,
@@ -131,12 +145,15 @@ fn report(ui: &mut Ui, snapshot: &Snapshot, restored: &Restored, part: Option<&s
             "warnings": restored.warnings,
         }))?;
     } else if ui.quiet {
-        if !ui.stdout_taken && let Some(path) = &target {
+        if !ui.stdout_taken
+            && let Some(path) = &target
+        {
             ui.line(path.display())?;
         }
     } else {
         let what = part.map(|part| format!("{} of ", printable(part))).unwrap_or_default();
-        let to = restored.target.as_ref().map_or("standard output".to_owned(), |path| path.display().to_string());
+        let to =
+            restored.target.as_ref().map_or("standard output".to_owned(), |path| path.display().to_string());
         let written = match restored.written_bytes == restored.bytes {
             true => String::new(),
             false => format!(", {} rewritten", Bytes(restored.written_bytes)),

@@ -62,15 +62,35 @@ fn show_facts(ui: &mut Ui, context: &Context, snapshot: &Snapshot) -> Result<()>
         ("Source", info.source.clone()),
         ("Engine", engine),
         ("Form", info.form.clone()),
-        ("Created", format!("{} on {}, in {}", context.local_time(&info.created_at), info.host, Millis(info.duration_ms))),
+        (
+            "Created",
+            format!(
+                "{} on {}, in {}",
+                context.local_time(&info.created_at),
+                info.host,
+                Millis(info.duration_ms)
+            ),
+        ),
         ("Size", format!("{} in {} chunks", Bytes(info.logical_bytes), info.chunks)),
-        ("Added", format!("{} for {} of new data in {} chunks", Bytes(snapshot.stored_bytes()), Bytes(info.changed_bytes), info.new_chunks)),
+        (
+            "Added",
+            format!(
+                "{} for {} of new data in {} chunks",
+                Bytes(snapshot.stored_bytes()),
+                Bytes(info.changed_bytes),
+                info.new_chunks
+            ),
+        ),
     ];
     let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
     add("From", info.origin.clone());
     add("Unpacked", info.unpacked.as_ref().map(|format| format!("from {format}")));
     add("Parent", info.parent.map(|parent| shortened(&parent.to_string())));
-    add("Tags", Some(snapshot.labels.tags.iter().cloned().collect::<Vec<_>>().join(", ")).filter(|tags| !tags.is_empty()));
+    add(
+        "Tags",
+        Some(snapshot.labels.tags.iter().cloned().collect::<Vec<_>>().join(", "))
+            .filter(|tags| !tags.is_empty()),
+    );
     add("Note", snapshot.labels.note.clone());
     add("Made by", Some(format!("icecore {}", info.tool_version)));
     for finding in &info.findings {

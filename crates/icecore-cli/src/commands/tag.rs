@@ -59,7 +59,12 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &TagCommand) -> Resul
     if ui.json {
         ui.document(&json!({ "id": snapshot.id, "tags": tags }))?;
     } else if !ui.quiet {
-        ui.line(format_args!("{} {}: {}", short_id(snapshot), printable(&snapshot.info().source), it_has(&tags)))?;
+        ui.line(format_args!(
+            "{} {}: {}",
+            short_id(snapshot),
+            printable(&snapshot.info().source),
+            it_has(&tags)
+        ))?;
     }
     Ok(ExitStatus::Success)
 }

@@ -63,14 +63,16 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &VerifyArgs) -> Result<E
 }
 
 fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExtent) -> Result<()> {
-    let source_of = |id| all.iter().find(|snapshot| snapshot.id == id).map(|snapshot| snapshot.info().source.as_str());
+    let source_of =
+        |id| all.iter().find(|snapshot| snapshot.id == id).map(|snapshot| snapshot.info().source.as_str());
     if ui.json {
         let findings: Vec<_> = report
             .findings
             .iter()
             .map(|finding| {
                 let affected = finding.snapshots.iter();
-                let affected = affected.map(|(id, parts)| json!({ "id": id, "source": source_of(*id), "parts": parts }));
+                let affected =
+                    affected.map(|(id, parts)| json!({ "id": id, "source": source_of(*id), "parts": parts }));
                 json!({
                     "kind": finding.kind.as_str(),
                     "object": finding.object,
@@ -97,10 +99,14 @@ fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExte
             };
             let separator = if shown.is_empty() { "" } else { ": " };
             let source = printable(source_of(*id).unwrap_or_default());
-            ui.line(format_args!("  {} {source} is damaged{separator}{shown}{more}", shortened(&id.to_string())))?;
+            ui.line(format_args!(
+                "  {} {source} is damaged{separator}{shown}{more}",
+                shortened(&id.to_string())
+            ))?;
         }
     }
-    let checked = format!("{} and {}", counted(report.snapshots, "snapshot"), counted(report.chunks, "chunk"));
+    let checked =
+        format!("{} and {}", counted(report.snapshots, "snapshot"), counted(report.chunks, "chunk"));
     let how = match extent {
         VerifyExtent::Structure => "are there; no data was read".to_owned(),
         _ => format!("checked, {} read", Bytes(report.bytes_read)),
@@ -109,7 +115,11 @@ fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExte
         0 if ui.quiet => Ok(()),
         0 => ui.line(format_args!("All is well: {checked} {how}")),
         n => {
-            ui.line(format_args!("Damage: {} in {checked}, {} read", counted(n as u64, "finding"), Bytes(report.bytes_read)))?;
+            ui.line(format_args!(
+                "Damage: {} in {checked}, {} read",
+                counted(n as u64, "finding"),
+                Bytes(report.bytes_read)
+            ))?;
             ui.hint("what is not named can be restored; take new snapshots of the damaged sources while you have them");
             Ok(())
         }

@@ -1,1 +1,22 @@
+//! The program as its users meet it: every test runs the real binary in an environment of its own.
 
+mod support;
+
+mod test_bad_input;
+mod test_completions;
+mod test_create;
+mod test_delete;
+mod test_demo;
+mod test_forgotten;
+mod test_gc;
+mod test_init;
+mod test_interrupt;
+mod test_key;
+mod test_list;
+mod test_output;
+mod test_restore;
+mod test_show;
+mod test_snapshot_alias;
+mod test_stats;
+mod test_tag;
+mod test_verify;

@@ -1,0 +1,29 @@
+use crate::support::{TestEnv, check_keys, noise};
+
+#[test]
+fn gc_gives_back_what_was_deleted_and_keeps_the_rest() {
+    let env = TestEnv::new();
+    env.write("old", noise(1, 2_000_000));
+    env.write("new", noise(2, 1_000_000));
+    env.ok(&["create", "old"]);
+    env.ok(&["create", "new"]);
+    assert!(env.ok(&["gc", "--dry-run"]).starts_with("Nothing to do: "));
+    env.ok(&["delete", "old", "--yes"]);
+    let before = env.json(&["stats"])["stored_bytes"].as_u64().unwrap();
+
+    let fields = ["packs_deleted", "packs_rewritten", "bytes_freed", "bytes_kept"];
+    let planned = env.json(&["gc", "--dry-run"]);
+    check_keys(&planned, &fields);
+    assert!(planned["bytes_freed"].as_u64().unwrap() >= 2_000_000, "{planned}");
+    assert!(env.ok(&["gc", "--dry-run"]).contains("drop"));
+    assert_eq!(env.json(&["stats"])["stored_bytes"], before);
+
+    let done = env.json(&["gc"]);
+    check_keys(&done, &fields);
+    assert!(done["bytes_freed"].as_u64().unwrap() >= 2_000_000, "{done}");
+    let after = env.json(&["stats"])["stored_bytes"].as_u64().unwrap();
+    assert!(after + 2_000_000 <= before, "{before} {after}");
+    assert!(env.back("new") == noise(2, 1_000_000));
+    env.ok(&["verify"]);
+    env.fails(2, &["gc", "--fence-after", "soon"]);
+}

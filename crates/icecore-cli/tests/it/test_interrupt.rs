@@ -1,0 +1,58 @@
+//! Ctrl-C at any moment.
+
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+use crate::support::{Said, TestEnv};
+
+fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_true() {
+        assert!(started.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn an_interrupted_command_stores_nothing_and_leaves_no_child_and_no_claim() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let env = TestEnv::new();
+        let script = "echo $$ > pid.new; mv pid.new pid; while true; do echo row; sleep 0.01; done";
+        let mut command = env.command(&["create", "--", "sh", "-c", script]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("the command runs", || env.path("pid").exists());
+        let pid =
+            String::from_utf8(env.read("pid")).unwrap().trim().parse().ok().and_then(Pid::from_raw).unwrap();
+        send(&child, signal);
+        let started = Instant::now();
+        let said = Said::new(child.wait_with_output().unwrap());
+        assert_eq!(said.stderr, "error: interrupted\n");
+        said.fails(130);
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+        wait_until("the child ends", || test_kill_process(pid).is_err());
+        assert_eq!(env.count(), 0);
+        assert_eq!(env.files(".icecore/claims"), Vec::<PathBuf>::new());
+    }
+}
+
+#[test]
+fn waiting_for_standard_input_can_be_interrupted() {
+    let env = TestEnv::new();
+    let mut command = env.command(&["create", "-"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stdin = child.stdin.take();
+    wait_until("a claim", || !env.files(".icecore/claims").is_empty());
+    send(&child, Signal::INT);
+    Said::new(child.wait_with_output().unwrap()).fails(130);
+    drop(stdin);
+    assert_eq!(env.count(), 0);
+    assert_eq!(env.files(".icecore/claims"), Vec::<PathBuf>::new());
+}

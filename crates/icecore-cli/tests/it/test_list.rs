@@ -1,0 +1,81 @@
+use crate::support::{TestEnv, check_keys, redact};
+
+fn some() -> TestEnv {
+    let env = TestEnv::new();
+    env.write("shop", "one");
+    env.ok(&["create", "shop", "--tag", "release", "--note", "the first"]);
+    env.run_with_input(&["create", "-", "--name", "cache"], b"x").ok();
+    env.write("shop", "more");
+    env.ok(&["create", "shop"]);
+    env
+}
+
+#[test]
+fn list_in_json_has_exactly_the_promised_fields_newest_first() {
+    let env = some();
+    let listed = env.json(&["list"]);
+    check_keys(&listed, &["snapshots"]);
+    let snapshots = listed["snapshots"].as_array().unwrap();
+    for snapshot in snapshots {
+        check_keys(
+            snapshot,
+            &[
+                "index",
+                "id",
+                "source",
+                "engine",
+                "created_at",
+                "tags",
+                "note",
+                "logical_bytes",
+                "stored_bytes",
+                "parts",
+            ],
+        );
+    }
+    let sources: Vec<_> = snapshots.iter().map(|snapshot| snapshot["source"].as_str().unwrap()).collect();
+    assert_eq!(sources, ["shop", "cache", "shop"]);
+    assert_eq!(snapshots[0]["note"], serde_json::Value::Null);
+}
+
+#[test]
+fn filters_keep_the_numbers_by_which_snapshots_are_selected() {
+    let env = some();
+    let numbers = |arguments: &[&str]| {
+        let mut all = vec!["list"];
+        all.extend(arguments);
+        let listed = env.json(&all);
+        let snapshots = listed["snapshots"].as_array().unwrap().iter();
+        snapshots.map(|snapshot| snapshot["index"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&[]), [1, 2, 3]);
+    assert_eq!(numbers(&["shop"]), [1, 3]);
+    assert_eq!(numbers(&["--tag", "release"]), [3]);
+    assert_eq!(numbers(&["--search", "FIRST"]), [3]);
+    assert_eq!(numbers(&["--search", "cach"]), [2]);
+    assert_eq!(numbers(&["--since", "2026-11-20T10:02"]), [1, 2]);
+    assert_eq!(numbers(&["--until", "2026-11-20T10:02"]), [2, 3]);
+    assert_eq!(numbers(&["--since", "2026-11-20", "--until", "2026-11-20"]), [1, 2, 3]);
+    assert_eq!(numbers(&["nobody"]), Vec::<u64>::new());
+}
+
+#[test]
+fn the_table_lines_up() {
+    let env = some();
+    let table = env.ok(&["list"]);
+    let table = table
+        .lines()
+        .map(|line| line.split("  ").filter(|cell| !cell.is_empty()).count())
+        .collect::<Vec<_>>();
+    assert_eq!(table.len(), 4);
+    let said = redact(&env.ok(&["list", "--tag", "release"]));
+    assert!(said.contains("2026-11-20 10:01") && said.ends_with("release; the first"), "{said}");
+}
+
+#[test]
+fn an_empty_store_says_what_to_do() {
+    let env = TestEnv::new();
+    let said = env.run(&["list"]);
+    assert_eq!(said.stderr, "There are no snapshots yet.\nhint: `icecore create SOURCE` takes the first\n");
+    assert_eq!(said.ok(), "");
+}

@@ -1,0 +1,156 @@
+use crate::support::{PG_DUMP, TestEnv, check_keys, noise, redact};
+
+/// Three snapshots of `f`, at 10:02, 10:04 and 10:06 or so, with contents `one`, `two`, `three`; the second is tagged.
+fn three() -> TestEnv {
+    let env = TestEnv::new();
+    env.write("f", "one");
+    env.ok(&["create", "f"]);
+    env.write("f", "two");
+    env.ok(&["create", "f", "--tag", "release"]);
+    env.write("f", "three");
+    env.ok(&["create", "f"]);
+    env
+}
+
+#[test]
+fn every_selector_selects() {
+    let env = three();
+    env.run_with_input(&["create", "-", "--name", "other"], b"other").ok();
+    let listed = env.json(&["list", "f"]);
+    let oldest = listed["snapshots"][2]["id"].as_str().unwrap().to_owned();
+    for (selector, content) in [
+        ("latest", "other"),
+        ("latest~1", "three"),
+        ("f", "three"),
+        ("f~1", "two"),
+        ("f~2", "one"),
+        ("f@release", "two"),
+        ("f@2026-11-20", "three"),
+        ("f@2026-11-20T10:01", "one"),
+        ("f@2026-11-20T10:02:30", "two"),
+        ("#1", "other"),
+        ("#4", "one"),
+        (&oldest[..8], "one"),
+        (&oldest, "one"),
+    ] {
+        assert_eq!(String::from_utf8(env.back(selector)).unwrap(), content, "{selector}");
+    }
+}
+
+#[test]
+fn restore_takes_its_own_options_of_selection() {
+    let env = three();
+    let take = |arguments: &[&str]| {
+        let mut all = vec!["restore", "--to", "-"];
+        all.extend(arguments);
+        env.run(&all).ok()
+    };
+    assert_eq!(take(&["--latest"]), "three");
+    assert_eq!(take(&["--tag", "release"]), "two");
+    assert_eq!(take(&["f", "--tag", "release"]), "two");
+    assert_eq!(take(&["--index", "3"]), "one");
+    assert_eq!(take(&["f", "--at", "2026-11-20T10:01"]), "one");
+    assert_eq!(take(&["--at", "1 minute ago"]), "three");
+    env.fails(10, &["restore", "g", "--tag", "release", "--to", "-"]);
+    env.fails(2, &["restore", "--to", "-"]);
+    env.fails(2, &["restore", "f", "--latest", "--to", "-"]);
+    env.fails(2, &["restore", "f", "--index", "1", "--to", "-"]);
+}
+
+#[test]
+fn an_existing_target_is_refused_and_untouched_without_a_confirmation() {
+    let env = three();
+    env.write("g", "precious");
+    let said = env.fails(15, &["restore", "f", "--to", "g"]);
+    assert!(
+        said.starts_with("error: g exists already, and was not touched\nhint: --yes replaces g (8 B)"),
+        "{said}"
+    );
+    assert_eq!(env.read("g"), b"precious");
+    env.fails(15, &["restore", "f", "--to", "g", "--in-place"]);
+    assert_eq!(env.read("g"), b"precious");
+    env.ok(&["restore", "f", "--to", "g", "--yes"]);
+    assert_eq!(env.read("g"), b"three");
+    env.ok(&["restore", "f~1", "--to", "g", "--force"]);
+    assert_eq!(env.read("g"), b"two");
+}
+
+#[test]
+fn without_a_target_it_goes_back_to_where_it_came_from() {
+    let env = three();
+    env.fails(15, &["restore", "f~2"]);
+    env.ok(&["restore", "f~2", "--yes"]);
+    assert_eq!(env.read("f"), b"one");
+    env.run_with_input(&["create", "-", "--name", "piped"], b"x").ok();
+    let said = env.fails(2, &["restore", "piped"]);
+    assert!(said.contains("has no place of its own to go back to\nhint: say where with --to"), "{said}");
+}
+
+#[test]
+fn restore_in_json_has_exactly_its_fields() {
+    let env = three();
+    let restored = env.json(&["restore", "f", "--to", "g"]);
+    check_keys(
+        &restored,
+        &["id", "source", "target", "parts", "bytes", "written_bytes", "duration_ms", "warnings"],
+    );
+    assert_eq!(restored["target"], env.path("g").to_str().unwrap());
+    assert_eq!(restored["bytes"], 5);
+}
+
+#[test]
+fn the_summary_says_what_went_where() {
+    let env = three();
+    let said = env.ok(&["restore", "f", "--to", "g"]);
+    assert_eq!(redact(&said), "Restored f ID to g: 5 B in 1 part, TIME");
+}
+
+#[test]
+fn in_place_writes_only_what_differs() {
+    let env = TestEnv::new();
+    let mut content = noise(1, 2_000_000);
+    env.write("big", &content);
+    env.ok(&["create", "big"]);
+    content[1_000_000] ^= 1;
+    env.write("big", &content);
+    let restored = env.json(&["restore", "big", "--in-place", "--yes"]);
+    assert_eq!(restored["bytes"], 2_000_000);
+    let written = restored["written_bytes"].as_u64().unwrap();
+    assert!(0 < written && written < 300_000, "{written}");
+    assert!(env.read("big") == noise(1, 2_000_000));
+}
+
+#[test]
+fn one_file_of_a_directory_can_be_restored() {
+    let env = TestEnv::new();
+    env.write("tree/sub/a.txt", "a");
+    env.write("tree/b.txt", "b");
+    env.ok(&["create", "tree"]);
+    env.ok(&["restore", "tree", "--part", "sub/a.txt", "--to", "a.txt"]);
+    assert_eq!(env.read("a.txt"), b"a");
+    let said = env.fails(10, &["restore", "tree", "--part", "a.txt", "--to", "c.txt"]);
+    assert!(said.contains("has no part \"a.txt\"; it has sub/a.txt"), "{said}");
+    assert!(said.contains("hint: `icecore show"), "{said}");
+    env.fails(2, &["restore", "tree", "--part", "b.txt"]);
+    env.fails(2, &["restore", "tree", "--to", "-"]);
+}
+
+#[test]
+fn one_table_of_a_dump_can_be_restored() {
+    let env = TestEnv::new();
+    env.write("shop.sql", PG_DUMP);
+    env.ok(&["create", "shop.sql"]);
+    let table = env.run(&["restore", "shop.sql", "--part", "public.customers", "--to", "-"]).ok();
+    assert!(table.contains("7\n8\n") && !table.contains("Turku"), "{table}");
+}
+
+#[test]
+fn standard_output_carries_nothing_but_data() {
+    let env = three();
+    let said = env.run(&["restore", "f", "--to", "-"]);
+    assert_eq!(said.stdout, b"three");
+    assert!(said.stderr.starts_with("Restored f"), "{}", said.stderr);
+    let said = env.run(&["restore", "f", "--to", "-", "--json"]);
+    assert_eq!(said.stdout, b"three");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&said.stderr).unwrap()["target"], "-");
+}
