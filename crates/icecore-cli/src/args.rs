@@ -1,6 +1,5 @@
 //! The command line: what all commands share, and which commands there are.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -142,8 +141,7 @@ pub(crate) fn parse_name(text: &str) -> std::result::Result<String, String> {
 pub(crate) fn parse() -> std::result::Result<Arguments, ExitStatus> {
     Arguments::try_parse().map_err(|error| {
         // Not whether JSON was asked for, but whether it could have been meant: the arguments are not understood.
-        let json =
-            std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == OsString::from("--json"));
+        let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
         if json && error.use_stderr() {
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();

@@ -154,10 +154,14 @@ fn make_database(path: &Path) -> rusqlite::Result<()> {
         let mut insert = transaction.prepare("INSERT INTO orders VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
         for id in 0..ROWS {
             // Scattered, but the same every time.
-            let draw = i64::from(id.wrapping_mul(0x9e37_79b9) >> 8);
-            let city = ["Lisbon", "Lyon", "Turku", "Graz", "Split", "Ghent"][draw as usize % 6];
-            let state = ["paid", "sent", "returned", "unpaid"][draw as usize / 6 % 4];
-            let remark = format!("{:016x} parcel {}", draw.wrapping_mul(0x1f58_476d_1ce4_e5b9), draw % 977);
+            let draw = id.wrapping_mul(0x9e37_79b9) >> 8;
+            let pick = |names: &[&'static str], by: u32| {
+                names.iter().cycle().nth((draw / by % 60) as usize).copied()
+            };
+            let city = pick(&["Lisbon", "Lyon", "Turku", "Graz", "Split", "Ghent"], 1);
+            let state = pick(&["paid", "sent", "returned", "unpaid"], 60);
+            let remark =
+                format!("{:016x} parcel {}", u64::from(draw).wrapping_mul(0xbf58_476d_1ce4_e5b9), draw % 977);
             insert.execute((
                 id,
                 format!("customer {}", draw % 9973),

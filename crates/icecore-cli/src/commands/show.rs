@@ -32,7 +32,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Result<Exi
     let reader = SnapshotReader::new(opened.store, snapshot.manifest.clone());
     if ui.json {
         let parts = reader.parts().map(|part| Ok(part_entry(&part?))).collect::<Result<Vec<_>>>()?;
-        ui.document(&entry(snapshot, parts))?;
+        ui.document(&entry(snapshot, &parts))?;
         return Ok(ExitStatus::Success);
     }
     show_facts(ui, context, snapshot)?;
@@ -102,7 +102,7 @@ fn show_facts(ui: &mut Ui, context: &Context, snapshot: &Snapshot) -> Result<()>
     Ok(())
 }
 
-fn entry(snapshot: &Snapshot, parts: Vec<Value>) -> Value {
+fn entry(snapshot: &Snapshot, parts: &[Value]) -> Value {
     let info = snapshot.info();
     json!({
         "id": snapshot.id,

@@ -1,4 +1,5 @@
 //! The program as its users meet it: every test runs the real binary in an environment of its own.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
