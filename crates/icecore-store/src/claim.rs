@@ -18,6 +18,8 @@ pub(crate) struct WriterClaim {
     hold: Box<dyn Hold>,
 }
 
+/// The holder of a collector's claim.
+pub(crate) const COLLECTOR: &str = "gc";
 /// How often a writer shows that it moves.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
@@ -48,6 +50,19 @@ impl WriterClaim {
         self.claim.heartbeat += 1;
         // One beat that is lost does no harm; whoever is fenced learns of it when it publishes.
         let _ = self.hold.update(&self.claim.encode(&names::claim(&self.id)));
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.claim.epoch
+    }
+
+    /// An error if a collector has taken the claim away.
+    pub(crate) fn check_unfenced(&self, store: &Store) -> Result<()> {
+        match store.storage.len(&names::claim(&self.id)) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind == ErrorKind::NotFound => Err(StoreError::Fenced),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -120,9 +135,20 @@ impl Store {
         Ok(older)
     }
 
-    /// Whether a writer that registered before `epoch` may still publish.
-    pub(crate) fn has_older_claims(&self, epoch: Epoch) -> Result<bool> {
-        Ok(!self.older_claims(epoch)?.is_empty())
+    /// Whether a writer that registered before `epoch`, other than the one with the claim `own`, may still publish.
+    pub(crate) fn has_older_claims(&self, epoch: Epoch, own: &str) -> Result<bool> {
+        let own = names::claim(own);
+        Ok(self.older_claims(epoch)?.iter().any(|(name, _)| *name != own))
+    }
+
+    /// Whether another collector is known to run. Out of courtesy only: to start a second one disturbs the first.
+    pub(crate) fn is_collecting(&self) -> Result<bool> {
+        for (name, claim) in self.older_claims(Epoch(u64::MAX))? {
+            if claim.holder == COLLECTOR && self.storage.holder(&name).is_ok_and(|holder| holder == Holder::Alive) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns when no writer of an older epoch can publish any more: each has ended, died, or been fenced.

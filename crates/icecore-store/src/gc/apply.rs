@@ -8,7 +8,7 @@ use icecore_storage::{ErrorKind, PutMode};
 
 use super::mark::Marks;
 use super::plan::{self, GcOptions, GcPlan, PackUse};
-use crate::claim::WriterClaim;
+use crate::claim::{COLLECTOR, WriterClaim};
 use crate::index::IndexReader;
 use crate::pack::{EncodedBody, OpenPack, PackBuilder, encode_body};
 use crate::snapshots::Snapshot;
@@ -43,10 +43,17 @@ impl Store {
 
     /// Collects.
     pub fn gc(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcReport> {
+        let another = StoreError::Busy { what: "another collection" };
+        if self.is_collecting()? {
+            return Err(another);
+        }
         let first = self.raise_epoch(None)?;
         self.wait_for_older(first, options.fence, monitor)?;
-        // A claim of our own: packs that we write now are somebody's, should another collector start.
-        let claim = WriterClaim::register(self, "gc")?;
+        // A claim of our own, until the end: a collector that starts now waits for us, as for any writer.
+        let claim = WriterClaim::register(self, COLLECTOR)?;
+        if claim.epoch() != first {
+            return Err(another);
+        }
         // Before the snapshots: who labels a snapshot has published it.
         let labels = self.label_names()?;
         let (snapshots, known) = self.gc_snapshots()?;
@@ -61,12 +68,26 @@ impl Store {
         };
         let rewritten_len = self.rewrite(&plan.rewrite, &marks, monitor)?;
         report.bytes_kept += rewritten_len;
-        let condemned: Vec<PackUse> = plan.drop.iter().chain(&plan.rewrite).copied().collect();
+        let (old_lists, old_packs) = self.condemned_lists()?;
+        // What a list named that was there before this epoch is known to every writer that runs: what of it is still dead can go.
+        let (gone, condemned): (Vec<PackUse>, Vec<PackUse>) =
+            plan.drop.iter().chain(&plan.rewrite).partition(|pack| pack.live == 0 && old_packs.contains(&pack.id));
         let list = self.condemn(first, &condemned)?;
-        drop(claim);
+        report.packs_deleted = self.delete_packs(&gone)?;
+        let gone_len = gone.iter().map(|pack| pack.len).sum::<u64>();
+        report.bytes_freed = gone_len.saturating_sub(rewritten_len);
+        // The lists go last: while a pack may still be there, a list says that it does not count.
+        claim.check_unfenced(self)?;
+        for name in old_lists {
+            self.delete_if_there(&name)?;
+        }
+        report.bytes_freed += self.storage.clear_unfinished()?;
+        if condemned.is_empty() {
+            return Ok(report);
+        }
 
         let second = self.raise_epoch(Some(first))?;
-        if self.has_older_claims(second)? {
+        if self.has_older_claims(second, claim.id())? {
             report.packs_condemned = condemned.len() as u64;
             report.bytes_kept += condemned.iter().map(|pack| pack.len).sum::<u64>();
             return Ok(report);
@@ -74,20 +95,25 @@ impl Store {
         let acquitted = self.acquitted(&plan.seen, &condemned, monitor)?;
         let (alive, dead): (Vec<_>, Vec<_>) = condemned.into_iter().partition(|pack| acquitted.contains(&pack.id));
         report.bytes_kept += alive.iter().map(|pack| pack.len).sum::<u64>();
-        report.packs_deleted = self.delete_packs(&dead)?;
-        report.bytes_freed = dead.iter().map(|pack| pack.len).sum::<u64>().saturating_sub(rewritten_len);
-        // The lists go last: while a pack may still be there, its list says that it does not count.
-        for name in list {
+        report.packs_deleted += self.delete_packs(&dead)?;
+        // Counted anew: what rewriting took is to be subtracted once, from both rounds together.
+        let unfinished = report.bytes_freed - gone_len.saturating_sub(rewritten_len);
+        let deleted = gone_len + dead.iter().map(|pack| pack.len).sum::<u64>();
+        report.bytes_freed = deleted.saturating_sub(rewritten_len) + unfinished;
+        claim.check_unfenced(self)?;
+        if let Some(name) = list {
             self.delete_if_there(&name)?;
         }
-        report.bytes_freed += self.storage.clear_unfinished()?;
         Ok(report)
     }
 
     /// All snapshots, or an error: what a damaged manifest refers to is unknown, so that nothing may be deleted.
     fn gc_snapshots(&self) -> Result<(Vec<Snapshot>, BTreeSet<SnapshotId>)> {
         let (snapshots, mut damaged) = self.snapshots()?;
-        damaged.retain(|error| !matches!(error, StoreError::Damaged { object, .. } if object.starts_with(names::LABELS)));
+        damaged.retain(|error| {
+            !matches!(error, StoreError::Damaged { object, .. } | StoreError::StoreTooNew { place: object, .. }
+                if object.starts_with(names::LABELS))
+        });
         if let Some(error) = damaged.into_iter().next() {
             return Err(error);
         }
@@ -220,18 +246,30 @@ impl Store {
         Ok(EncodedBody { entry: entry.clone(), stored })
     }
 
-    /// Writes the list of packs that are about to go, and returns the names of all lists that this collection works off.
-    fn condemn(&self, epoch: Epoch, packs: &[PackUse]) -> Result<Vec<String>> {
-        let mut lists: Vec<String> =
-            self.storage.list(names::CONDEMNED)?.into_iter().map(|object| object.name).collect();
+    /// Writes the list of packs that are about to go, if there are any, and returns its name.
+    fn condemn(&self, epoch: Epoch, packs: &[PackUse]) -> Result<Option<String>> {
         if packs.is_empty() {
-            return Ok(lists);
+            return Ok(None);
         }
         let name = names::condemned(epoch.0);
         let list = Condemned { packs: packs.iter().map(|pack| pack.id).collect() };
         self.storage.put(&name, &list.encode(&name), PutMode::CreateNew)?;
-        lists.push(name);
-        Ok(lists)
+        Ok(Some(name))
+    }
+
+    /// The lists that earlier collections left, and the packs that they name. A list that cannot be read names none: no writer could
+    /// start while it was there.
+    fn condemned_lists(&self) -> Result<(Vec<String>, BTreeSet<PackId>)> {
+        let mut lists = Vec::new();
+        let mut packs = BTreeSet::new();
+        for object in self.storage.list(names::CONDEMNED)? {
+            let bytes = self.storage.get(&object.name)?;
+            if let Ok(list) = Condemned::decode(&object.name, &bytes) {
+                packs.extend(list.packs);
+            }
+            lists.push(object.name);
+        }
+        Ok((lists, packs))
     }
 
     /// Condemned packs that hold the only copy of something published since the plan was made.

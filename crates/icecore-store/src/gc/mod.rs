@@ -3,7 +3,8 @@
 //! 1. Raise the epoch; wait for (or fence) the writers of older epochs: whatever they refer to is published now.
 //! 2. [Mark](mark) from the manifests; [plan](plan) which packs go and which are rewritten.
 //! 3. Rewrite half-dead packs: the new pack is durable and in the index before the old one is condemned.
-//! 4. Write the list of condemned packs. Writers that register from now on treat them as absent.
+//! 4. Write the list of condemned packs. Writers that register from now on treat them as absent. What an earlier collection's list
+//!    named and is still dead goes now: every writer that runs knows that list.
 //! 5. Raise the epoch again. If a writer of the epoch between is running, stop: it may not know the list, and the next
 //!    collection goes on from here. Otherwise mark what was published since, acquit what has become live, and delete the rest.
 

@@ -355,3 +355,45 @@ fn labels_without_a_snapshot_are_removed() {
     assert!(find(&fixture.store, kept).labels.tags.contains("t"));
     assert_eq!(read(&fixture.store, kept).unwrap(), b"2");
 }
+
+#[test]
+fn writers_that_never_pause_do_not_keep_gc_from_its_work() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let id = write(&fixture.store, "dead", &[("a", &noise(1, 150_000))]).id;
+    delete(&fixture.store, id);
+    let running = Arc::new(std::sync::Mutex::new(Vec::new()));
+    // Each collection sees a writer start, before the last one ends.
+    let collect = |seed: u64| {
+        let (store, running) = (fixture.another_process(), Arc::clone(&running));
+        let start = During(std::sync::Once::new(), move || {
+            running.lock().unwrap().push(begin_with(&store, "busy", &noise(seed, 5000)));
+        });
+        fixture.store.gc(&gc_options(), &start).unwrap()
+    };
+    write(&fixture.store, "kept", &[("a", &noise(2, 1000))]);
+    let first = collect(10);
+    assert!(first.packs_condemned > 0 && first.packs_deleted == 0, "{first:?}");
+    running.lock().unwrap().drain(..).for_each(|writer| drop(writer.commit(|_| ()).unwrap()));
+    let second = collect(11);
+    assert!(second.packs_deleted >= first.packs_condemned && second.bytes_freed > 140_000, "{second:?}");
+    running.lock().unwrap().drain(..).for_each(|writer| drop(writer.commit(|_| ()).unwrap()));
+    let (snapshots, _) = fixture.store.snapshots().unwrap();
+    for snapshot in snapshots {
+        read(&fixture.store, snapshot.id).unwrap();
+    }
+}
+
+#[test]
+fn a_second_collector_is_told_that_one_runs() {
+    let fixture = Fixture::local(Crypto::Plain);
+    write(&fixture.store, "kept", &[("a", b"x")]);
+    let other = fixture.another_process();
+    let seen = Arc::new(std::sync::Mutex::new(None));
+    let note = Arc::clone(&seen);
+    let during = During(std::sync::Once::new(), move || {
+        *note.lock().unwrap() = Some(other.gc(&gc_options(), &Silent));
+    });
+    fixture.store.gc(&gc_options(), &during).unwrap();
+    assert!(matches!(seen.lock().unwrap().take(), Some(Err(StoreError::Busy { .. }))));
+    gc(&fixture.store);
+}

@@ -232,7 +232,7 @@ fn deep_trees_come_back_and_are_shared() {
             tree.seek(at as u64).unwrap();
             match tree.next_chunk().unwrap() {
                 Some((offset, chunk)) => {
-                    assert!((offset..offset + u64::from(chunk.len)).contains(&(at as u64)))
+                    assert!((offset..offset + u64::from(chunk.len)).contains(&(at as u64)));
                 }
                 None => assert_eq!(at, len),
             }

@@ -91,7 +91,7 @@ fn everything_at_once_on_one_directory() {
                         while !stop.load(Ordering::Relaxed) {
                             match store.gc(&gc_options(), &Silent) {
                                 Ok(report) if report.packs_deleted > 0 => {
-                                    drop(collected.fetch_add(1, Ordering::Relaxed))
+                                    collected.fetch_add(1, Ordering::Relaxed);
                                 }
                                 Ok(_) | Err(StoreError::Busy { .. }) => (),
                                 Err(error) => panic!("gc: {error:?}"),
