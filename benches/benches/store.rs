@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use icecore_chunk::{Cutter, Grain};
+use icecore_chunk::Cutter;
 use icecore_format::{ChunkSizes, PartKind};
 use icecore_storage::LocalStorage;
 use icecore_store::{
-    GcOptions, InitOptions, Silent, SnapshotHead, SnapshotReader, SnapshotWriter, Store, VerifyExtent,
+    GcOptions, Grain, InitOptions, Silent, SnapshotHead, SnapshotReader, SnapshotWriter, Store, VerifyExtent,
 };
 use icecore_testkit::{Change, Dialect, DumpSpec, Night, write_dump};
 
@@ -44,8 +44,9 @@ fn create(store: &Arc<Store>, source: &str, dump: &[u8]) {
         tool_version: "0".to_owned(),
         parent: None,
     };
-    let mut writer = SnapshotWriter::begin(Arc::clone(store), head, Arc::new(Silent)).expect("a writer can start");
-    writer.begin_part(b"dump", PartKind::Data, icecore_store::Grain::Line, false).expect("a part can begin");
+    let mut writer =
+        SnapshotWriter::begin(Arc::clone(store), head, Arc::new(Silent)).expect("a writer can start");
+    writer.begin_part(b"dump", PartKind::Data, Grain::Line, false).expect("a part can begin");
     writer.write(dump).expect("bytes can be written");
     writer.end_part(None, None).expect("a part can end");
     writer.commit(|_| ()).expect("a snapshot can be published");
@@ -69,13 +70,10 @@ fn cut(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 10)]
 fn create_first(bencher: Bencher<'_, '_>) {
     let dump = dump(0);
-    bencher
-        .counter(BytesCount::of_slice(&dump))
-        .with_inputs(store)
-        .bench_values(|(dir, store)| {
-            create(&store, "shop", &dump);
-            (dir, store)
-        });
+    bencher.counter(BytesCount::of_slice(&dump)).with_inputs(store).bench_values(|(dir, store)| {
+        create(&store, "shop", &dump);
+        (dir, store)
+    });
 }
 
 #[divan::bench(sample_count = 10)]

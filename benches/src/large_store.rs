@@ -14,7 +14,8 @@ use clap::Parser as _;
 use icecore_format::{ChunkSizes, PartKind};
 use icecore_storage::LocalStorage;
 use icecore_store::{
-    GcOptions, Grain, InitOptions, Silent, SnapshotHead, SnapshotWriter, Store, StoreError, Unlock, VerifyExtent,
+    GcOptions, Grain, InitOptions, Silent, SnapshotHead, SnapshotWriter, Store, StoreError, Unlock,
+    VerifyExtent,
 };
 
 #[derive(Debug, clap::Parser)]
@@ -61,7 +62,7 @@ fn main() -> Result<(), StoreError> {
     row("create 1 MiB of new data (about 3,500 chunks)", started);
     let started = Instant::now();
     let same = write(&store, snapshots + 1, 1 << 20)?;
-    row(&format!("create the same again ({} new chunks)", same), started);
+    row(&format!("create the same again ({same} new chunks)"), started);
     let started = Instant::now();
     let plan = store.plan_gc(&GcOptions::default(), &Silent)?;
     row(&format!("plan a collection ({} packs stay)", plan.keep.len()), started);
