@@ -59,12 +59,13 @@ impl Context {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
     }
 
-    /// Where `init` makes a store: the named place, or `.icecore` here.
+    /// Where `init` makes a store: the place that is named by an option or by `icecore.toml`, or `.icecore` here.
     pub(crate) fn new_store_dir(&self) -> Result<PathBuf> {
-        match &self.store {
-            Some(place) => Ok(icecore::find_store(Some(place), &self.cwd)?),
-            None => Ok(self.cwd.join(icecore::STORE_DIR)),
+        let configured = icecore::Config::find(&self.cwd)?.is_some_and(|(config, _)| config.store.is_some());
+        if self.store.is_some() || configured {
+            return Ok(icecore::find_store(self.store.as_deref(), &self.cwd)?);
         }
+        Ok(self.cwd.join(icecore::STORE_DIR))
     }
 
     /// Opens the store that is meant.

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use icecore::{Counter, Monitor};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::context::Context;
 use crate::signals::Interrupt;
 use crate::ui::Ui;
+use crate::units::{Bytes, Millis};
 
 /// What takes less than this shows no bar.
 const DELAY: Duration = Duration::from_secs(1);
@@ -58,40 +59,47 @@ impl Progress {
     }
 
     fn draw(&self, what: &'static str) {
+        let started = Instant::now();
         if self.wait(DELAY) {
             return;
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        bar.set_prefix(what);
-        self.update(&bar);
-        while !self.wait(TICK) {
-            self.update(&bar);
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+            .with_style(style("{prefix} {spinner} {msg}"))
+            .with_prefix(what);
+        loop {
+            self.update(&bar, started.elapsed());
+            if self.wait(TICK) {
+                break;
+            }
         }
         bar.finish_and_clear();
     }
 
-    fn update(&self, bar: &ProgressBar) {
+    fn update(&self, bar: &ProgressBar, elapsed: Duration) {
         let done = self.done.load(Ordering::Relaxed);
         let total = self.total.load(Ordering::Relaxed);
+        let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+        let bytes_per_ms = done / ms;
+        let speed = Bytes(bytes_per_ms.saturating_mul(1000));
         // Compressed input yields more than its file's length promised.
-        let known = (total > 0 && done <= total).then_some(total);
-        if bar.length() != known || bar.position() == 0 {
-            let template = match known {
-                Some(_) => {
-                    "{prefix} {bar:24} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left"
-                }
-                None => "{prefix} {spinner} {decimal_bytes}, {decimal_bytes_per_sec}, {elapsed}",
+        if 0 < total && done <= total {
+            let left = match bytes_per_ms {
+                0 => String::new(),
+                speed => format!(", {} left", Millis(((total - done) / speed).next_multiple_of(1000))),
             };
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style);
+            if bar.length() != Some(total) {
+                bar.set_style(style("{prefix} {bar:24} {msg}"));
+                bar.set_length(total);
             }
-            match known {
-                Some(total) => bar.set_length(total),
-                None => bar.unset_length(),
+            bar.set_message(format!("{} of {}, {speed}/s{left}", Bytes(done), Bytes(total)));
+        } else {
+            if bar.length().is_some() {
+                bar.set_style(style("{prefix} {spinner} {msg}"));
+                bar.unset_length();
             }
+            bar.set_message(format!("{}, {speed}/s, {}", Bytes(done), Millis(ms / 1000 * 1000)));
         }
         bar.set_position(done);
-        bar.tick();
     }
 
     /// Waits; true if the operation has ended.
@@ -100,6 +108,10 @@ impl Progress {
         let waited = self.wake.wait_timeout_while(ended, time, |ended| !*ended);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 impl Monitor for Progress {

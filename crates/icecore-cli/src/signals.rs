@@ -3,6 +3,7 @@
 //! The first signal asks the work to stop, which it does cleanly: children end, temporary files go, the claim is withdrawn. A second one,
 //! or five seconds without an end, ends the program at once, as a crash would; the store does not mind crashes.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -52,7 +53,12 @@ pub(crate) fn listen() -> Interrupt {
     let flag = Arc::clone(&interrupt);
     let listener = move || {
         for _ in signals.forever() {
-            if PROMPTING.load(Ordering::SeqCst) || flag.swap(true, Ordering::SeqCst) {
+            if PROMPTING.load(Ordering::SeqCst) {
+                // The question's line was not ended by an answer.
+                drop(writeln!(std::io::stderr()));
+                exit_now(terminal.as_ref());
+            }
+            if flag.swap(true, Ordering::SeqCst) {
                 exit_now(terminal.as_ref());
             }
             let terminal = terminal.clone();

@@ -13,7 +13,7 @@ use crate::units::parse_size;
 
 /// Make a store
 ///
-/// It lies where --store says, or else in .icecore in the current directory, where all commands find it.
+/// It lies where --store or icecore.toml says, or else in .icecore in the current directory, where all commands find it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InitArgs {
     /// Encrypt what is stored; asks for a password

@@ -88,7 +88,7 @@ fn change(ui: &mut Ui, context: &Context, opened: &Opened, args: &PasswdArgs) ->
     // The new one first: whatever happens between, one of them opens the store.
     let key = opened.store.add_key(&password, &old.label, &context.now_text(), KdfCost::DEFAULT)?;
     opened.store.remove_key(&old.id)?;
-    told(ui, &key, "The password was changed; it has now")
+    told(ui, &key, "Changed the password: it opens")
 }
 
 fn told(ui: &mut Ui, key: &KeyFile, what: &str) -> Result<()> {

@@ -1,6 +1,7 @@
 //! `icecore restore`
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use icecore::{Counter, Destination, Error, RestoreOptions, Restored, Snapshot};
 use serde_json::json;
@@ -55,7 +56,6 @@ pub(crate) struct RestoreArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<ExitStatus> {
-    let started = std::time::Instant::now();
     let to = match &args.to {
         None => Destination::Origin,
         Some(path) if path.as_os_str() == "-" => Destination::Stdout,
@@ -89,12 +89,14 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         store_dir: opened.dir.canonicalize().unwrap_or_else(|_| opened.dir.clone()),
     };
     let attempt = |ui: &mut Ui, options: &RestoreOptions| {
+        // Neither the time to open the store nor that to confirm.
+        let started = Instant::now();
         let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
         let restored = icecore::restore(&opened.store, snapshot, options, &*drawing.monitor());
         drawing.end(ui);
-        restored
+        restored.map(|restored| (restored, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)))
     };
-    let restored = match attempt(ui, &options) {
+    let (restored, duration_ms) = match attempt(ui, &options) {
         Err(Error::TargetExists { path }) => {
             confirm(ui, &path, args.in_place)?;
             options.replace = true;
@@ -102,7 +104,6 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         }
         restored => restored?,
     };
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     report(ui, snapshot, &restored, args.part.as_deref(), duration_ms)
 }
 

@@ -21,6 +21,14 @@ fn init_in_json_tells_place_and_identity() {
 }
 
 #[test]
+fn init_makes_the_store_that_the_file_names() {
+    let env = TestEnv::bare();
+    env.write("icecore.toml", "store = \"kept\"\n");
+    assert_eq!(env.json(&["init"])["store"], env.path("kept").to_str().unwrap());
+    assert_eq!(env.count(), 0);
+}
+
+#[test]
 fn init_refuses_a_second_store_and_a_folder_of_other_things() {
     let env = TestEnv::new();
     let said = env.fails(1, &["init"]);
