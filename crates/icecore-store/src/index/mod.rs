@@ -144,6 +144,7 @@ impl Index {
     fn open_or_replace(&self) -> Result<Database> {
         let mut builder = Builder::new();
         builder.set_cache_size(CACHE_BYTES);
+        self.make_private()?;
         match builder.create(&self.path) {
             Ok(database) => Ok(database),
             Err(error) => {
@@ -155,6 +156,13 @@ impl Index {
                 builder.create(&self.path).map_err(|error| self.error(error))
             }
         }
+    }
+
+    /// Makes sure that there is a file, which nobody else can read; `redb` takes an empty one for a new database.
+    fn make_private(&self) -> Result<()> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o600);
+        options.open(&self.path).map(drop).map_err(|error| self.lock_error(error))
     }
 
     fn set_aside(&self) -> Result<()> {
