@@ -89,7 +89,13 @@ pub(crate) fn encode_plain(kind: ObjectKind, name: &str, payload: &[u8]) -> Vec<
 }
 
 /// Frames a payload, encrypted if the store is. `salt` must be fresh randomness for every call.
-pub(crate) fn encode(kind: ObjectKind, name: &str, payload: &[u8], key: &StoreKey, salt: &[u8; 32]) -> Vec<u8> {
+pub(crate) fn encode(
+    kind: ObjectKind,
+    name: &str,
+    payload: &[u8],
+    key: &StoreKey,
+    salt: &[u8; 32],
+) -> Vec<u8> {
     match key.seal_object(salt, &associated_data(kind, name), payload) {
         None => frame(kind, 0, name, payload),
         Some(sealed) => {

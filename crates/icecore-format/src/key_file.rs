@@ -95,14 +95,20 @@ impl KeyFile {
             .map_err(|error| DecodeError::Malformed { what: "key file", offset: error.column() })?;
         // A stranger's key file must not make us take gigabytes or hours.
         let bounded = file.cost.memory_kib <= 1 << 20 && file.cost.passes <= 64 && file.cost.lanes <= 64;
-        if bounded { Ok(file) } else { Err(DecodeError::Malformed { what: "key derivation cost", offset: 0 }) }
+        if bounded {
+            Ok(file)
+        } else {
+            Err(DecodeError::Malformed { what: "key derivation cost", offset: 0 })
+        }
     }
 }
 
 fn derive(password: &[u8], salt: &[u8; 32], cost: KdfCost) -> Option<SecretBytes> {
     let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).ok()?;
     let mut key = SecretBytes([0; 32]);
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(password, salt, &mut key.0).ok()?;
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(password, salt, &mut key.0)
+        .ok()?;
     Some(key)
 }
 

@@ -165,7 +165,12 @@ fn toc_nonce(first_body: u64) -> u64 {
 }
 
 /// Wraps the store key under a key derived from a password.
-pub(crate) fn wrap(password_key: &SecretBytes, salt: &[u8; 32], associated: &[u8], root: &SecretBytes) -> Vec<u8> {
+pub(crate) fn wrap(
+    password_key: &SecretBytes,
+    salt: &[u8; 32],
+    associated: &[u8],
+    root: &SecretBytes,
+) -> Vec<u8> {
     seal(&aead_key(CONTEXT_WRAP, password_key, salt), 0, associated, root.0.to_vec())
 }
 

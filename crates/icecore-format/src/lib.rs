@@ -24,7 +24,7 @@ mod pack;
 mod protocol;
 mod tree;
 
-pub use catalog::{PART_NAME_LEN_MAX, Extent, FileAttributes, Part, PartKind, decode_parts, encode_part};
+pub use catalog::{Extent, FileAttributes, PART_NAME_LEN_MAX, Part, PartKind, decode_parts, encode_part};
 pub use config::{ChunkSizes, Config, CryptoSuite};
 pub use cursor::Cursor;
 pub use envelope::ObjectKind;

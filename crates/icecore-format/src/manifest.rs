@@ -99,7 +99,8 @@ impl Manifest {
     pub fn encode(&self, name: &str, key: &StoreKey, salt: &[u8; 32]) -> (SnapshotId, Vec<u8>) {
         let json = serde_json::to_vec(&self.info).expect("a manifest's head is plain JSON");
         let mut payload = vec![PUBLISHED];
-        payload.extend_from_slice(&u32::try_from(json.len()).expect("a manifest's head is small").to_le_bytes());
+        payload
+            .extend_from_slice(&u32::try_from(json.len()).expect("a manifest's head is small").to_le_bytes());
         payload.extend_from_slice(&json);
         self.content.encode(&mut payload);
         match &self.catalog {

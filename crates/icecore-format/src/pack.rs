@@ -44,7 +44,12 @@ impl PackHeader {
     /// The header's [`PACK_HEADER_LEN`] bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(PACK_HEADER_LEN);
-        put_preamble_of(self.version, &mut out, ObjectKind::Pack, if self.encrypted { FLAG_ENCRYPTED } else { 0 });
+        put_preamble_of(
+            self.version,
+            &mut out,
+            ObjectKind::Pack,
+            if self.encrypted { FLAG_ENCRYPTED } else { 0 },
+        );
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.salt);
         out.extend_from_slice(&self.first_body.to_le_bytes());
@@ -160,7 +165,8 @@ impl PackTrailer {
         }
         let end = toc_offset.checked_add(u64::from(toc_len) + PACK_TRAILER_LEN as u64);
         cursor.clone().finish()?;
-        if toc_offset < PACK_HEADER_LEN as u64 || end != Some(pack_len) || reserved != 0 || more_reserved != 0 {
+        if toc_offset < PACK_HEADER_LEN as u64 || end != Some(pack_len) || reserved != 0 || more_reserved != 0
+        {
             return Err(cursor.malformed());
         }
         Ok(Self { toc_offset, toc_len, checksum })
@@ -181,7 +187,12 @@ impl PackToc {
     }
 
     /// Decodes a stored table; `stored` is what lies at the trailer's place.
-    pub fn decode(header: &PackHeader, trailer: &PackTrailer, stored: Vec<u8>, key: &StoreKey) -> Result<Self> {
+    pub fn decode(
+        header: &PackHeader,
+        trailer: &PackTrailer,
+        stored: Vec<u8>,
+        key: &StoreKey,
+    ) -> Result<Self> {
         if checksum(header, trailer.toc_offset, trailer.toc_len, &stored) != trailer.checksum {
             return Err(DecodeError::Damaged);
         }
@@ -240,7 +251,8 @@ impl Body {
         if base_count != 0 || !bounded || plain_len > BODY_LEN_MAX || stored_len > BODY_LEN_MAX + (1 << 20) {
             return Err(cursor.malformed());
         }
-        let bases = (0..base_count).map(|_| cursor.array().map(ChunkId::from_bytes)).collect::<Result<_>>()?;
+        let bases =
+            (0..base_count).map(|_| cursor.array().map(ChunkId::from_bytes)).collect::<Result<_>>()?;
         let mut sum = 0u64;
         let mut chunks = Vec::with_capacity(chunk_count);
         for _ in 0..chunk_count {

@@ -54,7 +54,10 @@ fn what_is_not_there_is_not_found(storage: &dyn Storage) {
 fn creation_needs_absence(storage: &dyn Storage) {
     let name = "contract/create";
     check(storage.put(name, b"first", PutMode::CreateNew).is_ok(), "the first creation wins");
-    check(kind(storage.put(name, b"second", PutMode::CreateNew)) == Some(ErrorKind::AlreadyExists), "the second loses");
+    check(
+        kind(storage.put(name, b"second", PutMode::CreateNew)) == Some(ErrorKind::AlreadyExists),
+        "the second loses",
+    );
     check(storage.get(name).is_ok_and(|found| found == "first"), "the loser changes nothing");
     check(storage.put(name, b"third", PutMode::Overwrite).is_ok(), "overwriting needs nothing");
     check(storage.get(name).is_ok_and(|found| found == "third"), "overwriting takes effect");
@@ -65,7 +68,9 @@ fn creation_needs_absence(storage: &dyn Storage) {
 fn replacement_needs_the_version_that_was_read(storage: &dyn Storage) {
     let name = "contract/replace";
     check(storage.put(name, b"1", PutMode::CreateNew).is_ok(), "put succeeds");
-    let Ok((_, version)) = storage.get_versioned(name) else { panic!("storage contract broken: get_versioned") };
+    let Ok((_, version)) = storage.get_versioned(name) else {
+        panic!("storage contract broken: get_versioned")
+    };
     check(storage.put(name, b"2", PutMode::Replace(&version)).is_ok(), "the version that was read replaces");
     let stale = storage.put(name, b"3", PutMode::Replace(&version));
     check(kind(stale) == Some(ErrorKind::AlreadyExists), "a stale version does not");
@@ -103,7 +108,10 @@ fn a_hold_is_alive_until_it_is_dropped(storage: &dyn Storage) {
     check(storage.holder(name).is_ok_and(|holder| holder != Holder::Dead), "a held object is not dead");
     check(hold.update(b"two").is_ok(), "update succeeds");
     check(storage.get(name).is_ok_and(|found| found == "two"), "update takes effect");
-    check(kind(storage.hold(name, b"again").map(drop)) == Some(ErrorKind::AlreadyExists), "a hold is exclusive");
+    check(
+        kind(storage.hold(name, b"again").map(drop)) == Some(ErrorKind::AlreadyExists),
+        "a hold is exclusive",
+    );
     drop(hold);
     check(kind(storage.get(name)) == Some(ErrorKind::NotFound), "dropping a hold removes the object");
 }

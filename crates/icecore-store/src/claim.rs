@@ -126,7 +126,8 @@ impl Store {
                 Err(error) => return Err(error.into()),
             };
             // What cannot be read may be of any epoch: it counts as old, and is waited for or fenced like the others.
-            let unreadable = Claim { epoch: Epoch(0), heartbeat: 0, holder: "an unreadable claim".to_owned() };
+            let unreadable =
+                Claim { epoch: Epoch(0), heartbeat: 0, holder: "an unreadable claim".to_owned() };
             let claim = Claim::decode(&object.name, &bytes).unwrap_or(unreadable);
             if claim.epoch < epoch {
                 older.push((object.name, claim));
@@ -144,7 +145,9 @@ impl Store {
     /// Whether another collector is known to run. Out of courtesy only: to start a second one disturbs the first.
     pub(crate) fn is_collecting(&self) -> Result<bool> {
         for (name, claim) in self.older_claims(Epoch(u64::MAX))? {
-            if claim.holder == COLLECTOR && self.storage.holder(&name).is_ok_and(|holder| holder == Holder::Alive) {
+            if claim.holder == COLLECTOR
+                && self.storage.holder(&name).is_ok_and(|holder| holder == Holder::Alive)
+            {
                 return Ok(true);
             }
         }
@@ -152,7 +155,12 @@ impl Store {
     }
 
     /// Returns when no writer of an older epoch can publish any more: each has ended, died, or been fenced.
-    pub(crate) fn wait_for_older(&self, epoch: Epoch, policy: FencePolicy, monitor: &dyn Monitor) -> Result<()> {
+    pub(crate) fn wait_for_older(
+        &self,
+        epoch: Epoch,
+        policy: FencePolicy,
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
         let mut seen: Vec<(String, u64, Instant)> = Vec::new();
         let mut told = false;
         loop {
@@ -161,7 +169,11 @@ impl Store {
                 return Ok(());
             }
             if !told {
-                monitor.notice(&format!("waiting for {} running writers, first {}", older.len(), older[0].1.holder));
+                monitor.notice(&format!(
+                    "waiting for {} running writers, first {}",
+                    older.len(),
+                    older[0].1.holder
+                ));
                 told = true;
             }
             for (name, claim) in &older {

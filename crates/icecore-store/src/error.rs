@@ -112,7 +112,9 @@ pub enum StoreError {
         id: SnapshotId,
     },
     /// Live chunks cannot be found, so that nothing may be deleted.
-    #[error("{missing} chunks that snapshots need are missing, so nothing was deleted; affected: {snapshots}")]
+    #[error(
+        "{missing} chunks that snapshots need are missing, so nothing was deleted; affected: {snapshots}"
+    )]
     Unresolved {
         /// How many chunks.
         missing: u64,

@@ -53,7 +53,11 @@ impl Store {
     }
 
     /// Removes those of `labels` whose snapshots are not in `known`: what a crash between two deletes left.
-    pub(crate) fn remove_orphaned_labels(&self, labels: &[String], known: &BTreeSet<SnapshotId>) -> Result<()> {
+    pub(crate) fn remove_orphaned_labels(
+        &self,
+        labels: &[String],
+        known: &BTreeSet<SnapshotId>,
+    ) -> Result<()> {
         for name in labels {
             if names::parse_label(name).is_some_and(|(id, _)| !known.contains(&id)) {
                 self.delete_if_there(name)?;

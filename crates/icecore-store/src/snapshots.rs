@@ -71,9 +71,7 @@ impl Store {
             }
         }
         // By time, and for equal times by claim, which sorts by time too.
-        snapshots.sort_by(|a, b| {
-            (&b.info().created_at, &b.object).cmp(&(&a.info().created_at, &a.object))
-        });
+        snapshots.sort_by(|a, b| (&b.info().created_at, &b.object).cmp(&(&a.info().created_at, &a.object)));
         Ok((snapshots, damaged))
     }
 

@@ -28,7 +28,9 @@ impl Store {
         let (packs, chunks) = self.index.read(|index| Ok((index.packs()?, index.chunk_count()?)))?;
         Ok(Stats {
             snapshots: snapshots.len() as u64,
-            logical_bytes: snapshots.iter().fold(0, |sum, snapshot| snapshot.info().logical_bytes.saturating_add(sum)),
+            logical_bytes: snapshots
+                .iter()
+                .fold(0, |sum, snapshot| snapshot.info().logical_bytes.saturating_add(sum)),
             stored_bytes: packs.iter().map(|(_, pack)| pack.len).sum::<u64>()
                 + snapshots.iter().map(|snapshot| snapshot.manifest_len).sum::<u64>(),
             packs: packs.len() as u64,

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use icecore_chunk::Cutter;
-use icecore_format::{ChunkSizes, Config, CryptoSuite, DecodeError, Epoch, KdfCost, KeyFile, SecretBytes, StoreId, StoreKey, names};
+use icecore_format::{
+    ChunkSizes, Config, CryptoSuite, DecodeError, Epoch, KdfCost, KeyFile, SecretBytes, StoreId, StoreKey,
+    names,
+};
 use icecore_storage::{ErrorKind, PutMode, Storage};
 
 use crate::index::Index;
@@ -96,8 +99,15 @@ impl Store {
             None => StoreKey::Plain,
             Some((password, cost)) => {
                 let root = SecretBytes(random::salt());
-                let file =
-                    KeyFile::wrap(&root, config.store_id, password, "first", &options.now, *cost, random::salt());
+                let file = KeyFile::wrap(
+                    &root,
+                    config.store_id,
+                    password,
+                    "first",
+                    &options.now,
+                    *cost,
+                    random::salt(),
+                );
                 storage.put(&names::key(&file.id), &file.encode(), PutMode::CreateNew)?;
                 StoreKey::secret(root)
             }
@@ -109,15 +119,22 @@ impl Store {
             Err(error) => return Err(error.into()),
         }
         // Last: where there is a configuration, there is a store.
-        storage.put(names::CONFIG, &config.encode(), PutMode::CreateNew).map_err(|error| match error.kind {
-            ErrorKind::AlreadyExists => StoreError::StoreExists { place },
-            _ => error.into(),
+        storage.put(names::CONFIG, &config.encode(), PutMode::CreateNew).map_err(|error| {
+            match error.kind {
+                ErrorKind::AlreadyExists => StoreError::StoreExists { place },
+                _ => error.into(),
+            }
         })?;
         Ok(Self::assemble(storage, index_path, config, key))
     }
 
     /// Opens the store in `storage`; `place` names it in errors.
-    pub fn open(storage: Arc<dyn Storage>, place: &str, index_path: PathBuf, unlock: Unlock<'_>) -> Result<Self> {
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        place: &str,
+        index_path: PathBuf,
+        unlock: Unlock<'_>,
+    ) -> Result<Self> {
         let bytes = storage.get(names::CONFIG).map_err(|error| match error.kind {
             ErrorKind::NotFound => StoreError::NoStore { place: place.to_owned() },
             _ => error.into(),

@@ -132,8 +132,12 @@ impl Store {
 
     /// For each chunk that the index finds in a pack that is not in the storage any more, that pack.
     fn lost_packs(&self) -> Result<HashMap<ChunkId, PackId>> {
-        let listed: BTreeSet<PackId> =
-            self.storage.list(names::PACKS)?.iter().filter_map(|object| names::parse_pack(&object.name)).collect();
+        let listed: BTreeSet<PackId> = self
+            .storage
+            .list(names::PACKS)?
+            .iter()
+            .filter_map(|object| names::parse_pack(&object.name))
+            .collect();
         let known = self.index.read(IndexReader::packs)?;
         self.chunks_of(known.into_iter().filter(|(_, record)| !listed.contains(&record.id)))
     }
@@ -169,7 +173,8 @@ impl Store {
                 }
                 let ids = ids_in(&node);
                 let mut places = self.index.read(|index| index.places(&ids))?;
-                let unknown = ids.iter().zip(&places).any(|(id, place)| place.is_none() && !lost.contains_key(id));
+                let unknown =
+                    ids.iter().zip(&places).any(|(id, place)| place.is_none() && !lost.contains_key(id));
                 if unknown && self.index.doubt() {
                     self.refresh_index(&BTreeSet::new())?;
                     places = self.index.read(|index| index.places(&ids))?;
@@ -201,7 +206,8 @@ impl Store {
 
     /// Packs whose tables cannot be read never got into the index.
     fn check_unknown_packs(&self, damage: &mut Damage) -> Result<()> {
-        let known: BTreeSet<PackId> = self.index.read(IndexReader::packs)?.iter().map(|(_, r)| r.id).collect();
+        let known: BTreeSet<PackId> =
+            self.index.read(IndexReader::packs)?.iter().map(|(_, r)| r.id).collect();
         for object in self.storage.list(names::PACKS)? {
             let Some(id) = names::parse_pack(&object.name) else { continue };
             if !known.contains(&id) {
@@ -222,10 +228,12 @@ impl Store {
             return Ok(());
         }
         let known = self.index.read(IndexReader::packs)?;
-        let chunks = self.chunks_of(known.into_iter().filter(|(_, record)| damage.vanished.contains(&record.id)))?;
+        let chunks =
+            self.chunks_of(known.into_iter().filter(|(_, record)| damage.vanished.contains(&record.id)))?;
         self.refresh_index(&BTreeSet::new())?;
         let ids: Vec<ChunkId> = chunks.keys().copied().collect();
-        let places = self.index.read(|index| ids.iter().map(|id| index.find(id)).collect::<Result<Vec<_>>>())?;
+        let places =
+            self.index.read(|index| ids.iter().map(|id| index.find(id)).collect::<Result<Vec<_>>>())?;
         for (id, place) in ids.iter().zip(places) {
             if place.is_none() {
                 damage.missing(*id, chunks.get(id));
@@ -282,8 +290,11 @@ impl Store {
                 scope.spawn(|| {
                     while let Some(pack) = read.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let cancelled = monitor.is_cancelled();
-                        let outcome =
-                            if cancelled { Err(StoreError::Cancelled) } else { self.check_pack(pack, monitor) };
+                        let outcome = if cancelled {
+                            Err(StoreError::Cancelled)
+                        } else {
+                            self.check_pack(pack, monitor)
+                        };
                         outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((*pack, outcome));
                     }
                 });
@@ -342,7 +353,8 @@ impl Store {
             damage.vanished.insert(pack.id);
             return Ok(());
         }
-        let out_of_range = matches!(&error, StoreError::Storage(error) if error.kind == ErrorKind::OutOfRange);
+        let out_of_range =
+            matches!(&error, StoreError::Storage(error) if error.kind == ErrorKind::OutOfRange);
         if !error.is_unreadable() && !out_of_range {
             return Err(error);
         }
@@ -351,7 +363,8 @@ impl Store {
         if let Ok(open) = self.packs.read_toc(&pack.id) {
             readable = true;
             for (number, body) in open.toc.bodies.iter().enumerate() {
-                let plain = self.packs.stored_body(&open, number).and_then(|stored| open.decode(number, stored));
+                let plain =
+                    self.packs.stored_body(&open, number).and_then(|stored| open.decode(number, stored));
                 let plain = plain.unwrap_or_default();
                 let mut at = 0;
                 for chunk in &body.chunks {
@@ -377,9 +390,14 @@ impl Store {
             return Ok(());
         }
         let known = self.index.read(IndexReader::packs)?;
-        let unreadable = self.chunks_of(known.into_iter().filter(|(_, pack)| damage.whole_packs.contains(&pack.id)))?;
-        let by_pack: HashMap<String, usize> =
-            damage.findings.iter().enumerate().map(|(at, found)| (found.finding.object.clone(), at)).collect();
+        let unreadable =
+            self.chunks_of(known.into_iter().filter(|(_, pack)| damage.whole_packs.contains(&pack.id)))?;
+        let by_pack: HashMap<String, usize> = damage
+            .findings
+            .iter()
+            .enumerate()
+            .map(|(at, found)| (found.finding.object.clone(), at))
+            .collect();
         let mut owners: HashMap<ChunkId, Vec<usize>> = HashMap::new();
         for (at, damaged) in damage.findings.iter().enumerate() {
             for chunk in &damaged.chunks {
@@ -428,7 +446,9 @@ impl Store {
             // A catalog that cannot be read is a finding of its own.
             let Ok(part) = part else { break };
             let (start, end) = (part.offset, part.offset + part.len);
-            for (_, at) in hits.iter().take_while(|(range, _)| range.start < end).filter(|(range, _)| range.end > start) {
+            for (_, at) in
+                hits.iter().take_while(|(range, _)| range.start < end).filter(|(range, _)| range.end > start)
+            {
                 if let Some(damaged) = damage.findings.get_mut(*at) {
                     damaged.finding.snapshots.entry(snapshot.id).or_default().insert(part.display_name());
                 }
@@ -498,7 +518,13 @@ struct Damage {
 
 impl Damage {
     /// One finding for each object; what is found later about it adds its chunks.
-    fn note(&mut self, kind: FindingKind, object: String, message: &str, chunks: Vec<ChunkId>) -> Option<&mut PackDamage> {
+    fn note(
+        &mut self,
+        kind: FindingKind,
+        object: String,
+        message: &str,
+        chunks: Vec<ChunkId>,
+    ) -> Option<&mut PackDamage> {
         let at = *self.objects.entry(object.clone()).or_insert(self.findings.len());
         if at == self.findings.len() {
             let finding = Finding { kind, object, message: message.to_owned(), snapshots: BTreeMap::new() };
@@ -512,8 +538,15 @@ impl Damage {
     /// A chunk that is in no pack; `pack` held it before.
     fn missing(&mut self, chunk: ChunkId, pack: Option<&PackId>) {
         match pack {
-            Some(pack) => self.pack(FindingKind::PackMissing, pack, "the pack is not in the storage", vec![chunk]),
-            None => drop(self.note(FindingKind::ChunkMissing, format!("chunk {chunk}"), "no pack holds it", vec![chunk])),
+            Some(pack) => {
+                self.pack(FindingKind::PackMissing, pack, "the pack is not in the storage", vec![chunk])
+            }
+            None => drop(self.note(
+                FindingKind::ChunkMissing,
+                format!("chunk {chunk}"),
+                "no pack holds it",
+                vec![chunk],
+            )),
         }
     }
 
@@ -541,7 +574,8 @@ impl Damage {
             }
             error if error.is_unreadable() => {
                 let message = full_message(&error);
-                let found = self.note(FindingKind::Catalog, snapshot.object.clone(), &message, Vec::from_iter(node));
+                let found =
+                    self.note(FindingKind::Catalog, snapshot.object.clone(), &message, Vec::from_iter(node));
                 if let Some(found) = found {
                     found.finding.snapshots.entry(snapshot.id).or_default();
                 }

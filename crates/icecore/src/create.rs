@@ -7,9 +7,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use icecore_engine::files::{ParentParts, attributes_of, capture_directory};
-use icecore_engine::{CaptureError, CommandSource, Sink as _, StreamOptions, StreamReport, capture_stream, sqlite};
+use icecore_engine::{
+    CaptureError, CommandSource, Sink as _, StreamOptions, StreamReport, capture_stream, sqlite,
+};
 use icecore_format::{Label, SnapshotId, SnapshotInfo};
-use icecore_store::{Monitor, Snapshot, SnapshotHead, SnapshotReader, SnapshotWriter, Store, TreeReader, Written};
+use icecore_store::{
+    Monitor, Snapshot, SnapshotHead, SnapshotReader, SnapshotWriter, Store, TreeReader, Written,
+};
 use jiff::Timestamp;
 
 use crate::sink::SnapshotSink;
@@ -109,7 +113,12 @@ pub fn create(
 }
 
 /// Labels a published snapshot, and reports it.
-fn created(store: &Store, written: Written, findings: Vec<String>, options: &CreateOptions) -> Result<Created> {
+fn created(
+    store: &Store,
+    written: Written,
+    findings: Vec<String>,
+    options: &CreateOptions,
+) -> Result<Created> {
     for tag in &options.tags {
         store.add_label(&written.id, &Label::Tag(tag.clone()))?;
     }
@@ -208,7 +217,11 @@ fn capture_path(
     Ok(Captured { origin, ..captured })
 }
 
-fn capture_command(argv: &[std::ffi::OsString], options: &CreateOptions, sink: &mut SnapshotSink<'_>) -> Result<Captured> {
+fn capture_command(
+    argv: &[std::ffi::OsString],
+    options: &CreateOptions,
+    sink: &mut SnapshotSink<'_>,
+) -> Result<Captured> {
     let monitor = Arc::clone(&sink.monitor);
     let is_cancelled = || monitor.is_cancelled();
     let mut source = CommandSource::spawn(argv)?;
@@ -225,8 +238,11 @@ fn capture_command(argv: &[std::ffi::OsString], options: &CreateOptions, sink: &
 
 fn capture_sqlite(path: &Path, options: &CreateOptions, sink: &mut SnapshotSink<'_>) -> Result<Captured> {
     let scratch = options.store_dir.join("tmp");
-    std::fs::create_dir_all(&scratch)
-        .map_err(|source| CaptureError::Read { action: "cannot create", path: scratch.clone(), source })?;
+    std::fs::create_dir_all(&scratch).map_err(|source| CaptureError::Read {
+        action: "cannot create",
+        path: scratch.clone(),
+        source,
+    })?;
     let report = sqlite::capture(path, &scratch, sink)?;
     Ok(Captured {
         engine: Some("sqlite"),

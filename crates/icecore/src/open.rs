@@ -38,7 +38,9 @@ pub fn open(dir: &Path, ask: &mut dyn FnMut() -> Option<Vec<u8>>) -> Result<Arc<
 /// A crash in `init` leaves no configuration, but what comes before it.
 fn is_interrupted_init(dir: &Path) -> bool {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name()).all(|name| ["epoch", "keys", "tmp"].iter().any(|known| name == *known))
+    entries
+        .map(|entry| entry.file_name())
+        .all(|name| ["epoch", "keys", "tmp"].iter().any(|known| name == *known))
 }
 
 fn index_path(dir: &Path) -> PathBuf {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use icecore_engine::Target;
 use icecore_engine::files::{DirectoryTarget, FileTarget, Placement, StreamTarget, Warnings};
 use icecore_engine::sqlite::SqliteTarget;
-use icecore_engine::Target;
 use icecore_format::{ChunkRef, Digest, Part, PartKind};
 use icecore_store::{Counter, Monitor, Snapshot, SnapshotReader, Store, StoreError};
 
@@ -55,7 +55,12 @@ pub struct Restored {
 }
 
 /// Restores a snapshot, or one part of it.
-pub fn restore(store: &Arc<Store>, snapshot: &Snapshot, options: &RestoreOptions, monitor: &dyn Monitor) -> Result<Restored> {
+pub fn restore(
+    store: &Arc<Store>,
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    monitor: &dyn Monitor,
+) -> Result<Restored> {
     let reader = SnapshotReader::new(Arc::clone(store), snapshot.manifest.clone());
     let part = options.part.as_deref().map(|name| find_part(&reader, snapshot, name)).transpose()?;
     let path = target_path(snapshot, options, part.is_some())?;
@@ -66,7 +71,8 @@ pub fn restore(store: &Arc<Store>, snapshot: &Snapshot, options: &RestoreOptions
         return Err(Error::TargetExists { path: path.clone() });
     }
     let (mut target, warnings) = open_target(snapshot, options, path.as_deref(), part.as_ref())?;
-    let mut progress = Progress { reader: &reader, monitor, restored: Restored { target: path, ..Restored::default() } };
+    let mut progress =
+        Progress { reader: &reader, monitor, restored: Restored { target: path, ..Restored::default() } };
     monitor.expect(part.as_ref().map_or(snapshot.info().logical_bytes, |part| part.len));
     match &part {
         Some(part) => progress.one(part, &mut *target)?,
@@ -88,9 +94,9 @@ fn target_path(snapshot: &Snapshot, options: &RestoreOptions, is_part: bool) -> 
         Destination::Stdout => Ok(None),
         Destination::Path(path) => Ok(Some(path.clone())),
         // A part alone must not take the place of the whole.
-        Destination::Origin if is_part => {
-            Err(Error::Unfitting("a single part needs a target of its own: give --to PATH, or --to -".to_owned()))
-        }
+        Destination::Origin if is_part => Err(Error::Unfitting(
+            "a single part needs a target of its own: give --to PATH, or --to -".to_owned(),
+        )),
         Destination::Origin => match &snapshot.info().origin {
             Some(origin) => Ok(Some(PathBuf::from(origin))),
             None => {
@@ -110,7 +116,8 @@ fn open_target(
     let form = snapshot.info().form.as_str();
     let Some(path) = path else {
         if form == "directory" && part.is_none() {
-            let advice = "a directory cannot go to standard output: give --to PATH, or one file with --part NAME";
+            let advice =
+                "a directory cannot go to standard output: give --to PATH, or one file with --part NAME";
             return Err(Error::Unfitting(advice.to_owned()));
         }
         return Ok((Box::new(StreamTarget::new(io::stdout())), None));
@@ -121,13 +128,15 @@ fn open_target(
         (false, false) => Placement::CreateNew,
     };
     if part.is_none() && form == "directory" {
-        let target = DirectoryTarget::new(path, placement)?.protect(std::slice::from_ref(&options.store_dir))?;
+        let target =
+            DirectoryTarget::new(path, placement)?.protect(std::slice::from_ref(&options.store_dir))?;
         let warnings = target.warnings();
         return Ok((Box::new(target), Some(warnings)));
     }
     if form == "sqlite" {
         if options.in_place {
-            let advice = "a SQLite database is not rewritten in place: without --in-place it is replaced safely";
+            let advice =
+                "a SQLite database is not rewritten in place: without --in-place it is replaced safely";
             return Err(Error::Unfitting(advice.to_owned()));
         }
         return Ok((Box::new(SqliteTarget::new(path, placement)?), None));
@@ -143,7 +152,9 @@ fn find_part(reader: &SnapshotReader, snapshot: &Snapshot, name: &str) -> Result
         let part = part?;
         if part.name == name.as_bytes() {
             return match part.kind {
-                PartKind::Directory => Err(Error::Unfitting(format!("{name} is a directory; name one of its files"))),
+                PartKind::Directory => {
+                    Err(Error::Unfitting(format!("{name} is a directory; name one of its files")))
+                }
                 PartKind::Hardlink => {
                     let target = part.file.map(|file| String::from_utf8_lossy(&file.target).into_owned());
                     find_part(reader, snapshot, &target.unwrap_or_default())

@@ -52,7 +52,12 @@ impl Selector {
 }
 
 /// The snapshot that `text` selects among `snapshots`, which are all there are, newest first. `now` and `zone` are for times.
-pub fn resolve<'s>(snapshots: &'s [Snapshot], text: &str, now: Timestamp, zone: &TimeZone) -> Result<&'s Snapshot> {
+pub fn resolve<'s>(
+    snapshots: &'s [Snapshot],
+    text: &str,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<&'s Snapshot> {
     // A source may be called anything, even `a@b` or `x~1`: its plain name comes first.
     if snapshots.iter().any(|snapshot| snapshot.info().source == text) {
         return select(snapshots, &Selector::Text(text.to_owned()), now, zone);
@@ -71,10 +76,9 @@ pub fn select<'s>(
         Selector::Latest(steps) => snapshots.get(*steps).ok_or_else(|| {
             none(&format!("latest~{steps}"), Some(format!("the store has {}", count(snapshots.len()))))
         }),
-        Selector::Index(index) => index
-            .checked_sub(1)
-            .and_then(|at| snapshots.get(at))
-            .ok_or_else(|| none(&format!("#{index}"), Some(format!("the store has {}", count(snapshots.len()))))),
+        Selector::Index(index) => index.checked_sub(1).and_then(|at| snapshots.get(at)).ok_or_else(|| {
+            none(&format!("#{index}"), Some(format!("the store has {}", count(snapshots.len()))))
+        }),
         Selector::Series(name, steps) => {
             let series = series_of(snapshots, name)?;
             series.get(*steps).copied().ok_or_else(|| {
@@ -102,8 +106,9 @@ fn at<'s>(
         let reason = format!("{name} has no snapshot tagged {point:?}, and that is no time");
         return Err(none(&selector, Some(reason)));
     };
-    let taken_before =
-        |snapshot: &&&Snapshot| snapshot.info().created_at.parse::<Timestamp>().is_ok_and(|taken| taken <= time);
+    let taken_before = |snapshot: &&&Snapshot| {
+        snapshot.info().created_at.parse::<Timestamp>().is_ok_and(|taken| taken <= time)
+    };
     series
         .iter()
         .find(taken_before)
@@ -142,7 +147,8 @@ fn series_of<'s>(snapshots: &'s [Snapshot], name: &str) -> Result<Vec<&'s Snapsh
 }
 
 fn sources_of(snapshots: &[Snapshot]) -> String {
-    let names: std::collections::BTreeSet<_> = snapshots.iter().map(|snapshot| snapshot.info().source.as_str()).collect();
+    let names: std::collections::BTreeSet<_> =
+        snapshots.iter().map(|snapshot| snapshot.info().source.as_str()).collect();
     if names.is_empty() {
         return "the store has no snapshots".to_owned();
     }

@@ -53,7 +53,9 @@ impl Source {
         match self {
             Self::Path(path) | Self::Sqlite(path) => file_name(path),
             Self::Stdin => "stdin".to_owned(),
-            Self::Command(argv) => argv.first().map_or_else(|| "command".to_owned(), |name| file_name(Path::new(name))),
+            Self::Command(argv) => {
+                argv.first().map_or_else(|| "command".to_owned(), |name| file_name(Path::new(name)))
+            }
         }
     }
 }

@@ -47,7 +47,8 @@ mod tests {
 
     fn at(text: &str, end_of_day: bool) -> String {
         let now = "2026-11-21T12:00:00Z".parse().unwrap();
-        parse_time_point(text, now, &TimeZone::UTC, end_of_day).map_or_else(|error| error.to_string(), format_time)
+        parse_time_point(text, now, &TimeZone::UTC, end_of_day)
+            .map_or_else(|error| error.to_string(), format_time)
     }
 
     #[test]

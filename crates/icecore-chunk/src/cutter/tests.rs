@@ -39,8 +39,7 @@ fn golden_cut_points_of_a_keyed_table() {
 }
 
 const GOLDEN_PLAIN: &[usize] = &[34830, 48574, 68346, 39685, 42356, 40534, 25542, 16513, 83620];
-const GOLDEN_KEYED: &[usize] =
-    &[35133, 23064, 27722, 44290, 15811, 65215, 47811, 39578, 37216, 35872, 28288];
+const GOLDEN_KEYED: &[usize] = &[35133, 23064, 27722, 44290, 15811, 65215, 47811, 39578, 37216, 35872, 28288];
 
 #[test]
 fn zeros_are_cut_at_the_largest_size() {

@@ -8,7 +8,9 @@ use std::process::Command;
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    docs.chain([root.join("README.md")]).filter(|path| path.extension().is_some_and(|kind| kind == "md")).collect()
+    docs.chain([root.join("README.md")])
+        .filter(|path| path.extension().is_some_and(|kind| kind == "md"))
+        .collect()
 }
 
 /// The fenced blocks of a document: what follows the fence, and the lines inside.

@@ -48,7 +48,8 @@ pub fn capture(path: &Path, scratch: &Path, sink: &mut dyn Sink) -> Result<Sqlit
         _ => CaptureError::read("cannot read", path)(error),
     })?;
     let attributes = attributes_of(path).map_err(CaptureError::read("cannot read", path))?;
-    let copy = locked_file(scratch).map_err(CaptureError::read("cannot make a temporary copy in", scratch))?;
+    let copy =
+        locked_file(scratch).map_err(CaptureError::read("cannot make a temporary copy in", scratch))?;
     let journal_mode = copy_moment(path, copy.path(), sink)?;
     let report = describe(copy.path(), journal_mode).map_err(|error| failed(path, &error))?;
     // From here on the copy has no name that a crash could leave behind.

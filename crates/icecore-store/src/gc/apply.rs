@@ -70,8 +70,11 @@ impl Store {
         report.bytes_kept += rewritten_len;
         let (old_lists, old_packs) = self.condemned_lists()?;
         // What a list named that was there before this epoch is known to every writer that runs: what of it is still dead can go.
-        let (gone, condemned): (Vec<PackUse>, Vec<PackUse>) =
-            plan.drop.iter().chain(&plan.rewrite).partition(|pack| pack.live == 0 && old_packs.contains(&pack.id));
+        let (gone, condemned): (Vec<PackUse>, Vec<PackUse>) = plan
+            .drop
+            .iter()
+            .chain(&plan.rewrite)
+            .partition(|pack| pack.live == 0 && old_packs.contains(&pack.id));
         let list = self.condemn(first, &condemned)?;
         report.packs_deleted = self.delete_packs(&gone)?;
         let gone_len = gone.iter().map(|pack| pack.len).sum::<u64>();
@@ -93,7 +96,8 @@ impl Store {
             return Ok(report);
         }
         let acquitted = self.acquitted(&plan.seen, &condemned, monitor)?;
-        let (alive, dead): (Vec<_>, Vec<_>) = condemned.into_iter().partition(|pack| acquitted.contains(&pack.id));
+        let (alive, dead): (Vec<_>, Vec<_>) =
+            condemned.into_iter().partition(|pack| acquitted.contains(&pack.id));
         report.bytes_kept += alive.iter().map(|pack| pack.len).sum::<u64>();
         report.packs_deleted += self.delete_packs(&dead)?;
         // Counted anew: what rewriting took is to be subtracted once, from both rounds together.
@@ -293,7 +297,9 @@ impl Store {
             let tables: Vec<_> = group.iter().map(|pack| (pack.id, self.packs.open(&pack.id).ok())).collect();
             // The index first: nobody is sent to a pack that is not there. A crash in between leaves packs that are still condemned.
             self.index.write(|index| {
-                tables.iter().try_for_each(|(id, open)| index.remove_pack(id, open.as_ref().map(|open| &open.toc)))
+                tables
+                    .iter()
+                    .try_for_each(|(id, open)| index.remove_pack(id, open.as_ref().map(|open| &open.toc)))
             })?;
             for pack in group {
                 self.packs.forget(&pack.id);

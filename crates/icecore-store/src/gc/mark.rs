@@ -60,7 +60,12 @@ impl Marks {
 
 impl Store {
     /// Marks everything that `snapshots` reach.
-    pub(crate) fn mark(self: &Arc<Self>, snapshots: &[Snapshot], marks: &mut Marks, monitor: &dyn Monitor) -> Result<()> {
+    pub(crate) fn mark(
+        self: &Arc<Self>,
+        snapshots: &[Snapshot],
+        marks: &mut Marks,
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
         for snapshot in snapshots {
             self.mark_tree(&snapshot.manifest.content, snapshot.id, marks, monitor)?;
             if let Catalog::Stored(tree) = &snapshot.manifest.catalog {
@@ -70,7 +75,13 @@ impl Store {
         Ok(())
     }
 
-    fn mark_tree(self: &Arc<Self>, tree: &Tree, owner: SnapshotId, marks: &mut Marks, monitor: &dyn Monitor) -> Result<()> {
+    fn mark_tree(
+        self: &Arc<Self>,
+        tree: &Tree,
+        owner: SnapshotId,
+        marks: &mut Marks,
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
         let mut open = vec![tree.root.clone()];
         while let Some(node) = open.pop() {
             if monitor.is_cancelled() {
@@ -82,7 +93,8 @@ impl Store {
                     self.mark_chunks(&ids, owner, marks)?;
                 }
                 TreeNode::Inner { depth, nodes } => {
-                    let fresh: Vec<_> = nodes.into_iter().filter(|node| marks.walked.insert(node.node.id)).collect();
+                    let fresh: Vec<_> =
+                        nodes.into_iter().filter(|node| marks.walked.insert(node.node.id)).collect();
                     let ids: Vec<_> = fresh.iter().map(|node| node.node.id).collect();
                     self.mark_chunks(&ids, owner, marks)?;
                     for reference in fresh {

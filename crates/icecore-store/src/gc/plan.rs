@@ -69,7 +69,9 @@ impl GcPlan {
     /// About how many bytes it frees: rewritten packs are counted by their share of dead chunks.
     pub fn freed_bytes(&self) -> u64 {
         let dropped: u64 = self.drop.iter().map(|pack| pack.len).sum();
-        let dead = |pack: &PackUse| pack.len * u64::from(pack.chunks - pack.live.min(pack.chunks)) / u64::from(pack.chunks.max(1));
+        let dead = |pack: &PackUse| {
+            pack.len * u64::from(pack.chunks - pack.live.min(pack.chunks)) / u64::from(pack.chunks.max(1))
+        };
         dropped + self.rewrite.iter().map(dead).sum::<u64>()
     }
 }
@@ -95,7 +97,11 @@ pub(super) fn plan(
         }
     }
     let small_len: u64 = small.iter().map(|pack| pack.len).sum();
-    if small_len >= pack_len { plan.rewrite.append(&mut small) } else { plan.keep.append(&mut small) }
+    if small_len >= pack_len {
+        plan.rewrite.append(&mut small)
+    } else {
+        plan.keep.append(&mut small)
+    }
     plan
 }
 
@@ -104,5 +110,9 @@ fn verdict(pack: &PackUse, options: &GcOptions) -> PackVerdict {
         return PackVerdict::Drop;
     }
     let dead = f64::from(pack.chunks - pack.live.min(pack.chunks));
-    if dead > f64::from(pack.chunks) * options.dead_share_max { PackVerdict::Rewrite } else { PackVerdict::Keep }
+    if dead > f64::from(pack.chunks) * options.dead_share_max {
+        PackVerdict::Rewrite
+    } else {
+        PackVerdict::Keep
+    }
 }

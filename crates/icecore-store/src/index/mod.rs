@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use icecore_format::{ChunkId, PackId, PackToc};
 use redb::{
-    Builder, Database, ReadOnlyDatabase, ReadableDatabase as _, ReadableMultimapTable as _, ReadableTable as _,
-    ReadableTableMetadata as _,
+    Builder, Database, ReadOnlyDatabase, ReadableDatabase as _, ReadableMultimapTable as _,
+    ReadableTable as _, ReadableTableMetadata as _,
 };
 
 pub use tables::PackRecord;
@@ -82,7 +82,9 @@ impl Index {
         let lock = self.lock_file()?;
         lock.lock_shared().map_err(|error| self.lock_error(error))?;
         if self.damaged.load(Ordering::Relaxed) {
-            return Err(self.error(redb::StorageError::Corrupted("the index is about to be made anew".to_owned())));
+            return Err(
+                self.error(redb::StorageError::Corrupted("the index is about to be made anew".to_owned()))
+            );
         }
         self.guarded(|| {
             let opened = Builder::new().set_cache_size(CACHE_BYTES).open_read_only(&self.path);
@@ -228,7 +230,9 @@ fn is_damage(error: &redb::Error) -> bool {
         | redb::Error::TableIsMultimap(_)
         | redb::Error::TableIsNotMultimap(_)
         | redb::Error::TypeDefinitionChanged { .. } => true,
-        redb::Error::Io(error) => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
+        redb::Error::Io(error) => {
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+        }
         _ => false,
     }
 }
@@ -361,12 +365,15 @@ impl<'a> IndexWriter<'a> {
 
     /// Adds a pack and its chunks. A chunk that is known already is from now on found here, and its place before becomes a spare.
     pub(crate) fn add_pack(&mut self, (id, len, toc): NewPack<'_>) -> Result<u32> {
-        if let Some(number) = self.numbers.get(id.as_bytes()).map_err(read_error)?.map(|number| number.value()) {
+        if let Some(number) =
+            self.numbers.get(id.as_bytes()).map_err(read_error)?.map(|number| number.value())
+        {
             return Ok(number);
         }
         let next = self.meta.get(NEXT_NUMBER).map_err(read_error)?.map_or(0, |next| next.value());
-        let number = u32::try_from(next)
-            .map_err(|_| read_error(redb::StorageError::Corrupted("the index has run out of pack numbers".to_owned())))?;
+        let number = u32::try_from(next).map_err(|_| {
+            read_error(redb::StorageError::Corrupted("the index has run out of pack numbers".to_owned()))
+        })?;
         self.meta.insert(NEXT_NUMBER, next + 1).map_err(read_error)?;
         let record = PackRecord {
             id,
@@ -386,7 +393,8 @@ impl<'a> IndexWriter<'a> {
             .collect();
         places.sort_unstable();
         for (id, place) in places {
-            let before = self.chunks.insert(id.as_bytes(), place).map_err(read_error)?.map(|before| before.value());
+            let before =
+                self.chunks.insert(id.as_bytes(), place).map_err(read_error)?.map(|before| before.value());
             if let Some(before) = before {
                 self.spares.insert(id.as_bytes(), before).map_err(read_error)?;
             }
@@ -396,7 +404,8 @@ impl<'a> IndexWriter<'a> {
 
     /// Forgets a pack and what was found in it; `toc` is its table, where it can be read.
     pub(crate) fn remove_pack(&mut self, id: &PackId, toc: Option<&PackToc>) -> Result<()> {
-        let Some(number) = self.numbers.remove(id.as_bytes()).map_err(read_error)?.map(|number| number.value())
+        let Some(number) =
+            self.numbers.remove(id.as_bytes()).map_err(read_error)?.map(|number| number.value())
         else {
             return Ok(());
         };
@@ -463,11 +472,13 @@ impl<'a> IndexWriter<'a> {
     /// Remembers when packs were last read and found right, in seconds since 1970.
     pub(crate) fn set_verified(&mut self, ids: &[PackId], at: u64) -> Result<()> {
         for id in ids {
-            let Some(number) = self.numbers.get(id.as_bytes()).map_err(read_error)?.map(|number| number.value())
+            let Some(number) =
+                self.numbers.get(id.as_bytes()).map_err(read_error)?.map(|number| number.value())
             else {
                 continue;
             };
-            let record = self.packs.get(number).map_err(read_error)?.and_then(|r| PackRecord::decode(r.value()));
+            let record =
+                self.packs.get(number).map_err(read_error)?.and_then(|r| PackRecord::decode(r.value()));
             if let Some(record) = record {
                 let record = PackRecord { verified_at: at, ..record };
                 self.packs.insert(number, record.encode().as_slice()).map_err(read_error)?;

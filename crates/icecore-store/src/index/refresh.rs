@@ -24,7 +24,8 @@ impl Store {
             .filter_map(|object| Some((names::parse_pack(&object.name)?, object.len)))
             .collect();
         let indexed = self.index.read(IndexReader::packs)?;
-        let known: BTreeMap<PackId, u64> = indexed.iter().map(|(_, record)| (record.id, record.len)).collect();
+        let known: BTreeMap<PackId, u64> =
+            indexed.iter().map(|(_, record)| (record.id, record.len)).collect();
         let unknown: Vec<_> =
             listed.iter().filter(|(id, _)| !known.contains_key(id) && !condemned.contains(id)).collect();
         for group in unknown.chunks(PACKS_A_TRANSACTION) {

@@ -13,7 +13,8 @@ pub(super) const PACKS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("
 pub(super) const PACK_NUMBERS: TableDefinition<'_, &[u8; 32], u32> = TableDefinition::new("pack-numbers-1");
 
 /// Further places of chunks that lie in several packs: few, and what is fallen back on when a pack goes.
-pub(super) const SPARES: MultimapTableDefinition<'_, &[u8; 32], u64> = MultimapTableDefinition::new("spare-places-1");
+pub(super) const SPARES: MultimapTableDefinition<'_, &[u8; 32], u64> =
+    MultimapTableDefinition::new("spare-places-1");
 /// Counters, by name.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta-1");
 /// The number of the next pack: none is given twice, for somebody may still hold it.
@@ -37,7 +38,12 @@ pub struct PackRecord {
 impl PackRecord {
     pub(super) fn encode(&self) -> [u8; RECORD_LEN] {
         let mut out = [0; RECORD_LEN];
-        let fields = [&self.id.as_bytes()[..], &self.len.to_le_bytes(), &self.chunks.to_le_bytes(), &self.verified_at.to_le_bytes()];
+        let fields = [
+            &self.id.as_bytes()[..],
+            &self.len.to_le_bytes(),
+            &self.chunks.to_le_bytes(),
+            &self.verified_at.to_le_bytes(),
+        ];
         for (to, from) in out.iter_mut().zip(fields.into_iter().flatten()) {
             *to = *from;
         }

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use icecore_format::{
-    Body, BodyCipher, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackId, PackToc, PackTrailer, StoreKey, names,
+    Body, BodyCipher, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackId, PackToc, PackTrailer, StoreKey,
+    names,
 };
 use icecore_storage::{ErrorKind, Storage};
 
@@ -70,7 +71,8 @@ impl OpenPack {
     /// Decodes a body from its stored bytes.
     pub(crate) fn decode(&self, body: usize, stored: Vec<u8>) -> Result<Vec<u8>> {
         let Some((entry, _)) = self.body(body) else { return Err(self.damaged()) };
-        decode_body(entry, stored, &self.cipher, self.first_body + body as u64).map_err(|_| self.body_damaged(entry))
+        decode_body(entry, stored, &self.cipher, self.first_body + body as u64)
+            .map_err(|_| self.body_damaged(entry))
     }
 
     /// Opens a body without decompressing it: what a repack copies.

@@ -116,9 +116,9 @@ impl<'a, R: Iterator<Item = Result<ChunkRef>>> ContentReader<'a, R> {
         }
         let ids: Vec<_> = refs.iter().map(|chunk| chunk.id).collect();
         for (chunk, (pack, place)) in refs.into_iter().zip(self.store.locate(&ids)?) {
-            let located = pack.locate(place.ordinal).filter(|(place, entry)| {
-                entry.id == chunk.id && place.len == chunk.len as usize
-            });
+            let located = pack
+                .locate(place.ordinal)
+                .filter(|(place, entry)| entry.id == chunk.id && place.len == chunk.len as usize);
             let Some((place, _)) = located else {
                 return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
             };
@@ -259,13 +259,17 @@ impl Store {
                 return Err(StoreError::ChunkMissing { chunk: *id });
             };
             let damaged = || StoreError::ChunkDamaged { pack: pack.id, chunk: *id };
-            let (at, _) = pack.locate(place.ordinal).filter(|(_, entry)| entry.id == *id).ok_or_else(damaged)?;
+            let (at, _) =
+                pack.locate(place.ordinal).filter(|(_, entry)| entry.id == *id).ok_or_else(damaged)?;
             match self.packs.body(&pack, at.body) {
                 Ok(plain) => {
-                    let bytes = plain.slice(at.offset.min(plain.len())..(at.offset + at.len).min(plain.len()));
+                    let bytes =
+                        plain.slice(at.offset.min(plain.len())..(at.offset + at.len).min(plain.len()));
                     return if self.key.chunk_id(&bytes) == *id { Ok(bytes) } else { Err(damaged()) };
                 }
-                Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound && tried != Some(pack.id) => {
+                Err(StoreError::Storage(error))
+                    if error.kind == ErrorKind::NotFound && tried != Some(pack.id) =>
+                {
                     tried = Some(pack.id);
                     self.packs.forget(&pack.id);
                     self.forget_if_gone(&pack.id)?;

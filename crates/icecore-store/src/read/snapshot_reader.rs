@@ -44,7 +44,9 @@ impl SnapshotReader {
     /// The whole content, chunk by chunk.
     pub fn content(&self) -> impl Iterator<Item = Result<(ChunkRef, Bytes)>> + '_ {
         let mut tree = self.tree();
-        let refs = std::iter::from_fn(move || tree.next_chunk().map(|found| found.map(|(_, chunk)| chunk)).transpose());
+        let refs = std::iter::from_fn(move || {
+            tree.next_chunk().map(|found| found.map(|(_, chunk)| chunk)).transpose()
+        });
         ContentReader::new(&self.store, refs)
     }
 

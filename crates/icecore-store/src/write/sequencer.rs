@@ -174,7 +174,11 @@ impl<'a> Sequencer<'a> {
     fn add_content(&mut self, id: ChunkId, bytes: Bytes) -> std::result::Result<(), Hangup> {
         self.content_run.len += bytes.len();
         self.content_run.chunks.push((id, bytes));
-        if self.content_run.len >= self.store.config.body_len as usize { self.flush_content() } else { Ok(()) }
+        if self.content_run.len >= self.store.config.body_len as usize {
+            self.flush_content()
+        } else {
+            Ok(())
+        }
     }
 
     fn add_meta(&mut self, id: ChunkId, bytes: Bytes) -> std::result::Result<(), Hangup> {

@@ -8,8 +8,8 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Sender, bounded};
 use icecore_chunk::Grain;
 use icecore_format::{
-    Catalog, ChunkRef, Digest, FileAttributes, Manifest, PART_NAME_LEN_MAX, PackId, Part, PartKind, SnapshotId, SnapshotInfo,
-    decode_parts, encode_part, names,
+    Catalog, ChunkRef, Digest, FileAttributes, Manifest, PART_NAME_LEN_MAX, PackId, Part, PartKind,
+    SnapshotId, SnapshotInfo, decode_parts, encode_part, names,
 };
 use icecore_storage::{ErrorKind, PutMode};
 
@@ -128,7 +128,9 @@ impl SnapshotWriter {
         .map_err(spawn_error)?;
         let packer = {
             let store = Arc::clone(&store);
-            thread::Builder::new().name("packer".into()).spawn(move || pack_bodies(&store, salt, &bodies, &packs_out))
+            thread::Builder::new()
+                .name("packer".into())
+                .spawn(move || pack_bodies(&store, salt, &bodies, &packs_out))
         }
         .map_err(spawn_error)?;
         let storer = {
@@ -194,7 +196,9 @@ impl SnapshotWriter {
 
     /// Appends what `reader` gives, up to `limit` bytes. The outer error is the store's, the inner one the reader's.
     pub fn copy(&mut self, reader: &mut dyn Read, limit: u64) -> Result<io::Result<u64>> {
-        let (Some(content), Some(open)) = (&mut self.content, &mut self.open) else { return Err(self.failure()) };
+        let (Some(content), Some(open)) = (&mut self.content, &mut self.open) else {
+            return Err(self.failure());
+        };
         let monitor = &self.monitor;
         let mut seen = |bytes: &[u8]| {
             open.hasher.update(bytes);
@@ -226,9 +230,8 @@ impl SnapshotWriter {
             return Ok(false);
         }
         let flushed = self.content.as_mut().map_or(Err(Hangup), Feeder::flush);
-        let sent = flushed.and_then(|()| {
-            self.feed.as_ref().ok_or(Hangup)?.send(Feed::Known(chunks)).map_err(|_| Hangup)
-        });
+        let sent = flushed
+            .and_then(|()| self.feed.as_ref().ok_or(Hangup)?.send(Feed::Known(chunks)).map_err(|_| Hangup));
         if sent.is_err() {
             return Err(self.failure());
         }
@@ -245,7 +248,8 @@ impl SnapshotWriter {
     pub fn end_part(&mut self, rows: Option<u64>, file: Option<Box<FileAttributes>>) -> Result<()> {
         let open = self.open.take().expect("a part is open");
         let hash = open.hash.unwrap_or_else(|| Digest(*open.hasher.finalize().as_bytes()));
-        let part = Part { name: open.name, kind: open.kind, offset: self.offset, len: open.len, hash, rows, file };
+        let part =
+            Part { name: open.name, kind: open.kind, offset: self.offset, len: open.len, hash, rows, file };
         self.offset += part.len;
         self.parts += 1;
         let mut record = Vec::new();
@@ -277,7 +281,8 @@ impl SnapshotWriter {
     pub fn commit(mut self, describe: impl FnOnce(&mut SnapshotInfo)) -> Result<Written> {
         assert!(self.open.is_none(), "the last part must have ended");
         let inline = if self.spilled { None } else { Some(std::mem::take(&mut self.records)) };
-        let flushed = [self.content.take(), self.catalog.take()].into_iter().flatten().all(|mut f| f.flush().is_ok());
+        let flushed =
+            [self.content.take(), self.catalog.take()].into_iter().flatten().all(|mut f| f.flush().is_ok());
         let (sequenced, stored_bytes) = self.join()?;
         if !flushed {
             return Err(StoreError::Panicked { thread: "sequencer" });
@@ -306,7 +311,10 @@ impl SnapshotWriter {
         parent: &Snapshot,
         describe: impl FnOnce(&mut SnapshotInfo),
     ) -> Result<std::result::Result<Written, Self>> {
-        assert!(self.open.is_none() && self.content_len() == 0 && self.parts == 0, "nothing has been written");
+        assert!(
+            self.open.is_none() && self.content_len() == 0 && self.parts == 0,
+            "nothing has been written"
+        );
         match self.store.storage.len(&parent.object) {
             Ok(_) => (),
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(Err(self)),
@@ -398,7 +406,9 @@ impl SnapshotWriter {
     /// Ends the pipeline and takes its results; the first error downstream is the cause of those before it.
     fn join(&mut self) -> Result<(Sequenced, u64)> {
         self.feed = None;
-        let Some(threads) = self.threads.take() else { return Err(StoreError::Panicked { thread: "pipeline" }) };
+        let Some(threads) = self.threads.take() else {
+            return Err(StoreError::Panicked { thread: "pipeline" });
+        };
         let sequenced = threads.sequencer.join().map_err(|_| StoreError::Panicked { thread: "sequencer" });
         let packed = threads.packer.join().map_err(|_| StoreError::Panicked { thread: "packer" });
         let stored = threads.storer.join().map_err(|_| StoreError::Panicked { thread: "storer" });

@@ -89,7 +89,8 @@ fn tags_come_before_times_and_the_newest_tagged_wins() {
     check("shop@2026-11-18T10:00", "bbbb1");
     check("shop@3 days ago", "dddd1");
     check("shop@2026-11-01", "there is no snapshot \"shop@2026-11-01\": shop has no snapshot as old as that");
-    let neither = "there is no snapshot \"shop@beta\": shop has no snapshot tagged \"beta\", and that is no time";
+    let neither =
+        "there is no snapshot \"shop@beta\": shop has no snapshot tagged \"beta\", and that is no time";
     check("shop@beta", neither);
 }
 

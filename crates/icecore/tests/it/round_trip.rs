@@ -45,7 +45,8 @@ fn make(path: &Path, entry: &Entry) {
         Entry::File { content, mode, mtime } => {
             fs::write(path, content).unwrap();
             fs::set_permissions(path, fs::Permissions::from_mode(*mode)).unwrap();
-            let time = std::time::UNIX_EPOCH + std::time::Duration::new(u64::try_from(*mtime).unwrap(), 123_456_789);
+            let time =
+                std::time::UNIX_EPOCH + std::time::Duration::new(u64::try_from(*mtime).unwrap(), 123_456_789);
             fs::File::open(path).unwrap().set_modified(time).unwrap();
         }
         Entry::Directory(entries) => {
@@ -132,7 +133,8 @@ fn entry_list() -> impl Strategy<Value = Vec<Entry>> {
 fn dump(dialect: Dialect, nights: usize) -> Vec<u8> {
     let night = Night { changed: 0.01, how: Change::InPlace };
     let mut dump = Vec::new();
-    write_dump(&DumpSpec { seed: 7, bytes: 3_000_000, dialect, nights: vec![night; nights] }, &mut dump).unwrap();
+    write_dump(&DumpSpec { seed: 7, bytes: 3_000_000, dialect, nights: vec![night; nights] }, &mut dump)
+        .unwrap();
     dump
 }
 
@@ -163,7 +165,8 @@ fn a_tarball_comes_back_to_the_byte_and_its_members_alone() {
         fs::write(place.path(&format!("files/{n}")), noise(n, 1000 * usize::from(n))).unwrap();
     }
     let tarball = place.path("files.tar");
-    let tar = Command::new("tar").arg("-C").arg(place.dir.path()).arg("-cf").arg(&tarball).arg("files").status();
+    let tar =
+        Command::new("tar").arg("-C").arg(place.dir.path()).arg("-cf").arg(&tarball).arg("files").status();
     assert!(tar.unwrap().success());
     place.create(&tarball).unwrap();
     place.restore(&place.path("copy.tar"), |_| ()).unwrap();
@@ -211,7 +214,8 @@ fn in_place_writes_only_what_differs() {
     let mut changed = content.clone();
     changed[1_500_000] ^= 1;
     fs::write(&source, &changed).unwrap();
-    let restored = place.restore(&source, |options| (options.replace, options.in_place) = (true, true)).unwrap();
+    let restored =
+        place.restore(&source, |options| (options.replace, options.in_place) = (true, true)).unwrap();
     assert!(fs::read(&source).unwrap() == content);
     assert!(restored.written_bytes > 0 && restored.written_bytes < 200_000, "{restored:?}");
 }
@@ -231,7 +235,8 @@ fn damage_that_is_met_on_the_way_leaves_the_live_file_as_it_was() {
     let error = place.restore(&source, |options| options.replace = true).unwrap_err();
     assert!(matches!(&error, icecore::Error::Store(error) if error.is_damage()), "{error}");
     assert_eq!(fs::read(&source).unwrap(), b"live data");
-    let left: Vec<_> = fs::read_dir(place.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(place.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "nothing but the store and the live file: {left:?}");
 }
 

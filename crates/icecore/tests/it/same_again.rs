@@ -67,7 +67,8 @@ fn a_file_whose_parent_snapshot_was_deleted_is_read_again() {
 fn one_changed_row_costs_about_a_body() {
     let place = Place::new();
     let source = place.path("rows");
-    let rows: Vec<String> = (0..100_000u64).map(|n| format!("{n}\t{}\n", n * 2_654_435_761 % 1_000_003)).collect();
+    let rows: Vec<String> =
+        (0..100_000u64).map(|n| format!("{n}\t{}\n", n * 2_654_435_761 % 1_000_003)).collect();
     fs::write(&source, rows.concat()).unwrap();
     place.create(&source).unwrap();
     let mut changed = rows;

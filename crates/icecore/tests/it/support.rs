@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use icecore::{
-    CreateOptions, Created, Destination, InitOptions, RestoreOptions, Restored, Silent, Source, Store, create, restore,
+    CreateOptions, Created, Destination, InitOptions, RestoreOptions, Restored, Silent, Source, Store,
+    create, restore,
 };
 use jiff::Timestamp;
 
@@ -22,7 +23,8 @@ pub(crate) fn later() -> Timestamp {
 impl Place {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = icecore::init(&dir.path().join("store"), &InitOptions::new("2026-11-21T00:00:00Z")).unwrap();
+        let store =
+            icecore::init(&dir.path().join("store"), &InitOptions::new("2026-11-21T00:00:00Z")).unwrap();
         Self { dir, store }
     }
 
@@ -31,12 +33,19 @@ impl Place {
     }
 
     pub(crate) fn create(&self, path: &Path) -> icecore::Result<Created> {
-        let options =
-            CreateOptions { host: "test".to_owned(), store_dir: self.path("store"), ..CreateOptions::default() };
+        let options = CreateOptions {
+            host: "test".to_owned(),
+            store_dir: self.path("store"),
+            ..CreateOptions::default()
+        };
         create(&self.store, &Source::Path(path.to_owned()), &options, later(), Arc::new(Silent))
     }
 
-    pub(crate) fn restore(&self, to: &Path, adapt: impl FnOnce(&mut RestoreOptions)) -> icecore::Result<Restored> {
+    pub(crate) fn restore(
+        &self,
+        to: &Path,
+        adapt: impl FnOnce(&mut RestoreOptions),
+    ) -> icecore::Result<Restored> {
         let (snapshots, damaged) = self.store.snapshots().unwrap();
         assert!(damaged.is_empty(), "{damaged:?}");
         let mut options = RestoreOptions {
