@@ -539,7 +539,7 @@ impl Damage {
     fn missing(&mut self, chunk: ChunkId, pack: Option<&PackId>) {
         match pack {
             Some(pack) => {
-                self.pack(FindingKind::PackMissing, pack, "the pack is not in the storage", vec![chunk])
+                self.pack(FindingKind::PackMissing, pack, "the pack is not in the storage", vec![chunk]);
             }
             None => drop(self.note(
                 FindingKind::ChunkMissing,

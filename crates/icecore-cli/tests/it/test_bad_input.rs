@@ -1,8 +1,10 @@
 //! Bad input gets a clear answer, and nothing is lost.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::{PG_DUMP, Said, TestEnv, noise};
 
@@ -237,4 +239,29 @@ fn a_closed_reader_ends_the_program_without_noise() {
             "{command}: {status}"
         );
     }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_stored_with_a_finding() {
+    let env = TestEnv::new();
+    let path = env.write("log", noise(1, 30_000_000));
+    let is_done = AtomicBool::new(false);
+    let said = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+            while !is_done.load(Ordering::SeqCst) {
+                file.write_all(b"line\n").unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        });
+        let said = env.run(&["create", "log"]);
+        is_done.store(true, Ordering::SeqCst);
+        said
+    });
+    assert!(said.text().starts_with("Saved log as"), "{}", said.text());
+    let stderr = said.fails(3);
+    assert!(stderr.contains("log changed while it was read"), "{stderr}");
+    assert!(env.back("log").starts_with(&noise(1, 30_000_000)));
+    let findings = &env.json(&["show", "log"])["findings"];
+    assert_eq!(findings.as_array().unwrap().len(), 1, "{findings}");
 }

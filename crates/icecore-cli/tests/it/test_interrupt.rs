@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::support::{Said, TestEnv};
+use crate::support::{Said, TestEnv, noise};
 
 fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
     let started = Instant::now();
@@ -55,4 +55,28 @@ fn waiting_for_standard_input_can_be_interrupted() {
     drop(stdin);
     assert_eq!(env.count(), 0);
     assert_eq!(env.files(".icecore/claims"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn an_interrupted_restore_leaves_the_old_or_the_new_and_nothing_else() {
+    let env = TestEnv::new();
+    let content = noise(1, 20_000_000);
+    env.write("target/f", &content);
+    env.ok(&["create", "target/f"]);
+    for delay in [0, 5, 10, 20, 40] {
+        env.write("target/f", "old");
+        let mut command = env.command(&["restore", "f", "--yes"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(delay));
+        send(&child, Signal::INT);
+        let said = Said::new(child.wait_with_output().unwrap());
+        let now = env.read("target/f");
+        match said.status {
+            0 => assert!(now == content),
+            // Before it listens, the signal itself ends it.
+            130 | -2 => assert!(now == b"old"),
+            _ => panic!("{said:?}"),
+        }
+        assert_eq!(env.files("target"), [env.path("target/f")]);
+    }
 }

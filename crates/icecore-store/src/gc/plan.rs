@@ -98,9 +98,9 @@ pub(super) fn plan(
     }
     let small_len: u64 = small.iter().map(|pack| pack.len).sum();
     if small_len >= pack_len {
-        plan.rewrite.append(&mut small)
+        plan.rewrite.append(&mut small);
     } else {
-        plan.keep.append(&mut small)
+        plan.keep.append(&mut small);
     }
     plan
 }

@@ -182,7 +182,7 @@ impl Source<'_> {
             out.null();
         }
         if self.lasting.percent(85) {
-            out.time(self.created.plus_days(1));
+            out.time(self.created);
         } else {
             out.null();
         }

@@ -9,7 +9,7 @@ use super::rng::Rng;
 const WORD_COUNT: usize = 6000;
 const PHRASE_COUNT: usize = 6000;
 /// A share of a hundred: steps of a text that are phrases and not single words.
-const PHRASE_PERCENT: u64 = 34;
+const PHRASE_PERCENT: u64 = 45;
 const COMMON: &str = "the of and to a in is that for it was on with as be by at from or this are an not which have but \
     had they one you were all her she there would their we him been has when who will more no if out so said what up \
     its about into than them can only other new some could time these two may then do first any my now such like our \
@@ -56,7 +56,7 @@ impl Vocabulary {
                 words.push(word);
             }
         }
-        let zipf_words = zipf(words.len());
+        let zipf_words = zipf(words.len(), 6000, 3);
         let phrases = (0..PHRASE_COUNT)
             .map(|_| {
                 let len = rng.between(2, 5);
@@ -89,7 +89,7 @@ impl Vocabulary {
             words,
             zipf_words,
             phrases,
-            zipf_phrases: zipf(PHRASE_COUNT),
+            zipf_phrases: zipf(PHRASE_COUNT, 6000, 100),
             first_names: FIRST_NAMES.split_whitespace().collect(),
             last_names,
             cities,
@@ -169,12 +169,12 @@ fn index_of(draw: u64, len: usize) -> usize {
     usize::try_from((draw * len as u64) >> 32).expect("it is below a usize")
 }
 
-/// Indices below `count`, the one of rank r about `65536 / r` times as often as the last; whole numbers
-/// only, so that it comes out the same everywhere.
-fn zipf(count: usize) -> Vec<u16> {
-    let mut indices = Vec::with_capacity(1 << 16);
+/// Indices below `count`; the one of rank r as often as `1 / (r + flattened)`, times `scale`. In whole
+/// numbers only, so that it comes out the same everywhere.
+fn zipf(count: usize, scale: usize, flattened: usize) -> Vec<u16> {
+    let mut indices = Vec::new();
     for rank in 0..u16::try_from(count).expect("few words") {
-        let times = 6 * 1024 / (usize::from(rank) + 3) + 1;
+        let times = scale / (usize::from(rank) + flattened) + 1;
         indices.extend(std::iter::repeat_n(rank, times));
     }
     indices
@@ -184,7 +184,7 @@ fn made_up_word(rng: &mut Rng) -> String {
     let parts = |list: &'static str| list.split_whitespace().collect::<Vec<_>>();
     let (onsets, nuclei, codas, endings) = (parts(ONSETS), parts(NUCLEI), parts(CODAS), parts(ENDINGS));
     let mut word = String::new();
-    for _ in 0..=rng.skewed(3) {
+    for _ in 0..=rng.skewed(2) {
         word += rng.pick(&onsets);
         word += rng.pick(&nuclei);
         word += rng.pick(&codas);
