@@ -105,7 +105,9 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
             (S::NotFound, "make one here with `icecore init`, or name one with --store PATH or ICECORE_STORE")
         }
         Error::UnknownPlace { .. } => (S::Usage, "give the path of a directory"),
-        Error::UnsupportedSource { example, .. } => return (S::Usage, Some(format!("try `{example}`"))),
+        Error::UnsupportedSource { example, .. } => {
+            return (S::Usage, Some(format!("dump it and give the dump: `{example}`")));
+        }
         Error::NoSource { .. } => {
             (S::NotFound, "give a path, `-` for standard input, or `-- COMMAND` for what a command prints")
         }
@@ -196,6 +198,9 @@ fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
     match error {
         RestoreError::UnsafeName { .. } => (ExitStatus::Refused, None),
         RestoreError::Check(_) => (ExitStatus::Refused, Some("--to PATH restores elsewhere".to_owned())),
+        RestoreError::Write { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            (ExitStatus::Failed, Some("make the directory for it first".to_owned()))
+        }
         RestoreError::Write { .. } | RestoreError::Closed | _ => (ExitStatus::Failed, None),
     }
 }

@@ -40,7 +40,7 @@ pub enum Error {
         place: String,
     },
     /// The source is of a kind that this program does not know.
-    #[error("{engine} databases cannot be captured by this version; dump it and give the dump: {example}")]
+    #[error("{engine} databases cannot be captured by this version")]
     UnsupportedSource {
         /// The engine.
         engine: &'static str,

@@ -110,7 +110,11 @@ fn with_advice(error: CommandError) -> CommandError {
     if failure.message.contains("end marker") {
         return error.hint("nothing was stored; --allow-incomplete stores it nevertheless");
     }
-    if failure.hint.is_none() { error.hint("nothing was stored") } else { error }
+    if failure.hint.is_none() && !failure.message.contains("nothing was stored") {
+        error.hint("nothing was stored")
+    } else {
+        error
+    }
 }
 
 fn report(ui: &mut Ui, created: &Created) -> Result<ExitStatus> {

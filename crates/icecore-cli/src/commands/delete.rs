@@ -15,7 +15,7 @@ use crate::units::{counted, printable};
 /// Nothing is deleted unless all of them are found. Their space comes back with `icecore gc`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeleteArgs {
-    /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, #3
+    /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, '#3'
     #[arg(value_name = "SNAPSHOT")]
     snapshots: Vec<String>,
     #[command(flatten)]
@@ -28,7 +28,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DeleteArgs) -> Result<E
         selectors.push(service);
     }
     if selectors.is_empty() {
-        return Err(CommandError::usage("say which snapshots").hint("`icecore list` shows them"));
+        return Err(CommandError::usage("say which snapshots")
+            .hint("`icecore list` shows them; a number must be quoted for the shell: '#3'"));
     }
     let opened = context.open()?;
     let (snapshots, _) = opened.snapshots(ui)?;

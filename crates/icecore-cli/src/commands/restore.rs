@@ -27,7 +27,7 @@ Examples:
   icecore restore shop --at \"2 hours ago\" --to - | psql shop_new
   icecore restore latest --part public.orders --to orders.sql\n")]
 pub(crate) struct RestoreArgs {
-    /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, #3
+    /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, '#3'
     #[arg(value_name = "SNAPSHOT")]
     snapshot: Option<String>,
     /// Restore to this path, or - for standard output
@@ -76,7 +76,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         && args.at.is_none()
     {
         return Err(CommandError::usage("say which snapshot")
-            .hint("`icecore restore latest` takes the newest; `icecore list` shows all"));
+            .hint("`icecore restore latest` takes the newest; a number must be quoted for the shell: '#3'"));
     }
     let opened = context.open()?;
     let (snapshots, _) = opened.snapshots(ui)?;

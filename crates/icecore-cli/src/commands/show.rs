@@ -15,7 +15,7 @@ use crate::units::{Bytes, Millis, printable};
 /// Show a snapshot and its parts
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
-    /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, #3
+    /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, '#3'
     #[arg(value_name = "SNAPSHOT")]
     snapshot: Option<String>,
     #[command(flatten)]
@@ -24,7 +24,8 @@ pub(crate) struct ShowArgs {
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Result<ExitStatus> {
     let Some(selector) = args.service.or_positional(args.snapshot.as_deref())? else {
-        return Err(CommandError::usage("say which snapshot").hint("`icecore show latest` shows the newest"));
+        return Err(CommandError::usage("say which snapshot")
+            .hint("`icecore show latest` shows the newest; a number must be quoted for the shell: '#3'"));
     };
     let opened = context.open()?;
     let (snapshots, _) = opened.snapshots(ui)?;

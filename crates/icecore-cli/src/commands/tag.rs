@@ -23,7 +23,7 @@ pub(crate) enum TagCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TagArgs {
-    /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, #3
+    /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, '#3'
     #[arg(value_name = "SNAPSHOT")]
     snapshot: String,
     /// The tags
