@@ -64,6 +64,9 @@ pub fn restore(
     let reader = SnapshotReader::new(Arc::clone(store), snapshot.manifest.clone());
     let part = options.part.as_deref().map(|name| find_part(&reader, snapshot, name)).transpose()?;
     let path = target_path(snapshot, options, part.is_some())?;
+    if let Some(path) = &path {
+        refuse_store(path, &options.store_dir)?;
+    }
     if let Some(path) = &path
         && !options.replace
         && path.symlink_metadata().is_ok()
@@ -83,6 +86,17 @@ pub fn restore(
     target.finish()?;
     restored.warnings = warnings.map(|warnings| warnings.take()).unwrap_or_default();
     Ok(restored)
+}
+
+/// Nothing is restored over or into the store itself.
+fn refuse_store(target: &Path, store_dir: &Path) -> Result<()> {
+    let Ok(store_dir) = store_dir.canonicalize() else { return Ok(()) };
+    // What does not exist yet lies where its nearest existing ancestor does.
+    let existing = target.ancestors().find_map(|path| path.canonicalize().ok());
+    if existing.is_some_and(|path| path.starts_with(&store_dir)) {
+        return Err(Error::Unfitting(format!("{} lies in the store itself", target.display())));
+    }
+    Ok(())
 }
 
 /// `None` is standard output.
@@ -155,9 +169,13 @@ fn find_part(reader: &SnapshotReader, snapshot: &Snapshot, name: &str) -> Result
                 PartKind::Directory => {
                     Err(Error::Unfitting(format!("{name} is a directory; name one of its files")))
                 }
+                // The earlier name has the content. One step: what a stranger's catalog links in a circle is not followed.
                 PartKind::Hardlink => {
-                    let target = part.file.map(|file| String::from_utf8_lossy(&file.target).into_owned());
-                    find_part(reader, snapshot, &target.unwrap_or_default())
+                    let target = part.file.map(|file| file.target).unwrap_or_default();
+                    let found = reader.parts().find(|part| {
+                        part.as_ref().map_or(true, |part| part.name == target && part.kind == PartKind::File)
+                    });
+                    found.unwrap_or_else(|| Err(StoreError::PartDamaged { part: name.to_owned() })).map_err(Error::from)
                 }
                 _ => Ok(part),
             };
@@ -232,7 +250,12 @@ impl Progress<'_> {
                     Some(rest) => rest,
                     None => {
                         let (_, next) = tree.next_chunk()?.ok_or_else(|| short(&part))?;
-                        self.present_or_stored(&next, target)?
+                        // A chunk that reaches into the next part is not looked for: the target knows this part only.
+                        if u64::from(next.len) <= check.left {
+                            self.present_or_stored(&next, target)?
+                        } else {
+                            (self.reader.chunk(&next)?, false)
+                        }
                     }
                 };
                 let piece = rest.split_to(check.fitting(rest.len()));

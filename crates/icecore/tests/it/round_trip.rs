@@ -221,6 +221,34 @@ fn in_place_writes_only_what_differs() {
 }
 
 #[test]
+fn a_dump_is_rewritten_in_place_across_its_tables() {
+    for dialect in [Dialect::Postgres, Dialect::MariaDb] {
+        let place = Place::new();
+        let source = place.path("shop.sql");
+        fs::write(&source, dump(dialect, 0)).unwrap();
+        place.create(&source).unwrap();
+        fs::write(&source, dump(dialect, 1)).unwrap();
+        let in_place = |options: &mut icecore::RestoreOptions| (options.replace, options.in_place) = (true, true);
+        place.restore(&source, in_place).unwrap();
+        assert!(fs::read(&source).unwrap() == dump(dialect, 0));
+        let again = place.restore(&source, in_place).unwrap();
+        assert!(again.written_bytes < again.bytes / 4, "{again:?}");
+    }
+}
+
+#[test]
+fn nothing_is_restored_into_the_store() {
+    let place = Place::new();
+    let source = place.path("data");
+    fs::write(&source, "x").unwrap();
+    place.create(&source).unwrap();
+    for target in ["store/config", "store/packs", "store/new/deep", "store"] {
+        let error = place.restore(&place.path(target), |options| options.replace = true).unwrap_err();
+        assert!(matches!(error, icecore::Error::Unfitting(_)), "{target}: {error}");
+    }
+}
+
+#[test]
 fn damage_that_is_met_on_the_way_leaves_the_live_file_as_it_was() {
     let place = Place::new();
     let source = place.path("live");
