@@ -78,6 +78,7 @@ fn exit_now(terminal: Option<&Termios>) {
     if let Some(terminal) = terminal {
         tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, terminal).unwrap_or_default();
     }
+    icecore_engine::kill_running_commands();
     std::process::exit(i32::from(ExitStatus::Interrupted.code()));
 }
 

@@ -18,7 +18,7 @@ pub mod sqlite;
 mod stream;
 mod target;
 
-pub use command::CommandSource;
+pub use command::{CommandSource, kill_running_commands};
 pub use error::{CaptureError, RestoreError};
 pub use poll::{PollReader, stdin_reader};
 pub use sink::{Grain, PartEnd, PartStart, Sink, SinkError};

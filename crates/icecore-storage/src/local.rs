@@ -253,6 +253,15 @@ impl Storage for LocalStorage {
         }
     }
 
+    fn settle(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        let settle = || {
+            File::open(&path)?.sync_all()?;
+            path.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.root)).try_for_each(sync_dir)
+        };
+        settle().map_err(|error| fail("cannot sync", &path, error))
+    }
+
     /// Files that somebody still writes are locked.
     fn clear_unfinished(&self) -> Result<u64> {
         let dir = self.root.join(TEMP);

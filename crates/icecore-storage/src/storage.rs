@@ -80,6 +80,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Whether the maker of a held object still lives.
     fn holder(&self, name: &str) -> Result<Holder>;
 
+    /// Makes an object that somebody else put as durable as one of our own: its writer may have crashed between the two.
+    fn settle(&self, _name: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// Removes what crashed writers left unfinished, and returns how many bytes that was. What somebody still writes stays.
     fn clear_unfinished(&self) -> Result<u64> {
         Ok(0)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use icecore_format::{Claim, Condemned, Epoch, Manifest, PackId, names};
+use icecore_format::{Claim, Condemned, DecodeError, Epoch, Manifest, PackId, names};
 use icecore_storage::{ErrorKind, Hold, Holder, PutMode, Version};
 
 use crate::store::Store;
@@ -99,7 +99,9 @@ impl Store {
         if from.is_some_and(|from| from != epoch) {
             return Err(another);
         }
-        let next = Epoch(epoch.0 + 1);
+        let impossible = DecodeError::Malformed { what: "epoch", offset: 0 };
+        let next = epoch.0.checked_add(1).map(Epoch);
+        let next = next.ok_or(impossible).map_err(StoreError::damaged(names::EPOCH))?;
         match self.storage.put(names::EPOCH, &next.encode(names::EPOCH), PutMode::Replace(&version)) {
             Ok(()) => Ok(next),
             Err(error) if error.kind == ErrorKind::AlreadyExists => Err(another),

@@ -35,7 +35,7 @@ pub enum StoreError {
     #[error("the store is encrypted and needs a password")]
     PasswordNeeded,
     /// None of the store's keys opens with the password.
-    #[error("the password opens none of the store's {keys} keys")]
+    #[error("the password opens none of the store's keys ({keys} tried)")]
     WrongPassword {
         /// How many were tried.
         keys: usize,

@@ -1,6 +1,8 @@
 //! Building and walking the tree of chunk references.
 
-use icecore_format::{ChunkRef, NodeRef, Tree, TreeNode};
+use std::collections::BTreeSet;
+
+use icecore_format::{Catalog, ChunkRef, Manifest, NodeRef, PackId, Tree, TreeNode};
 
 use crate::store::Store;
 use crate::{Result, StoreError};
@@ -167,6 +169,34 @@ impl<'a> TreeReader<'a> {
 }
 
 impl Store {
+    /// Whether everything that a manifest refers to lies in packs that are not condemned, its trees' nodes included.
+    pub(crate) fn holds(&self, manifest: &Manifest, condemned: &BTreeSet<PackId>) -> Result<bool> {
+        let catalog = match &manifest.catalog {
+            Catalog::Inline(_) => None,
+            Catalog::Stored(tree) => Some(&tree.root),
+        };
+        let mut open: Vec<TreeNode> =
+            [Some(&manifest.content.root), catalog].into_iter().flatten().cloned().collect();
+        while let Some(node) = open.pop() {
+            let ids: Vec<_> = match &node {
+                TreeNode::Leaf(chunks) => chunks.iter().map(|chunk| chunk.id).collect(),
+                TreeNode::Inner { nodes, .. } => nodes.iter().map(|node| node.node.id).collect(),
+            };
+            if self.known_chunks(ids.iter(), condemned)?.contains(&false) {
+                return Ok(false);
+            }
+            let TreeNode::Inner { depth, nodes } = node else { continue };
+            for reference in nodes {
+                match self.read_node(&reference, depth) {
+                    Ok(node) => open.push(node),
+                    Err(error) if error.is_unreadable() => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(true)
+    }
+
     /// Reads a node whose parent is `parent_depth` levels above the leaves, and checks that it is what the parent says:
     /// depths only fall, so that no cycle can be followed.
     pub(crate) fn read_node(&self, reference: &NodeRef, parent_depth: u8) -> Result<TreeNode> {

@@ -116,14 +116,15 @@ pub fn create(
 fn created(
     store: &Store,
     written: Written,
-    findings: Vec<String>,
+    mut findings: Vec<String>,
     options: &CreateOptions,
 ) -> Result<Created> {
-    for tag in &options.tags {
-        store.add_label(&written.id, &Label::Tag(tag.clone()))?;
-    }
-    if let Some(note) = &options.note {
-        store.add_label(&written.id, &Label::Note(note.clone()))?;
+    let tags = options.tags.iter().map(|tag| Label::Tag(tag.clone()));
+    for label in tags.chain(options.note.clone().map(Label::Note)) {
+        // The snapshot is there: a script that took this for a failure would take it twice.
+        if let Err(error) = store.add_label(&written.id, &label) {
+            findings.push(format!("the snapshot is stored, but not labelled: {error}"));
+        }
     }
     let stored_bytes = written.info.stored_bytes + written.manifest_len;
     Ok(Created { id: written.id, info: written.info, stored_bytes, findings })

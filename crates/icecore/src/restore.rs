@@ -73,6 +73,11 @@ pub fn restore(
     {
         return Err(Error::TargetExists { path: path.clone() });
     }
+    if let Some(path) = &path
+        && snapshot.info().form != "sqlite"
+    {
+        refuse_companions(&reader, part.as_ref(), path)?;
+    }
     let (mut target, warnings) = open_target(snapshot, options, path.as_deref(), part.as_ref())?;
     let mut progress =
         Progress { reader: &reader, monitor, restored: Restored { target: path, ..Restored::default() } };
@@ -95,6 +100,34 @@ fn refuse_store(target: &Path, store_dir: &Path) -> Result<()> {
     let existing = target.ancestors().find_map(|path| path.canonicalize().ok());
     if existing.is_some_and(|path| path.starts_with(&store_dir)) {
         return Err(Error::Unfitting(format!("{} lies in the store itself", target.display())));
+    }
+    Ok(())
+}
+
+/// Refuses to put the bytes of a SQLite database where another one's log lies beside: SQLite would replay it onto them.
+fn refuse_companions(reader: &SnapshotReader, part: Option<&Part>, path: &Path) -> Result<()> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let (offset, len) = match part {
+        Some(part) => (part.offset, part.len),
+        None => (0, reader.manifest().content.len()),
+    };
+    let mut head = Vec::new();
+    for piece in reader.range(offset, len.min(MAGIC.len() as u64))? {
+        head.extend_from_slice(&piece?);
+    }
+    if head != MAGIC {
+        return Ok(());
+    }
+    for suffix in ["-wal", "-journal"] {
+        let mut companion = path.as_os_str().to_owned();
+        companion.push(suffix);
+        let companion = PathBuf::from(companion);
+        if companion.symlink_metadata().is_ok() {
+            return Err(Error::Unfitting(format!(
+                "{} belongs to the database that is there, and SQLite would apply it to what is restored",
+                companion.display()
+            )));
+        }
     }
     Ok(())
 }
@@ -175,7 +208,9 @@ fn find_part(reader: &SnapshotReader, snapshot: &Snapshot, name: &str) -> Result
                     let found = reader.parts().find(|part| {
                         part.as_ref().map_or(true, |part| part.name == target && part.kind == PartKind::File)
                     });
-                    found.unwrap_or_else(|| Err(StoreError::PartDamaged { part: name.to_owned() })).map_err(Error::from)
+                    found
+                        .unwrap_or_else(|| Err(StoreError::PartDamaged { part: name.to_owned() }))
+                        .map_err(Error::from)
                 }
                 _ => Ok(part),
             };

@@ -110,9 +110,16 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
 /// Names exactly what would be lost.
 fn confirm(ui: &mut Ui, path: &Path, in_place: bool) -> Result<()> {
     let shown = printable(&path.display().to_string());
-    let what = match path.symlink_metadata() {
+    // A link stays; what it leads to is replaced.
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let shown = match path.symlink_metadata() {
+        Ok(meta) if meta.is_symlink() => {
+            format!("{} (where {shown} leads)", printable(&real.display().to_string()))
+        }
+        _ => shown,
+    };
+    let what = match path.metadata() {
         Ok(meta) if meta.is_dir() => format!("the directory {shown} and everything in it"),
-        Ok(meta) if meta.is_symlink() => format!("the symbolic link {shown}"),
         Ok(meta) => format!("{shown} ({})", Bytes(meta.len())),
         Err(_) => shown.clone(),
     };

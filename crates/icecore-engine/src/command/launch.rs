@@ -12,6 +12,7 @@ use rustix::fs::{Access, access};
 use crate::CaptureError;
 
 const SETPRIV: &str = "/usr/bin/setpriv";
+const PASSWORD_VARIABLE: &str = "ICECORE_PASSWORD";
 const SETPRIV_ARGUMENTS: [&str; 3] = ["--pdeathsig", "KILL", "--"];
 
 pub(super) fn launch(program: &OsStr, arguments: &[OsString]) -> Result<Child, CaptureError> {
@@ -25,6 +26,8 @@ pub(super) fn launch(program: &OsStr, arguments: &[OsString]) -> Result<Child, C
     } else {
         Command::new(program)
     };
+    // The store's password is none of the command's business.
+    command.env_remove(PASSWORD_VARIABLE);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
     command.spawn().map_err(|error| failed(&error.to_string()))
 }

@@ -11,6 +11,7 @@ mod tests;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStdout, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,7 @@ impl CommandSource {
         let mut child = launch::launch(program, arguments)?;
         let output = child.stdout.take();
         let pid = Pid::from_child(&child);
+        running().push(pid);
         Ok(Self { name, child, pid, output, reaped: false })
     }
 
@@ -88,6 +90,8 @@ impl CommandSource {
     /// number from being given to somebody else.
     fn reap(&mut self) -> std::io::Result<ExitStatus> {
         let _ = kill_process_group(self.pid, Signal::KILL);
+        // Before it is reaped: its number may be somebody else's then.
+        running().retain(|pid| *pid != self.pid);
         self.reaped = true;
         self.child.wait()
     }
@@ -106,6 +110,19 @@ impl Drop for CommandSource {
             sleep(Duration::from_millis(10));
         }
         let _ = self.reap();
+    }
+}
+
+/// The groups of the commands that run.
+fn running() -> MutexGuard<'static, Vec<Pid>> {
+    static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends all running commands at once, with their children: for a program that is about to exit without dropping anything.
+pub fn kill_running_commands() {
+    for pid in running().iter() {
+        let _ = kill_process_group(*pid, Signal::KILL);
     }
 }
 

@@ -54,6 +54,8 @@ impl Store {
         if claim.epoch() != first {
             return Err(another);
         }
+        // Before the marking, so that no list of a later collection is taken for one that every running writer knows.
+        let (old_lists, old_packs) = self.condemned_lists()?;
         // Before the snapshots: who labels a snapshot has published it.
         let labels = self.label_names()?;
         let (snapshots, known) = self.gc_snapshots()?;
@@ -68,7 +70,6 @@ impl Store {
         };
         let rewritten_len = self.rewrite(&plan.rewrite, &marks, monitor)?;
         report.bytes_kept += rewritten_len;
-        let (old_lists, old_packs) = self.condemned_lists()?;
         // What a list named that was there before this epoch is known to every writer that runs: what of it is still dead can go.
         let (gone, condemned): (Vec<PackUse>, Vec<PackUse>) = plan
             .drop
@@ -76,6 +77,7 @@ impl Store {
             .chain(&plan.rewrite)
             .partition(|pack| pack.live == 0 && old_packs.contains(&pack.id));
         let list = self.condemn(first, &condemned)?;
+        claim.check_unfenced(self)?;
         report.packs_deleted = self.delete_packs(&gone)?;
         let gone_len = gone.iter().map(|pack| pack.len).sum::<u64>();
         report.bytes_freed = gone_len.saturating_sub(rewritten_len);
@@ -99,6 +101,7 @@ impl Store {
         let (alive, dead): (Vec<_>, Vec<_>) =
             condemned.into_iter().partition(|pack| acquitted.contains(&pack.id));
         report.bytes_kept += alive.iter().map(|pack| pack.len).sum::<u64>();
+        claim.check_unfenced(self)?;
         report.packs_deleted += self.delete_packs(&dead)?;
         // Counted anew: what rewriting took is to be subtracted once, from both rounds together.
         let unfinished = report.bytes_freed - gone_len.saturating_sub(rewritten_len);

@@ -17,12 +17,7 @@ impl Store {
     /// Makes the index know every pack that lies in the storage, but for `condemned` ones, and forget those that do not. A missing
     /// index is so rebuilt. Packs whose tables cannot be read are left out: what they hold counts as absent.
     pub(crate) fn refresh_index(&self, condemned: &BTreeSet<PackId>) -> Result<()> {
-        let listed: BTreeMap<PackId, u64> = self
-            .storage
-            .list(names::PACKS)?
-            .into_iter()
-            .filter_map(|object| Some((names::parse_pack(&object.name)?, object.len)))
-            .collect();
+        let listed = self.listed_packs()?;
         let indexed = self.index.read(IndexReader::packs)?;
         let known: BTreeMap<PackId, u64> =
             indexed.iter().map(|(_, record)| (record.id, record.len)).collect();
@@ -37,11 +32,34 @@ impl Store {
         Ok(())
     }
 
+    fn listed_packs(&self) -> Result<BTreeMap<PackId, u64>> {
+        let objects = self.storage.list(names::PACKS)?.into_iter();
+        Ok(objects.filter_map(|object| Some((names::parse_pack(&object.name)?, object.len))).collect())
+    }
+
+    /// Forgets packs that are shorter or longer than they were: nothing new may refer to them, and what they held is stored again when
+    /// it comes again. A writer does this; to everybody else the index says which snapshots such a pack harms.
+    pub(crate) fn forget_misshapen_packs(&self) -> Result<()> {
+        let listed = self.listed_packs()?;
+        for (_, record) in self.index.read(IndexReader::packs)? {
+            if listed.get(&record.id).is_some_and(|len| *len != record.len) {
+                self.packs.forget(&record.id);
+                self.index.write(|index| index.remove_pack(&record.id, None))?;
+            }
+        }
+        Ok(())
+    }
+
     fn absorb(&self, packs: &[(&PackId, &u64)]) -> Result<()> {
         let mut tables: Vec<(OpenPack, u64)> = Vec::new();
         for (id, len) in packs {
             match self.packs.read_toc(id) {
-                Ok(pack) => tables.push((pack, **len)),
+                // Its writer may have died before its name was durable; from now on snapshots may rely on it.
+                Ok(pack) => match self.storage.settle(&names::pack(id)) {
+                    Ok(()) => tables.push((pack, **len)),
+                    Err(error) if error.kind == ErrorKind::NotFound => (),
+                    Err(error) => return Err(error.into()),
+                },
                 Err(error) if error.is_unreadable() => (),
                 // Deleted by a collection since it was listed.
                 Err(StoreError::Storage(error))

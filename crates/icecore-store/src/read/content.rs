@@ -175,6 +175,10 @@ fn read_picks(
         }
         Err(error) => return Err(error),
     };
+    // A slice keeps the whole body in memory. Where little of it is wanted, that is copied out, or scattered references would hold
+    // many times what they count.
+    let wanted: usize = picks.iter().map(|(chunk, _)| chunk.len as usize).sum();
+    let copies = wanted < plain.len() / 2;
     picks
         .iter()
         .map(|(chunk, offset)| {
@@ -184,7 +188,7 @@ fn read_picks(
             }
             let bytes = plain.slice(*offset..end);
             if store.key.chunk_id(&bytes) == chunk.id {
-                Ok((*chunk, bytes))
+                Ok((*chunk, if copies { Bytes::copy_from_slice(&bytes) } else { bytes }))
             } else {
                 Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id })
             }

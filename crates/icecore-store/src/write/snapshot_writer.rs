@@ -108,9 +108,12 @@ impl SnapshotWriter {
             false => format!("create {} on {}", head.source, head.host),
         };
         let claim = WriterClaim::register(&store, &holder)?;
+        // Crashed captures may have left whole copies of databases.
+        store.storage.clear_unfinished()?;
         let condemned = Arc::new(store.condemned_packs()?);
         // What crashed writers left is valid content: the index learns of it now, and it is not stored again.
         store.refresh_index(&condemned)?;
+        store.forget_misshapen_packs()?;
         let (feed, fed) = bounded(FEED_QUEUE);
         let (bodies_out, bodies) = bounded(BODY_QUEUE);
         let (packs_out, packs) = bounded(0);
@@ -218,20 +221,25 @@ impl SnapshotWriter {
         if part.len == 0 {
             return Ok(true);
         }
-        let chunks = match whole_chunks(parent, part) {
-            Ok(Some(chunks)) => chunks,
-            Ok(None) => return Ok(false),
+        let all_known = for_whole_chunks(parent, part, &mut |chunks| {
+            let known = self.store.known_chunks(chunks.iter().map(|chunk| &chunk.id), &self.condemned)?;
+            Ok(!known.contains(&false))
+        });
+        match all_known {
+            Ok(true) => (),
+            Ok(false) => return Ok(false),
             // A damaged parent must not keep a new snapshot from being taken.
             Err(error) if error.is_unreadable() => return Ok(false),
             Err(error) => return Err(error),
-        };
-        let known = self.store.known_chunks(chunks.iter().map(|chunk| &chunk.id), &self.condemned)?;
-        if known.contains(&false) {
-            return Ok(false);
         }
-        let flushed = self.content.as_mut().map_or(Err(Hangup), Feeder::flush);
-        let sent = flushed
-            .and_then(|()| self.feed.as_ref().ok_or(Hangup)?.send(Feed::Known(chunks)).map_err(|_| Hangup));
+        // Walked twice, so that a file of any size is never held in memory as references.
+        let mut sent = self.content.as_mut().map_or(Err(Hangup), Feeder::flush);
+        for_whole_chunks(parent, part, &mut |chunks| {
+            if let (Ok(()), Some(feed)) = (&sent, &self.feed) {
+                sent = feed.send(Feed::Known(chunks)).map_err(|_| Hangup);
+            }
+            Ok(sent.is_ok())
+        })?;
         if sent.is_err() {
             return Err(self.failure());
         }
@@ -301,8 +309,8 @@ impl SnapshotWriter {
         self.publish(Manifest { info, content: sequenced.content, catalog })
     }
 
-    /// Publishes a snapshot of the same parts and bytes as `parent`, which nobody has to read for that. Returns the writer if `parent` is
-    /// not there any more, so that the source can be read after all. Nothing must have been written.
+    /// Publishes a snapshot of the same parts and bytes as `parent`, which nobody has to read for that. Returns the writer if `parent`, or
+    /// a chunk of it, is not there any more, so that the source can be read after all. Nothing must have been written.
     ///
     /// Safe because the parent is looked for after this writer has registered: a collection that does not see the parent
     /// started to look later still, and deletes nothing before this writer has ended.
@@ -319,6 +327,9 @@ impl SnapshotWriter {
             Ok(_) => (),
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(Err(self)),
             Err(error) => return Err(error.into()),
+        }
+        if !self.store.holds(&parent.manifest, &self.condemned)? {
+            return Ok(Err(self));
         }
         (self.content, self.catalog) = (None, None);
         self.join()?;
@@ -426,17 +437,28 @@ impl Drop for SnapshotWriter {
     }
 }
 
-/// The chunks that are exactly a part's bytes.
-fn whole_chunks(parent: &mut TreeReader<'_>, part: &Part) -> Result<Option<Vec<ChunkRef>>> {
+/// References that are looked at together.
+const REFS_AT_ONCE: usize = 4096;
+
+/// Gives `visit` the chunks that are exactly a part's bytes, some thousand at a time. False if they are not whole chunks, or as soon as
+/// `visit` says so.
+fn for_whole_chunks(
+    parent: &mut TreeReader<'_>,
+    part: &Part,
+    visit: &mut dyn FnMut(Vec<ChunkRef>) -> Result<bool>,
+) -> Result<bool> {
     parent.seek(part.offset)?;
     if parent.offset() != part.offset {
-        return Ok(None);
+        return Ok(false);
     }
     let end = part.offset + part.len;
     let mut chunks = Vec::new();
     while parent.offset() < end {
-        let Some((_, chunk)) = parent.next_chunk()? else { return Ok(None) };
+        let Some((_, chunk)) = parent.next_chunk()? else { return Ok(false) };
         chunks.push(chunk);
+        if chunks.len() == REFS_AT_ONCE && !visit(std::mem::take(&mut chunks))? {
+            return Ok(false);
+        }
     }
-    Ok((parent.offset() == end).then_some(chunks))
+    Ok(parent.offset() == end && (chunks.is_empty() || visit(chunks)?))
 }

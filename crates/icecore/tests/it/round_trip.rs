@@ -228,12 +228,29 @@ fn a_dump_is_rewritten_in_place_across_its_tables() {
         fs::write(&source, dump(dialect, 0)).unwrap();
         place.create(&source).unwrap();
         fs::write(&source, dump(dialect, 1)).unwrap();
-        let in_place = |options: &mut icecore::RestoreOptions| (options.replace, options.in_place) = (true, true);
+        let in_place =
+            |options: &mut icecore::RestoreOptions| (options.replace, options.in_place) = (true, true);
         place.restore(&source, in_place).unwrap();
         assert!(fs::read(&source).unwrap() == dump(dialect, 0));
         let again = place.restore(&source, in_place).unwrap();
         assert!(again.written_bytes < again.bytes / 4, "{again:?}");
     }
+}
+
+#[test]
+fn a_database_captured_as_bytes_is_not_put_beside_another_ones_log() {
+    let place = Place::new();
+    let source = place.path("app");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("shop.db"), [b"SQLite format 3\0".as_slice(), &[0; 100]].concat()).unwrap();
+    place.create(&source).unwrap();
+    let target = place.path("live.db");
+    let part = |options: &mut icecore::RestoreOptions| options.part = Some("shop.db".to_owned());
+    fs::write(place.path("live.db-wal"), "pages of another database").unwrap();
+    let error = place.restore(&target, part).unwrap_err();
+    assert!(error.to_string().contains("live.db-wal"), "{error}");
+    fs::remove_file(place.path("live.db-wal")).unwrap();
+    place.restore(&target, part).unwrap();
 }
 
 #[test]

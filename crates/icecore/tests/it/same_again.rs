@@ -77,3 +77,30 @@ fn one_changed_row_costs_about_a_body() {
     let second = place.create(&source).unwrap();
     assert!((1..=3).contains(&second.info.new_chunks), "{:?}", second.info);
 }
+
+/// The pack of a store that holds content, the largest one.
+fn largest_pack(place: &Place) -> std::path::PathBuf {
+    let folders = fs::read_dir(place.path("store/packs")).unwrap().map(|folder| folder.unwrap().path());
+    let packs = folders.flat_map(|folder| fs::read_dir(folder).unwrap().map(|pack| pack.unwrap().path()));
+    packs.max_by_key(|pack| pack.metadata().unwrap().len()).unwrap()
+}
+
+#[test]
+fn an_unchanged_file_whose_pack_was_lost_or_cut_short_is_stored_again() {
+    type Harm = fn(&std::path::Path);
+    let harms: [Harm; 2] = [
+        |pack| fs::remove_file(pack).unwrap(),
+        |pack| fs::File::options().write(true).open(pack).unwrap().set_len(1000).unwrap(),
+    ];
+    for harm in harms {
+        let place = Place::new();
+        let source = place.path("data");
+        fs::write(&source, (0..200_000u64).map(|n| format!("{}\n", n * n)).collect::<String>()).unwrap();
+        place.create(&source).unwrap();
+        harm(&largest_pack(&place));
+        let healed = place.create(&source).unwrap();
+        assert!(healed.info.new_chunks > 10, "{:?}", healed.info);
+        place.restore(&place.path("copy"), |_| ()).unwrap();
+        assert!(fs::read(place.path("copy")).unwrap() == fs::read(&source).unwrap());
+    }
+}
