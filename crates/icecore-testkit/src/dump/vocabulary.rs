@@ -9,7 +9,7 @@ use super::rng::Rng;
 const WORD_COUNT: usize = 6000;
 const PHRASE_COUNT: usize = 6000;
 /// A share of a hundred: steps of a text that are phrases and not single words.
-const PHRASE_PERCENT: u64 = 45;
+const PHRASE_PERCENT: u64 = 52;
 const COMMON: &str = "the of and to a in is that for it was on with as be by at from or this are an not which have but \
     had they one you were all her she there would their we him been has when who will more no if out so said what up \
     its about into than them can only other new some could time these two may then do first any my now such like our \
