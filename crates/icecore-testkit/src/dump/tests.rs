@@ -1,141 +1,289 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use super::*;
+use super::{Change, Dialect, DumpSpec, Night, write_dump};
 
-const MOVED: Night = Night { changed: 0.01, how: Change::Moved };
-const IN_PLACE: Night = Night { changed: 0.01, how: Change::InPlace };
-const INSERTED: Night = Night { changed: 0.02, how: Change::Inserted };
-const DELETED: Night = Night { changed: 0.03, how: Change::Deleted };
+const SEED: u64 = 1;
+const SMALL: u64 = 300_000;
+const MEDIUM: u64 = 4_000_000;
 
-fn dump(dialect: Dialect, bytes: u64, nights: &[Night]) -> String {
-    let mut out = Vec::new();
-    write_dump(&DumpSpec { seed: 7, bytes, dialect, nights: nights.to_vec() }, &mut out).unwrap();
-    String::from_utf8(out).unwrap()
+fn dump(bytes: u64, dialect: Dialect, nights: &[Night]) -> Vec<u8> {
+    let mut dump = Vec::new();
+    let spec = DumpSpec { seed: SEED, bytes, dialect, nights: nights.to_vec() };
+    write_dump(&spec, &mut dump).expect("memory takes everything");
+    dump
 }
 
-/// Id and text of each row of a PostgreSQL table, in order.
-fn rows<'a>(dump: &'a str, table: &str) -> Vec<(u64, &'a str)> {
-    let (_, block) = dump.split_once(&format!("COPY public.{table} ")).unwrap();
-    let (block, _) = block.split_once("\n\\.\n").unwrap();
-    block.lines().skip(1).map(|row| (row.split('\t').next().unwrap().parse().unwrap(), row)).collect()
+fn night(how: Change, changed: f64) -> Night {
+    Night { changed, how }
 }
 
-fn ids(rows: &[(u64, &str)]) -> Vec<u64> {
+/// Its id, and its line.
+type Row = (u64, String);
+
+/// The rows of each table, in their order.
+#[derive(Debug)]
+struct Rows(BTreeMap<String, Vec<Row>>);
+
+impl Rows {
+    fn of(bytes: u64, dialect: Dialect, nights: &[Night]) -> Self {
+        let dump = String::from_utf8(dump(bytes, dialect, nights)).expect("dumps are UTF-8");
+        let mut tables = BTreeMap::new();
+        let mut table = None;
+        for line in dump.lines() {
+            let (start, end_of_name) = match dialect {
+                Dialect::Postgres => ("COPY public.", ' '),
+                Dialect::MariaDb => ("INSERT INTO `", '`'),
+            };
+            if let Some((name, _)) = line.strip_prefix(start).and_then(|rest| rest.split_once(end_of_name)) {
+                table = Some(name.to_owned());
+                continue;
+            }
+            let Some(name) = &table else { continue };
+            let row = match dialect {
+                Dialect::Postgres if line == "\\." => None,
+                Dialect::Postgres => line.split_once('\t').map(|(id, _)| (id, line)),
+                Dialect::MariaDb => line.strip_prefix('(').and_then(|rest| {
+                    let row = line
+                        .strip_suffix(',')
+                        .or(line.strip_suffix(';'))
+                        .expect("a row ends with a comma or a semicolon");
+                    rest.split_once(',').map(|(id, _)| (id, row))
+                }),
+            };
+            match row {
+                Some((id, row)) => {
+                    let id = id.parse().expect("a row begins with its id");
+                    tables.entry(name.clone()).or_insert_with(Vec::new).push((id, row.to_owned()));
+                }
+                None => table = None,
+            }
+        }
+        assert_eq!(tables.len(), 6, "all tables have rows");
+        Self(tables)
+    }
+
+    /// The tables of both dumps side by side.
+    fn zip<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (&'a [Row], &'a [Row])> {
+        assert!(self.0.keys().eq(other.0.keys()));
+        self.0.values().zip(other.0.values()).map(|(own, other)| (own.as_slice(), other.as_slice()))
+    }
+
+    fn count(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+}
+
+fn ids(rows: &[Row]) -> Vec<u64> {
     rows.iter().map(|(id, _)| *id).collect()
 }
 
-fn ascending(ids: &[u64]) -> bool {
-    ids.is_sorted_by(|a, b| a < b)
+#[expect(clippy::cast_precision_loss, reason = "few rows")]
+fn share(part: usize, whole: usize) -> f64 {
+    part as f64 / whole as f64
+}
+
+/// Within four standard deviations of what chance makes of the share.
+fn assert_share(part: usize, whole: usize, expected: f64) {
+    let deviation = (expected * (1.0 - expected) / share(whole, 1)).sqrt();
+    let share = share(part, whole);
+    assert!((share - expected).abs() < 4.0 * deviation, "{share} of {whole} instead of {expected}");
+}
+
+/// Whoever changes these hashes changes what all benchmarks measure.
+#[test]
+fn bytes_are_pinned() {
+    let nights = [
+        night(Change::Moved, 0.05),
+        night(Change::Inserted, 0.02),
+        night(Change::Deleted, 0.02),
+        night(Change::InPlace, 0.05),
+    ];
+    let hash = |dialect, nights: &[Night]| blake3::hash(&dump(SMALL, dialect, nights)).to_hex().to_string();
+    assert_eq!(
+        [
+            hash(Dialect::Postgres, &[]),
+            hash(Dialect::Postgres, &nights),
+            hash(Dialect::MariaDb, &[]),
+            hash(Dialect::MariaDb, &nights),
+        ],
+        [
+            "42636c130f7d970ac3464b14e7843e93acff422a0e4625a1f9dff2424d38fe8f",
+            "2ece28176cfbf0594f9183eadd4960086ad14b291f8d70f2053b1b2291c8e766",
+            "c026b23850eda8faff6e6859f6285424d38f4d132e37dae59be1e6d05bcfaefd",
+            "cc2807983e895d131cf8845ab5ca2976b567746f4c4122039ccd8a0b1f01b032"
+        ]
+    );
 }
 
 #[test]
-fn the_same_spec_gives_the_same_bytes_for_ever() {
-    let nights = [MOVED, INSERTED, DELETED, IN_PLACE];
-    let hash = |dialect| blake3::hash(dump(dialect, 300_000, &nights).as_bytes()).to_hex().to_string();
-
-    assert_eq!(hash(Dialect::Postgres), "7d21da2edd26e5bfd724c4bbed6d49360dfe00beaa97bafa8f1bb51c87cad4c1");
-    assert_eq!(hash(Dialect::MariaDb), "3c129349e47e443c109a1ad95087fa610612bc6f38981432aa619036ca6cb88a");
-}
-
-#[test]
-fn a_dump_is_about_as_large_as_asked_for() {
+fn dumps_are_about_as_large_as_asked_for() {
     for dialect in [Dialect::Postgres, Dialect::MariaDb] {
-        let len = dump(dialect, 5_000_000, &[]).len();
-        assert!((4_500_000..5_500_000).contains(&len), "{dialect:?}: {len}");
+        let len = dump(MEDIUM, dialect, &[]).len();
+        let asked = usize::try_from(MEDIUM).expect("it is small");
+        assert!((0.9..1.1).contains(&share(len, asked)), "{dialect:?}: {len}");
     }
 }
 
 #[test]
-fn a_dump_compresses_like_real_ones() {
+fn another_seed_makes_another_dump() {
+    let mut other = Vec::new();
+    let spec = DumpSpec { seed: SEED + 1, bytes: SMALL, dialect: Dialect::Postgres, nights: Vec::new() };
+    write_dump(&spec, &mut other).expect("memory takes everything");
+    let first = dump(SMALL, Dialect::Postgres, &[]);
+    // Only rows have tabs.
+    let lines: HashSet<_> = first.split(|byte| *byte == b'\n').filter(|line| line.contains(&b'\t')).collect();
+    let same = other
+        .split(|byte| *byte == b'\n')
+        .filter(|line| line.contains(&b'\t') && lines.contains(line))
+        .count();
+    assert_eq!(same, 0);
+}
+
+#[test]
+fn rows_change_where_they_lie() {
     for dialect in [Dialect::Postgres, Dialect::MariaDb] {
-        let dump = dump(dialect, 12_000_000, &[]);
-        let compressed = zstd::bulk::compress(dump.as_bytes(), 3).unwrap();
-        // A small dump compresses a little worse than one of 300 MB.
-        let ratio = dump.len() as f64 / compressed.len() as f64;
-        assert!((3.2..3.7).contains(&ratio), "{dialect:?}: {ratio}");
-    }
-}
-
-#[test]
-fn no_row_is_there_twice() {
-    let dump = dump(Dialect::Postgres, 5_000_000, &[MOVED, INSERTED, DELETED, MOVED]);
-
-    for table in Table::ALL {
-        let rows = rows(&dump, table.name());
-        let ids: HashSet<u64> = rows.iter().map(|(id, _)| *id).collect();
-        let texts: HashSet<&str> = rows.iter().filter_map(|(_, row)| Some(row.split_once('\t')?.1)).collect();
-        assert_eq!((ids.len(), texts.len()), (rows.len(), rows.len()), "{table:?}");
-    }
-}
-
-#[test]
-fn rows_that_change_in_place_stay_where_they_are() {
-    let (before, after) =
-        (dump(Dialect::Postgres, 5_000_000, &[]), dump(Dialect::Postgres, 5_000_000, &[IN_PLACE]));
-
-    for table in Table::ALL {
-        assert_eq!(ids(&rows(&before, table.name())), ids(&rows(&after, table.name())), "{table:?}");
-    }
-}
-
-#[test]
-fn the_share_of_changed_rows_is_as_asked_for() {
-    for night in [IN_PLACE, MOVED] {
-        let (before, after) =
-            (dump(Dialect::Postgres, 10_000_000, &[]), dump(Dialect::Postgres, 10_000_000, &[night]));
-        let (mut all, mut changed) = (0, 0);
-        for table in Table::ALL {
-            let old: HashMap<u64, &str> = rows(&before, table.name()).into_iter().collect();
-            let new = rows(&after, table.name());
-            all += old.len();
-            changed += new.iter().filter(|(id, row)| old[id] != *row).count();
+        let before = Rows::of(MEDIUM, dialect, &[]);
+        let after = Rows::of(MEDIUM, dialect, &[night(Change::InPlace, 0.05)]);
+        let mut changed = 0;
+        for (before, after) in before.zip(&after) {
+            assert_eq!(ids(before), ids(after), "the order is kept");
+            changed += before.iter().zip(after).filter(|(before, after)| before != after).count();
         }
-        let share = changed as f64 / all as f64;
-        // Of 41 000 rows, 1 % is 410 give or take 20: four standard deviations each way.
-        assert!((0.008..0.012).contains(&share), "{night:?}: {share}");
+        assert_share(changed, before.count(), 0.05);
     }
 }
 
 #[test]
-fn moved_rows_lie_at_the_end_in_the_order_of_their_moves() {
-    let first = dump(Dialect::Postgres, 10_000_000, &[]);
-    let second = dump(Dialect::Postgres, 10_000_000, &[MOVED]);
-    let third = dump(Dialect::Postgres, 10_000_000, &[MOVED, MOVED]);
-    let (first, second, third) = (rows(&first, "events"), rows(&second, "events"), rows(&third, "events"));
-    let moved = |before: &[(u64, &str)], after: &[(u64, &str)]| {
-        let old: HashMap<u64, &str> = before.iter().copied().collect();
-        after.iter().filter(|(id, row)| old[id] != *row).map(|(id, _)| *id).collect::<Vec<u64>>()
-    };
-
-    let moved_first = moved(&first, &second);
-    let moved_last = moved(&second, &third);
-    assert!(ascending(&moved_first) && ascending(&moved_last));
-    assert!(ids(&second).ends_with(&moved_first));
-    assert!(ids(&third).ends_with(&moved_last));
-    let stayed: Vec<u64> = ids(&second).into_iter().filter(|id| !moved_last.contains(id)).collect();
-    assert_eq!(&ids(&third)[..stayed.len()], stayed);
+fn changes_leave_most_of_a_row_alone() {
+    let before = Rows::of(MEDIUM, Dialect::Postgres, &[]);
+    let after = Rows::of(MEDIUM, Dialect::Postgres, &[night(Change::InPlace, 0.05)]);
+    for ((id, before), (_, after)) in before.zip(&after).flat_map(|(before, after)| before.iter().zip(after))
+    {
+        let (before, after): (Vec<_>, Vec<_>) = (before.split('\t').collect(), after.split('\t').collect());
+        assert_eq!(before.len(), after.len());
+        let same = before.iter().zip(&after).filter(|(before, after)| before == after).count();
+        assert!(2 * same >= before.len(), "row {id}: {before:?} became {after:?}");
+    }
 }
 
 #[test]
-fn inserted_rows_come_after_all_others_and_deleted_ones_are_gone() {
-    let before = dump(Dialect::Postgres, 10_000_000, &[]);
-    let after = dump(Dialect::Postgres, 10_000_000, &[INSERTED, DELETED]);
-    let (before, after) = (ids(&rows(&before, "order_lines")), ids(&rows(&after, "order_lines")));
-    let last = before[before.len() - 1];
-
-    assert!(ascending(&after));
-    let share = after.len() as f64 / before.len() as f64;
-    assert!((0.98..1.0).contains(&share), "{share}");
-    assert!(after[after.len() - 1] > last);
+fn moved_rows_lie_at_the_end_of_their_table() {
+    let before = Rows::of(MEDIUM, Dialect::Postgres, &[]);
+    let after = Rows::of(MEDIUM, Dialect::Postgres, &[night(Change::Moved, 0.05)]);
+    let mut moved = 0;
+    for (before, after) in before.zip(&after) {
+        assert_eq!(before.len(), after.len());
+        let known: HashSet<_> = before.iter().collect();
+        let (stayed, came) = after.split_at(after.iter().take_while(|row| known.contains(row)).count());
+        assert!(came.iter().all(|row| !known.contains(row)), "what moved has changed");
+        assert!(stayed.is_sorted() && came.is_sorted(), "in the order of before");
+        let mut all = ids(after);
+        all.sort_unstable();
+        assert_eq!(all, ids(before), "no row is lost or twice");
+        moved += came.len();
+    }
+    assert_share(moved, before.count(), 0.05);
 }
 
 #[test]
-fn mariadb_keeps_its_rows_in_the_order_of_their_keys() {
-    let moved = dump(Dialect::MariaDb, 2_000_000, &[MOVED, INSERTED]);
-    let (_, block) = moved.split_once("INSERT INTO `customers` VALUES\n").unwrap();
-    let (block, _) = block.split_once(";\n/*!40000").unwrap();
-    let ids: Vec<u64> =
-        block.lines().filter_map(|row| row.strip_prefix('(')?.split(',').next()?.parse().ok()).collect();
+fn mariadb_keeps_moved_rows_in_their_place() {
+    let moved = dump(SMALL, Dialect::MariaDb, &[night(Change::Moved, 0.05)]);
+    assert_eq!(moved, dump(SMALL, Dialect::MariaDb, &[night(Change::InPlace, 0.05)]));
+}
 
-    assert!(ids.len() > 100 && ascending(&ids));
+#[test]
+fn new_rows_come_last() {
+    for dialect in [Dialect::Postgres, Dialect::MariaDb] {
+        let before = Rows::of(MEDIUM, dialect, &[]);
+        let after = Rows::of(MEDIUM, dialect, &[night(Change::Inserted, 0.05)]);
+        for (before, after) in before.zip(&after) {
+            let (old, new) = after.split_at(before.len());
+            assert_eq!(old, before);
+            assert!((share(new.len(), 1) - share(before.len(), 20)).abs() <= 0.5, "{} new rows", new.len());
+            let last = before.last().map_or(0, |(id, _)| *id);
+            assert!(ids(new).into_iter().eq((last + 1..).take(new.len())));
+        }
+    }
+}
+
+#[test]
+fn deleted_rows_are_gone_and_nothing_else_is() {
+    for dialect in [Dialect::Postgres, Dialect::MariaDb] {
+        let before = Rows::of(MEDIUM, dialect, &[]);
+        let after = Rows::of(MEDIUM, dialect, &[night(Change::Deleted, 0.05)]);
+        for (before, after) in before.zip(&after) {
+            let left: HashSet<_> = after.iter().collect();
+            assert!(before.iter().filter(|row| left.contains(row)).eq(after));
+        }
+        assert_share(before.count() - after.count(), before.count(), 0.05);
+    }
+}
+
+#[test]
+fn nights_add_up() {
+    let nights = [
+        night(Change::Inserted, 0.10),
+        night(Change::Deleted, 0.10),
+        night(Change::Moved, 0.20),
+        night(Change::Moved, 0.20),
+        night(Change::Deleted, 0.10),
+        night(Change::InPlace, 0.10),
+    ];
+    let first = Rows::of(MEDIUM, Dialect::Postgres, &[]);
+    let before = Rows::of(MEDIUM, Dialect::Postgres, &nights[..2]);
+    let after = Rows::of(MEDIUM, Dialect::Postgres, &nights);
+    assert_share(before.count(), first.count() * 11 / 10, 0.90);
+    assert_share(after.count(), before.count(), 0.90);
+    for (before, after) in before.zip(&after) {
+        let before: HashSet<_> = ids(before).into_iter().collect();
+        let left: HashSet<_> = ids(after).into_iter().collect();
+        assert_eq!(left.len(), after.len(), "no row lies in two places");
+        assert!(left.is_subset(&before), "no row comes back");
+    }
+}
+
+#[test]
+fn everything_may_change() {
+    let before = Rows::of(SMALL, Dialect::Postgres, &[]);
+    let moved = Rows::of(SMALL, Dialect::Postgres, &[night(Change::Moved, 1.0)]);
+    for (before, moved) in before.zip(&moved) {
+        assert_eq!(ids(before), ids(moved));
+        assert!(before.iter().zip(moved).all(|(before, moved)| before != moved));
+    }
+}
+
+/// As `zstd -3` compresses dumps of real text.
+#[test]
+fn dumps_compress_like_real_ones() {
+    for dialect in [Dialect::Postgres, Dialect::MariaDb] {
+        let dump = dump(20_000_000, dialect, &[]);
+        let compressed = zstd::bulk::compress(&dump, 3).expect("zstd takes everything");
+        let ratio = share(dump.len(), compressed.len());
+        assert!((3.0..3.8).contains(&ratio), "{dialect:?}: {ratio}");
+    }
+}
+
+#[test]
+fn no_row_says_the_same_as_another() {
+    let nights = [night(Change::Moved, 0.05), night(Change::Inserted, 0.05), night(Change::Moved, 0.05)];
+    let rows = Rows::of(MEDIUM, Dialect::Postgres, &nights);
+    for rows in rows.0.values() {
+        let texts: HashSet<_> =
+            rows.iter().filter_map(|(_, row)| row.split_once('\t')).map(|row| row.1).collect();
+        assert_eq!(texts.len(), rows.len());
+    }
+}
+
+#[test]
+fn rows_moved_in_the_last_night_come_last() {
+    let second = Rows::of(MEDIUM, Dialect::Postgres, &[night(Change::Moved, 0.05)]);
+    let third =
+        Rows::of(MEDIUM, Dialect::Postgres, &[night(Change::Moved, 0.05), night(Change::Moved, 0.05)]);
+    for (second, third) in second.zip(&third) {
+        let known: HashSet<_> = second.iter().collect();
+        let (stayed, came) = third.split_at(third.iter().take_while(|row| known.contains(row)).count());
+        assert!(came.iter().all(|row| !known.contains(row)));
+        let came: HashSet<u64> = ids(came).into_iter().collect();
+        assert!(second.iter().filter(|(id, _)| !came.contains(id)).eq(stayed), "the others keep their order");
+    }
 }
