@@ -39,7 +39,7 @@ impl InitOptions {
             now: now.into(),
             chunk_sizes: ChunkSizes::default(),
             pack_len: 32 << 20,
-            body_len: 512 << 10,
+            body_len: 1 << 20,
             zstd_level: 3,
             password: None,
         }

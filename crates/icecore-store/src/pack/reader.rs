@@ -16,7 +16,7 @@ use crate::{Result, StoreError};
 /// Tables of contents kept in memory, in bytes.
 const TOC_CACHE_BYTES: usize = 8 << 20;
 /// Decoded bodies kept in memory, in bytes.
-const BODY_CACHE_BYTES: usize = 16 << 20;
+const BODY_CACHE_BYTES: usize = 24 << 20;
 
 /// A pack whose table has been read.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ use crate::{Counter, Monitor, Result, StoreError, TreeReader, random};
 /// Blocks that wait to be hashed or looked at.
 const FEED_QUEUE: usize = 4;
 /// Bodies that wait to be compressed or packed.
-const BODY_QUEUE: usize = 8;
+const BODY_QUEUE: usize = 5;
 /// A part that wants chunks of its own gets them if this many bytes have been written since the last cut.
 const OWN_CHUNK_MIN: usize = 4 << 10;
 
