@@ -11,7 +11,7 @@ help:
 	@echo 'make bench   compare with other tools on this machine; ICECORE_BENCH_FILES="night0 night1" for your own files'
 
 demo: build
-	target/release/icecore demo
+	$(CARGO) run --release --locked --quiet -p icecore-cli -- demo
 
 build:
 	scripts/install-packages build
