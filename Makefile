@@ -31,7 +31,7 @@ format:
 bench: build
 	scripts/install-packages bench
 	$(CARGO) build --release --locked -p icecore-testkit --example generate
-	benches/compare.sh
+	benches/compare.sh --output target/comparison.md
 
 clean:
 	$(CARGO) clean
