@@ -172,9 +172,9 @@ impl Store {
             }
             if !told {
                 monitor.notice(&format!(
-                    "waiting for {} running writers, first {}",
-                    older.len(),
-                    older[0].1.holder
+                    "waiting for {}{}",
+                    older[0].1.holder,
+                    if older.len() > 1 { format!(" and {} more", older.len() - 1) } else { String::new() }
                 ));
                 told = true;
             }

@@ -29,7 +29,7 @@ pub struct CreateOptions {
     pub tags: Vec<String>,
     /// A note for it.
     pub note: Option<String>,
-    /// Store compressed input as it is, and do not look into it.
+    /// Store compressed input as it is.
     pub raw: bool,
     /// Accept an empty input.
     pub allow_empty: bool,
