@@ -140,7 +140,10 @@ impl Store {
             _ => error.into(),
         })?;
         let config = Config::decode(&bytes).map_err(|source| match source {
-            DecodeError::NotIcecore => StoreError::NoStore { place: place.to_owned() },
+            // Something else that is called so; in a store, where an epoch lies beside, it is the configuration after all.
+            DecodeError::NotIcecore if storage.len(names::EPOCH).is_err() => {
+                StoreError::NoStore { place: place.to_owned() }
+            }
             DecodeError::TooNew { found, supported } => {
                 StoreError::StoreTooNew { place: place.to_owned(), found, supported }
             }

@@ -45,7 +45,7 @@ pub(crate) struct CreateArgs {
     /// Write a note to the snapshot
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-    /// Store the bytes as they are: do not decompress, do not look for a dump or a database
+    /// Store the bytes as they are: do not decompress, do not open a SQLite database
     #[arg(long)]
     raw: bool,
     /// Accept an empty input

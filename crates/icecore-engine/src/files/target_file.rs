@@ -82,6 +82,11 @@ impl FileTarget {
     fn check_kind(&mut self, part: &Part) -> Result<(), RestoreError> {
         let alone = self.position == 0 && self.whole.is_none() && self.open.is_none();
         match part.kind {
+            // A single file whose bytes were not looked into.
+            PartKind::Data if alone && part.file.is_some() => {
+                self.whole = Some(part.file.clone());
+                Ok(())
+            }
             PartKind::Data | PartKind::Schema | PartKind::Table | PartKind::Member
                 if self.whole.is_none() =>
             {

@@ -209,7 +209,14 @@ impl Index {
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        options.open(&path).map_err(|error| self.lock_error(error))
+        // On a store that may only be read, readers share the lock of a file that they cannot write.
+        let read_only = |error: io::Error| match error.kind() {
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                File::open(&path).or(Err(error))
+            }
+            _ => Err(error),
+        };
+        options.open(&path).or_else(read_only).map_err(|error| self.lock_error(error))
     }
 
     fn error(&self, error: impl Into<redb::Error>) -> StoreError {

@@ -223,8 +223,15 @@ fn places_without_a_store_and_stores_of_the_future_are_told_apart() {
     assert!(matches!(again, Err(StoreError::StoreExists { .. })));
     let good = storage.get(names::CONFIG).unwrap();
     let put = |bytes: &[u8]| storage.put(names::CONFIG, bytes, PutMode::Overwrite).unwrap();
-    put(b"something else");
-    assert!(matches!(open(index()), Err(StoreError::NoStore { .. })));
+    // Beside an epoch it is a store's configuration, whatever has become of it; alone, a file that is called so.
+    for nonsense in [b"".as_slice(), b"something else"] {
+        put(nonsense);
+        assert!(open(index()).unwrap_err().is_damage());
+    }
+    let elsewhere: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    elsewhere.put(names::CONFIG, b"something else", PutMode::CreateNew).unwrap();
+    let opened = Store::open(elsewhere, "elsewhere", index(), Unlock::Ask(&mut || None));
+    assert!(matches!(opened, Err(StoreError::NoStore { .. })));
     let mut newer = good.to_vec();
     newer[8] = 99;
     put(&newer);

@@ -289,3 +289,16 @@ fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
+
+#[test]
+fn a_single_file_keeps_its_mode_and_time() {
+    let place = Place::new();
+    let source = place.path("run.sh");
+    fs::write(&source, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o751)).unwrap();
+    let time = std::time::UNIX_EPOCH + std::time::Duration::new(1_500_000_000, 5);
+    fs::File::open(&source).unwrap().set_modified(time).unwrap();
+    place.create(&source).unwrap();
+    place.restore(&place.path("copy"), |_| ()).unwrap();
+    assert_eq!(looked(&source), looked(&place.path("copy")));
+}
