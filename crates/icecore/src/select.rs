@@ -74,7 +74,8 @@ pub fn select<'s>(
 ) -> Result<&'s Snapshot> {
     match selector {
         Selector::Latest(steps) => snapshots.get(*steps).ok_or_else(|| {
-            none(&format!("latest~{steps}"), Some(format!("the store has {}", count(snapshots.len()))))
+            let selector = if *steps == 0 { "latest".to_owned() } else { format!("latest~{steps}") };
+            none(&selector, Some(format!("the store has {}", count(snapshots.len()))))
         }),
         Selector::Index(index) => index.checked_sub(1).and_then(|at| snapshots.get(at)).ok_or_else(|| {
             none(&format!("#{index}"), Some(format!("the store has {}", count(snapshots.len()))))
@@ -128,6 +129,11 @@ fn by_text<'s>(snapshots: &'s [Snapshot], text: &str) -> Result<&'s Snapshot> {
         (Some(snapshot), []) => Ok(snapshot),
         (None, [snapshot]) => Ok(snapshot),
         (None, []) if is_prefix || text.is_empty() => Err(none(text, None)),
+        (None, []) if text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            let reason =
+                format!("an id needs at least {ID_PREFIX_MIN} digits, and {}", sources_of(snapshots));
+            Err(none(text, Some(reason)))
+        }
         (None, []) => Err(none(text, Some(sources_of(snapshots)))),
         (newest, matching) => {
             let source = newest.map(|snapshot| format!("the source {}", snapshot.info().source));
@@ -157,7 +163,11 @@ fn sources_of(snapshots: &[Snapshot]) -> String {
 }
 
 fn count(n: usize) -> String {
-    if n == 1 { "1 snapshot".to_owned() } else { format!("{n} snapshots") }
+    match n {
+        0 => "no snapshots".to_owned(),
+        1 => "1 snapshot".to_owned(),
+        n => format!("{n} snapshots"),
+    }
 }
 
 fn none(selector: &str, reason: Option<String>) -> Error {

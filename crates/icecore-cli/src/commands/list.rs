@@ -1,6 +1,6 @@
 //! `icecore list`
 
-use icecore::{Snapshot, parse_time_point};
+use icecore::{Selector, Snapshot, parse_time_point};
 use serde_json::{Value, json};
 
 use crate::args::ServiceArgs;
@@ -46,6 +46,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ListArgs) -> Result<Exi
     let search = args.search.as_ref().map(|text| text.to_lowercase());
     let (snapshots, damaged) = context.open()?.snapshots(ui)?;
 
+    if let Some(source) = &source
+        && damaged == 0
+        && snapshots.iter().all(|snapshot| snapshot.info().source != *source)
+    {
+        // The same words as everywhere else where a source is named that is not there.
+        icecore::select(&snapshots, &Selector::Series(source.to_string(), 0), context.now, &context.zone)?;
+    }
     let fits = |snapshot: &Snapshot| {
         let taken: Option<jiff::Timestamp> = snapshot.info().created_at.parse().ok();
         source.as_ref().is_none_or(|source| snapshot.info().source == *source)

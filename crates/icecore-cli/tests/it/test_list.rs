@@ -56,7 +56,7 @@ fn filters_keep_the_numbers_by_which_snapshots_are_selected() {
     assert_eq!(numbers(&["--since", "2026-11-20T10:02"]), [1, 2]);
     assert_eq!(numbers(&["--until", "2026-11-20T10:02"]), [2, 3]);
     assert_eq!(numbers(&["--since", "2026-11-20", "--until", "2026-11-20"]), [1, 2, 3]);
-    assert_eq!(numbers(&["nobody"]), Vec::<u64>::new());
+    assert_eq!(numbers(&["--tag", "nobody"]), Vec::<u64>::new());
 }
 
 #[test]
@@ -78,4 +78,13 @@ fn an_empty_store_says_what_to_do() {
     let said = env.run(&["list"]);
     assert_eq!(said.stderr, "There are no snapshots yet.\nhint: `icecore create SOURCE` takes the first\n");
     assert_eq!(said.ok(), "");
+}
+
+#[test]
+fn a_source_that_is_not_there_is_an_error_and_no_empty_list() {
+    let env = TestEnv::new();
+    env.write("a.txt", "a");
+    env.ok(&["create", "a.txt"]);
+    let said = env.fails(10, &["list", "nosuch"]);
+    assert!(said.contains("the store has a.txt"), "{said}");
 }

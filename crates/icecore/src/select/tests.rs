@@ -98,7 +98,8 @@ fn tags_come_before_times_and_the_newest_tagged_wins() {
 fn an_id_needs_four_digits_and_to_be_the_only_one() {
     check("bbbb", "bbbb1");
     check("BBBB1", "bbbb1");
-    check("bbb", "there is no snapshot \"bbb\": the store has a@b, cache, feed, old, shop");
+    let short = "there is no snapshot \"bbb\": an id needs at least 4 digits, and the store has a@b, cache, feed, old, shop";
+    check("bbb", short);
     check("aaaa", "\"aaaa\" is ambiguous: aaaa10000000 of shop, aaaa20000000 of cache");
     check("eeee", "there is no snapshot \"eeee\"");
 }
