@@ -80,3 +80,18 @@ fn an_interrupted_restore_leaves_the_old_or_the_new_and_nothing_else() {
         assert_eq!(env.files("target"), [env.path("target/f")]);
     }
 }
+
+/// The command ruins the store under its own capture, then writes for ever with a child beside it.
+#[test]
+fn a_store_that_fails_ends_the_command_and_its_children() {
+    let env = TestEnv::new();
+    let script = "rm -rf .icecore/packs; touch .icecore/packs; echo $$ > parent; sleep 300 & echo $! > child; \
+                  exec cat /dev/urandom";
+    env.fails(1, &["create", "--name", "endless", "--", "sh", "-c", script]);
+    for file in ["parent", "child"] {
+        let pid = String::from_utf8(env.read(file)).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap_or_default();
+        let lives = !status.is_empty() && !status.contains("State:\tZ");
+        assert!(!lives, "{file} {pid} outlived the capture");
+    }
+}
