@@ -50,6 +50,16 @@ fn header(line: &[u8]) -> Option<Format> {
     starts.iter().any(|start| line.starts_with(start)).then_some(Format::MysqlDump)
 }
 
+/// Whether the first bytes of a stream are statements that fill a database, of whatever program.
+pub fn looks_like_sql(head: &[u8]) -> bool {
+    const STATEMENTS: [&[u8]; 3] = [b"create table ", b"insert into ", b"create database "];
+    let begins = |line: &[u8]| {
+        let line = line.trim_ascii_start();
+        STATEMENTS.iter().any(|start| line.get(..start.len()).is_some_and(|l| l.eq_ignore_ascii_case(start)))
+    };
+    memchr::memchr(0, head).is_none() && head.split(|byte| *byte == b'\n').any(begins)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +77,13 @@ mod tests {
         check("CREATE TABLE t (a text);\n", None);
         check("-- PostgreSQL database dump complete\n", None);
         check("", None);
+    }
+
+    #[test]
+    fn statements_are_told_from_prose() {
+        assert!(looks_like_sql(b"-- Chinook\n\nDROP DATABASE x;\nCREATE TABLE a (b int);\n"));
+        assert!(looks_like_sql(b"  insert into a values (1);\n"));
+        assert!(!looks_like_sql(b"How to create table decorations\n"));
+        assert!(!looks_like_sql(b"CREATE TABLE a\n\0"));
     }
 }

@@ -31,7 +31,8 @@ mod tar;
 mod tests;
 
 pub use archive::warn_about;
-pub use format::{Format, recognise};
-pub use mark::{Grain, Mark};
+pub use format::{Format, looks_like_sql, recognise};
+pub use icecore_chunk::Grain;
+pub use mark::Mark;
 pub use outcome::{Completeness, Outcome};
 pub use scanner::Scanner;

@@ -1,17 +1,7 @@
 //! What a scanner says about a stream.
 
+use icecore_chunk::Grain;
 use icecore_format::PartKind;
-
-/// Where the rows of a part end, and so where it is good to cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Grain {
-    /// Nowhere in particular.
-    Byte,
-    /// After a line feed: rows of `COPY`, statements of a schema.
-    Line,
-    /// After `),`: the tuples of an extended `INSERT`.
-    Tuple,
-}
 
 /// A boundary between parts.
 ///

@@ -6,10 +6,11 @@
 
 mod phrase;
 
+use crate::Grain;
 use crate::drive::Machine;
 use crate::ident::{after_word, qualified};
 use crate::line::{COMMENT_MAX, Line, rest_of_line};
-use crate::mark::{Grain, Mark};
+use crate::mark::Mark;
 use crate::outcome::{Completeness, Outcome};
 use crate::parts::Parts;
 use crate::statement::{Dialect, Statement};

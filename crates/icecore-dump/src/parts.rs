@@ -5,7 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use icecore_format::PartKind;
 
-use crate::mark::{Grain, Mark};
+use crate::Grain;
+use crate::mark::Mark;
 
 /// No dump has more parts than this; what comes after is one part more. Bounds the memory a hostile dump can claim.
 const PARTS_MAX: usize = 1 << 18;

@@ -8,8 +8,9 @@ mod header;
 
 use icecore_format::PartKind;
 
+use crate::Grain;
 use crate::drive::{Machine, len64};
-use crate::mark::{Grain, Mark};
+use crate::mark::Mark;
 use crate::outcome::{Completeness, Outcome};
 use extension::{Extension, ExtensionKind, Overrides};
 use header::{BLOCK, Entry, Header, is_zero};

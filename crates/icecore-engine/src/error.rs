@@ -25,6 +25,20 @@ pub enum CaptureError {
         /// Why it failed.
         source: io::Error,
     },
+    /// There was nothing to capture.
+    #[error("{what} is empty")]
+    Empty {
+        /// What was read.
+        what: String,
+    },
+    /// A dump, a tarball or a database ends before it should.
+    #[error("{what} ends before {expected}: it was cut off")]
+    Incomplete {
+        /// What was read.
+        what: String,
+        /// What should have come.
+        expected: String,
+    },
     /// The source told us that it failed, or that it is not what it should be.
     #[error("{0}")]
     Source(String),
@@ -69,9 +83,12 @@ pub enum RestoreError {
         /// The name.
         name: String,
     },
-    /// What was restored is not what it should be.
+    /// What lies at the target must not be replaced, or not in this way.
     #[error("{0}")]
-    Check(String),
+    Refused(String),
+    /// What the snapshot gives is not what it should be.
+    #[error("{0}")]
+    Damaged(String),
     /// The reader of a pipe went away.
     #[error("the output was closed")]
     Closed,

@@ -20,7 +20,8 @@ mod target;
 
 pub use command::{CommandSource, kill_running_commands};
 pub use error::{CaptureError, RestoreError};
+pub use icecore_chunk::Grain;
 pub use poll::{PollReader, stdin_reader};
-pub use sink::{Grain, PartEnd, PartStart, Sink, SinkError};
+pub use sink::{PartEnd, PartStart, Sink, SinkError};
 pub use stream::{StreamOptions, StreamReport, capture_stream};
 pub use target::Target;

@@ -18,6 +18,8 @@ pub struct PollReader<'a> {
     is_cancelled: &'a dyn Fn() -> bool,
     /// The process that should write, to notice that it waits for a person.
     writer: Option<Pid>,
+    /// A terminal goes on after its end: whoever reads on would need a second Ctrl-D.
+    ended: bool,
 }
 
 impl std::fmt::Debug for PollReader<'_> {
@@ -31,12 +33,12 @@ impl std::fmt::Debug for PollReader<'_> {
 
 /// Standard input, unbuffered; nothing else may read it meanwhile.
 pub fn stdin_reader<'a>(is_cancelled: &'a dyn Fn() -> bool) -> PollReader<'a> {
-    PollReader { fd: rustix::stdio::stdin(), is_cancelled, writer: None }
+    PollReader { fd: rustix::stdio::stdin(), is_cancelled, writer: None, ended: false }
 }
 
 impl<'a> PollReader<'a> {
     pub(crate) fn of_child(fd: BorrowedFd<'a>, writer: Pid, is_cancelled: &'a dyn Fn() -> bool) -> Self {
-        Self { fd, is_cancelled, writer: Some(writer) }
+        Self { fd, is_cancelled, writer: Some(writer), ended: false }
     }
 
     fn wait(&self) -> io::Result<()> {
@@ -65,14 +67,18 @@ impl<'a> PollReader<'a> {
 
 impl Read for PollReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        loop {
+        while !self.ended {
             self.wait()?;
             match rustix::io::read(self.fd, &mut *buf) {
-                Ok(len) => return Ok(len),
+                Ok(len) => {
+                    self.ended = len == 0 && !buf.is_empty();
+                    return Ok(len);
+                }
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => (),
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(0)
     }
 }
 

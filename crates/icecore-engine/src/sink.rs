@@ -2,26 +2,13 @@
 
 use std::io::{self, Read};
 
+use icecore_chunk::Grain;
 use icecore_format::{FileAttributes, Part, PartKind};
 
 use crate::CaptureError;
 
 /// An error of the sink itself, passed through unchanged.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Where a part would like to be cut: a hint, which costs deduplication when it is wrong, never bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Grain {
-    /// Anywhere.
-    #[default]
-    Byte,
-    /// After a line end, where rows end in COPY data.
-    Line,
-    /// After `),`, where rows end in extended inserts.
-    Tuple,
-    /// At multiples of this many bytes from the part's start.
-    Page(u32),
-}
 
 /// What is known of a part before its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -231,7 +231,10 @@ fn capture_command(
     let captured = capture_stream(&mut source.reader(&is_cancelled), &stream, sink);
     match captured {
         // A command that failed says more than the look of what it printed before.
-        Ok(_) | Err(CaptureError::Source(_)) => source.finish(&is_cancelled)?,
+        Ok(_)
+        | Err(CaptureError::Source(_) | CaptureError::Empty { .. } | CaptureError::Incomplete { .. }) => {
+            source.finish(&is_cancelled)?
+        }
         Err(error) => return Err(error.into()),
     }
     Ok(stream_captured(captured?))

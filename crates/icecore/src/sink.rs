@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use icecore_engine::{Grain, PartEnd, PartStart, Sink, SinkError};
+use icecore_engine::{PartEnd, PartStart, Sink, SinkError};
 use icecore_format::Part;
 use icecore_store::{Monitor, SnapshotWriter, TreeReader};
 
@@ -18,13 +18,7 @@ pub(crate) struct SnapshotSink<'a> {
 
 impl Sink for SnapshotSink<'_> {
     fn begin(&mut self, part: PartStart) -> Result<(), SinkError> {
-        let grain = match part.grain {
-            Grain::Byte => icecore_store::Grain::Byte,
-            Grain::Line => icecore_store::Grain::Line,
-            Grain::Tuple => icecore_store::Grain::Tuple,
-            Grain::Page(len) => icecore_store::Grain::Page(len),
-        };
-        Ok(self.writer.begin_part(&part.name, part.kind, grain, part.own_chunks)?)
+        Ok(self.writer.begin_part(&part.name, part.kind, part.grain, part.own_chunks)?)
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {

@@ -137,5 +137,5 @@ fn judge(name: &str, status: ExitStatus) -> Result<(), CaptureError> {
         (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => format!("ended with {status}"),
     };
-    Err(CaptureError::Source(format!("{name} {end}: nothing was stored")))
+    Err(CaptureError::Source(format!("{name} {end}")))
 }

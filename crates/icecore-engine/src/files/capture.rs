@@ -22,6 +22,9 @@ use crate::files::read_file::{end_file, file_start, grain_of, read_open_part};
 use crate::files::report::cause;
 use crate::{CaptureError, Grain, PartStart, Sink};
 
+/// Sockets named in the note about them.
+const SOCKETS_TOLD: usize = 3;
+
 /// Captures the directory `root` and all that is in it, across mounted file systems.
 ///
 /// Directories in `exclude`, such as the store itself, are left out. Files that have not changed since the snapshot whose
@@ -39,13 +42,22 @@ pub fn capture_directory(
     let node = Node::of(&directory).map_err(CaptureError::read("cannot read", root))?;
     let list = names(&directory).map_err(CaptureError::read("cannot read", root))?;
     let excluded = exclude.iter().filter_map(|path| Some(Node::at(CWD, path).ok()?.identity())).collect();
-    let mut capture =
-        Capture { root: real, sink, parent: ParentWalk::new(parent), links: HashMap::new(), excluded, now };
+    let mut capture = Capture {
+        root: real,
+        sink,
+        parent: ParentWalk::new(parent),
+        links: HashMap::new(),
+        sockets: Vec::new(),
+        excluded,
+        now,
+    };
     if capture.excluded.contains(&node.identity()) {
         return Err(CaptureError::Source(format!("{} is left out by its own exclusion", root.display())));
     }
     capture.put_directory(b"", &directory, &node)?;
-    capture.walk(directory, list)
+    capture.walk(directory, list)?;
+    capture.tell_of_sockets();
+    Ok(())
 }
 
 /// Captures one regular file as one part, named as the file is. Not read again if it has not changed since `parent`.
@@ -103,6 +115,8 @@ struct Capture<'a> {
     parent: ParentWalk<'a>,
     /// The first name of every file that has several.
     links: HashMap<(u64, u64), Vec<u8>>,
+    /// The first few sockets.
+    sockets: Vec<PathBuf>,
     excluded: HashSet<(u64, u64)>,
     now: (i64, u32),
 }
@@ -208,6 +222,7 @@ impl Capture<'_> {
 
     /// Captures a regular file. Returns whether it was stored.
     fn file(&mut self, above: &File, leaf: &[u8], name: &[u8], node: &Node) -> Result<bool, CaptureError> {
+        self.tell_of_log(above, leaf, name, node);
         let known = self.parent.find(name);
         if let Some((part, attributes)) = known.as_ref().and_then(|part| Some((part, unchanged(part, node)?)))
         {
@@ -253,6 +268,9 @@ impl Capture<'_> {
         kind: PartKind,
     ) -> Result<bool, CaptureError> {
         let mut attributes = self.attributes(node);
+        if kind == PartKind::Socket && self.sockets.len() < SOCKETS_TOLD {
+            self.sockets.push(self.shown(name));
+        }
         if kind == PartKind::Symlink {
             match readlinkat(above, leaf, Vec::new()) {
                 Ok(target) => attributes.target = target.into_bytes(),
@@ -265,6 +283,33 @@ impl Capture<'_> {
         attributes.xattrs = self.or_finding(name, xattrs_at(above, leaf));
         self.put_empty(name, kind, attributes)?;
         Ok(true)
+    }
+
+    /// A database and its log are read one after the other: what is written between the two is torn.
+    fn tell_of_log(&mut self, above: &File, leaf: &[u8], name: &[u8], node: &Node) {
+        let (Some(database), Some(name)) = (leaf.strip_suffix(b"-wal"), name.strip_suffix(b"-wal")) else {
+            return;
+        };
+        if node.size == 0 || !open_file(above, database).is_ok_and(|(file, _)| grain_of(&file) != Grain::Byte)
+        {
+            return;
+        }
+        let path = self.shown(name);
+        self.sink.notice(format!(
+            "{} is a SQLite database with a log beside it; if it is in use, take it by itself, which is safe at any time",
+            path.display()
+        ));
+    }
+
+    fn tell_of_sockets(&mut self) {
+        if self.sockets.is_empty() {
+            return;
+        }
+        let more = if self.sockets.len() == SOCKETS_TOLD { " and others" } else { "" };
+        let names = self.sockets.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        let (noun, verb) = if self.sockets.len() == 1 { ("a socket", "is") } else { ("sockets", "are") };
+        self.sink
+            .notice(format!("{names}{more}: {noun}, which {verb} recorded, but made anew only by a server"));
     }
 
     fn put_empty(

@@ -38,7 +38,7 @@ impl DirectoryTarget {
                 self.make_way(part, leaf, |node| node.kind == FileType::Socket)?;
             }
             PartKind::Data | PartKind::Schema | PartKind::Table | PartKind::Member => {
-                return Err(RestoreError::Check(format!(
+                return Err(RestoreError::Damaged(format!(
                     "{} is not from a directory; restore the snapshot to a file",
                     part.display_name()
                 )));
@@ -204,7 +204,7 @@ impl DirectoryTarget {
 
     fn must_stay(&self, part: &Part) -> RestoreError {
         let path = self.shown(&part.name);
-        RestoreError::Check(format!(
+        RestoreError::Refused(format!(
             "{} is protected, and the snapshot has something in its place",
             path.display()
         ))

@@ -3,6 +3,7 @@
 mod apply;
 mod attributes;
 mod beneath;
+mod beside;
 mod capture;
 mod make_entry;
 mod node;
@@ -22,6 +23,7 @@ mod warnings;
 mod write_back;
 
 pub use attributes::attributes_of;
+pub(crate) use beside::file_beside;
 pub use capture::{capture_directory, capture_file};
 pub use parent::ParentParts;
 pub use placement::Placement;

@@ -1,6 +1,6 @@
 //! How a restored file or directory gets into its place.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ impl Place {
             None => std::path::absolute(path).map_err(write)?,
         };
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(RestoreError::Check(format!("{} cannot be replaced", path.display())));
+            return Err(RestoreError::Refused(format!("{} cannot be replaced", path.display())));
         };
         let parent = parent.canonicalize().map_err(write)?;
         let directory = File::open(&parent).map_err(write)?;
@@ -60,30 +60,16 @@ impl Place {
     pub(super) fn expect(&self, kind: FileType, called: &str) -> Result<(), RestoreError> {
         match self.present {
             Some(node) if node.kind != kind => {
-                Err(RestoreError::Check(format!("{} is not a {called}", self.path.display())))
+                Err(RestoreError::Refused(format!("{} is not a {called}", self.path.display())))
             }
             Some(_) | None => Ok(()),
         }
-    }
-
-    /// How the names of what is built beside the target begin.
-    pub(super) fn prefix(&self) -> OsString {
-        let mut prefix = OsString::from(".");
-        prefix.push(shortened(&self.name));
-        prefix.push(".icecore-");
-        prefix
     }
 
     /// Makes the name in the directory durable.
     pub(super) fn sync(&self) -> Result<(), RestoreError> {
         self.directory.sync_all().map_err(RestoreError::write("cannot sync", &self.parent))
     }
-}
-
-/// A name that leaves room for what is added to it.
-fn shortened(name: &OsStr) -> OsString {
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    OsString::from_vec(name.as_bytes().iter().copied().take(200).collect())
 }
 
 fn absent(error: io::Error) -> io::Result<Option<Node>> {

@@ -1,17 +1,16 @@
 //! A directory that is built beside the target and put into its place in one step.
 
 use std::ffi::OsString;
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::fs::{RenameFlags, renameat, renameat_with};
 use rustix::io::Errno;
 
 use crate::RestoreError;
-use crate::files::beneath::open_directory;
+use crate::files::beside::directory_beside;
 use crate::files::placement::Place;
 use crate::files::remove::{Protected, remove_tree};
 use crate::files::report::cause;
@@ -22,23 +21,19 @@ use crate::files::warnings::Warnings;
 pub(super) struct Staging {
     place: Place,
     name: OsString,
+    /// Says that this restore runs.
+    _lock: File,
 }
 
 impl Staging {
     /// Creates the directory, readable by nobody else, and opens it.
     pub(super) fn create(place: Place) -> Result<(Self, File), RestoreError> {
-        let write = || RestoreError::write("cannot create a directory in", &place.parent);
-        let path = tempfile::Builder::new()
-            .prefix(&place.prefix())
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(&place.parent)
-            .map_err(write())?
-            .keep();
-        let name = path.file_name().unwrap_or_default().to_owned();
-        let staging = Self { place, name };
-        let opened = open_directory(&staging.place.directory, staging.name.as_os_str());
-        let root = opened.map_err(RestoreError::write("cannot open", &path))?;
-        Ok((staging, root))
+        let made = directory_beside(&place.parent, &place.name);
+        let (name, root) =
+            made.map_err(RestoreError::write("cannot create a directory in", &place.parent))?;
+        let lock =
+            root.try_clone().map_err(RestoreError::write("cannot open a directory in", &place.parent))?;
+        Ok((Self { place, name, _lock: lock }, root))
     }
 
     /// The target.

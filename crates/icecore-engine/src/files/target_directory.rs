@@ -114,7 +114,7 @@ impl DirectoryTarget {
             let within = real.starts_with(&self.path);
             if (replaces && within) || real == self.path {
                 let (path, directory) = (self.path.display(), directory.display());
-                return Err(RestoreError::Check(format!(
+                return Err(RestoreError::Refused(format!(
                     "{path} holds {directory} and cannot be replaced; restore it in place, or elsewhere"
                 )));
             }
@@ -190,14 +190,14 @@ impl Target for DirectoryTarget {
         let name = part.name.as_slice();
         check_name(name)?;
         if self.last.as_deref().is_some_and(|last| compare(last, name) != Ordering::Less) {
-            return Err(RestoreError::Check(format!(
+            return Err(RestoreError::Damaged(format!(
                 "the snapshot's names are out of order at {}",
                 part.display_name()
             )));
         }
         self.last = Some(name.to_vec());
         if part.kind != PartKind::File && part.len > 0 {
-            return Err(RestoreError::Check(format!(
+            return Err(RestoreError::Damaged(format!(
                 "{} is not from a directory; restore the snapshot to a file",
                 part.display_name()
             )));
@@ -212,7 +212,7 @@ impl Target for DirectoryTarget {
         if self.levels.is_empty() {
             // Whoever rewrites a directory must know that it gets a whole one.
             if self.is_in_place() {
-                return Err(RestoreError::Check(format!(
+                return Err(RestoreError::Refused(format!(
                     "the snapshot is not one of a directory; {} was not changed",
                     self.path.display()
                 )));
@@ -268,7 +268,7 @@ impl Target for DirectoryTarget {
         let Some((file, part)) = self.file.take() else { return Ok(()) };
         let shown = self.shown(&part.name);
         if !file.is_done() {
-            return Err(RestoreError::Check(format!("{} is incomplete", shown.display())));
+            return Err(RestoreError::Damaged(format!("{} is incomplete", shown.display())));
         }
         file.shape(final_size(&part)).map_err(RestoreError::write("cannot write", &shown))?;
         match &part.file {
@@ -279,7 +279,7 @@ impl Target for DirectoryTarget {
 
     fn finish(mut self: Box<Self>) -> Result<(), RestoreError> {
         if self.file.is_some() || (self.is_in_place() && self.levels.is_empty()) {
-            return Err(RestoreError::Check("the snapshot is incomplete".to_owned()));
+            return Err(RestoreError::Damaged("the snapshot is incomplete".to_owned()));
         }
         while !self.levels.is_empty() {
             self.leave()?;
@@ -297,7 +297,7 @@ impl Target for DirectoryTarget {
 }
 
 fn outside() -> RestoreError {
-    RestoreError::Check("there are bytes outside of a file".to_owned())
+    RestoreError::Damaged("there are bytes outside of a file".to_owned())
 }
 
 /// Makes the whole file system durable: one call, however many files were written.

@@ -1,8 +1,7 @@
 //! Restoring into one file.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use icecore_format::{FileAttributes, Part, PartKind};
@@ -10,6 +9,7 @@ use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
 use tempfile::NamedTempFile;
 
 use crate::files::apply::apply;
+use crate::files::beside::file_beside;
 use crate::files::node::Node;
 use crate::files::part_file::PartFile;
 use crate::files::placement::{Place, Placement};
@@ -52,7 +52,8 @@ impl FileTarget {
             device_size = is_device.then_some(size);
             (None, PartFile::new(file, size))
         } else {
-            let beside = create_beside(&place)?;
+            let beside = file_beside(&place.parent, &place.name);
+            let beside = beside.map_err(RestoreError::write("cannot create a file in", &place.parent))?;
             let file = beside.as_file().try_clone();
             let file = file.map_err(RestoreError::write("cannot write", beside.path()))?;
             (Some(beside), PartFile::new(file, 0))
@@ -96,7 +97,7 @@ impl FileTarget {
                 self.whole = Some(part.file.clone());
                 Ok(())
             }
-            _ => Err(RestoreError::Check(format!(
+            _ => Err(RestoreError::Refused(format!(
                 "the snapshot holds more than one file, such as {}; restore it to a directory",
                 part.display_name()
             ))),
@@ -132,7 +133,7 @@ impl Target for FileTarget {
         self.check_kind(part)?;
         let end = self.position.saturating_add(final_size(part));
         if self.device_size.is_some_and(|size| end > size) {
-            return Err(RestoreError::Check(format!(
+            return Err(RestoreError::Refused(format!(
                 "{} is too small for the snapshot",
                 self.path().display()
             )));
@@ -163,7 +164,7 @@ impl Target for FileTarget {
     fn end(&mut self) -> Result<(), RestoreError> {
         let Some(part) = self.open.take() else { return Ok(()) };
         if !self.file.is_done() {
-            return Err(RestoreError::Check(format!("{} is incomplete", self.path().display())));
+            return Err(RestoreError::Damaged(format!("{} is incomplete", self.path().display())));
         }
         if part.kind == PartKind::File {
             let size = self.device_size.unwrap_or(final_size(&part));
@@ -176,7 +177,7 @@ impl Target for FileTarget {
     fn finish(mut self: Box<Self>) -> Result<(), RestoreError> {
         let path = self.place.path.clone();
         if self.open.is_some() {
-            return Err(RestoreError::Check(format!("{} is incomplete", path.display())));
+            return Err(RestoreError::Damaged(format!("{} is incomplete", path.display())));
         }
         let write = || RestoreError::write("cannot write", &path);
         if self.device_size.is_none() {
@@ -202,17 +203,9 @@ fn open_present(place: &Place) -> Result<(File, u64), RestoreError> {
     let mut file = opened.map_err(RestoreError::write("cannot open", path))?;
     let now = Node::of(&file).map_err(RestoreError::write("cannot open", path))?;
     if place.present.map(|node| node.identity()) != Some(now.identity()) {
-        return Err(RestoreError::Check(format!("{} is being replaced by somebody else", path.display())));
+        return Err(RestoreError::Refused(format!("{} is being replaced by somebody else", path.display())));
     }
     // A device tells its size only this way.
     let size = file.seek(SeekFrom::End(0)).map_err(RestoreError::write("cannot read", path))?;
     Ok((file, size))
-}
-
-fn create_beside(place: &Place) -> Result<NamedTempFile, RestoreError> {
-    tempfile::Builder::new()
-        .prefix(&place.prefix())
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(&place.parent)
-        .map_err(RestoreError::write("cannot create a file in", &place.parent))
 }

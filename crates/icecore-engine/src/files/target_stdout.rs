@@ -73,7 +73,7 @@ impl<W: Write> Target for StreamTarget<W> {
     }
 
     fn keep(&mut self, _len: usize) -> Result<(), RestoreError> {
-        Err(RestoreError::Check("a stream keeps nothing".to_owned()))
+        Err(RestoreError::Refused("a stream keeps nothing".to_owned()))
     }
 
     fn end(&mut self) -> Result<(), RestoreError> {

@@ -14,15 +14,17 @@ use std::time::{Duration, Instant};
 
 use icecore_format::{FileAttributes, PartKind};
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tempfile::NamedTempFile;
 
-use super::open::{is_busy, open_for_reading, open_immutable};
+use super::open::{is_busy, is_wal, open_for_reading, open_immutable};
 use crate::files::attributes_of;
 use crate::{CaptureError, Grain, PartEnd, PartStart, Sink};
 
 /// How long to try for a read lock; a writer holds its own for milliseconds.
 const BUSY_LIMIT: Duration = Duration::from_secs(30);
+/// A wait that is worth telling.
+const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
 /// How many pages are copied before the user may stop.
 const PAGES_PER_STEP: i32 = 4096;
 const COPY_LEN: u64 = 16 << 20;
@@ -94,12 +96,19 @@ fn copy_moment(path: &Path, copy: &Path, sink: &mut dyn Sink) -> Result<String, 
 
 /// Opens the database as soon as no writer locks it.
 fn wait_for_reading(path: &Path, sink: &mut dyn Sink) -> Result<Connection, CaptureError> {
-    let deadline = Instant::now() + BUSY_LIMIT;
+    let started = Instant::now();
+    let mut told = false;
     loop {
         sink.check_cancelled()?;
         match open_for_reading(path) {
             Ok(connection) => return Ok(connection),
-            Err(error) if is_busy(&error) && Instant::now() < deadline => sleep(Duration::from_millis(3)),
+            Err(error) if is_busy(&error) && started.elapsed() < BUSY_LIMIT => {
+                if !told && started.elapsed() > BUSY_TOLD_AFTER {
+                    sink.notice(format!("waiting for another process that has {} locked", path.display()));
+                    told = true;
+                }
+                sleep(Duration::from_millis(3));
+            }
             Err(error) if is_busy(&error) => return Err(busy(path)),
             Err(error) => return Err(failed(path, &error)),
         }
@@ -150,5 +159,12 @@ fn busy(path: &Path) -> CaptureError {
 }
 
 fn failed(path: &Path, error: &rusqlite::Error) -> CaptureError {
-    CaptureError::Source(format!("SQLite cannot copy {}: {error}", path.display()))
+    // In WAL mode even a reader makes files beside the database, unless somebody has it open.
+    let advice = match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if is_wal(path) => {
+            "; a database in WAL mode needs a directory in which files can be made"
+        }
+        _ => "",
+    };
+    CaptureError::Source(format!("SQLite cannot copy {}: {error}{advice}", path.display()))
 }

@@ -35,11 +35,14 @@ impl LiveDatabase {
         let lock = match lock_exclusively(path) {
             Ok(connection) => Some(connection),
             Err(error) if is_busy(&error) => {
-                return Err(RestoreError::Check(format!("{} is in use by another process", path.display())));
+                return Err(RestoreError::Refused(format!(
+                    "{} is in use by another process",
+                    path.display()
+                )));
             }
             Err(error) if is_replaceable(&error) => None,
             Err(error) => {
-                return Err(RestoreError::Check(format!("cannot lock {}: {error}", path.display())));
+                return Err(RestoreError::Refused(format!("cannot lock {}: {error}", path.display())));
             }
         };
         Ok(Self { path: path.to_owned(), _lock: lock })

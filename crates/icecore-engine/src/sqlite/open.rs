@@ -43,8 +43,12 @@ fn begin(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
 
 /// Whether a database is in WAL mode, and nobody has it open.
 fn is_unused_wal(path: &Path) -> bool {
-    let is_wal = matches!(read_head::<20>(path), Ok(Some([.., 2])));
-    is_wal && !companion(path, "-wal").exists()
+    is_wal(path) && !companion(path, "-wal").exists()
+}
+
+/// Whether the header says that changes go to a log.
+pub(super) fn is_wal(path: &Path) -> bool {
+    matches!(read_head::<20>(path), Ok(Some([.., 2])))
 }
 
 /// Opens a file that nobody else knows: without locks, without companions, without a way to change it.

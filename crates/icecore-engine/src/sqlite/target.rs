@@ -1,6 +1,5 @@
 //! Restoring a database: written beside the live one, checked by SQLite, and swapped in under the live one's lock.
 
-use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -12,7 +11,7 @@ use tempfile::NamedTempFile;
 use super::is_sqlite;
 use super::live::LiveDatabase;
 use super::open::open_immutable;
-use crate::files::Placement;
+use crate::files::{Placement, file_beside};
 use crate::{RestoreError, Target};
 
 /// Who owns the restored file, and who may use it.
@@ -42,7 +41,7 @@ impl SqliteTarget {
         if placement == Placement::InPlace {
             let why =
                 format!("{} is a database, which is replaced as a whole and not in place", path.display());
-            return Err(RestoreError::Check(why));
+            return Err(RestoreError::Refused(why));
         }
         let present = path.symlink_metadata().is_ok();
         if placement == Placement::CreateNew && present {
@@ -50,12 +49,9 @@ impl SqliteTarget {
         }
         let path = if present { path.canonicalize() } else { std::path::absolute(path) }.map_err(write)?;
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(RestoreError::Check(format!("{} cannot be replaced", path.display())));
+            return Err(RestoreError::Refused(format!("{} cannot be replaced", path.display())));
         };
-        let mut prefix = OsString::from(".");
-        prefix.push(name);
-        prefix.push(".icecore-");
-        let beside = NamedTempFile::with_prefix_in(prefix, parent);
+        let beside = file_beside(parent, name);
         let beside = beside.map_err(RestoreError::write("cannot write in", parent))?;
         let access =
             path.metadata().ok().map(|old| Access { mode: old.mode(), uid: old.uid(), gid: old.gid() });
@@ -66,7 +62,7 @@ impl SqliteTarget {
         let beside = self.beside.path();
         let refuse = |why: &str| {
             let path = self.path.display();
-            Err(RestoreError::Check(format!("what was restored for {path} is no sound database: {why}")))
+            Err(RestoreError::Damaged(format!("what was restored for {path} is no sound database: {why}")))
         };
         if !is_sqlite(beside).map_err(RestoreError::write("cannot read", beside))? {
             return refuse("it does not begin as one");
@@ -96,7 +92,7 @@ impl SqliteTarget {
         if let (Placement::CreateNew, Some(leftover)) = (self.placement, live.leftover()) {
             let leftover = leftover.display();
             let why = format!("{leftover} belongs to another database of this name; move it away first");
-            return Err(RestoreError::Check(why));
+            return Err(RestoreError::Refused(why));
         }
         live.remove_companions()?;
         sync().map_err(RestoreError::write("cannot sync", directory))?;
@@ -113,7 +109,7 @@ impl Target for SqliteTarget {
     fn begin(&mut self, part: &Part) -> Result<(), RestoreError> {
         if self.begun || !matches!(part.kind, PartKind::File | PartKind::Data) {
             let name = part.display_name();
-            return Err(RestoreError::Check(format!(
+            return Err(RestoreError::Damaged(format!(
                 "the snapshot is not of one database: it also holds {name}"
             )));
         }
@@ -134,7 +130,7 @@ impl Target for SqliteTarget {
     }
 
     fn keep(&mut self, _len: usize) -> Result<(), RestoreError> {
-        Err(RestoreError::Check("a database that is written beside has nothing to keep".to_owned()))
+        Err(RestoreError::Refused("a database that is written beside has nothing to keep".to_owned()))
     }
 
     fn end(&mut self) -> Result<(), RestoreError> {

@@ -287,7 +287,7 @@ fn damaged_content_is_refused_and_the_live_database_untouched() {
     empty.bytes.clear();
     for damaged in [flipped, cut, empty] {
         let error = restore(&damaged, &path, Placement::Replace).unwrap_err();
-        assert!(matches!(error, RestoreError::Check(_)), "{error:?}");
+        assert!(matches!(error, RestoreError::Damaged(_)), "{error:?}");
         assert!(fs::read(&path).unwrap() == before);
         assert_eq!(names(&folder), ["bank.db"]);
     }
@@ -311,10 +311,10 @@ fn a_new_database_replaces_nothing() {
     let path = bank(&folder, "delete");
     let (_, recorded) = take(&path);
     assert!(matches!(SqliteTarget::new(&path, Placement::CreateNew), Err(RestoreError::Write { .. })));
-    assert!(matches!(SqliteTarget::new(&path, Placement::InPlace), Err(RestoreError::Check(_))));
+    assert!(matches!(SqliteTarget::new(&path, Placement::InPlace), Err(RestoreError::Refused(_))));
     let other = folder.path().join("a log without a database.db");
     fs::write(companion(&other, "-wal"), "log").unwrap();
-    assert!(matches!(restore(&recorded, &other, Placement::CreateNew), Err(RestoreError::Check(_))));
+    assert!(matches!(restore(&recorded, &other, Placement::CreateNew), Err(RestoreError::Refused(_))));
     assert!(!other.exists());
 }
 

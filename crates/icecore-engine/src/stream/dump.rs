@@ -66,14 +66,8 @@ fn judge_cut(
     sink: &mut dyn Sink,
 ) -> Result<(), CaptureError> {
     let noun = if matches!(format, Format::Tar) { "tarball" } else { "dump" };
-    let sentence =
-        format!("the {noun} {} ends before its end marker ({expected}): it was cut off", options.what);
-    if options.allow_incomplete {
-        sink.finding(sentence);
-        Ok(())
-    } else {
-        Err(CaptureError::Source(sentence))
-    }
+    let expected = format!("the end marker of the {noun} ({expected})");
+    options.judge_incomplete(expected, sink)
 }
 
 /// Turns marks into parts. It does not trust them: bytes that no part claims become a part without a name.
@@ -110,7 +104,7 @@ impl Parts<'_> {
             match mark {
                 Mark::Begin { name, kind, grain, .. } => {
                     self.end(None)?;
-                    self.begin(name, kind, grain_of(grain))?;
+                    self.begin(name, kind, grain)?;
                 }
                 Mark::End { rows, .. } => self.end(rows)?,
             }
@@ -142,13 +136,5 @@ impl Parts<'_> {
 fn place(mark: &Mark) -> u64 {
     match mark {
         Mark::Begin { at, .. } | Mark::End { at, .. } => *at,
-    }
-}
-
-fn grain_of(grain: icecore_dump::Grain) -> Grain {
-    match grain {
-        icecore_dump::Grain::Byte => Grain::Byte,
-        icecore_dump::Grain::Line => Grain::Line,
-        icecore_dump::Grain::Tuple => Grain::Tuple,
     }
 }

@@ -25,6 +25,34 @@ impl Read for Origin<'_> {
     }
 }
 
+/// Remembers the last bytes that passed.
+pub(super) struct Tail<'a> {
+    reader: &'a mut dyn Read,
+    len: usize,
+    last: Vec<u8>,
+}
+
+impl<'a> Tail<'a> {
+    /// Remembers `len` bytes of what `reader` gives.
+    pub(super) fn new(reader: &'a mut dyn Read, len: usize) -> Self {
+        Self { reader, len, last: Vec::new() }
+    }
+
+    pub(super) fn last_bytes(&self) -> &[u8] {
+        &self.last
+    }
+}
+
+impl Read for Tail<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = self.reader.read(buf)?;
+        let read = buf.get(..len).unwrap_or_default();
+        self.last.extend_from_slice(read.get(len.saturating_sub(self.len)..).unwrap_or_default());
+        self.last.drain(..self.last.len().saturating_sub(self.len));
+        Ok(len)
+    }
+}
+
 /// Reads until `buf` is full or the input ends; returns how much that was.
 pub(super) fn fill(reader: &mut dyn Read, buf: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;

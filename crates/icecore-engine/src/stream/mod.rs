@@ -5,6 +5,7 @@
 //! or cut off is an error: nothing of it may be kept.
 
 mod dump;
+mod ending;
 mod input;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,8 @@ use std::io::{self, Cursor, Read};
 use icecore_format::{FileAttributes, PartKind};
 
 use crate::{CaptureError, Grain, PartEnd, PartStart, Sink};
-use input::{Origin, fill};
+use ending::{Ending, TAIL_LEN};
+use input::{Origin, Tail, fill};
 use unpack::Packing;
 
 /// How many first bytes decide what a stream is.
@@ -29,9 +31,9 @@ const COPY_LEN: u64 = 16 << 20;
 pub struct StreamOptions {
     /// The part's name, if the stream becomes a single one.
     pub name: Vec<u8>,
-    /// Store compressed bytes as they are.
+    /// Store the bytes as one part, without unpacking them or looking into them.
     pub raw: bool,
-    /// Accept a dump without its end marker.
+    /// Accept what ends before it should.
     pub allow_incomplete: bool,
     /// Accept a stream of no bytes.
     pub allow_empty: bool,
@@ -39,6 +41,18 @@ pub struct StreamOptions {
     pub what: String,
     /// Of a plain file; kept if the stream becomes a single part.
     pub file: Option<FileAttributes>,
+}
+
+impl StreamOptions {
+    /// What to do about a stream that ends before `expected`.
+    fn judge_incomplete(&self, expected: String, sink: &mut dyn Sink) -> Result<(), CaptureError> {
+        let error = CaptureError::Incomplete { what: self.what.clone(), expected };
+        if !self.allow_incomplete {
+            return Err(error);
+        }
+        sink.finding(error.to_string());
+        Ok(())
+    }
 }
 
 /// What a stream turned out to be.
@@ -80,10 +94,11 @@ pub fn capture_stream(
     }
     let head = read_head(&mut plain).map_err(|error| failure.explain(error))?;
     if head.is_empty() && !options.allow_empty {
-        return Err(CaptureError::Source(match packing {
-            None => format!("{} is empty", options.what),
-            Some(packing) => format!("{} is an empty {} stream", options.what, packing.as_str()),
-        }));
+        let what = match packing {
+            None => options.what.clone(),
+            Some(packing) => format!("the {} stream in {}", packing.as_str(), options.what),
+        };
+        return Err(CaptureError::Empty { what });
     }
     let mut report = capture_plain(head, &mut plain, options, &failure, sink)?;
     report.unpacked = packing.map(Packing::as_str);
@@ -100,30 +115,42 @@ fn capture_plain(
     if let Some(warning) = icecore_dump::warn_about(&head) {
         sink.notice(format!("{}: {warning}", options.what));
     }
-    let format = icecore_dump::recognise(&head);
+    let format = if options.raw { None } else { icecore_dump::recognise(&head) };
+    let ending = if options.raw { Ending::Unknown } else { Ending::foretold_by(&head) };
     let mut input = Cursor::new(head).chain(rest);
     match format {
         Some(format) => dump::capture(&mut input, format, options, failure, sink),
-        None => capture_single(&mut input, options, failure, sink),
+        None => capture_single(&mut input, ending, options, failure, sink),
     }
 }
 
 fn capture_single(
     input: &mut dyn Read,
+    ending: Ending,
     options: &StreamOptions,
     failure: &Failure<'_>,
     sink: &mut dyn Sink,
 ) -> Result<StreamReport, CaptureError> {
+    let mut input = Tail::new(input, TAIL_LEN);
     let name = options.name.clone();
     sink.begin(PartStart { name, kind: PartKind::Data, grain: Grain::Byte, own_chunks: false })?;
     let mut bytes = 0;
     loop {
         sink.check_cancelled()?;
-        let copied = sink.copy(input, COPY_LEN)?.map_err(|error| failure.explain(error))?;
+        let copied = sink.copy(&mut input, COPY_LEN)?.map_err(|error| failure.explain(error))?;
         bytes += copied;
         if copied < COPY_LEN {
             break;
         }
+    }
+    if let Some(expected) = ending.missing(bytes, input.last_bytes()) {
+        options.judge_incomplete(expected, sink)?;
+    }
+    if ending == Ending::Anywhere {
+        sink.notice(format!(
+            "{} is SQL without the marks of a known dump: whether it is complete, nobody can tell",
+            options.what
+        ));
     }
     // What is stored may be the unpacked bytes, of which the file system knows nothing.
     let file = options

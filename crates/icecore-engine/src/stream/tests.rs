@@ -170,7 +170,7 @@ fn a_dump_that_was_cut_off_is_refused_unless_allowed() {
     let cut = &DUMP.as_bytes()[..DUMP.find("\\.").unwrap()];
     let (result, _) = run(cut, &options());
     let message = result.unwrap_err().to_string();
-    assert!(message.starts_with("the dump input.sql ends before its end marker ("), "{message}");
+    assert!(message.starts_with("input.sql ends before the end marker of the dump ("), "{message}");
     let (result, sink) = run(cut, &StreamOptions { allow_incomplete: true, ..options() });
     result.unwrap();
     assert_eq!(sink.findings.len(), 1);
@@ -183,11 +183,66 @@ fn empty_input_is_refused_unless_allowed() {
     assert_eq!(result.unwrap_err().to_string(), "input.sql is empty");
     for packing in PACKINGS {
         let (result, _) = run(&pack(packing, b""), &options());
-        assert!(matches!(result, Err(CaptureError::Source(_))), "{packing:?}: {result:?}");
+        assert!(matches!(result, Err(CaptureError::Empty { .. })), "{packing:?}: {result:?}");
     }
     let (result, sink) = run(b"", &StreamOptions { allow_empty: true, ..options() });
     assert_eq!(result.unwrap().bytes, 0);
     assert_eq!(sink.parts.len(), 1);
+}
+
+#[test]
+fn bytes_behind_a_gzip_stream_are_refused_and_zeros_are_not() {
+    let packed = pack(Packing::Gzip, b"plain");
+    let (result, _) = run(&[&packed, &b"trailing"[..]].concat(), &options());
+    let message = result.unwrap_err().to_string();
+    assert_eq!(message, "the gzip stream in input.sql is damaged: bytes follow its end that are not gzip");
+    let (result, sink) = run(&[packed, vec![0; 100_000]].concat(), &options());
+    result.unwrap();
+    assert_eq!(sink.content(), b"plain");
+}
+
+#[test]
+fn a_raw_stream_is_one_part_that_nobody_looks_into() {
+    let cut = &DUMP.as_bytes()[..DUMP.find("\\.").unwrap()];
+    let (result, sink) = run(cut, &StreamOptions { raw: true, ..options() });
+    assert_eq!(result.unwrap().form, "stream");
+    assert_eq!((sink.parts.len(), sink.findings.len(), sink.notices.len()), (1, 0, 0));
+    assert_eq!(sink.content(), cut);
+}
+
+#[test]
+fn sql_without_a_known_end_is_stored_with_a_note() {
+    let (result, sink) = run(b"CREATE TABLE a (b int);\nINSERT INTO a VALUES (1);\n", &options());
+    result.unwrap();
+    assert!(sink.notices[0].contains("whether it is complete"), "{:?}", sink.notices);
+}
+
+#[test]
+fn a_dump_of_the_sqlite_shell_ends_with_its_transaction() {
+    let dump = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(a);\nINSERT INTO t VALUES(1);\nCOMMIT;\n";
+    let (result, sink) = run(dump.as_bytes(), &options());
+    result.unwrap();
+    assert_eq!(sink.content(), dump.as_bytes());
+    // The shell's own words when it could not read everything.
+    for bad in [&dump[..dump.len() - 9], &dump.replace("COMMIT;", "ROLLBACK; -- due to errors")] {
+        let (result, _) = run(bad.as_bytes(), &options());
+        assert!(matches!(result, Err(CaptureError::Incomplete { .. })), "{bad}: {result:?}");
+    }
+}
+
+#[test]
+fn a_sqlite_database_in_a_stream_is_as_long_as_its_header_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(50000))").unwrap();
+    drop(database);
+    let bytes = std::fs::read(&path).unwrap();
+    let (result, sink) = run(&bytes, &options());
+    result.unwrap();
+    assert_eq!(sink.content(), bytes);
+    let (result, _) = run(&bytes[..bytes.len() - 4096], &options());
+    assert!(matches!(result, Err(CaptureError::Incomplete { .. })), "{result:?}");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //! Several members or frames one after the other are one stream, as for the programs that write them. A stream that
 //! ends in the middle, or does not match its checksum, is an error.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::GzDecoder;
 
 /// How a stream is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,7 @@ impl Packing {
 
     pub(super) fn unpack<'a>(self, packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
-            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(packed)),
+            Self::Gzip => Box::new(GzMembers::new(BufReader::with_capacity(64 << 10, packed))),
             Self::Zstd => {
                 let mut decoder = zstd::Decoder::new(packed)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
@@ -64,5 +66,56 @@ impl Packing {
         } else {
             format!("the {packing} stream in {what} is damaged: {error}")
         }
+    }
+}
+
+/// The members of a gzip stream, one after the other. Zeros behind the last are padding, as tapes have it; anything else is refused,
+/// for it would be lost.
+struct GzMembers<R: BufRead> {
+    /// None at the end.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> GzMembers<R> {
+    fn new(packed: R) -> Self {
+        Self { member: Some(GzDecoder::new(packed)) }
+    }
+
+    /// Goes on behind the end of a member.
+    fn next_member(&mut self) -> io::Result<()> {
+        let Some(member) = self.member.take() else { return Ok(()) };
+        let mut packed = member.into_inner();
+        let mut padded = false;
+        loop {
+            let rest = packed.fill_buf()?;
+            match rest.first() {
+                None => return Ok(()),
+                Some(0x1f) if !padded => {
+                    self.member = Some(GzDecoder::new(packed));
+                    return Ok(());
+                }
+                Some(_) => {
+                    let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+                    if zeros < rest.len() {
+                        return Err(io::Error::other("bytes follow its end that are not gzip"));
+                    }
+                    packed.consume(zeros);
+                    padded = true;
+                }
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Read for GzMembers<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let len = member.read(buf)?;
+            if len > 0 || buf.is_empty() {
+                return Ok(len);
+            }
+            self.next_member()?;
+        }
+        Ok(0)
     }
 }

@@ -85,7 +85,7 @@ fn a_directory_is_not_restored_into_a_file() {
     for parts in [&sink.parts[..], &sink.parts[1..]] {
         let target = FileTarget::new(&top.path().join("new"), Placement::CreateNew).unwrap();
         let error = restore(target, parts).unwrap_err();
-        assert!(matches!(error, RestoreError::Check(_)), "{error:?}");
+        assert!(matches!(error, RestoreError::Refused(_)), "{error:?}");
     }
     assert_eq!(list(top.path()), ["d"]);
 }
