@@ -117,23 +117,48 @@ impl ServiceArgs {
     }
 }
 
-/// A tag, a name or a note: some text that fits on a line.
-pub(crate) fn parse_line(text: &str) -> std::result::Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("it is empty".to_owned());
-    }
+/// The longest name, tag or label, in characters: they stand in tables.
+const LINE_LEN_MAX: usize = 200;
+/// The longest note, in characters.
+const NOTE_LEN_MAX: usize = 4000;
+
+type Parsed = std::result::Result<String, String>;
+
+fn parse_text(text: &str, len_max: usize) -> Parsed {
     if text.chars().any(char::is_control) {
         return Err("it has control characters".to_owned());
+    }
+    if text.chars().count() > len_max {
+        return Err(format!("it is longer than {len_max} characters"));
     }
     Ok(text.to_owned())
 }
 
-/// Like [`parse_line`], for the names of sources.
-pub(crate) fn parse_name(text: &str) -> std::result::Result<String, String> {
-    match parse_line(text)?.as_str() {
-        "latest" | "-" => Err("this name has a meaning of its own".to_owned()),
-        name if name.starts_with('#') => Err("names that begin with # are numbers of snapshots".to_owned()),
-        name => Ok(name.to_owned()),
+/// A tag or a label: some text that fits on a line.
+pub(crate) fn parse_line(text: &str) -> Parsed {
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    parse_text(text, LINE_LEN_MAX)
+}
+
+/// A note, which may be empty: then there is none.
+pub(crate) fn parse_note(text: &str) -> Parsed {
+    parse_text(text, NOTE_LEN_MAX)
+}
+
+/// The name of a source, which must not look like a selector.
+pub(crate) fn parse_name(text: &str) -> Parsed {
+    let name = parse_line(text)?;
+    let steps = name.rsplit_once('~').is_some_and(|(_, steps)| steps.parse::<u64>().is_ok());
+    if name == "latest" || name == "-" {
+        Err("this name has a meaning of its own".to_owned())
+    } else if name.starts_with('#') {
+        Err("names that begin with # are numbers of snapshots".to_owned())
+    } else if name.contains('@') || steps {
+        Err("NAME@TAG and NAME~2 select snapshots; a name cannot look like that".to_owned())
+    } else {
+        Ok(name)
     }
 }
 

@@ -14,8 +14,10 @@ use crate::status::ExitStatus;
 pub(crate) enum CommandError {
     /// Something to tell.
     Failure(Failure),
-    /// Whoever read the output has gone; nobody wants to hear of it.
+    /// Whoever read the result has gone, having seen enough.
     OutputClosed,
+    /// Whoever took what was restored has gone before its end. Nobody wants to hear of it, but it was no success.
+    StreamClosed,
 }
 
 /// What is told.
@@ -42,7 +44,7 @@ impl CommandError {
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         match self {
             Self::Failure(failure) => Self::Failure(Failure { hint: Some(hint.into()), ..failure }),
-            Self::OutputClosed => self,
+            Self::OutputClosed | Self::StreamClosed => self,
         }
     }
 
@@ -56,7 +58,7 @@ impl CommandError {
 impl From<Error> for CommandError {
     fn from(error: Error) -> Self {
         if matches!(error, Error::Restore(RestoreError::Closed)) {
-            return Self::OutputClosed;
+            return Self::StreamClosed;
         }
         let (status, hint) = explain(&error);
         Self::Failure(Failure { status, message: sentence(&error), hint })
@@ -86,7 +88,7 @@ pub(crate) fn sentence(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// Without `(os error 2)`, which helps nobody.
-fn io_message(error: &io::Error) -> String {
+pub(crate) fn io_message(error: &io::Error) -> String {
     let text = error.to_string();
     let bare = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = bare.chars();
@@ -120,7 +122,7 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
             return (S::NotFound, Some(format!("`icecore show {id}` lists its parts")));
         }
         Error::BadTime { .. } => {
-            (S::Usage, "times look like 2026-11-20, 2026-11-20T10:00 or \"2 hours ago\"")
+            (S::Usage, "times look like 2026-11-20, 2026-11-20T10:00, \"2 hours ago\" or now")
         }
         Error::TargetExists { .. } => (S::Refused, "--yes replaces it; --to PATH restores elsewhere"),
         Error::NoTarget { .. } => (S::Usage, "say where with --to PATH, or --to - for standard output"),
@@ -135,18 +137,20 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
     use ExitStatus as S;
     let (status, hint) = match error {
         StoreError::NoStore { place } => {
-            return (
-                S::NotFound,
-                Some(format!(
-                    "make one with `icecore init --store {place}`, or name another with --store PATH"
-                )),
-            );
+            let may_be_made = std::fs::read_dir(place).map_or(true, |mut entries| entries.next().is_none());
+            let hint = match may_be_made && !std::path::Path::new(place).is_file() {
+                true => {
+                    format!("make one with `icecore init --store {place}`, or name another with --store PATH")
+                }
+                false => "name another place with --store PATH".to_owned(),
+            };
+            return (S::NotFound, Some(hint));
         }
         StoreError::StoreExists { .. } => (S::Failed, "use it: `icecore create SOURCE`"),
         StoreError::StoreTooNew { .. } => (S::Failed, "update icecore"),
         StoreError::PasswordNeeded => (
             S::Password,
-            "give it with --password-file FILE or ICECORE_PASSWORD_FILE, or run icecore in a terminal",
+            "give it with --password-file FILE, ICECORE_PASSWORD_FILE or ICECORE_PASSWORD, or run icecore in a terminal",
         ),
         StoreError::WrongPassword { .. } => {
             (S::Password, "passwords are case-sensitive; any password added with `icecore key add` will do")
@@ -183,21 +187,32 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
 }
 
 fn explain_capture(error: &CaptureError) -> (ExitStatus, Option<String>) {
-    match error {
-        CaptureError::NotFound { .. } => {
-            (ExitStatus::NotFound, Some("give the path of a file or a directory".to_owned()))
+    use ExitStatus as S;
+    let (status, hint) = match error {
+        CaptureError::NotFound { .. } => (S::NotFound, "give the path of a file or a directory"),
+        CaptureError::Empty { .. } => {
+            (S::SourceFailed, "nothing was stored; --allow-empty stores it nevertheless")
         }
-        CaptureError::Read { .. } => (ExitStatus::SourceFailed, Some("nothing was stored".to_owned())),
-        CaptureError::Source(_) => (ExitStatus::SourceFailed, None),
-        CaptureError::Cancelled => (ExitStatus::Interrupted, None),
-        CaptureError::Sink(_) | _ => (ExitStatus::Failed, None),
-    }
+        CaptureError::Incomplete { .. } => {
+            (S::SourceFailed, "nothing was stored; --allow-incomplete stores it nevertheless")
+        }
+        CaptureError::Read { .. } | CaptureError::Source(_) => (S::SourceFailed, "nothing was stored"),
+        CaptureError::Cancelled => return (S::Interrupted, None),
+        CaptureError::Sink(_) | _ => return (S::Failed, None),
+    };
+    (status, Some(hint.to_owned()))
 }
 
 fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
     match error {
         RestoreError::UnsafeName { .. } => (ExitStatus::Refused, None),
-        RestoreError::Check(_) => (ExitStatus::Refused, Some("--to PATH restores elsewhere".to_owned())),
+        RestoreError::Refused(_) => (ExitStatus::Refused, Some("--to PATH restores elsewhere".to_owned())),
+        RestoreError::Damaged(_) => {
+            (ExitStatus::Damaged, Some("`icecore verify` tells which snapshots are damaged".to_owned()))
+        }
+        RestoreError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            (ExitStatus::Failed, Some("make room there, or restore elsewhere with --to PATH".to_owned()))
+        }
         RestoreError::Write { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             (ExitStatus::Failed, Some("make the directory for it first".to_owned()))
         }

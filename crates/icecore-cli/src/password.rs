@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use crate::failure::{CommandError, Result};
+use crate::failure::{CommandError, Result, io_message};
 use crate::signals::Prompt;
 use crate::status::ExitStatus;
 
@@ -35,6 +35,11 @@ pub(crate) fn another(file: Option<&Path>) -> Result<Vec<u8>> {
     }
 }
 
+/// Whether a password is at hand without asking.
+pub(crate) fn is_given(file: Option<&Path>) -> bool {
+    file.is_some() || std::env::var_os(PASSWORD_VARIABLE).is_some_and(|password| !password.is_empty())
+}
+
 fn given(file: Option<&Path>) -> Result<Option<Vec<u8>>> {
     if let Some(path) = file {
         return read(path).map(Some);
@@ -47,7 +52,10 @@ fn given(file: Option<&Path>) -> Result<Option<Vec<u8>>> {
 
 /// The file's content without its last line end.
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let cannot = |error| CommandError::io(format!("cannot read the password file {}", path.display()))(error);
+    let cannot = |error| {
+        let message = format!("cannot read the password file {}: {}", path.display(), io_message(&error));
+        CommandError::new(ExitStatus::Password, message)
+    };
     let mut password = fs::read(path).map_err(cannot)?;
     if password.last() == Some(&b'\n') {
         password.pop();

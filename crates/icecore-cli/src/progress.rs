@@ -1,6 +1,6 @@
 //! Bars on the terminal, and the user's wish to stop.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::context::Context;
 use crate::signals::Interrupt;
 use crate::ui::Ui;
-use crate::units::{Bytes, Millis};
+use crate::units::{Bytes, Millis, printable};
 
 /// What takes less than this shows no bar.
 const DELAY: Duration = Duration::from_secs(1);
@@ -25,7 +25,9 @@ pub(crate) struct Progress {
     done: AtomicU64,
     total: AtomicU64,
     interrupt: Interrupt,
-    notices: Mutex<Vec<String>>,
+    /// Hidden until there is something to show.
+    bar: ProgressBar,
+    notices: bool,
     /// Set at the end, to wake the drawing thread.
     ended: Mutex<bool>,
     wake: Condvar,
@@ -46,36 +48,38 @@ impl Progress {
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
             interrupt: Arc::clone(&context.interrupt),
-            notices: Mutex::default(),
+            bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
+                .with_style(style("{prefix} {spinner} {msg}"))
+                .with_prefix(what),
+            notices: !ui.quiet && !ui.json,
             ended: Mutex::new(false),
             wake: Condvar::new(),
         });
-        let visible = io::stderr().is_terminal() && !ui.quiet && !ui.json;
+        let visible = io::stderr().is_terminal() && progress.notices;
         let drawer = visible.then(|| {
             let progress = Arc::clone(&progress);
-            thread::Builder::new().name("progress".to_owned()).spawn(move || progress.draw(what)).ok()
+            thread::Builder::new().name("progress".to_owned()).spawn(move || progress.draw()).ok()
         });
         Drawing { progress, drawer: drawer.flatten() }
     }
 
-    fn draw(&self, what: &'static str) {
+    fn draw(&self) {
         let started = Instant::now();
         if self.wait(DELAY) {
             return;
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-            .with_style(style("{prefix} {spinner} {msg}"))
-            .with_prefix(what);
+        self.bar.set_draw_target(ProgressDrawTarget::stderr());
         loop {
-            self.update(&bar, started.elapsed());
+            self.update(started.elapsed());
             if self.wait(TICK) {
                 break;
             }
         }
-        bar.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 
-    fn update(&self, bar: &ProgressBar, elapsed: Duration) {
+    fn update(&self, elapsed: Duration) {
+        let bar = &self.bar;
         let done = self.done.load(Ordering::Relaxed);
         let total = self.total.load(Ordering::Relaxed);
         let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -126,7 +130,10 @@ impl Monitor for Progress {
     }
 
     fn notice(&self, sentence: &str) {
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(sentence.to_owned());
+        // At once: it may be the reason for a long wait.
+        if self.notices {
+            self.bar.suspend(|| drop(writeln!(io::stderr(), "note: {}", printable(sentence))));
+        }
     }
 
     fn is_cancelled(&self) -> bool {
@@ -140,14 +147,9 @@ impl Drawing {
         Arc::clone(&self.progress)
     }
 
-    /// Removes the bar and tells what the operation had to say meanwhile.
-    pub(crate) fn end(mut self, ui: &mut Ui) {
+    /// Removes the bar.
+    pub(crate) fn end(mut self) {
         self.stop();
-        let notices =
-            std::mem::take(&mut *self.progress.notices.lock().unwrap_or_else(PoisonError::into_inner));
-        for notice in notices {
-            ui.status(format_args!("note: {notice}"));
-        }
     }
 
     fn stop(&mut self) {

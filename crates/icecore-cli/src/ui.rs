@@ -129,8 +129,10 @@ impl Ui {
 
     /// Tells why the command failed.
     pub(crate) fn fail(&mut self, error: &CommandError) -> ExitStatus {
-        let CommandError::Failure(Failure { status, message, hint }) = error else {
-            return ExitStatus::Failed;
+        let Failure { status, message, hint } = match error {
+            CommandError::Failure(failure) => failure,
+            CommandError::OutputClosed => return ExitStatus::Success,
+            CommandError::StreamClosed => return ExitStatus::Failed,
         };
         if self.json {
             let document = serde_json::json!({ "error": message, "status": status.code(), "hint": hint });

@@ -77,6 +77,14 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
+/// Like [`parse_size`], but more than nothing.
+pub(crate) fn parse_budget(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        0 => Err("a budget of nothing would check nothing".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
 /// Understands `10%` and `0.1`.
 pub(crate) fn parse_share(text: &str) -> Result<f64, String> {
     let (number, divisor) = match text.strip_suffix('%') {
@@ -85,10 +93,10 @@ pub(crate) fn parse_share(text: &str) -> Result<f64, String> {
     };
     let share =
         number.trim().parse::<f64>().map_err(|_| "a share looks like 10% or 0.1".to_owned())? / divisor;
-    if (0.0..=1.0).contains(&share) {
+    if share > 0.0 && share <= 1.0 {
         Ok(share)
     } else {
-        Err("a share lies between 0% and 100% (0 and 1)".to_owned())
+        Err("a share is more than 0% and at most 100% (1)".to_owned())
     }
 }
 
@@ -155,6 +163,7 @@ mod tests {
         assert_eq!(parse_share("0.25"), Ok(0.25));
         assert!(parse_share("10").is_err());
         assert!(parse_share("NaN").is_err());
+        assert!(parse_share("0").is_err());
         assert_eq!(parse_duration("24h"), Ok(Duration::from_secs(86400)));
         assert_eq!(parse_duration("1.5 min"), Ok(Duration::from_secs(90)));
         assert!(parse_duration("-1h").is_err());

@@ -93,10 +93,10 @@ impl Store {
     }
 
     /// Raises the epoch from the one given; fails if another collector was faster.
-    pub(crate) fn raise_epoch(&self, from: Option<Epoch>) -> Result<Epoch> {
+    pub(crate) fn raise_epoch(&self, from: Epoch) -> Result<Epoch> {
         let (epoch, version) = self.epoch()?;
         let another = StoreError::Busy { what: "another collection" };
-        if from.is_some_and(|from| from != epoch) {
+        if from != epoch {
             return Err(another);
         }
         let impossible = DecodeError::Malformed { what: "epoch", offset: 0 };
@@ -109,10 +109,12 @@ impl Store {
         }
     }
 
-    /// The claims of writers that registered before `epoch` and may still publish. Claims of dead writers are cleared.
-    fn older_claims(&self, epoch: Epoch) -> Result<Vec<(String, Claim)>> {
+    /// The claims of writers that registered before `epoch` and may still publish, but for the claim `own`. Claims of dead writers are
+    /// cleared.
+    fn older_claims(&self, epoch: Epoch, own: &str) -> Result<Vec<(String, Claim)>> {
+        let own = names::claim(own);
         let mut older = Vec::new();
-        for object in self.storage.list(names::CLAIMS)? {
+        for object in self.storage.list(names::CLAIMS)?.into_iter().filter(|object| object.name != own) {
             let looked_at = self.storage.holder(&object.name).and_then(|holder| {
                 if holder == Holder::Dead {
                     self.storage.delete(&object.name).map(|()| None)
@@ -140,14 +142,16 @@ impl Store {
 
     /// Whether a writer that registered before `epoch`, other than the one with the claim `own`, may still publish.
     pub(crate) fn has_older_claims(&self, epoch: Epoch, own: &str) -> Result<bool> {
-        let own = names::claim(own);
-        Ok(self.older_claims(epoch)?.iter().any(|(name, _)| *name != own))
+        Ok(!self.older_claims(epoch, own)?.is_empty())
     }
 
-    /// Whether another collector is known to run. Out of courtesy only: to start a second one disturbs the first.
-    pub(crate) fn is_collecting(&self) -> Result<bool> {
-        for (name, claim) in self.older_claims(Epoch(u64::MAX))? {
-            if claim.holder == COLLECTOR
+    /// Whether a collector is known to run that registered before the one with the claim `own`. Out of courtesy only: a second one
+    /// disturbs the first. By the names, which sort by time, so that of two that begin together one goes on.
+    pub(crate) fn is_collecting_before(&self, own: &str) -> Result<bool> {
+        let own_name = names::claim(own);
+        for (name, claim) in self.older_claims(Epoch(u64::MAX), own)? {
+            if name < own_name
+                && claim.holder == COLLECTOR
                 && self.storage.holder(&name).is_ok_and(|holder| holder == Holder::Alive)
             {
                 return Ok(true);
@@ -156,17 +160,19 @@ impl Store {
         Ok(false)
     }
 
-    /// Returns when no writer of an older epoch can publish any more: each has ended, died, or been fenced.
+    /// Returns when no writer of an older epoch but the one with the claim `own` can publish any more: each has ended, died, or been
+    /// fenced.
     pub(crate) fn wait_for_older(
         &self,
         epoch: Epoch,
+        own: &str,
         policy: FencePolicy,
         monitor: &dyn Monitor,
     ) -> Result<()> {
         let mut seen: Vec<(String, u64, Instant)> = Vec::new();
         let mut told = false;
         loop {
-            let older = self.older_claims(epoch)?;
+            let older = self.older_claims(epoch, own)?;
             if older.is_empty() {
                 return Ok(());
             }

@@ -165,6 +165,19 @@ impl StoreError {
         self.is_damage() || matches!(self, Self::StoreTooNew { .. })
     }
 
+    /// Whether the system does not let us write.
+    pub(crate) fn is_denied(&self) -> bool {
+        let denied = |kind| {
+            matches!(kind, std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
+        };
+        match self {
+            Self::Storage(error) => error.kind == storage::ErrorKind::Denied,
+            Self::IndexLock { source, .. } => denied(source.kind()),
+            Self::Index { source, .. } => matches!(&**source, redb::Error::Io(error) if denied(error.kind())),
+            _ => false,
+        }
+    }
+
     /// Whether stored data, rather than the world around it, is at fault.
     pub fn is_damage(&self) -> bool {
         matches!(

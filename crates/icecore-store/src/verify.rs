@@ -11,7 +11,7 @@ use icecore_storage::ErrorKind;
 use crate::index::{IndexReader, PackRecord};
 use crate::snapshots::Snapshot;
 use crate::store::Store;
-use crate::{Counter, Monitor, Result, SnapshotReader, StoreError};
+use crate::{Counter, Monitor, Result, SnapshotReader, StoreError, random};
 
 /// Packs that are in memory at once: whole ones, of 32 MiB.
 const PACKS_AT_ONCE: usize = 3;
@@ -21,9 +21,9 @@ const PACKS_AT_ONCE: usize = 3;
 pub enum Extent {
     /// Manifests, catalogs, trees, tables of contents; no data.
     Structure,
-    /// A share of the packs, between 0 and 1, those that were not verified for longest first.
+    /// A share of the packs, between 0 and 1: those that were not verified for longest, drawn by lot where that is equal.
     Share(f64),
-    /// As many packs as have this many bytes, those that were not verified for longest first.
+    /// As many packs as have this many bytes, chosen in the same way.
     Budget(u64),
     /// All packs.
     Everything,
@@ -126,8 +126,16 @@ impl Store {
         self.note_vanished(&mut damage)?;
         self.name_the_affected(&all, &mut damage)?;
         report.findings.extend(damage.findings.into_iter().map(|damage| damage.finding));
-        self.index.write(|index| index.set_verified(&verified, now))?;
+        self.remember_verified(&verified, now)?;
         Ok(report)
+    }
+
+    /// A store that may only be read is verified as well, only that nobody will know of it.
+    fn remember_verified(&self, packs: &[PackId], now: u64) -> Result<()> {
+        match self.index.write(|index| index.set_verified(packs, now)) {
+            Err(error) if error.is_denied() => Ok(()),
+            done => done,
+        }
     }
 
     /// For each chunk that the index finds in a pack that is not in the storage any more, that pack.
@@ -251,7 +259,9 @@ impl Store {
         report: &mut VerifyReport,
         monitor: &dyn Monitor,
     ) -> Result<Vec<PackId>> {
-        packs.sort_by_key(|pack| (pack.verified_at, pack.id));
+        // Packs of one night were all verified at once, or never: without the lot, the same ones would come first again and again.
+        let lot = random::salt();
+        packs.sort_by_cached_key(|pack| (pack.verified_at, drawn(&lot, &pack.id)));
         let total: u64 = packs.iter().map(|pack| pack.len).sum();
         let budget = match extent {
             Extent::Structure => 0,
@@ -497,6 +507,11 @@ impl Store {
     }
 }
 
+/// A pack's number in a lottery.
+fn drawn(lot: &[u8; 32], pack: &PackId) -> [u8; 32] {
+    *blake3::keyed_hash(lot, pack.as_bytes()).as_bytes()
+}
+
 fn ids_in(node: &TreeNode) -> Vec<ChunkId> {
     match node {
         TreeNode::Leaf(chunks) => chunks.iter().map(|chunk| chunk.id).collect(),
@@ -595,9 +610,11 @@ fn manifest_finding(error: &StoreError) -> Finding {
     Finding { kind, object, message: full_message(error), snapshots: BTreeMap::new() }
 }
 
+/// What is wrong, without the object's name, which a finding has already.
 fn full_message(error: &StoreError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
+    match (error, std::error::Error::source(error)) {
+        (StoreError::Damaged { source, .. }, _) => source.to_string(),
+        (_, Some(source)) => format!("{error}: {source}"),
+        (_, None) => error.to_string(),
     }
 }

@@ -233,7 +233,7 @@ fn capture_command(
         // A command that failed says more than the look of what it printed before.
         Ok(_)
         | Err(CaptureError::Source(_) | CaptureError::Empty { .. } | CaptureError::Incomplete { .. }) => {
-            source.finish(&is_cancelled)?
+            source.finish(&is_cancelled)?;
         }
         Err(error) => return Err(error.into()),
     }

@@ -1,13 +1,14 @@
 //! Giving a snapshot back.
 
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use icecore_engine::Target;
 use icecore_engine::files::{DirectoryTarget, FileTarget, Placement, StreamTarget, Warnings};
 use icecore_engine::sqlite::SqliteTarget;
+use icecore_engine::{RestoreError, Target};
 use icecore_format::{ChunkRef, Digest, Part, PartKind};
 use icecore_store::{Counter, Monitor, Snapshot, SnapshotReader, Store, StoreError};
 
@@ -66,6 +67,8 @@ pub fn restore(
     let path = target_path(snapshot, options, part.is_some())?;
     if let Some(path) = &path {
         refuse_store(path, &options.store_dir)?;
+        let wants_directory = snapshot.info().form == "directory" && part.is_none();
+        refuse_other_kind(path, wants_directory, options.in_place)?;
     }
     if let Some(path) = &path
         && !options.replace
@@ -102,6 +105,21 @@ fn refuse_store(target: &Path, store_dir: &Path) -> Result<()> {
         return Err(Error::Unfitting(format!("{} lies in the store itself", target.display())));
     }
     Ok(())
+}
+
+/// Refuses what could not take the snapshot's place, before anybody is asked to confirm it.
+fn refuse_other_kind(target: &Path, wants_directory: bool, in_place: bool) -> Result<()> {
+    let Ok(there) = target.metadata() else { return Ok(()) };
+    let (fits, wanted) = match wants_directory {
+        true => (there.is_dir(), "directory"),
+        false => (there.is_file() || (in_place && there.file_type().is_block_device()), "regular file"),
+    };
+    match fits {
+        true => Ok(()),
+        false => {
+            Err(RestoreError::Refused(format!("{} is there, and is no {wanted}", target.display())).into())
+        }
+    }
 }
 
 /// Refuses to put the bytes of a SQLite database where another one's log lies beside: SQLite would replay it onto them.
@@ -202,6 +220,14 @@ fn find_part(reader: &SnapshotReader, snapshot: &Snapshot, name: &str) -> Result
                 PartKind::Directory => {
                     Err(Error::Unfitting(format!("{name} is a directory; name one of its files")))
                 }
+                PartKind::Symlink
+                | PartKind::Fifo
+                | PartKind::CharDevice
+                | PartKind::BlockDevice
+                | PartKind::Socket => Err(Error::Unfitting(format!(
+                    "{name} is a {}: only what has bytes is restored alone",
+                    part.kind.as_str()
+                ))),
                 // The earlier name has the content. One step: what a stranger's catalog links in a circle is not followed.
                 PartKind::Hardlink => {
                     let target = part.file.map(|file| file.target).unwrap_or_default();

@@ -58,11 +58,20 @@ pub fn resolve<'s>(
     now: Timestamp,
     zone: &TimeZone,
 ) -> Result<&'s Snapshot> {
-    // A source may be called anything, even `a@b` or `x~1`: its plain name comes first.
-    if snapshots.iter().any(|snapshot| snapshot.info().source == text) {
-        return select(snapshots, &Selector::Text(text.to_owned()), now, zone);
+    let selector = Selector::parse(text);
+    // A file may be called anything, even `a@b` or `x~1`, and so may its source. It is meant unless the text makes sense in both ways.
+    if let Some(newest) = snapshots.iter().find(|snapshot| snapshot.info().source == text)
+        && !matches!(selector, Selector::Text(_))
+    {
+        return match select(snapshots, &selector, now, zone) {
+            Ok(other) if other.id != newest.id => {
+                let candidates = format!("the source {text}, {} of {}", other.id, other.info().source);
+                Err(Error::Ambiguous { selector: text.to_owned(), candidates })
+            }
+            _ => Ok(newest),
+        };
     }
-    select(snapshots, &Selector::parse(text), now, zone)
+    select(snapshots, &selector, now, zone)
 }
 
 /// The snapshot that `selector` selects.

@@ -27,6 +27,9 @@ impl Source {
         if let Some(url) = text.to_str() {
             if let Some(path) = url.strip_prefix("sqlite:") {
                 let path = path.strip_prefix("//").unwrap_or(path);
+                if path.is_empty() {
+                    return Err(Error::NoSource { name: url.to_owned() });
+                }
                 return Ok(Self::Sqlite(cwd.join(path)));
             }
             if let Some((scheme, _)) = url.split_once("://") {
@@ -98,6 +101,7 @@ mod tests {
         let sqlite = Source::parse(Path::new("sqlite:a/b.db"), cwd).unwrap();
         assert_eq!(sqlite, Source::Sqlite(PathBuf::from("/tmp/a/b.db")));
         assert_eq!(sqlite.default_name(), "b.db");
+        assert!(matches!(Source::parse(Path::new("sqlite:"), cwd), Err(Error::NoSource { .. })));
         assert!(matches!(Source::parse(Path::new("no such file"), cwd), Err(Error::NoSource { .. })));
     }
 }

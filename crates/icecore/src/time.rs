@@ -21,6 +21,9 @@ pub fn format_time(time: Timestamp) -> String {
 pub fn parse_time_point(text: &str, now: Timestamp, zone: &TimeZone, end_of_day: bool) -> Result<Timestamp> {
     let bad = || Error::BadTime { text: text.to_owned() };
     let text = text.trim();
+    if text == "now" {
+        return Ok(now);
+    }
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
@@ -60,6 +63,7 @@ mod tests {
         assert_eq!(at("2026-11-20T10:00:00+02:00", false), "2026-11-20T08:00:00.000000Z");
         assert_eq!(at("2 hours ago", false), "2026-11-21T10:00:00.000000Z");
         assert_eq!(at("3 days ago", false), "2026-11-18T12:00:00.000000Z");
+        assert_eq!(at("now", false), "2026-11-21T12:00:00.000000Z");
         assert_eq!(at("next week", false), "\"next week\" is not a time");
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use icecore::{Counter, CreateOptions, Created, Monitor as _, Source};
 use serde_json::json;
 
-use crate::args::{ServiceArgs, parse_line, parse_name};
+use crate::args::{ServiceArgs, parse_line, parse_name, parse_note};
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
@@ -43,15 +43,15 @@ pub(crate) struct CreateArgs {
     #[arg(long = "tag", value_name = "TAG", value_parser = parse_line)]
     tags: Vec<String>,
     /// Write a note to the snapshot
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = parse_note)]
     note: Option<String>,
-    /// Store the bytes as they are: do not decompress, do not open a SQLite database
+    /// Store the bytes as they are, without unpacking or looking into them
     #[arg(long)]
     raw: bool,
     /// Accept an empty input
     #[arg(long)]
     allow_empty: bool,
-    /// Accept a dump that was cut off
+    /// Accept what was cut off
     #[arg(long)]
     allow_incomplete: bool,
     #[command(flatten)]
@@ -78,9 +78,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<Ex
         monitor.expect(file.map_or(0, |file| file.len()));
     }
     let created = icecore::create(&store, &source, &options, context.now, monitor);
-    drawing.end(ui);
-    let created = created.map_err(|error| with_advice(error.into()))?;
-    report(ui, &created)
+    drawing.end();
+    report(ui, &created?)
 }
 
 fn source(context: &Context, args: &CreateArgs) -> Result<Source> {
@@ -94,26 +93,6 @@ fn source(context: &Context, args: &CreateArgs) -> Result<Source> {
         (None, false) => Ok(Source::Command(args.command.clone())),
         (None, true) => Err(CommandError::usage("nothing to take a snapshot of")
             .hint("give a path, `-` for standard input, or `-- COMMAND` for what a command prints")),
-    }
-}
-
-/// Names the option by which the user can insist.
-fn with_advice(error: CommandError) -> CommandError {
-    let CommandError::Failure(failure) = &error else { return error };
-    if failure.status != ExitStatus::SourceFailed {
-        return error;
-    }
-    if failure.message.ends_with("is empty") || failure.message.ends_with("stream") {
-        return error.hint("nothing was stored; --allow-empty stores it nevertheless");
-    }
-    // A cut compressed stream yields nothing that could be accepted.
-    if failure.message.contains("end marker") {
-        return error.hint("nothing was stored; --allow-incomplete stores it nevertheless");
-    }
-    if failure.hint.is_none() && !failure.message.contains("nothing was stored") {
-        error.hint("nothing was stored")
-    } else {
-        error
     }
 }
 

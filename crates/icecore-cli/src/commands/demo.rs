@@ -25,6 +25,9 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, args: &DemoArgs) -> Result<ExitStatus> {
+    if ui.json {
+        return Err(CommandError::usage("the demonstration is for people: it prints no JSON"));
+    }
     let started = std::time::Instant::now();
     let folder = tempfile::Builder::new().prefix("icecore-demo-").tempdir();
     let mut folder = folder.map_err(CommandError::io("cannot make a temporary folder"))?;

@@ -36,11 +36,11 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &GcArgs) -> Result<ExitS
     let monitor = drawing.monitor();
     if args.dry_run {
         let plan = store.plan_gc(&options, &*monitor);
-        drawing.end(ui);
+        drawing.end();
         show_plan(ui, &plan?)?;
     } else {
         let report = store.gc(&options, &*monitor);
-        drawing.end(ui);
+        drawing.end();
         show_report(ui, &report?)?;
     }
     Ok(ExitStatus::Success)
@@ -59,7 +59,8 @@ fn show_plan(ui: &mut Ui, plan: &GcPlan) -> Result<()> {
         }));
     }
     if plan.is_empty() {
-        return ui.line(format_args!("Nothing to do: {} are needed", packs(plan.keep.len() as u64, there)));
+        return ui
+            .line(format_args!("Nothing to do: all of {} is needed", packs(plan.keep.len() as u64, there)));
     }
     let rows = [("drop", &plan.drop), ("rewrite", &plan.rewrite)].into_iter().flat_map(|(verdict, packs)| {
         packs.iter().map(move |pack| {

@@ -31,6 +31,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<Exi
         options.pack_len =
             u32::try_from(size).map_err(|_| CommandError::usage("packs cannot be that large"))?;
     }
+    if !args.encrypt && password::is_given(context.password_file.as_deref()) {
+        // Whoever gives a password expects to be protected by it.
+        return Err(CommandError::usage(
+            "a password is given, but not --encrypt: the store would be a plain one",
+        )
+        .hint("add --encrypt, or take away --password-file, ICECORE_PASSWORD_FILE and ICECORE_PASSWORD"));
+    }
     if args.encrypt {
         options.password = Some((password::first(context.password_file.as_deref())?, KdfCost::DEFAULT));
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::args::parse_line;
 use crate::context::{Context, Opened};
-use crate::failure::Result;
+use crate::failure::{CommandError, Result};
 use crate::password;
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
@@ -62,14 +62,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &KeyCommand) -> Resul
     match command {
         KeyCommand::Add(args) => add(ui, context, &opened, args)?,
         KeyCommand::List(_) => list(ui, context, &keys)?,
-        KeyCommand::Remove(args) => {
-            opened.store.remove_key(&args.id)?;
-            if ui.json {
-                ui.document(&json!({ "removed": args.id }))?;
-            } else if !ui.quiet {
-                ui.line(format_args!("Removed key {}", args.id))?;
-            }
-        }
+        KeyCommand::Remove(args) => remove(ui, context, &opened, &keys, args)?,
         KeyCommand::Passwd(args) => change(ui, context, &opened, args)?,
     }
     Ok(ExitStatus::Success)
@@ -77,6 +70,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &KeyCommand) -> Resul
 
 fn add(ui: &mut Ui, context: &Context, opened: &Opened, args: &AddArgs) -> Result<()> {
     let password = password::another(args.new_password_file.as_deref())?;
+    refuse_known(opened, &password)?;
     let key = opened.store.add_key(&password, &args.label, &context.now_text(), KdfCost::DEFAULT)?;
     told(ui, &key, "Added")
 }
@@ -85,10 +79,51 @@ fn change(ui: &mut Ui, context: &Context, opened: &Opened, args: &PasswdArgs) ->
     let old = opened.password.as_deref().ok_or(StoreError::NotEncrypted)?;
     let old = opened.store.key_of(old)?;
     let password = password::another(args.new_password_file.as_deref())?;
+    refuse_known(opened, &password)?;
     // The new one first: whatever happens between, one of them opens the store.
     let key = opened.store.add_key(&password, &old.label, &context.now_text(), KdfCost::DEFAULT)?;
     opened.store.remove_key(&old.id)?;
     told(ui, &key, "Changed the password: it opens")
+}
+
+/// One password, one key: who takes a key away must be sure that its password opens the store no longer.
+fn refuse_known(opened: &Opened, password: &[u8]) -> Result<()> {
+    match opened.store.key_of(password) {
+        Ok(key) => {
+            let message = format!(
+                "this password opens the store already, with key {} ({})",
+                key.id,
+                printable(&key.label)
+            );
+            Err(CommandError::new(ExitStatus::Failed, message).hint("choose another; nothing was changed"))
+        }
+        Err(StoreError::WrongPassword { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn remove(
+    ui: &mut Ui,
+    context: &Context,
+    opened: &Opened,
+    keys: &[KeyFile],
+    args: &RemoveArgs,
+) -> Result<()> {
+    if let Some(key) = keys.iter().find(|key| key.id == args.id && keys.len() > 1) {
+        let what =
+            format!("key {} ({}) of {}", key.id, printable(&key.label), context.local_time(&key.created_at));
+        ui.confirm(
+            &format!("Remove {what}? Its password will not open the store any more."),
+            &format!("removing {what} needs a confirmation; nothing was removed"),
+        )?;
+    }
+    opened.store.remove_key(&args.id)?;
+    if ui.json {
+        ui.document(&json!({ "removed": args.id }))?;
+    } else if !ui.quiet {
+        ui.line(format_args!("Removed key {}", args.id))?;
+    }
+    Ok(())
 }
 
 fn told(ui: &mut Ui, key: &KeyFile, what: &str) -> Result<()> {

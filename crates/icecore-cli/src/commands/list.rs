@@ -9,7 +9,7 @@ use crate::failure::Result;
 use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
-use crate::units::{Bytes, printable};
+use crate::units::{Bytes, counted, printable};
 
 /// List snapshots, newest first
 ///
@@ -74,7 +74,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ListArgs) -> Result<Exi
             ui.status("There are no snapshots yet.");
             ui.hint("`icecore create SOURCE` takes the first");
         } else {
-            ui.status(format_args!("None of the {} snapshots fits.", snapshots.len()));
+            let count = counted(snapshots.len() as u64, "snapshot");
+            ui.status(format_args!("Nothing fits of what the store has: {count}."));
         }
     } else {
         ui.table(&HEAD, listed.iter().map(|(index, snapshot)| row(context, *index, snapshot)).collect())?;

@@ -93,7 +93,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         let started = Instant::now();
         let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
         let restored = icecore::restore(&opened.store, snapshot, options, &*drawing.monitor());
-        drawing.end(ui);
+        drawing.end();
         restored.map(|restored| (restored, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)))
     };
     let (restored, duration_ms) = match attempt(ui, &options) {
@@ -128,6 +128,9 @@ fn confirm(ui: &mut Ui, path: &Path, in_place: bool) -> Result<()> {
         ui.confirm(&format!("{verb} {what}?"), &format!("{shown} exists already, and was not touched"));
     refused.map_err(|error| match ui.can_ask() {
         true => error,
+        false if in_place => {
+            error.hint(format!("--yes rewrites {what} where it differs; --to PATH restores elsewhere"))
+        }
         false => error.hint(format!("--yes replaces {what}; --to PATH restores elsewhere")),
     })
 }

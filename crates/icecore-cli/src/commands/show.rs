@@ -10,7 +10,7 @@ use crate::failure::{CommandError, Result};
 use crate::select::{resolve, shortened};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
-use crate::units::{Bytes, Millis, printable};
+use crate::units::{Bytes, Millis, counted, printable};
 
 /// Show a snapshot and its parts
 #[derive(Debug, clap::Args)]
@@ -72,14 +72,14 @@ fn show_facts(ui: &mut Ui, context: &Context, snapshot: &Snapshot) -> Result<()>
                 Millis(info.duration_ms)
             ),
         ),
-        ("Size", format!("{} in {} chunks", Bytes(info.logical_bytes), info.chunks)),
+        ("Size", format!("{} in {}", Bytes(info.logical_bytes), counted(info.chunks, "chunk"))),
         (
             "Added",
             format!(
-                "{} for {} of new data in {} chunks",
+                "{} for {} of new data in {}",
                 Bytes(snapshot.stored_bytes()),
                 Bytes(info.changed_bytes),
-                info.new_chunks
+                counted(info.new_chunks, "chunk")
             ),
         ),
     ];

@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::select::{resolve_all, shortened};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
-use crate::units::{Bytes, counted, parse_share, parse_size, printable};
+use crate::units::{Bytes, counted, parse_budget, parse_share, printable};
 
 /// Parts named in one line.
 const PARTS_SHOWN_MAX: usize = 5;
@@ -28,7 +28,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "P", value_parser = parse_share, group = "extent")]
     sample: Option<f64>,
     /// Read only about this much data: 10GiB
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, group = "extent")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_budget, group = "extent")]
     budget: Option<u64>,
     /// Check only that everything is there, without reading data
     #[arg(long, group = "extent")]
@@ -56,7 +56,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &VerifyArgs) -> Result<E
     let now = u64::try_from(context.now.as_second()).unwrap_or(0);
     let drawing = Progress::begin(ui, context, Counter::ReadBytes, "Verifying");
     let report = store.verify(chosen, extent, now, &*drawing.monitor());
-    drawing.end(ui);
+    drawing.end();
     let report = report?;
     tell(ui, &report, &all, extent)?;
     Ok(if report.findings.is_empty() { ExitStatus::Success } else { ExitStatus::Damaged })

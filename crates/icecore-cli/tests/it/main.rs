@@ -4,6 +4,7 @@
 mod support;
 
 mod test_bad_input;
+mod test_busy;
 mod test_completions;
 mod test_create;
 mod test_delete;
@@ -21,4 +22,6 @@ mod test_show;
 mod test_snapshot_alias;
 mod test_stats;
 mod test_tag;
+mod test_terminal;
+mod test_unchanged;
 mod test_verify;

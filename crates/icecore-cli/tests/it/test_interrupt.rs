@@ -81,6 +81,53 @@ fn an_interrupted_restore_leaves_the_old_or_the_new_and_nothing_else() {
     }
 }
 
+/// Sends the signal as soon as the program listens, before it has done much. On a busy machine it may be done all the same before the
+/// signal is seen: then once more.
+#[test]
+fn a_signal_ends_collecting_and_verifying_cleanly() {
+    for command in ["gc", "verify"] {
+        let env = TestEnv::new();
+        let content = noise(1, 3_000_000);
+        env.write("f", &content);
+        env.write("g", noise(2, 300_000));
+        env.ok(&["create", "f"]);
+        let mut interrupted = false;
+        for _ in 0..50 {
+            env.ok(&["create", "g"]);
+            env.ok(&["delete", "g", "--yes"]);
+            let packs = env.files(".icecore/packs");
+            let said = interrupt(env.command(&[command]));
+            assert_eq!(env.files(".icecore/claims"), Vec::<PathBuf>::new(), "{command}");
+            if said.status == 130 {
+                assert_eq!(said.stderr, "error: interrupted\n", "{command}");
+                assert_eq!(env.files(".icecore/packs"), packs, "{command}");
+                interrupted = true;
+                break;
+            }
+            said.ok();
+        }
+        assert!(interrupted, "{command} was never interrupted");
+        env.ok(&["verify"]);
+        env.ok(&["gc"]);
+        assert!(env.back("f") == content, "{command}");
+    }
+}
+
+/// Runs a command and interrupts it as soon as it listens.
+fn interrupt(mut command: std::process::Command) -> Said {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let listens = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
+        u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (Signal::INT.as_raw() - 1)) != 0
+    };
+    while !listens() {
+        std::thread::yield_now();
+    }
+    send(&child, Signal::INT);
+    Said::new(child.wait_with_output().unwrap())
+}
+
 /// The command ruins the store under its own capture, then writes for ever with a child beside it.
 #[test]
 fn a_store_that_fails_ends_the_command_and_its_children() {

@@ -18,7 +18,7 @@ fn a_wrong_password_or_none_is_12() {
     assert!(said.contains("needs a password\nhint: give it with --password-file"), "{said}");
     env.write("empty", "");
     env.fails(12, &["list", "--password-file", "empty"]);
-    env.fails(1, &["list", "--password-file", "no such file"]);
+    env.fails(12, &["list", "--password-file", "no such file"]);
     let bare = TestEnv::bare();
     bare.fails(12, &["init", "--encrypt"]);
     assert!(!bare.path(".icecore").exists());
@@ -61,7 +61,13 @@ fn several_passwords_open_one_store() {
     check_keys(&keys, &["keys"]);
     assert_eq!(keys["keys"].as_array().unwrap().len(), 2);
     env.fails(10, &["key", "remove", "nothing", "--password-file", "pw"]);
-    env.ok(&["key", "remove", added["id"].as_str().unwrap(), "--password-file", "pw"]);
+    let said = env.fails(1, &["key", "add", "--new-password-file", "second", "--password-file", "pw"]);
+    assert!(said.contains("opens the store already") && said.contains("(ops)"), "{said}");
+    let remove = ["key", "remove", added["id"].as_str().unwrap(), "--password-file", "pw"];
+    let said = env.fails(15, &remove);
+    assert!(said.contains("(ops)"), "{said}");
+    env.ok(&["list", "--password-file", "second"]);
+    env.ok(&[&remove[..], &["--yes"]].concat());
     env.fails(12, &["list", "--password-file", "second"]);
 }
 
@@ -76,6 +82,17 @@ fn a_password_can_be_changed_and_the_last_one_cannot_go() {
     let said = env.fails(15, &["key", "remove", id, "--password-file", "new"]);
     assert!(said.contains("hint: add another first"), "{said}");
     env.ok(&["list", "--password-file", "new"]);
+}
+
+#[test]
+fn a_password_without_encryption_is_refused() {
+    let env = TestEnv::bare();
+    env.write("pw", "correct horse\n");
+    let said = env.fails(2, &["init", "--password-file", "pw"]);
+    assert!(said.contains("but not --encrypt"), "{said}");
+    let said = env.command(&["init"]).env("ICECORE_PASSWORD", "correct horse").output().unwrap();
+    assert_eq!(said.status.code(), Some(2));
+    assert!(!env.path(".icecore").exists());
 }
 
 #[test]

@@ -43,17 +43,13 @@ impl Store {
 
     /// Collects.
     pub fn gc(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcReport> {
-        let another = StoreError::Busy { what: "another collection" };
-        if self.is_collecting()? {
-            return Err(another);
-        }
-        let first = self.raise_epoch(None)?;
-        self.wait_for_older(first, options.fence, monitor)?;
-        // A claim of our own, until the end: a collector that starts now waits for us, as for any writer.
+        // A claim of our own, from the beginning to the end: a collector that starts now sees us, and leaves us alone.
         let claim = WriterClaim::register(self, COLLECTOR)?;
-        if claim.epoch() != first {
-            return Err(another);
+        if self.is_collecting_before(claim.id())? {
+            return Err(StoreError::Busy { what: "another collection" });
         }
+        let first = self.raise_epoch(claim.epoch())?;
+        self.wait_for_older(first, claim.id(), options.fence, monitor)?;
         // Before the marking, so that no list of a later collection is taken for one that every running writer knows.
         let (old_lists, old_packs) = self.condemned_lists()?;
         // Before the snapshots: who labels a snapshot has published it.
@@ -91,7 +87,7 @@ impl Store {
             return Ok(report);
         }
 
-        let second = self.raise_epoch(Some(first))?;
+        let second = self.raise_epoch(first)?;
         if self.has_older_claims(second, claim.id())? {
             report.packs_condemned = condemned.len() as u64;
             report.bytes_kept += condemned.iter().map(|pack| pack.len).sum::<u64>();

@@ -293,6 +293,18 @@ fn a_budget_takes_turns_and_begins_with_what_waited_longest() {
     assert!(half.bytes_read > 0 && half.bytes_read <= shop.fixture.stored_bytes() / 2 + 1);
 }
 
+/// With a clock that stands still at zero, every pack stays one that was never verified.
+#[test]
+fn among_packs_that_waited_equally_long_the_lot_decides() {
+    let shop = shop(Crypto::Plain);
+    assert!(shop.packs.concat().len() >= 3);
+    shop.fixture.tamper(&shop.packs[1][0], |bytes| bytes[200] ^= 1);
+    let store = shop.fixture.another_process();
+    let found = |_| !store.verify(None, VerifyExtent::Budget(1), 0, &Silent).unwrap().findings.is_empty();
+    let runs: BTreeSet<bool> = (0..300).map(found).collect();
+    assert_eq!(runs, BTreeSet::from([false, true]), "the same pack was drawn three hundred times");
+}
+
 #[test]
 fn one_snapshot_can_be_verified_alone() {
     let shop = shop(Crypto::Plain);

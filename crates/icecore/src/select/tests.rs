@@ -47,6 +47,19 @@ fn snapshots() -> Vec<Snapshot> {
     ]
 }
 
+/// A file may be called as a selector looks. Where both make sense, neither is chosen silently.
+#[test]
+fn a_source_that_looks_like_a_selector_never_hides_what_the_selector_means() {
+    let now = "2026-11-20T12:00:00Z".parse().unwrap();
+    let mut all = snapshots();
+    all.push(snapshot("eeee1", "shop@release", 10, &[]));
+    all.push(snapshot("eeee2", "gone~1", 10, &[]));
+    let resolve = |text: &str| resolve(&all, text, now, &TimeZone::UTC);
+    assert!(matches!(resolve("shop@release"), Err(Error::Ambiguous { .. })));
+    assert_eq!(resolve("shop@release~0").unwrap().info().source, "shop@release");
+    assert_eq!(resolve("gone~1").unwrap().info().source, "gone~1");
+}
+
 fn check(selector: &str, expected: &str) {
     let now = "2026-11-20T12:00:00Z".parse().unwrap();
     let all = snapshots();
