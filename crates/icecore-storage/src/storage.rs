@@ -90,6 +90,22 @@ pub trait Storage: Send + Sync + fmt::Debug {
         Ok(0)
     }
 
+    /// Sets some room aside for a time when there is none: a collection needs a little to free much.
+    fn keep_reserve(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Gives that room back. False if there is none.
+    fn release_reserve(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Moves an object that is damaged to another name, for somebody to look at. Durable before it returns.
+    fn set_aside(&self, name: &str, to: &str) -> Result<()> {
+        self.put(to, &self.get(name)?, PutMode::Overwrite)?;
+        self.delete(name)
+    }
+
     /// How many requests at once this storage handles well.
     fn concurrency(&self) -> NonZeroUsize;
 }

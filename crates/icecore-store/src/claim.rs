@@ -86,10 +86,49 @@ impl Default for FencePolicy {
 }
 
 impl Store {
+    /// The epoch, made anew if it is lost or damaged.
     pub(crate) fn epoch(&self) -> Result<(Epoch, Version)> {
-        let (bytes, version) = self.storage.get_versioned(names::EPOCH)?;
-        let epoch = Epoch::decode(names::EPOCH, &bytes).map_err(StoreError::damaged(names::EPOCH))?;
-        Ok((epoch, version))
+        loop {
+            let broken = match self.storage.get_versioned(names::EPOCH) {
+                Ok((bytes, version)) => match Epoch::decode(names::EPOCH, &bytes) {
+                    Ok(epoch) => return Ok((epoch, version)),
+                    Err(error @ DecodeError::TooNew { .. }) => {
+                        return Err(StoreError::damaged(names::EPOCH)(error));
+                    }
+                    Err(_) => Some(version),
+                },
+                Err(error) if error.kind == ErrorKind::NotFound => None,
+                Err(error) => return Err(error.into()),
+            };
+            self.renew_epoch(broken.as_ref())?;
+        }
+    }
+
+    /// Puts an epoch above all that any writer or collector may have seen: whoever is registered by now counts as older, so that the next
+    /// collection waits for it. Who has read the lost epoch and is not registered yet will see that it has changed.
+    fn renew_epoch(&self, broken: Option<&Version>) -> Result<()> {
+        let mut highest = 0;
+        for object in self.storage.list(names::CLAIMS)? {
+            match self.storage.get(&object.name) {
+                Ok(bytes) => {
+                    highest = Claim::decode(&object.name, &bytes)
+                        .map_or(highest, |claim| highest.max(claim.epoch.0));
+                }
+                Err(error) if error.kind == ErrorKind::NotFound => (),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let lists = self.storage.list(names::CONDEMNED)?;
+        let listed = lists.iter().filter_map(|object| Condemned::parse_name(&object.name)).max();
+        let epoch = Epoch(highest.max(listed.unwrap_or(0)).saturating_add(1));
+        let mode = broken.map_or(PutMode::CreateNew, PutMode::Replace);
+        match self.storage.put(names::EPOCH, &epoch.encode(names::EPOCH), mode) {
+            // Somebody else was faster.
+            Err(error) if !matches!(error.kind, ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
+                Err(error.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Raises the epoch from the one given; fails if another collector was faster.

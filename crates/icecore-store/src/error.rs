@@ -111,13 +111,11 @@ pub enum StoreError {
         /// Its id.
         id: SnapshotId,
     },
-    /// Live chunks cannot be found, so that nothing may be deleted.
-    #[error(
-        "{missing} chunks that snapshots need are missing, so nothing was deleted; affected: {snapshots}"
-    )]
+    /// Lists of references cannot be read: what they lead to is unknown, so that nothing may be deleted.
+    #[error("{nodes} lists of chunks cannot be read, so nothing was deleted; affected: {snapshots}")]
     Unresolved {
-        /// How many chunks.
-        missing: u64,
+        /// How many lists.
+        nodes: u64,
         /// The snapshots' short ids.
         snapshots: String,
     },
@@ -163,6 +161,22 @@ impl StoreError {
     /// Whether an object cannot be read, ever, by this program: damage, or a version of which it knows nothing.
     pub(crate) fn is_unreadable(&self) -> bool {
         self.is_damage() || matches!(self, Self::StoreTooNew { .. })
+    }
+
+    /// Whether the disk, rather than the store or a right, is at fault.
+    pub(crate) fn is_io(&self) -> bool {
+        matches!(self, Self::Storage(error) if error.kind == storage::ErrorKind::Other)
+    }
+
+    /// Whether there is no room left to write.
+    pub(crate) fn is_full(&self) -> bool {
+        let full = |kind| matches!(kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        match self {
+            Self::Storage(error) => error.kind == storage::ErrorKind::Full,
+            Self::IndexLock { source, .. } => full(source.kind()),
+            Self::Index { source, .. } => matches!(&**source, redb::Error::Io(error) if full(error.kind())),
+            _ => false,
+        }
     }
 
     /// Whether the system does not let us write.

@@ -8,18 +8,18 @@ use icecore_storage::{ErrorKind, PutMode};
 
 use super::mark::Marks;
 use super::plan::{self, GcOptions, GcPlan, PackUse};
+use super::rewrite::{Rewriter, Rewritten};
 use crate::claim::{COLLECTOR, WriterClaim};
 use crate::index::IndexReader;
-use crate::pack::{EncodedBody, OpenPack, PackBuilder, encode_body};
 use crate::snapshots::Snapshot;
 use crate::store::Store;
-use crate::{Monitor, Result, StoreError, random};
+use crate::{Monitor, Result, StoreError};
 
 /// Packs that are forgotten in one transaction of the index.
 const PACKS_A_TRANSACTION: usize = 32;
 
 /// What a collection did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GcReport {
     /// Packs that are gone, rewritten ones among them.
     pub packs_deleted: u64,
@@ -31,6 +31,12 @@ pub struct GcReport {
     pub bytes_kept: u64,
     /// Packs that a running writer keeps until the next collection.
     pub packs_condemned: u64,
+    /// Packs that stay as they are, because something live in them cannot be read.
+    pub packs_damaged: Vec<PackId>,
+    /// Snapshots that need chunks which no pack holds.
+    pub harmed: BTreeSet<SnapshotId>,
+    /// Whether packs stay half-dead because there was no room to rewrite them.
+    pub full: bool,
 }
 
 impl Store {
@@ -41,8 +47,20 @@ impl Store {
         Ok(self.marked_plan(&snapshots, options, monitor)?.0)
     }
 
-    /// Collects.
+    /// Collects. On a full disk the storage's reserve is given up first, and made anew when there is room again.
     pub fn gc(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcReport> {
+        let report = match self.collect(options, monitor) {
+            Err(error) if error.is_full() && self.storage.release_reserve()? => {
+                self.collect(options, monitor)
+            }
+            done => done,
+        }?;
+        // It only helps: without it the next collection on a full disk has to be lucky.
+        let _ = self.storage.keep_reserve();
+        Ok(report)
+    }
+
+    fn collect(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcReport> {
         // A claim of our own, from the beginning to the end: a collector that starts now sees us, and leaves us alone.
         let claim = WriterClaim::register(self, COLLECTOR)?;
         if self.is_collecting_before(claim.id())? {
@@ -60,17 +78,21 @@ impl Store {
         self.remove_orphaned_labels(&labels, &known)?;
 
         let mut report = GcReport {
-            packs_rewritten: plan.rewrite.len() as u64,
             bytes_kept: plan.keep.iter().map(|pack| pack.len).sum(),
+            harmed: marks.missing.values().flatten().copied().collect(),
             ..GcReport::default()
         };
-        let rewritten_len = self.rewrite(&plan.rewrite, &marks, monitor)?;
-        report.bytes_kept += rewritten_len;
+        let Rewritten { moved, len: rewritten_len, damaged, full } =
+            self.rewrite(&plan.rewrite, &marks, monitor)?;
+        let stays = plan.rewrite.iter().filter(|pack| !moved.contains(&pack.id));
+        report.bytes_kept += rewritten_len + stays.map(|pack| pack.len).sum::<u64>();
+        report.packs_rewritten = moved.len() as u64;
+        (report.packs_damaged, report.full) = (damaged, full);
         // What a list named that was there before this epoch is known to every writer that runs: what of it is still dead can go.
         let (gone, condemned): (Vec<PackUse>, Vec<PackUse>) = plan
             .drop
             .iter()
-            .chain(&plan.rewrite)
+            .chain(plan.rewrite.iter().filter(|pack| moved.contains(&pack.id)))
             .partition(|pack| pack.live == 0 && old_packs.contains(&pack.id));
         let list = self.condemn(first, &condemned)?;
         claim.check_unfenced(self)?;
@@ -134,7 +156,7 @@ impl Store {
         loop {
             let mut marks = Marks::default();
             self.mark(snapshots, &mut marks, monitor)?;
-            if !marks.missing.is_empty() && self.index.doubt() {
+            if !marks.is_complete() && self.index.doubt() {
                 self.refresh_index(&BTreeSet::new())?;
                 continue;
             }
@@ -181,72 +203,28 @@ impl Store {
         Ok(None)
     }
 
-    /// Copies the live chunks of `packs` into new packs. Returns the new packs' bytes.
-    fn rewrite(&self, packs: &[PackUse], marks: &Marks, monitor: &dyn Monitor) -> Result<u64> {
-        let salt = random::salt();
-        let cipher = self.key.pack_cipher(&salt);
-        let encrypted = self.key.is_encrypted();
-        let mut number = 0;
-        let mut builder = PackBuilder::new(encrypted, salt, number);
-        let mut len = 0;
+    /// Copies the live chunks of `packs` into new packs. A pack that cannot be read stays as it is, and so do those for which there is no
+    /// room.
+    fn rewrite(&self, packs: &[PackUse], marks: &Marks, monitor: &dyn Monitor) -> Result<Rewritten> {
+        let mut rewriter = Rewriter::new(self);
+        let mut rewritten = Rewritten::default();
         for pack in packs {
-            let open = self.packs.open(&pack.id)?;
-            for body in live_bodies(pack, &open, marks) {
-                if monitor.is_cancelled() {
-                    return Err(StoreError::Cancelled);
+            match rewriter.copy(pack, marks, monitor) {
+                Ok(()) => (),
+                Err(error) if error.is_unreadable() || error.is_io() => rewritten.damaged.push(pack.id),
+                Err(error) if error.is_full() => {
+                    rewritten.full = true;
+                    break;
                 }
-                builder.push(self.copy_body(&open, &body, &cipher, number)?);
-                number += 1;
-                if builder.len() >= self.config.pack_len as usize {
-                    let full = std::mem::replace(&mut builder, PackBuilder::new(encrypted, salt, number));
-                    len += self.move_pack(full)?;
-                }
+                Err(error) => return Err(error),
             }
         }
-        if !builder.is_empty() {
-            len += self.move_pack(builder)?;
+        match rewriter.finish() {
+            Err(error) if error.is_full() => rewritten.full = true,
+            done => done?,
         }
-        Ok(len)
-    }
-
-    /// Makes a rewritten pack durable, then lets the index find the chunks in it.
-    fn move_pack(&self, builder: PackBuilder) -> Result<u64> {
-        self.put_pack(&builder.seal(&self.key))
-    }
-
-    /// A body for a new pack, its chunks checked: as it is if all of it is live, else with its live chunks only.
-    fn copy_body(
-        &self,
-        pack: &OpenPack,
-        live: &LiveBody,
-        cipher: &icecore_format::BodyCipher,
-        number: u64,
-    ) -> Result<EncodedBody> {
-        let plain = self.packs.body(pack, live.body)?;
-        let Some(entry) = pack.toc.bodies.get(live.body) else {
-            return Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged));
-        };
-        let mut kept = Vec::with_capacity(plain.len());
-        let mut chunks = Vec::new();
-        let mut at = 0;
-        for (chunk, keep) in entry.chunks.iter().zip(&live.chunks) {
-            let bytes = plain.get(at..at + chunk.len as usize).unwrap_or_default();
-            at += chunk.len as usize;
-            if *keep {
-                if self.key.chunk_id(bytes) != chunk.id {
-                    return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
-                }
-                kept.extend_from_slice(bytes);
-                chunks.push((chunk.id, chunk.len));
-            }
-        }
-        if live.chunks.contains(&false) {
-            return Ok(encode_body(&kept, chunks, self.config.zstd_level, cipher, number));
-        }
-        // All of it is live: the frame is copied, and sealed anew for its new place.
-        let coded = pack.unseal(live.body, self.packs.stored_body(pack, live.body)?)?;
-        let stored = cipher.seal_body(number, coded);
-        Ok(EncodedBody { entry: entry.clone(), stored })
+        (rewritten.moved, rewritten.len) = (rewriter.moved, rewriter.len);
+        Ok(rewritten)
     }
 
     /// Writes the list of packs that are about to go, if there are any, and returns its name.
@@ -295,11 +273,16 @@ impl Store {
         for group in packs.chunks(PACKS_A_TRANSACTION) {
             let tables: Vec<_> = group.iter().map(|pack| (pack.id, self.packs.open(&pack.id).ok())).collect();
             // The index first: nobody is sent to a pack that is not there. A crash in between leaves packs that are still condemned.
-            self.index.write(|index| {
+            let forgotten = self.index.write(|index| {
                 tables
                     .iter()
                     .try_for_each(|(id, open)| index.remove_pack(id, open.as_ref().map(|open| &open.toc)))
-            })?;
+            });
+            match forgotten {
+                // No room even to forget: the whole index goes, which is only a cache, and makes room.
+                Err(error) if error.is_full() => self.index.remove()?,
+                done => done?,
+            }
             for pack in group {
                 self.packs.forget(&pack.id);
                 self.delete_if_there(&names::pack(&pack.id))?;
@@ -307,28 +290,4 @@ impl Store {
         }
         Ok(packs.len() as u64)
     }
-}
-
-/// A body with a live chunk.
-struct LiveBody {
-    body: usize,
-    /// For each chunk of it, whether it is live.
-    chunks: Vec<bool>,
-}
-
-fn live_bodies(pack: &PackUse, open: &OpenPack, marks: &Marks) -> Vec<LiveBody> {
-    let mut ordinal = 0u32;
-    let mut live = Vec::new();
-    for (body, entry) in open.toc.bodies.iter().enumerate() {
-        let mut is_live = |_: &icecore_format::TocChunk| {
-            let is_live = marks.is_live(&pack.id, ordinal);
-            ordinal += 1;
-            is_live
-        };
-        let chunks: Vec<bool> = entry.chunks.iter().map(&mut is_live).collect();
-        if chunks.contains(&true) {
-            live.push(LiveBody { body, chunks });
-        }
-    }
-    live
 }

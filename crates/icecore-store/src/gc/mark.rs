@@ -19,8 +19,11 @@ pub(crate) struct Marks {
     packs: BTreeMap<PackId, Vec<u64>>,
     /// Tree nodes that were walked already; snapshots share most of them.
     walked: HashSet<ChunkId>,
-    /// What could not be found, and who needs it.
+    /// Chunks that no pack holds, and who needs them. Nothing else is unknown because of them: a pack is deleted only if the index knows
+    /// where each of its chunks lies, which it does not of these.
     pub(crate) missing: BTreeMap<ChunkId, BTreeSet<SnapshotId>>,
+    /// Tree nodes that cannot be read, and whose they are. What lies below them is unknown.
+    hidden: BTreeMap<ChunkId, BTreeSet<SnapshotId>>,
 }
 
 impl Marks {
@@ -41,15 +44,20 @@ impl Marks {
         word.is_some_and(|word| word & (1 << (ordinal % 64)) != 0)
     }
 
-    /// An error if something could not be found: what it leads to is unknown, so that nothing may be deleted.
+    /// Whether all that snapshots refer to was found.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.hidden.is_empty()
+    }
+
+    /// An error if a node could not be read: what it leads to is unknown, so that nothing may be deleted.
     pub(crate) fn resolved(&self) -> Result<()> {
-        if self.missing.is_empty() {
+        if self.hidden.is_empty() {
             return Ok(());
         }
-        let affected: BTreeSet<_> = self.missing.values().flatten().collect();
+        let affected: BTreeSet<_> = self.hidden.values().flatten().collect();
         let short = |id: &&SnapshotId| id.to_string().get(..8).unwrap_or_default().to_owned();
         let snapshots = affected.iter().map(short).collect::<Vec<_>>().join(", ");
-        Err(StoreError::Unresolved { missing: self.missing.len() as u64, snapshots })
+        Err(StoreError::Unresolved { nodes: self.hidden.len() as u64, snapshots })
     }
 
     /// How many chunks of a pack are live.
@@ -102,7 +110,7 @@ impl Store {
                             Ok(node) => open.push(node),
                             Err(error) if error.is_unreadable() => {
                                 // What lies below is unknown: nothing may be deleted.
-                                marks.missing.entry(reference.node.id).or_default().insert(owner);
+                                marks.hidden.entry(reference.node.id).or_default().insert(owner);
                             }
                             Err(error) => return Err(error),
                         }

@@ -11,6 +11,7 @@
 mod apply;
 mod mark;
 mod plan;
+mod rewrite;
 
 pub use apply::GcReport;
 pub use plan::{GcOptions, GcPlan, PackVerdict};

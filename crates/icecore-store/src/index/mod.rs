@@ -175,6 +175,16 @@ impl Index {
         }
     }
 
+    /// Removes the file at once, to make room. Readers that have it open go on with what they see.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let lock = self.lock_file()?;
+        lock.lock().map_err(|error| self.lock_error(error))?;
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.lock_error(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Gives the index up: the next transaction begins with an empty one.
     pub(crate) fn discard(&self) {
         self.damaged.store(true, Ordering::Relaxed);

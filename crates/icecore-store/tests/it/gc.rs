@@ -1,10 +1,10 @@
 //! What no snapshot reaches goes; everything else stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecore_format::{Claim, Epoch, Label, PartKind, SnapshotId, names};
+use icecore_format::{Claim, Epoch, Label, PartKind, SnapshotId, TreeNode, names};
 use icecore_storage::PutMode;
 use icecore_store::{
     FencePolicy, GcOptions, GcReport, Grain, Monitor, Silent, SnapshotWriter, Store, StoreError, VerifyExtent,
@@ -117,16 +117,51 @@ fn many_small_packs_become_few() {
 }
 
 #[test]
-fn nothing_is_deleted_when_a_live_chunk_is_missing() {
+fn a_missing_chunk_harms_its_snapshot_and_stops_no_collection() {
     let fixture = Fixture::memory(Crypto::Plain);
     let gone = write(&fixture.store, "gone", &[("a", &noise(1, 100_000))]).id;
     let victim = write(&fixture.store, "victim", &[("a", &noise(2, 100_000))]).id;
-    let packs = fixture.names("packs/");
+    let whole = write(&fixture.store, "whole", &[("a", &noise(3, 1_000))]).id;
+    let lost = noise(2, 100_000);
     delete(&fixture.store, gone);
+    // The pack that holds the victim's first chunk.
     let plan = fixture.store.plan_gc(&gc_options(), &Silent).unwrap();
-    let live =
-        packs.iter().find(|name| plan.keep.iter().any(|pack| names::pack(&pack.id) == **name)).unwrap();
-    fixture.storage.delete(live).unwrap();
+    let kept = plan.keep.iter().max_by_key(|pack| pack.len).unwrap();
+    fixture.storage.delete(&names::pack(&kept.id)).unwrap();
+    for store in [Arc::clone(&fixture.store), fixture.reopen()] {
+        let report = gc(&store);
+        assert_eq!(report.harmed, BTreeSet::from([victim]));
+        assert_eq!(read(&store, whole).unwrap(), noise(3, 1_000));
+        assert!(matches!(read(&store, victim), Err(StoreError::ChunkMissing { .. })));
+    }
+    // What is missing heals when it comes again.
+    write(&fixture.store, "again", &[("a", &lost)]);
+    assert_eq!(read(&fixture.store, victim).unwrap(), lost);
+    assert!(gc(&fixture.store).harmed.is_empty());
+}
+
+/// What hangs below a lost node is unknown.
+#[test]
+fn nothing_is_deleted_when_a_tree_node_is_missing() {
+    let fixture = Fixture::memory(Crypto::Plain);
+    let gone = write(&fixture.store, "gone", &[("a", &noise(1, 100_000))]).id;
+    // Tree nodes lie in the last pack of their writer.
+    let before = fixture.names("packs/");
+    let victim = write(&fixture.store, "victim", &[("a", &noise(2, 3_000_000))]).id;
+    assert!(matches!(find(&fixture.store, victim).manifest.content.root, TreeNode::Inner { .. }));
+    delete(&fixture.store, gone);
+    let store = fixture.reopen();
+    let fresh: Vec<_> = fixture.names("packs/").into_iter().filter(|name| !before.contains(name)).collect();
+    let with_node = fresh.iter().find(|name| {
+        let bytes = fixture.storage.get(name).unwrap();
+        fixture.storage.delete(name).unwrap();
+        let hidden = matches!(store.plan_gc(&gc_options(), &Silent), Err(StoreError::Unresolved { .. }));
+        if !hidden {
+            fixture.storage.put(name, &bytes, PutMode::CreateNew).unwrap();
+        }
+        hidden
+    });
+    assert!(with_node.is_some());
     let left = fixture.names("packs/");
     for store in [Arc::clone(&fixture.store), fixture.reopen()] {
         let error = store.gc(&gc_options(), &Silent).unwrap_err();
@@ -138,6 +173,28 @@ fn nothing_is_deleted_when_a_live_chunk_is_missing() {
     delete(&fixture.store, victim);
     gc(&fixture.store);
     assert_eq!(fixture.names("packs/"), [""; 0]);
+}
+
+/// What could not be copied must not go.
+#[test]
+fn a_half_dead_pack_that_cannot_be_read_stays() {
+    let fixture = Fixture::memory(Crypto::Plain);
+    let kept = noise(1, 20_000);
+    let both = write(&fixture.store, "both", &[("a", &kept), ("b", &noise(3, 40_000))]).id;
+    let one = write(&fixture.store, "one", &[("a", &kept)]).id;
+    delete(&fixture.store, both);
+    let plan = fixture.store.plan_gc(&gc_options(), &Silent).unwrap();
+    let [pack] = plan.rewrite.as_slice() else { panic!("{plan:?}") };
+    let name = names::pack(&pack.id);
+    fixture.tamper(&name, |bytes| bytes[200] ^= 1);
+    let store = fixture.reopen();
+    let report = gc(&store);
+    assert_eq!(report.packs_damaged, [pack.id]);
+    assert!(fixture.names("packs/").contains(&name));
+    assert!(matches!(read(&store, one), Err(StoreError::ChunkDamaged { .. })));
+    // The damage undone, nothing was lost.
+    fixture.tamper(&name, |bytes| bytes[200] ^= 1);
+    assert_eq!(read(&fixture.reopen(), one).unwrap(), kept);
 }
 
 #[test]

@@ -1,0 +1,137 @@
+//! Copying what is live of half-dead packs into new ones.
+
+use std::collections::BTreeSet;
+
+use icecore_format::{BodyCipher, PackId, names};
+
+use super::mark::Marks;
+use super::plan::PackUse;
+use crate::pack::{EncodedBody, OpenPack, PackBuilder, encode_body};
+use crate::store::Store;
+use crate::{Monitor, Result, StoreError, random};
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Rewritten {
+    /// Packs of which everything live lies elsewhere now.
+    pub(super) moved: BTreeSet<PackId>,
+    /// Bytes of the new packs.
+    pub(super) len: u64,
+    /// Packs of which something live cannot be read.
+    pub(super) damaged: Vec<PackId>,
+    /// Whether there was no room for more.
+    pub(super) full: bool,
+}
+
+/// Fills new packs.
+pub(super) struct Rewriter<'s> {
+    store: &'s Store,
+    salt: [u8; 32],
+    cipher: BodyCipher,
+    next_body: u64,
+    builder: PackBuilder,
+    /// Copied into the pack that grows: they have moved once it is stored.
+    waiting: Vec<PackId>,
+    pub(super) moved: BTreeSet<PackId>,
+    pub(super) len: u64,
+}
+
+impl<'s> Rewriter<'s> {
+    pub(super) fn new(store: &'s Store) -> Self {
+        let salt = random::salt();
+        let builder = PackBuilder::new(store.key.is_encrypted(), salt, 0);
+        let cipher = store.key.pack_cipher(&salt);
+        let (waiting, moved) = (Vec::new(), BTreeSet::new());
+        Self { store, salt, cipher, next_body: 0, builder, waiting, moved, len: 0 }
+    }
+
+    /// Copies what is live of one pack: all of it, or nothing that counts.
+    pub(super) fn copy(&mut self, pack: &PackUse, marks: &Marks, monitor: &dyn Monitor) -> Result<()> {
+        let open = self.store.packs.open(&pack.id)?;
+        for body in live_bodies(pack, &open, marks) {
+            if monitor.is_cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            let copied = self.copy_body(&open, &body, self.next_body)?;
+            self.next_body += 1;
+            self.builder.push(copied);
+            if self.builder.len() >= self.store.config.pack_len as usize {
+                self.store_pack()?;
+            }
+        }
+        self.waiting.push(pack.id);
+        Ok(())
+    }
+
+    /// Stores what is not stored yet.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.store_pack()
+    }
+
+    /// Makes the new pack durable and lets the index find the chunks in it: only then have they moved.
+    fn store_pack(&mut self) -> Result<()> {
+        let next = PackBuilder::new(self.store.key.is_encrypted(), self.salt, self.next_body);
+        let full = std::mem::replace(&mut self.builder, next);
+        // Taken out first: if this fails, they have not moved, whatever is tried next.
+        let waiting = std::mem::take(&mut self.waiting);
+        if !full.is_empty() {
+            self.len += self.store.put_pack(&full.seal(&self.store.key))?;
+        }
+        self.moved.extend(waiting);
+        Ok(())
+    }
+
+    /// A body for a new pack, its chunks checked: as it is if all of it is live, else with its live chunks only.
+    fn copy_body(&self, pack: &OpenPack, live: &LiveBody, number: u64) -> Result<EncodedBody> {
+        let (store, cipher) = (self.store, &self.cipher);
+        let plain = store.packs.body(pack, live.body)?;
+        let Some(entry) = pack.toc.bodies.get(live.body) else {
+            return Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged));
+        };
+        let mut kept = Vec::with_capacity(plain.len());
+        let mut chunks = Vec::new();
+        let mut at = 0;
+        for (chunk, keep) in entry.chunks.iter().zip(&live.chunks) {
+            let bytes = plain.get(at..at + chunk.len as usize).unwrap_or_default();
+            at += chunk.len as usize;
+            if *keep {
+                if store.key.chunk_id(bytes) != chunk.id {
+                    return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
+                }
+                kept.extend_from_slice(bytes);
+                chunks.push((chunk.id, chunk.len));
+            }
+        }
+        if live.chunks.contains(&false) {
+            return Ok(encode_body(&kept, chunks, store.config.zstd_level, cipher, number));
+        }
+        // All of it is live: the frame is copied, and sealed anew for its new place.
+        let coded = pack.unseal(live.body, store.packs.stored_body(pack, live.body)?)?;
+        let stored = cipher.seal_body(number, coded);
+        Ok(EncodedBody { entry: entry.clone(), stored })
+    }
+}
+
+/// A body with a live chunk.
+struct LiveBody {
+    body: usize,
+    /// For each chunk of it, whether it is live.
+    chunks: Vec<bool>,
+}
+
+fn live_bodies(pack: &PackUse, open: &OpenPack, marks: &Marks) -> Vec<LiveBody> {
+    let mut ordinal = 0u32;
+    let mut live = Vec::new();
+    for (body, entry) in open.toc.bodies.iter().enumerate() {
+        let mut is_live = |_: &icecore_format::TocChunk| {
+            let is_live = marks.is_live(&pack.id, ordinal);
+            ordinal += 1;
+            is_live
+        };
+        let chunks: Vec<bool> = entry.chunks.iter().map(&mut is_live).collect();
+        if chunks.contains(&true) {
+            live.push(LiveBody { body, chunks });
+        }
+    }
+    live
+}

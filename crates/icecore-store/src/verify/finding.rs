@@ -1,0 +1,186 @@
+//! What is found wrong, by object.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use icecore_format::{ChunkId, PackId, SnapshotId, names};
+
+use crate::snapshots::Snapshot;
+use crate::{Result, StoreError};
+
+/// What kind of object a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FindingKind {
+    /// A manifest cannot be read.
+    Manifest,
+    /// A tag or note cannot be read.
+    Label,
+    /// A pack is damaged.
+    Pack,
+    /// A pack that the index knows is not there.
+    PackMissing,
+    /// A chunk that a snapshot needs is in no pack.
+    ChunkMissing,
+    /// A catalog or tree cannot be read.
+    Catalog,
+    /// The epoch is missing or damaged.
+    Epoch,
+    /// A writer's or collector's claim cannot be read.
+    Claim,
+    /// A list of condemned packs cannot be read.
+    Condemned,
+    /// A password's key cannot be read.
+    Key,
+}
+
+impl FindingKind {
+    /// The word for it in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest",
+            Self::Label => "label",
+            Self::Pack => "pack",
+            Self::PackMissing => "pack_missing",
+            Self::ChunkMissing => "chunk_missing",
+            Self::Catalog => "catalog",
+            Self::Epoch => "epoch",
+            Self::Claim => "claim",
+            Self::Condemned => "condemned",
+            Self::Key => "key",
+        }
+    }
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of object.
+    pub kind: FindingKind,
+    /// The object's name.
+    pub object: String,
+    /// In words.
+    pub message: String,
+    /// The snapshots that cannot be restored whole, each with the names of the damaged parts.
+    pub snapshots: BTreeMap<SnapshotId, BTreeSet<String>>,
+}
+
+/// What of one object is damaged.
+pub(super) struct ObjectDamage {
+    pub(super) finding: Finding,
+    /// The chunks that cannot be read because of it.
+    pub(super) chunks: Vec<ChunkId>,
+}
+
+/// What has been found so far.
+#[derive(Default)]
+pub(super) struct Damage {
+    pub(super) findings: Vec<ObjectDamage>,
+    /// Where in `findings` an object's is.
+    objects: HashMap<String, usize>,
+    /// Packs of which nothing can be read.
+    pub(super) whole_packs: BTreeSet<PackId>,
+    /// Packs that were listed, but not there when they were read.
+    pub(super) vanished: BTreeSet<PackId>,
+}
+
+impl Damage {
+    /// One finding for each object; what is found later about it adds its chunks.
+    fn note(
+        &mut self,
+        kind: FindingKind,
+        object: String,
+        message: &str,
+        chunks: Vec<ChunkId>,
+    ) -> Option<&mut ObjectDamage> {
+        let at = *self.objects.entry(object.clone()).or_insert(self.findings.len());
+        if at == self.findings.len() {
+            let finding = Finding { kind, object, message: message.to_owned(), snapshots: BTreeMap::new() };
+            self.findings.push(ObjectDamage { finding, chunks: Vec::new() });
+        }
+        let found = self.findings.get_mut(at)?;
+        found.chunks.extend(chunks);
+        Some(found)
+    }
+
+    /// A chunk that is in no pack; `pack` held it before.
+    pub(super) fn missing(&mut self, chunk: ChunkId, pack: Option<&PackId>) {
+        match pack {
+            Some(pack) => {
+                self.pack(FindingKind::PackMissing, pack, "the pack is not in the storage", vec![chunk]);
+            }
+            None => drop(self.note(
+                FindingKind::ChunkMissing,
+                format!("chunk {chunk}"),
+                "no pack holds it",
+                vec![chunk],
+            )),
+        }
+    }
+
+    pub(super) fn pack(&mut self, kind: FindingKind, id: &PackId, message: &str, chunks: Vec<ChunkId>) {
+        self.note(kind, names::pack(id), message, chunks);
+    }
+
+    /// A tree node or catalog of `snapshot` that cannot be read; an error that is no damage is handed back.
+    pub(super) fn unreadable(
+        &mut self,
+        snapshot: &Snapshot,
+        node: Option<ChunkId>,
+        error: StoreError,
+    ) -> Result<()> {
+        match error {
+            StoreError::ChunkMissing { chunk } => {
+                // Found missing when it was looked up, and named there, perhaps with its pack.
+                if self.findings.iter().all(|found| !found.chunks.contains(&chunk)) {
+                    self.missing(chunk, None);
+                }
+            }
+            StoreError::ChunkDamaged { pack, chunk } => {
+                self.pack(FindingKind::Pack, &pack, &full_message(&error), vec![chunk]);
+            }
+            StoreError::Damaged { ref object, .. } | StoreError::StoreTooNew { place: ref object, .. }
+                if let Some(pack) = names::parse_pack(object) =>
+            {
+                self.pack(FindingKind::Pack, &pack, &full_message(&error), Vec::from_iter(node));
+                self.whole_packs.insert(pack);
+            }
+            error if error.is_unreadable() => {
+                let message = full_message(&error);
+                let found =
+                    self.note(FindingKind::Catalog, snapshot.object.clone(), &message, Vec::from_iter(node));
+                if let Some(found) = found {
+                    found.finding.snapshots.entry(snapshot.id).or_default();
+                }
+            }
+            error => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// A small object that cannot be read, by what its name says that it is.
+pub(super) fn record_finding(error: &StoreError) -> Finding {
+    let object = match &error {
+        StoreError::Damaged { object, .. } | StoreError::StoreTooNew { place: object, .. } => object.clone(),
+        StoreError::Storage(error) => error.place.clone(),
+        _ => String::new(),
+    };
+    let kinds = [
+        (names::LABELS, FindingKind::Label),
+        (names::EPOCH, FindingKind::Epoch),
+        (names::CLAIMS, FindingKind::Claim),
+        (names::CONDEMNED, FindingKind::Condemned),
+        (names::KEYS, FindingKind::Key),
+    ];
+    let kind = kinds.into_iter().find(|(prefix, _)| object.starts_with(prefix));
+    let kind = kind.map_or(FindingKind::Manifest, |(_, kind)| kind);
+    Finding { kind, object, message: full_message(error), snapshots: BTreeMap::new() }
+}
+
+/// What is wrong, without the object's name, which a finding has already.
+pub(super) fn full_message(error: &StoreError) -> String {
+    match (error, std::error::Error::source(error)) {
+        (StoreError::Damaged { source, .. }, _) => source.to_string(),
+        (_, Some(source)) => format!("{error}: {source}"),
+        (_, None) => error.to_string(),
+    }
+}

@@ -1,0 +1,206 @@
+//! Reading packs back.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use icecore_format::{ChunkId, Digest, PackId, names};
+use icecore_storage::ErrorKind;
+
+use super::finding::{Damage, FindingKind, full_message};
+use super::{Extent, VerifyReport};
+use crate::index::{IndexReader, PackRecord};
+use crate::store::Store;
+use crate::{Counter, Monitor, Result, StoreError, random};
+
+/// Packs that are in memory at once: whole ones, of 32 MiB.
+const PACKS_AT_ONCE: usize = 3;
+
+impl Store {
+    /// Packs whose tables cannot be read never got into the index.
+    pub(super) fn check_unknown_packs(&self, damage: &mut Damage) -> Result<()> {
+        let known: BTreeSet<PackId> =
+            self.index.read(IndexReader::packs)?.iter().map(|(_, r)| r.id).collect();
+        for object in self.storage.list(names::PACKS)? {
+            let Some(id) = names::parse_pack(&object.name) else { continue };
+            if !known.contains(&id) {
+                match self.packs.read_toc(&id) {
+                    Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => (),
+                    Err(error) => damage.pack(FindingKind::Pack, &id, &full_message(&error), Vec::new()),
+                    Ok(_) => (),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Packs that went while they were verified: a collection took them, or they are lost.
+    pub(super) fn note_vanished(&self, damage: &mut Damage) -> Result<()> {
+        if damage.vanished.is_empty() {
+            return Ok(());
+        }
+        let known = self.index.read(IndexReader::packs)?;
+        let chunks =
+            self.chunks_of(known.into_iter().filter(|(_, record)| damage.vanished.contains(&record.id)))?;
+        self.refresh_index(&BTreeSet::new())?;
+        let ids: Vec<ChunkId> = chunks.keys().copied().collect();
+        let places =
+            self.index.read(|index| ids.iter().map(|id| index.find(id)).collect::<Result<Vec<_>>>())?;
+        for (id, place) in ids.iter().zip(places) {
+            if place.is_none() {
+                damage.missing(*id, chunks.get(id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads packs as `extent` says. Returns those that are right.
+    pub(super) fn check_packs(
+        &self,
+        mut packs: Vec<PackRecord>,
+        extent: Extent,
+        damage: &mut Damage,
+        report: &mut VerifyReport,
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<PackId>> {
+        // Packs of one night were all verified at once, or never: without the lot, the same ones would come first again and again.
+        let lot = random::salt();
+        packs.sort_by_cached_key(|pack| (pack.verified_at, drawn(&lot, &pack.id)));
+        let total: u64 = packs.iter().map(|pack| pack.len).sum();
+        let budget = match extent {
+            Extent::Structure => 0,
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "a share of bytes need not be exact"
+            )]
+            Extent::Share(share) => (total as f64 * share.clamp(0.0, 1.0)).ceil() as u64,
+            Extent::Budget(bytes) => bytes,
+            Extent::Everything => u64::MAX,
+        };
+        let mut taken = 0u64;
+        let (read, rest): (Vec<_>, Vec<_>) = packs.into_iter().partition(|pack| {
+            // At least one pack whenever any data is to be read, or a small budget would never get anywhere.
+            let take = budget > 0 && (taken == 0 || taken.saturating_add(pack.len) <= budget);
+            taken += if take { pack.len } else { 0 };
+            take
+        });
+        monitor.expect(read.iter().map(|pack| pack.len).sum());
+        for pack in rest {
+            if let Err(error) = self.packs.read_toc(&pack.id) {
+                self.note_pack_error(&pack, error, damage)?;
+            }
+        }
+        if matches!(extent, Extent::Structure) {
+            return Ok(Vec::new());
+        }
+        report.chunks = 0;
+        let outcomes: Mutex<Vec<(PackRecord, Result<u64>)>> = Mutex::default();
+        let next = AtomicUsize::new(0);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        std::thread::scope(|scope| {
+            for _ in 0..cores.min(PACKS_AT_ONCE) {
+                scope.spawn(|| {
+                    while let Some(pack) = read.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let cancelled = monitor.is_cancelled();
+                        let outcome = if cancelled {
+                            Err(StoreError::Cancelled)
+                        } else {
+                            self.check_pack(pack, monitor)
+                        };
+                        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((*pack, outcome));
+                    }
+                });
+            }
+        });
+        let mut verified = Vec::new();
+        let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        outcomes.sort_by_key(|(pack, _)| pack.id);
+        for (pack, outcome) in outcomes {
+            report.bytes_read += pack.len;
+            match outcome {
+                Ok(chunks) => {
+                    report.chunks += chunks;
+                    verified.push(pack.id);
+                }
+                Err(error) => self.note_pack_error(&pack, error, damage)?,
+            }
+        }
+        Ok(verified)
+    }
+
+    /// Reads one pack whole: its hash, its table, every body, every chunk. Returns how many chunks.
+    fn check_pack(&self, pack: &PackRecord, monitor: &dyn Monitor) -> Result<u64> {
+        let bytes = self.storage.get(&names::pack(&pack.id))?;
+        monitor.count(Counter::ReadBytes, bytes.len() as u64);
+        let open = self.packs.parse(&pack.id, &bytes)?;
+        let mut at = icecore_format::PACK_HEADER_LEN;
+        let mut chunks = 0;
+        for (number, body) in open.toc.bodies.iter().enumerate() {
+            let stored = bytes.get(at..at + body.stored_len as usize).unwrap_or_default().to_vec();
+            at += body.stored_len as usize;
+            let plain = open.decode(number, stored)?;
+            let mut rest = plain.as_slice();
+            for chunk in &body.chunks {
+                let (this, after) = rest.split_at_checked(chunk.len as usize).unwrap_or((rest, &[]));
+                rest = after;
+                if self.key.chunk_id(this) != chunk.id {
+                    return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
+                }
+                chunks += 1;
+            }
+        }
+        if PackId(Digest::of(&bytes)) == pack.id {
+            Ok(chunks)
+        } else {
+            // Every chunk is right, but bytes between are not: a header field, or something appended.
+            Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged))
+        }
+    }
+
+    /// Finds out what of a damaged pack is damaged: each body on its own.
+    fn note_pack_error(&self, pack: &PackRecord, error: StoreError, damage: &mut Damage) -> Result<()> {
+        if let StoreError::Storage(error) = &error
+            && error.kind == ErrorKind::NotFound
+        {
+            damage.vanished.insert(pack.id);
+            return Ok(());
+        }
+        // A bad sector, or a right that is missing, keeps nobody from looking at the other packs.
+        let unread = matches!(&error, StoreError::Storage(error)
+            if matches!(error.kind, ErrorKind::OutOfRange | ErrorKind::Other | ErrorKind::Denied));
+        if !error.is_unreadable() && !unread {
+            return Err(error);
+        }
+        let mut chunks = Vec::new();
+        let mut readable = false;
+        if let Ok(open) = self.packs.read_toc(&pack.id) {
+            readable = true;
+            for (number, body) in open.toc.bodies.iter().enumerate() {
+                let plain =
+                    self.packs.stored_body(&open, number).and_then(|stored| open.decode(number, stored));
+                let plain = plain.unwrap_or_default();
+                let mut at = 0;
+                for chunk in &body.chunks {
+                    let bytes = plain.get(at..at + chunk.len as usize).unwrap_or_default();
+                    at += chunk.len as usize;
+                    if self.key.chunk_id(bytes) != chunk.id {
+                        chunks.push(chunk.id);
+                    }
+                }
+            }
+        }
+        let message = full_message(&error);
+        damage.pack(FindingKind::Pack, &pack.id, &message, chunks);
+        if !readable {
+            damage.whole_packs.insert(pack.id);
+        }
+        Ok(())
+    }
+}
+
+/// A pack's number in a lottery.
+fn drawn(lot: &[u8; 32], pack: &PackId) -> [u8; 32] {
+    *blake3::keyed_hash(lot, pack.as_bytes()).as_bytes()
+}

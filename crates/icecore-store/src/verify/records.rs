@@ -1,0 +1,47 @@
+//! The small objects by which writers, collectors and passwords know each other.
+
+use icecore_format::{Claim, Condemned, DecodeError, Epoch, KeyFile, names};
+use icecore_storage::ErrorKind;
+
+use super::finding::{Finding, record_finding};
+use crate::store::Store;
+use crate::{Result, StoreError};
+
+impl Store {
+    /// Reads the epoch, claims, condemned lists and keys.
+    pub(super) fn check_records(&self) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        if let Err(error) = self.read_record(names::EPOCH, |name, bytes| Epoch::decode(name, bytes).map(drop))
+        {
+            findings.push(record_finding(&error));
+        }
+        let claim = |name: &str, bytes: &[u8]| Claim::decode(name, bytes).map(drop);
+        let condemned = |name: &str, bytes: &[u8]| Condemned::decode(name, bytes).map(drop);
+        let key = |name: &str, bytes: &[u8]| {
+            KeyFile::decode(name.strip_prefix(names::KEYS).unwrap_or(name), bytes).map(drop)
+        };
+        type Decode<'d> = &'d dyn Fn(&str, &[u8]) -> std::result::Result<(), DecodeError>;
+        let kinds: [(&str, Decode<'_>); 3] =
+            [(names::CLAIMS, &claim), (names::CONDEMNED, &condemned), (names::KEYS, &key)];
+        for (prefix, decode) in kinds {
+            for object in self.storage.list(prefix)? {
+                match self.read_record(&object.name, decode) {
+                    Ok(()) => (),
+                    // Withdrawn or worked off since it was listed.
+                    Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => (),
+                    Err(error) => findings.push(record_finding(&error)),
+                }
+            }
+        }
+        Ok(findings)
+    }
+
+    fn read_record(
+        &self,
+        name: &str,
+        decode: impl Fn(&str, &[u8]) -> std::result::Result<(), DecodeError>,
+    ) -> Result<()> {
+        let bytes = self.storage.get(name)?;
+        decode(name, &bytes).map_err(StoreError::damaged(name))
+    }
+}

@@ -1,0 +1,216 @@
+//! Walking what snapshots refer to, and naming what damage harms.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use icecore_format::{Catalog, ChunkId, PackId, TreeNode, names};
+
+use super::VerifyReport;
+use super::finding::{Damage, FindingKind};
+use crate::index::{IndexReader, PackRecord};
+use crate::snapshots::Snapshot;
+use crate::store::Store;
+use crate::{Monitor, Result, SnapshotReader, StoreError};
+
+impl Store {
+    /// For each chunk that the index finds in a pack that is not in the storage any more, that pack.
+    pub(super) fn lost_packs(&self) -> Result<HashMap<ChunkId, PackId>> {
+        let listed: BTreeSet<PackId> = self
+            .storage
+            .list(names::PACKS)?
+            .iter()
+            .filter_map(|object| names::parse_pack(&object.name))
+            .collect();
+        let known = self.index.read(IndexReader::packs)?;
+        self.chunks_of(known.into_iter().filter(|(_, record)| !listed.contains(&record.id)))
+    }
+
+    pub(super) fn chunks_of(
+        &self,
+        packs: impl Iterator<Item = (u32, PackRecord)>,
+    ) -> Result<HashMap<ChunkId, PackId>> {
+        let packs: HashMap<u32, PackId> = packs.map(|(number, record)| (number, record.id)).collect();
+        if packs.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let chunks = self.index.read(|index| index.chunks_in(&packs.keys().copied().collect()))?;
+        Ok(chunks.into_iter().filter_map(|(id, number)| Some((id, *packs.get(&number)?))).collect())
+    }
+
+    /// Walks trees and catalogs; returns the packs that hold what they refer to.
+    pub(super) fn walk(
+        self: &Arc<Self>,
+        snapshots: &[Snapshot],
+        lost: &HashMap<ChunkId, PackId>,
+        damage: &mut Damage,
+        report: &mut VerifyReport,
+        monitor: &dyn Monitor,
+    ) -> Result<HashSet<PackId>> {
+        let mut packs = HashSet::new();
+        let mut walked = HashSet::new();
+        for snapshot in snapshots {
+            let mut roots = vec![snapshot.manifest.content.root.clone()];
+            if let Catalog::Stored(tree) = &snapshot.manifest.catalog {
+                roots.push(tree.root.clone());
+            }
+            while let Some(node) = roots.pop() {
+                if monitor.is_cancelled() {
+                    return Err(StoreError::Cancelled);
+                }
+                let ids = ids_in(&node);
+                let mut places = self.index.read(|index| index.places(&ids))?;
+                let unknown =
+                    ids.iter().zip(&places).any(|(id, place)| place.is_none() && !lost.contains_key(id));
+                if unknown && self.index.doubt() {
+                    self.refresh_index(&BTreeSet::new())?;
+                    places = self.index.read(|index| index.places(&ids))?;
+                }
+                report.chunks += ids.len() as u64;
+                for (id, place) in ids.iter().zip(places) {
+                    match place {
+                        Some((pack, _)) => drop(packs.insert(pack)),
+                        None => damage.missing(*id, lost.get(id)),
+                    }
+                }
+                let TreeNode::Inner { depth, nodes } = node else { continue };
+                for reference in nodes {
+                    if walked.insert(reference.node.id) {
+                        match self.read_node(&reference, depth) {
+                            Ok(node) => roots.push(node),
+                            Err(error) => damage.unreadable(snapshot, Some(reference.node.id), error)?,
+                        }
+                    }
+                }
+            }
+            let reader = SnapshotReader::new(Arc::clone(self), snapshot.manifest.clone());
+            if let Some(error) = reader.parts().find_map(std::result::Result::err) {
+                damage.unreadable(snapshot, None, error)?;
+            }
+        }
+        Ok(packs)
+    }
+
+    /// Says for every finding which snapshots and parts it harms, and drops what harms none because a collection took it.
+    pub(super) fn name_the_affected(
+        self: &Arc<Self>,
+        snapshots: &[Snapshot],
+        damage: &mut Damage,
+    ) -> Result<()> {
+        if damage.findings.is_empty() {
+            return Ok(());
+        }
+        let known = self.index.read(IndexReader::packs)?;
+        let unreadable =
+            self.chunks_of(known.into_iter().filter(|(_, pack)| damage.whole_packs.contains(&pack.id)))?;
+        let by_pack: HashMap<String, usize> = damage
+            .findings
+            .iter()
+            .enumerate()
+            .map(|(at, found)| (found.finding.object.clone(), at))
+            .collect();
+        let mut owners: HashMap<ChunkId, Vec<usize>> = HashMap::new();
+        for (at, damaged) in damage.findings.iter().enumerate() {
+            for chunk in &damaged.chunks {
+                owners.entry(*chunk).or_default().push(at);
+            }
+        }
+        for (chunk, pack) in unreadable {
+            owners.entry(chunk).or_default().extend(by_pack.get(&names::pack(&pack)));
+        }
+
+        let listed: BTreeSet<String> =
+            self.storage.list(names::SNAPSHOTS)?.into_iter().map(|object| object.name).collect();
+        // What was deleted in the meantime needs nothing any more.
+        for snapshot in snapshots.iter().filter(|snapshot| listed.contains(&snapshot.object)) {
+            self.name_harm(snapshot, &owners, damage)?;
+        }
+        damage.findings.retain(|found| match found.finding.kind {
+            FindingKind::PackMissing | FindingKind::ChunkMissing => !found.finding.snapshots.is_empty(),
+            _ => true,
+        });
+        Ok(())
+    }
+
+    fn name_harm(
+        self: &Arc<Self>,
+        snapshot: &Snapshot,
+        owners: &HashMap<ChunkId, Vec<usize>>,
+        damage: &mut Damage,
+    ) -> Result<()> {
+        let mut hits = self.harmed_ranges(snapshot.manifest.content.root.clone(), owners)?;
+        let catalog = match &snapshot.manifest.catalog {
+            Catalog::Stored(tree) => self.harmed_ranges(tree.root.clone(), owners)?,
+            Catalog::Inline(_) => Vec::new(),
+        };
+        for (_, at) in hits.iter().chain(&catalog) {
+            if let Some(damaged) = damage.findings.get_mut(*at) {
+                damaged.finding.snapshots.entry(snapshot.id).or_default();
+            }
+        }
+        if hits.is_empty() {
+            return Ok(());
+        }
+        hits.sort_by_key(|(range, _)| range.start);
+        let reader = SnapshotReader::new(Arc::clone(self), snapshot.manifest.clone());
+        for part in reader.parts() {
+            // A catalog that cannot be read is a finding of its own.
+            let Ok(part) = part else { break };
+            let (start, end) = (part.offset, part.offset + part.len);
+            for (_, at) in
+                hits.iter().take_while(|(range, _)| range.start < end).filter(|(range, _)| range.end > start)
+            {
+                if let Some(damaged) = damage.findings.get_mut(*at) {
+                    damaged.finding.snapshots.entry(snapshot.id).or_default().insert(part.display_name());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The ranges of a content that findings harm: those of damaged chunks, and all that lies below damaged nodes.
+    fn harmed_ranges(
+        &self,
+        root: TreeNode,
+        owners: &HashMap<ChunkId, Vec<usize>>,
+    ) -> Result<Vec<(Range<u64>, usize)>> {
+        let mut hits = Vec::new();
+        let mut open = vec![(root, 0u64)];
+        while let Some((node, mut offset)) = open.pop() {
+            let mut hit = |id: &ChunkId, range: Range<u64>| {
+                let found = owners.get(id).into_iter().flatten();
+                hits.extend(found.map(|at| (range.clone(), *at)));
+            };
+            match node {
+                TreeNode::Leaf(chunks) => {
+                    for chunk in chunks {
+                        let end = offset + u64::from(chunk.len);
+                        hit(&chunk.id, offset..end);
+                        offset = end;
+                    }
+                }
+                TreeNode::Inner { depth, nodes } => {
+                    for reference in nodes {
+                        let end = offset + reference.span;
+                        hit(&reference.node.id, offset..end);
+                        match self.read_node(&reference, depth) {
+                            Ok(node) => open.push((node, offset)),
+                            // Its own chunk is among the findings.
+                            Err(error) if error.is_unreadable() => (),
+                            Err(error) => return Err(error),
+                        }
+                        offset = end;
+                    }
+                }
+            }
+        }
+        Ok(hits)
+    }
+}
+
+fn ids_in(node: &TreeNode) -> Vec<ChunkId> {
+    match node {
+        TreeNode::Leaf(chunks) => chunks.iter().map(|chunk| chunk.id).collect(),
+        TreeNode::Inner { nodes, .. } => nodes.iter().map(|node| node.node.id).collect(),
+    }
+}
