@@ -4,22 +4,21 @@ use std::fs;
 use std::sync::Arc;
 
 use icecore_format::PartKind;
-use icecore_storage::{ErrorKind, Storage};
+use icecore_storage::{ErrorKind, MemoryStorage, Storage};
 use icecore_store::{Grain, IndexReader};
+use icecore_testkit::{Calls, Fault, FaultyStorage, RecordingStorage};
 
-use crate::support::{
-    BOTH, Crypto, Fault, Fixture, Op, Probe, begin, noise, options, read, try_write, write,
-};
+use crate::support::{BOTH, Crypto, Fixture, begin, noise, options, read, try_write, write};
 
 #[test]
 fn the_manifest_is_put_after_every_pack() {
-    let probe = Probe::new();
-    let fixture = Fixture::new(Arc::clone(&probe) as Arc<dyn Storage>, &options(Crypto::Plain));
-    probe.take_changes();
+    let recording = Arc::new(RecordingStorage::new(MemoryStorage::new()));
+    let fixture = Fixture::new(Arc::clone(&recording) as Arc<dyn Storage>, &options(Crypto::Plain));
+    recording.take_changes();
     write(&fixture.store, "shop", &[("a", &noise(1, 400_000))]);
-    let changes = probe.take_changes();
+    let changes = recording.take_changes();
     let kinds: Vec<&str> = changes.iter().map(|change| change.split('/').next().unwrap()).collect();
-    assert_eq!(kinds.first(), Some(&"put claims"));
+    assert_eq!(kinds.first(), Some(&"hold claims"));
     assert_eq!(kinds.last(), Some(&"put snapshots"));
     assert_eq!(kinds.iter().filter(|kind| **kind == "put packs").count(), kinds.len() - 2);
     assert!(kinds.len() > 5);
@@ -28,11 +27,17 @@ fn the_manifest_is_put_after_every_pack() {
 #[test]
 fn the_index_never_knows_a_pack_that_is_not_stored() {
     for after in 1..8 {
-        let probe = Probe::new();
-        let fixture = Fixture::new(Arc::clone(&probe) as Arc<dyn Storage>, &options(Crypto::Plain));
-        probe.fail(Fault { op: Op::Change, after, kind: ErrorKind::Other, for_good: true });
+        let faulty = Arc::new(FaultyStorage::new(MemoryStorage::new()));
+        let fixture = Fixture::new(Arc::clone(&faulty) as Arc<dyn Storage>, &options(Crypto::Plain));
+        faulty.fail(Fault {
+            calls: Calls::Change,
+            prefix: "",
+            after,
+            kind: ErrorKind::Other,
+            for_good: true,
+        });
         let written = try_write(&fixture.store, "shop", &[("a", &noise(1, 400_000))]);
-        assert_eq!(written.is_err(), probe.heal());
+        assert_eq!(written.is_err(), faulty.heal());
         let known = fixture.store.index().read(IndexReader::packs).unwrap();
         for (_, pack) in known {
             assert!(fixture.storage.len(&icecore_format::names::pack(&pack.id)).is_ok());
