@@ -4,6 +4,7 @@
 //! points at the whole content or at nothing. Creation conditional on absence is `link(2)`, which fails if the name exists.
 //! A held object is a file with an OS lock on it, which the kernel releases when the process dies.
 
+use std::collections::HashSet;
 use std::fs::TryLockError;
 use std::io;
 use std::num::NonZeroUsize;
@@ -31,6 +32,8 @@ pub struct LocalStorage<D: Disk = OsDisk> {
     root: PathBuf,
     /// Recently read files, the latest last: objects never change, so that an open file stays right.
     open: Mutex<Vec<(String, Arc<D::File>)>>,
+    /// Directories whose entries are known to be durable.
+    durable_dirs: Mutex<HashSet<PathBuf>>,
 }
 
 impl LocalStorage {
@@ -43,7 +46,12 @@ impl LocalStorage {
 impl<D: Disk> LocalStorage<D> {
     /// The objects below `root` on `disk`.
     pub fn on(disk: D, root: impl Into<PathBuf>) -> Self {
-        Self { disk: Arc::new(disk), root: root.into(), open: Mutex::default() }
+        Self {
+            disk: Arc::new(disk),
+            root: root.into(),
+            open: Mutex::default(),
+            durable_dirs: Mutex::default(),
+        }
     }
 
     /// The directory.
@@ -84,20 +92,52 @@ impl<D: Disk> LocalStorage<D> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(found, _)| found != name);
     }
 
-    /// Creates a directory and its parents, each entry durable.
+    /// Creates a directory and its parents, each entry durable. One that is there may have been made by somebody who crashed before its
+    /// entry was durable, so the first time that this storage needs a directory it makes sure itself.
     fn create_dirs(&self, dir: &Path) -> Result<()> {
-        if self.disk.is_dir(dir) {
+        let known =
+            |dir: &Path| self.durable_dirs.lock().unwrap_or_else(PoisonError::into_inner).contains(dir);
+        if known(dir) && self.disk.is_dir(dir) {
             return Ok(());
         }
-        let parent = parent_of(dir);
-        if parent != dir {
+        if dir == self.root {
+            self.create_root()?;
+        } else {
+            let parent = parent_of(dir);
             self.create_dirs(parent)?;
+            self.create_dir(dir)?;
+            self.sync_dir(parent)?;
+        }
+        self.durable_dirs.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.to_owned());
+        Ok(())
+    }
+
+    /// Creates the directory of the objects. Only as long as it has no folder for temporary files, which the first put makes, are
+    /// the directories above it looked at, and synced as far as we may.
+    fn create_root(&self) -> Result<()> {
+        if self.disk.is_dir(&self.root.join(TEMP)) {
+            return Ok(());
+        }
+        let mut dirs: Vec<_> = self.root.ancestors().filter(|dir| !dir.as_os_str().is_empty()).collect();
+        dirs.reverse();
+        for dir in dirs {
+            let is_new = self.create_dir(dir)?;
+            let synced = self.sync_dir(parent_of(dir));
+            if is_new {
+                synced?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it was not there.
+    fn create_dir(&self, dir: &Path) -> Result<bool> {
+        if self.disk.is_dir(dir) {
+            return Ok(false);
         }
         match self.disk.make_dir(dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(fail("cannot create", dir, error));
-            }
-            _ => self.sync_dir(parent),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            made => made.map(|()| true).map_err(|error| fail("cannot create", dir, error)),
         }
     }
 
@@ -225,6 +265,10 @@ impl<D: Disk> Storage for LocalStorage<D> {
         };
         if let Err(error) = placed {
             let _ = self.disk.remove(&temp);
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                // Who has put it may not have come to this.
+                self.sync_dir(dir)?;
+            }
             return Err(fail("cannot write", &path, error));
         }
         self.forget(name);
@@ -247,9 +291,14 @@ impl<D: Disk> Storage for LocalStorage<D> {
     fn delete(&self, name: &str) -> Result<()> {
         let path = self.path(name);
         self.forget(name);
-        self.disk.remove(&path).map_err(|error| fail("cannot delete", &path, error))?;
+        let removed = self.disk.remove(&path);
+        let gone = removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         let dir = parent_of(&path);
-        self.sync_dir(dir)
+        // Who has removed it may not have come to this.
+        if removed.is_ok() || (gone && self.disk.is_dir(dir)) {
+            self.sync_dir(dir)?;
+        }
+        removed.map_err(|error| fail("cannot delete", &path, error))
     }
 
     fn hold(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn Hold>> {
@@ -278,9 +327,13 @@ impl<D: Disk> Storage for LocalStorage<D> {
     }
 
     fn settle(&self, name: &str) -> Result<()> {
-        let path = self.path(name);
+        let path = self.path(name.trim_end_matches('/'));
         let settle = || {
-            self.disk.open(&path)?.sync()?;
+            if !name.ends_with('/') {
+                self.disk.open(&path)?.sync()?;
+            } else if self.disk.is_dir(&path) {
+                self.disk.sync_dir(&path)?;
+            }
             let mut dirs = path.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.root));
             dirs.try_for_each(|dir| self.disk.sync_dir(dir))
         };
