@@ -118,7 +118,7 @@ impl<D: Disk> LocalStorage<D> {
         if self.disk.is_dir(&self.root.join(TEMP)) {
             return Ok(());
         }
-        let mut dirs: Vec<_> = self.root.ancestors().filter(|dir| !dir.as_os_str().is_empty()).collect();
+        let mut dirs: Vec<_> = self.root.ancestors().filter(|dir| dir.parent().is_some()).collect();
         dirs.reverse();
         for dir in dirs {
             let is_new = self.create_dir(dir)?;

@@ -161,6 +161,41 @@ fn what_somebody_else_put_is_durable_once_it_was_settled() {
 }
 
 #[test]
+fn directories_that_a_killed_process_made_do_not_take_later_objects_with_them() {
+    let disk = SimDisk::new();
+    disk.crash_at(1);
+    on(&disk).put("first", OLD, PutMode::CreateNew).unwrap_err();
+    assert_eq!(disk.log(), ["make_dir /backup", "crash before sync_dir /"]);
+    let killed = disk.reboot(Survival::Killed);
+    on(&killed).put(NAME, NEW, PutMode::CreateNew).unwrap();
+    assert_eq!(found(&killed.reboot(Survival::SyncedOnly)).as_deref(), Some(NEW));
+}
+
+#[test]
+fn whoever_comes_second_makes_durable_what_the_first_has_done() {
+    // Link, remove of the temporary name: the name in the end is not durable.
+    let disk = disk_with(Some(OLD));
+    disk.crash_at(8);
+    on(&disk).put("packs/aa/other", NEW, PutMode::CreateNew).unwrap_err();
+    assert!(
+        disk.log().last().unwrap().ends_with("sync_dir /backup/vault/store/packs/aa"),
+        "{:#?}",
+        disk.log()
+    );
+    let killed = disk.reboot(Survival::Killed);
+    let second = on(&killed).put("packs/aa/other", NEW, PutMode::CreateNew);
+    assert_eq!(second.unwrap_err().kind, ErrorKind::AlreadyExists);
+    assert_eq!(on(&killed.reboot(Survival::SyncedOnly)).get("packs/aa/other").unwrap(), NEW);
+
+    let disk = disk_with(Some(OLD));
+    disk.crash_at(1);
+    on(&disk).delete(NAME).unwrap_err();
+    let killed = disk.reboot(Survival::Killed);
+    assert_eq!(on(&killed).delete(NAME).unwrap_err().kind, ErrorKind::NotFound);
+    assert_eq!(found(&killed.reboot(Survival::SyncedOnly)), None);
+}
+
+#[test]
 fn what_somebody_else_deleted_stays_away_once_its_prefix_was_settled() {
     let disk = disk_with(Some(OLD));
     disk.crash_at(1);
