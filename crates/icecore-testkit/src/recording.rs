@@ -27,17 +27,31 @@ impl fmt::Display for Recorded {
     }
 }
 
+/// Told of each call, before its caller is.
+type Watcher = Box<dyn Fn(&Recorded) + Send + Sync>;
+
 /// A storage over another one.
-#[derive(Debug)]
 pub struct RecordingStorage<S> {
     inner: S,
     calls: Mutex<Vec<Recorded>>,
+    watcher: Watcher,
+}
+
+impl<S: fmt::Debug> fmt::Debug for RecordingStorage<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordingStorage").field("inner", &self.inner).finish_non_exhaustive()
+    }
 }
 
 impl<S: Storage> RecordingStorage<S> {
     /// Answers as `inner` does.
     pub fn new(inner: S) -> Self {
-        Self { inner, calls: Mutex::default() }
+        Self::watched(inner, |_| ())
+    }
+
+    /// Answers as `inner` does, but lets `watcher` do something between each call that succeeds and its caller's next step.
+    pub fn watched(inner: S, watcher: impl Fn(&Recorded) + Send + Sync + 'static) -> Self {
+        Self { inner, calls: Mutex::default(), watcher: Box::new(watcher) }
     }
 
     /// The calls since the last time, in the order in which they ended.
@@ -54,6 +68,7 @@ impl<S: Storage> RecordingStorage<S> {
     fn note<T>(&self, call: Call, name: &str, answer: Result<T>, count: impl FnOnce(&T) -> u64) -> Result<T> {
         if let Ok(value) = &answer {
             let recorded = Recorded { call, name: name.to_owned(), count: count(value) };
+            (self.watcher)(&recorded);
             self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(recorded);
         }
         answer

@@ -9,10 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use icecore_format::{KdfCost, Label, SnapshotId};
 use icecore_storage::{LocalStorage, Storage};
-use icecore_store::{Result, Silent, Snapshot, SnapshotReader, Store, StoreError, Unlock, VerifyExtent};
+use icecore_store::{
+    FencePolicy, GcOptions, Result, Silent, Snapshot, SnapshotReader, Store, StoreError, Unlock, VerifyExtent,
+};
 use icecore_testkit::{SimDisk, Survival};
 use tempfile::TempDir;
 
@@ -178,6 +181,7 @@ fn every_crash_point(operation: Operation) {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "how much was tried, for whoever asks with --nocapture")]
 fn crash_everywhere(operation: Operation, crypto: Crypto) {
     let start = Site::new(&SimDisk::new(), None, crypto);
     let mut expected = Expected::default();
@@ -410,6 +414,24 @@ fn every_crash_point_of_a_collection_that_drops_packs() {
         }),
         work: collect,
         // A pack that comes back is dead still, and goes next time.
+        done: nothing_more,
+    });
+}
+
+#[test]
+fn every_crash_point_of_a_collection_that_fences_a_writer() {
+    every_crash_point(Operation {
+        prepare: Some(prepare_one),
+        work: |site, _| {
+            let writer = begin(&site.open()?, "slow")?;
+            let fence = FencePolicy { after: Duration::ZERO, poll: Duration::from_millis(1) };
+            site.open()?.gc(&GcOptions { fence, ..gc_options() }, &Silent)?;
+            match writer.commit(|_| ()) {
+                Ok(_) => panic!("a fenced writer has published"),
+                Err(StoreError::Fenced) => Ok(()),
+                Err(error) => Err(error),
+            }
+        },
         done: nothing_more,
     });
 }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::sync::Arc;
 
-use icecore_format::PartKind;
-use icecore_storage::{ErrorKind, MemoryStorage, Storage};
+use icecore_format::{Claim, Epoch, PartKind};
+use icecore_storage::{ErrorKind, MemoryStorage, PutMode, Storage};
 use icecore_store::{Grain, IndexReader};
 use icecore_testkit::{Calls, Fault, FaultyStorage, RecordingStorage};
 
@@ -74,10 +74,29 @@ fn the_claim_is_there_while_a_writer_runs_and_gone_after() {
     let writer = begin(&fixture.store, "shop").unwrap();
     let [name] = fixture.names("claims/").try_into().unwrap();
     let bytes = fixture.storage.get(&name).unwrap();
-    let claim = icecore_format::Claim::decode(&name, &bytes).unwrap();
+    let claim = Claim::decode(&name, &bytes).unwrap();
     assert_eq!(claim.holder, "create shop on db3");
     let written = writer.commit(|_| ()).unwrap();
     assert_eq!(fixture.names("claims/"), [""; 0]);
     assert_eq!(fixture.names("snapshots/"), [name.replace("claims", "snapshots")]);
     assert_eq!(read(&fixture.store, written.id).unwrap(), b"");
+}
+
+#[test]
+fn a_claim_is_made_anew_if_the_epoch_was_raised_before_it_was_there() {
+    let memory = MemoryStorage::new();
+    let (collector, once) = (memory.clone(), std::sync::Once::new());
+    // A collection that starts just when the writer has read the epoch: it does not see the claim, which is not there yet.
+    let recording = RecordingStorage::watched(memory, move |recorded| {
+        if recorded.to_string() == "get epoch" {
+            once.call_once(|| {
+                collector.put("epoch", &Epoch(1).encode("epoch"), PutMode::Overwrite).unwrap();
+            });
+        }
+    });
+    let fixture = Fixture::new(Arc::new(recording), &options(Crypto::Plain));
+    let _writer = begin(&fixture.store, "shop").unwrap();
+    let [name] = fixture.names("claims/").try_into().unwrap();
+    let claim = Claim::decode(&name, &fixture.storage.get(&name).unwrap()).unwrap();
+    assert_eq!(claim.epoch, Epoch(1));
 }

@@ -65,7 +65,7 @@ fn surviving_bytes(file: &FileNode, inode: usize, survival: Survival, random: &m
         Survival::SyncedOnly => Arc::clone(durable),
         // What was synced once cannot be unwritten as a whole.
         Survival::NamesOnly if !durable.is_empty() => Arc::clone(durable),
-        Survival::NamesOnly => cut(if inode % 2 == 0 { 0 } else { data.len() / 2 }),
+        Survival::NamesOnly => cut(if inode.is_multiple_of(2) { 0 } else { data.len() / 2 }),
         Survival::Some { .. } => match random.below(4) {
             0 => Arc::clone(data),
             1 => Arc::clone(durable),
