@@ -4,17 +4,19 @@
 //! points at the whole content or at nothing. Creation conditional on absence is `link(2)`, which fails if the name exists.
 //! A held object is a file with an OS lock on it, which the kernel releases when the process dies.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::collections::HashSet;
+use std::fs::TryLockError;
+use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::{Error, Hold, Holder, ObjectMeta, PutMode, Result, Storage, Version};
+use crate::{
+    Disk, DiskFile, Entry, Error, Hold, Holder, ObjectMeta, OsDisk, PutMode, Result, Storage, Version,
+};
 
 /// Folder of what is being written: below the store's directory, so that a rename stays within a file system.
 const TEMP: &str = "tmp";
@@ -25,16 +27,31 @@ const OPEN_FILES_MAX: usize = 32;
 
 /// A directory of objects.
 #[derive(Debug)]
-pub struct LocalStorage {
+pub struct LocalStorage<D: Disk = OsDisk> {
+    disk: Arc<D>,
     root: PathBuf,
     /// Recently read files, the latest last: objects never change, so that an open file stays right.
-    open: Mutex<Vec<(String, Arc<File>)>>,
+    open: Mutex<Vec<(String, Arc<D::File>)>>,
+    /// Directories whose entries are known to be durable.
+    durable_dirs: Mutex<HashSet<PathBuf>>,
 }
 
 impl LocalStorage {
     /// The objects below `root`, which need not exist before the first put.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), open: Mutex::default() }
+        Self::on(OsDisk, root)
+    }
+}
+
+impl<D: Disk> LocalStorage<D> {
+    /// The objects below `root` on `disk`.
+    pub fn on(disk: D, root: impl Into<PathBuf>) -> Self {
+        Self {
+            disk: Arc::new(disk),
+            root: root.into(),
+            open: Mutex::default(),
+            durable_dirs: Mutex::default(),
+        }
     }
 
     /// The directory.
@@ -45,7 +62,7 @@ impl LocalStorage {
     /// A directory on the same file system for other temporary files.
     pub fn temp_dir(&self) -> Result<PathBuf> {
         let dir = self.root.join(TEMP);
-        create_dirs(&dir).map_err(|error| fail("cannot create", &dir, error))?;
+        self.create_dirs(&dir)?;
         Ok(dir)
     }
 
@@ -54,7 +71,7 @@ impl LocalStorage {
         self.root.join(name)
     }
 
-    fn open(&self, name: &str) -> Result<Arc<File>> {
+    fn open(&self, name: &str) -> Result<Arc<D::File>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = open.iter().position(|(found, _)| found == name) {
             let entry = open.remove(at);
@@ -63,7 +80,7 @@ impl LocalStorage {
             return Ok(file);
         }
         let path = self.path(name);
-        let file = Arc::new(File::open(&path).map_err(|error| fail("cannot read", &path, error))?);
+        let file = Arc::new(self.disk.open(&path).map_err(|error| fail("cannot read", &path, error))?);
         if open.len() == OPEN_FILES_MAX {
             open.remove(0);
         }
@@ -75,40 +92,118 @@ impl LocalStorage {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(found, _)| found != name);
     }
 
+    /// Creates a directory and its parents, each entry durable. One that is there may have been made by somebody who crashed before its
+    /// entry was durable, so the first time that this storage needs a directory it makes sure itself.
+    fn create_dirs(&self, dir: &Path) -> Result<()> {
+        let known =
+            |dir: &Path| self.durable_dirs.lock().unwrap_or_else(PoisonError::into_inner).contains(dir);
+        if known(dir) && self.disk.is_dir(dir) {
+            return Ok(());
+        }
+        if dir == self.root {
+            self.create_root()?;
+        } else {
+            let parent = parent_of(dir);
+            self.create_dirs(parent)?;
+            self.create_dir(dir)?;
+            self.sync_dir(parent)?;
+        }
+        self.durable_dirs.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.to_owned());
+        Ok(())
+    }
+
+    /// Creates the directory of the objects. Only as long as it has no folder for temporary files, which the first put makes, are
+    /// the directories above it looked at, and synced as far as we may.
+    fn create_root(&self) -> Result<()> {
+        if self.disk.is_dir(&self.root.join(TEMP)) {
+            return Ok(());
+        }
+        let mut dirs: Vec<_> = self.root.ancestors().filter(|dir| dir.parent().is_some()).collect();
+        dirs.reverse();
+        for dir in dirs {
+            let is_new = self.create_dir(dir)?;
+            let synced = self.sync_dir(parent_of(dir));
+            if is_new {
+                synced?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it was not there.
+    fn create_dir(&self, dir: &Path) -> Result<bool> {
+        if self.disk.is_dir(dir) {
+            return Ok(false);
+        }
+        match self.disk.make_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            made => made.map(|()| true).map_err(|error| fail("cannot create", dir, error)),
+        }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<()> {
+        self.disk.sync_dir(dir).map_err(|error| fail("cannot sync", dir, error))
+    }
+
     /// A synced temporary file with this content, locked against [`Storage::clear_unfinished`].
-    fn write_temp(&self, bytes: &[u8]) -> Result<(PathBuf, File)> {
+    fn write_temp(&self, bytes: &[u8]) -> Result<(PathBuf, D::File)> {
         let path = self.temp_dir()?.join(ulid::Ulid::generate().to_string().to_lowercase());
         let write = || {
-            let mut file = loop {
-                let file = private_file().write(true).create_new(true).open(&path)?;
+            let file = loop {
+                let file = self.disk.create(&path)?;
                 file.lock()?;
                 // Whoever clears leftovers may have taken it between the two: then it has no name any more.
-                if file.metadata()?.nlink() > 0 {
+                if file.is_named()? {
                     break file;
                 }
             };
-            file.write_all(bytes)?;
-            file.sync_all()?;
+            file.write_all_at(bytes, 0)?;
+            file.sync()?;
             Ok(file)
         };
         match write() {
             Ok(file) => Ok((path, file)),
             Err(error) => {
-                let _ = fs::remove_file(&path);
+                let _ = self.disk.remove(&path);
                 Err(fail("cannot write", &path, error))
             }
         }
     }
 
     /// Takes the lock that makes compare and replace one step.
-    fn replace_lock(&self) -> Result<File> {
+    fn replace_lock(&self) -> Result<D::File> {
         let path = self.temp_dir()?.join(REPLACE_LOCK);
         let open = || {
-            let file = private_file().write(true).create(true).truncate(false).open(&path)?;
+            let file = self.disk.open_lock(&path)?;
             file.lock()?;
             Ok(file)
         };
         open().map_err(|error| fail("cannot lock", &path, error))
+    }
+
+    /// Gives a temporary file its name, if nothing has it yet.
+    fn link_and_unlink(&self, temp: &Path, path: &Path) -> io::Result<()> {
+        self.disk.link(temp, path)?;
+        // The object is there: a temporary name that stays is litter, not a failure.
+        let _ = self.disk.remove(temp);
+        Ok(())
+    }
+
+    fn list_into(&self, dir: &Path, prefix: &str, objects: &mut Vec<ObjectMeta>) -> Result<()> {
+        let entries = match self.disk.list(dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(fail("cannot list", dir, error)),
+        };
+        for (component, entry) in entries {
+            let name = format!("{prefix}{component}");
+            match entry {
+                Entry::File { len } => objects.push(ObjectMeta { name, len }),
+                Entry::Dir if prefix.is_empty() && component == TEMP => (),
+                Entry::Dir => self.list_into(&dir.join(component), &format!("{name}/"), objects)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -116,49 +211,18 @@ fn fail(action: &'static str, path: &Path, error: io::Error) -> Error {
     Error::new(action, path.display().to_string(), error)
 }
 
-/// A store holds copies of databases: nobody else reads it unless its owner allows it.
-fn private_file() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.mode(0o600);
-    options
-}
-
-/// Creates a directory and its parents, each entry durable.
-fn create_dirs(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        create_dirs(parent)?;
-        match fs::DirBuilder::new().mode(0o700).create(dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
-            other => other?,
-        }
-        return sync_dir(parent);
-    }
-    fs::DirBuilder::new().mode(0o700).recursive(true).create(dir)
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Gives a temporary file its name, if nothing has it yet.
-fn link_and_unlink(temp: &Path, path: &Path) -> io::Result<()> {
-    fs::hard_link(temp, path)?;
-    // The object is there: a temporary name that stays is litter, not a failure.
-    let _ = fs::remove_file(temp);
-    Ok(())
-}
-
 fn parent_of(path: &Path) -> &Path {
-    path.parent().unwrap_or(path)
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
 }
 
-impl Storage for LocalStorage {
+impl<D: Disk> Storage for LocalStorage<D> {
     fn get(&self, name: &str) -> Result<Bytes> {
         let path = self.path(name);
-        fs::read(&path).map(Bytes::from).map_err(|error| fail("cannot read", &path, error))
+        self.disk.read(&path).map(Bytes::from).map_err(|error| fail("cannot read", &path, error))
     }
 
     fn get_versioned(&self, name: &str) -> Result<(Bytes, Version)> {
@@ -172,7 +236,7 @@ impl Storage for LocalStorage {
         let path = self.path(name);
         let out_of_range = || fail("cannot read", &path, io::ErrorKind::UnexpectedEof.into());
         let len = range.end.checked_sub(range.start).ok_or_else(out_of_range)?;
-        let file_len = file.metadata().map_err(|error| fail("cannot read", &path, error))?.len();
+        let file_len = file.size().map_err(|error| fail("cannot read", &path, error))?;
         // Checked before the buffer is made: a damaged table must not make us allocate what no file holds.
         if range.end > file_len {
             return Err(out_of_range());
@@ -185,67 +249,76 @@ impl Storage for LocalStorage {
     fn put(&self, name: &str, bytes: &[u8], mode: PutMode<'_>) -> Result<()> {
         let path = self.path(name);
         let dir = parent_of(&path);
-        create_dirs(dir).map_err(|error| fail("cannot create", dir, error))?;
+        self.create_dirs(dir)?;
         let (temp, _locked) = self.write_temp(bytes)?;
         let placed = match mode {
-            PutMode::CreateNew => link_and_unlink(&temp, &path),
-            PutMode::Overwrite => fs::rename(&temp, &path),
+            PutMode::CreateNew => self.link_and_unlink(&temp, &path),
+            PutMode::Overwrite => self.disk.rename(&temp, &path),
             PutMode::Replace(version) => {
                 let _lock = self.replace_lock()?;
-                match fs::read(&path) {
-                    Ok(found) if found == version.0 => fs::rename(&temp, &path),
+                match self.disk.read(&path) {
+                    Ok(found) if found == version.0 => self.disk.rename(&temp, &path),
                     Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
                     Err(error) => Err(error),
                 }
             }
         };
         if let Err(error) = placed {
-            let _ = fs::remove_file(&temp);
+            let _ = self.disk.remove(&temp);
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                // Who has put it may not have come to this.
+                self.sync_dir(dir)?;
+            }
             return Err(fail("cannot write", &path, error));
         }
         self.forget(name);
-        sync_dir(dir).map_err(|error| fail("cannot sync", dir, error))
+        self.sync_dir(dir)
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>> {
         let mut objects = Vec::new();
         let dir = self.root.join(prefix.trim_end_matches('/'));
-        list_into(&dir, prefix, &mut objects)?;
+        self.list_into(&dir, prefix, &mut objects)?;
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(objects)
     }
 
     fn len(&self, name: &str) -> Result<u64> {
         let path = self.path(name);
-        fs::metadata(&path).map(|meta| meta.len()).map_err(|error| fail("cannot read", &path, error))
+        self.disk.len(&path).map_err(|error| fail("cannot read", &path, error))
     }
 
     fn delete(&self, name: &str) -> Result<()> {
         let path = self.path(name);
         self.forget(name);
-        fs::remove_file(&path).map_err(|error| fail("cannot delete", &path, error))?;
+        let removed = self.disk.remove(&path);
+        let gone = removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         let dir = parent_of(&path);
-        sync_dir(dir).map_err(|error| fail("cannot sync", dir, error))
+        // Who has removed it may not have come to this.
+        if removed.is_ok() || (gone && self.disk.is_dir(dir)) {
+            self.sync_dir(dir)?;
+        }
+        removed.map_err(|error| fail("cannot delete", &path, error))
     }
 
     fn hold(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn Hold>> {
         let path = self.path(name);
         let dir = parent_of(&path);
-        create_dirs(dir).map_err(|error| fail("cannot create", dir, error))?;
+        self.create_dirs(dir)?;
         // Locked under its temporary name, then linked: nobody ever sees it unlocked.
         let (temp, file) = self.write_temp(bytes)?;
-        let linked = link_and_unlink(&temp, &path);
+        let linked = self.link_and_unlink(&temp, &path);
         if let Err(error) = linked {
-            let _ = fs::remove_file(&temp);
+            let _ = self.disk.remove(&temp);
             return Err(fail("cannot write", &path, error));
         }
-        sync_dir(dir).map_err(|error| fail("cannot sync", dir, error))?;
-        Ok(Box::new(LocalHold { path, file }))
+        self.sync_dir(dir)?;
+        Ok(Box::new(LocalHold { disk: Arc::clone(&self.disk), path, file }))
     }
 
     fn holder(&self, name: &str) -> Result<Holder> {
         let path = self.path(name);
-        let file = File::open(&path).map_err(|error| fail("cannot read", &path, error))?;
+        let file = self.disk.open(&path).map_err(|error| fail("cannot read", &path, error))?;
         match file.try_lock_shared() {
             Ok(()) => Ok(Holder::Dead),
             Err(TryLockError::WouldBlock) => Ok(Holder::Alive),
@@ -254,10 +327,15 @@ impl Storage for LocalStorage {
     }
 
     fn settle(&self, name: &str) -> Result<()> {
-        let path = self.path(name);
+        let path = self.path(name.trim_end_matches('/'));
         let settle = || {
-            File::open(&path)?.sync_all()?;
-            path.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.root)).try_for_each(sync_dir)
+            if !name.ends_with('/') {
+                self.disk.open(&path)?.sync()?;
+            } else if self.disk.is_dir(&path) {
+                self.disk.sync_dir(&path)?;
+            }
+            let mut dirs = path.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.root));
+            dirs.try_for_each(|dir| self.disk.sync_dir(dir))
         };
         settle().map_err(|error| fail("cannot sync", &path, error))
     }
@@ -265,22 +343,19 @@ impl Storage for LocalStorage {
     /// Files that somebody still writes are locked.
     fn clear_unfinished(&self) -> Result<u64> {
         let dir = self.root.join(TEMP);
-        let entries = match fs::read_dir(&dir) {
+        let entries = match self.disk.list(&dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             Err(error) => return Err(fail("cannot list", &dir, error)),
         };
         let mut freed = 0;
-        for entry in entries {
-            let path = entry.map_err(|error| fail("cannot list", &dir, error))?.path();
-            if path.ends_with(REPLACE_LOCK) {
-                continue;
-            }
+        for (name, _) in entries.iter().filter(|(name, _)| name != REPLACE_LOCK) {
+            let path = dir.join(name);
             // Whoever lost the race for a file that is gone by now lost nothing.
-            let Ok(file) = File::open(&path) else { continue };
+            let Ok(file) = self.disk.open(&path) else { continue };
             if file.try_lock().is_ok() {
-                freed += file.metadata().map_or(0, |meta| meta.len());
-                let _ = fs::remove_file(&path);
+                freed += file.size().unwrap_or(0);
+                let _ = self.disk.remove(&path);
             }
         }
         Ok(freed)
@@ -291,42 +366,15 @@ impl Storage for LocalStorage {
     }
 }
 
-fn list_into(dir: &Path, prefix: &str, objects: &mut Vec<ObjectMeta>) -> Result<()> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(fail("cannot list", dir, error)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(|error| fail("cannot list", dir, error))?;
-        let file_name = entry.file_name();
-        let Some(component) = file_name.to_str() else { continue };
-        let name = format!("{prefix}{component}");
-        let meta = match entry.metadata() {
-            Ok(meta) => meta,
-            // Deleted between the listing and the look at it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(fail("cannot read", &entry.path(), error)),
-        };
-        if meta.is_dir() {
-            if !(prefix.is_empty() && component == TEMP) {
-                list_into(&entry.path(), &format!("{name}/"), objects)?;
-            }
-        } else if meta.is_file() {
-            objects.push(ObjectMeta { name, len: meta.len() });
-        }
-    }
-    Ok(())
-}
-
 #[derive(Debug)]
-struct LocalHold {
+struct LocalHold<D: Disk> {
+    disk: Arc<D>,
     path: PathBuf,
     /// Carries the lock.
-    file: File,
+    file: D::File,
 }
 
-impl Hold for LocalHold {
+impl<D: Disk> Hold for LocalHold<D> {
     fn update(&mut self, bytes: &[u8]) -> Result<()> {
         // In place, for the lock is on this very file; a reader checks what it reads.
         let write = || {
@@ -337,10 +385,10 @@ impl Hold for LocalHold {
     }
 }
 
-impl Drop for LocalHold {
+impl<D: Disk> Drop for LocalHold<D> {
     fn drop(&mut self) {
         // Before the lock goes: a dead claim would only wait for a collector to clear it.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.disk.remove(&self.path);
     }
 }
 

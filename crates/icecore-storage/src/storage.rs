@@ -51,7 +51,8 @@ pub enum Holder {
 
 /// A flat set of named objects. Names are made of lower-case letters, digits, `-`, `.` and `_`, in components separated by `/`.
 ///
-/// What `put` has returned from is durable: it survives a crash of the machine. An object appears whole or not at all.
+/// What `put` and `delete` have returned from is durable: it survives a crash of the machine. That somebody else was there first is an
+/// answer as durable. An object appears whole or not at all.
 pub trait Storage: Send + Sync + fmt::Debug {
     /// The whole object, or `NotFound`.
     fn get(&self, name: &str) -> Result<Bytes>;
@@ -71,7 +72,7 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// The object's length in bytes, or `NotFound`.
     fn len(&self, name: &str) -> Result<u64>;
 
-    /// Removes the object, or `NotFound`. Durable before it returns.
+    /// Removes the object, or `NotFound`. Durable before it returns, either way.
     fn delete(&self, name: &str) -> Result<()>;
 
     /// Creates an object that [`Storage::holder`] knows as alive until the returned value is dropped.
@@ -80,7 +81,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Whether the maker of a held object still lives.
     fn holder(&self, name: &str) -> Result<Holder>;
 
-    /// Makes an object that somebody else put as durable as one of our own: its writer may have crashed between the two.
+    /// Makes an object that somebody else put as durable as one of our own: its writer may have crashed between the two. Of a prefix,
+    /// which ends with `/`, it makes durable which objects are directly below it, and which are not there any more.
     fn settle(&self, _name: &str) -> Result<()> {
         Ok(())
     }

@@ -56,13 +56,13 @@ impl WriterClaim {
         self.claim.epoch
     }
 
-    /// An error if a collector has taken the claim away.
+    /// An error if another collector has fenced this one, which then has to give up.
     pub(crate) fn check_unfenced(&self, store: &Store) -> Result<()> {
-        match store.storage.len(&names::claim(&self.id)) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind == ErrorKind::NotFound => Err(StoreError::Fenced),
-            Err(error) => Err(error.into()),
+        if !store.cannot_publish(&self.id)? {
+            return Ok(());
         }
+        store.remove_marker(&self.id)?;
+        Err(StoreError::Fenced)
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -83,6 +83,11 @@ impl Default for FencePolicy {
     fn default() -> Self {
         Self { after: Duration::from_secs(24 * 3600), poll: Duration::from_millis(100) }
     }
+}
+
+/// The id in the name of a claim's object.
+fn id_of(claim_name: &str) -> &str {
+    claim_name.strip_prefix(names::CLAIMS).unwrap_or(claim_name)
 }
 
 impl Store {
@@ -155,15 +160,15 @@ impl Store {
         let mut older = Vec::new();
         for object in self.storage.list(names::CLAIMS)?.into_iter().filter(|object| object.name != own) {
             let looked_at = self.storage.holder(&object.name).and_then(|holder| {
-                if holder == Holder::Dead {
-                    self.storage.delete(&object.name).map(|()| None)
-                } else {
-                    self.storage.get(&object.name).map(Some)
-                }
+                let bytes = self.storage.get(&object.name)?;
+                Ok((holder, bytes))
             });
             let bytes = match looked_at {
-                Ok(Some(bytes)) => bytes,
-                Ok(None) => continue,
+                Ok((Holder::Dead, _)) => {
+                    self.clear_claim(&object.name)?;
+                    continue;
+                }
+                Ok((_, bytes)) => bytes,
                 // Withdrawn since it was listed.
                 Err(error) if error.kind == ErrorKind::NotFound => continue,
                 Err(error) => return Err(error.into()),
@@ -172,7 +177,7 @@ impl Store {
             let unreadable =
                 Claim { epoch: Epoch(0), heartbeat: 0, holder: "an unreadable claim".to_owned() };
             let claim = Claim::decode(&object.name, &bytes).unwrap_or(unreadable);
-            if claim.epoch < epoch {
+            if claim.epoch < epoch && !self.cannot_publish(id_of(&object.name))? {
                 older.push((object.name, claim));
             }
         }
@@ -241,18 +246,45 @@ impl Store {
         }
     }
 
-    /// Takes the place of a writer's manifest, then clears its claim. Whichever of the two came first, it has published or it never
-    /// will.
+    /// Whether a writer has published, or never will.
+    fn cannot_publish(&self, claim: &str) -> Result<bool> {
+        match self.storage.len(&names::snapshot(claim)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes the place of a writer's manifest. Whichever of the two came first, it has published or it never will. Its claim stays as
+    /// long as it lives, and says that the marker must stay.
     fn fence(&self, claim_name: &str) -> Result<()> {
-        let id = claim_name.strip_prefix(names::CLAIMS).unwrap_or(claim_name);
-        let name = names::snapshot(id);
+        let name = names::snapshot(id_of(claim_name));
         let marker = Manifest::encode_fence(&name, &self.key, &random::salt());
         match self.storage.put(&name, &marker, PutMode::CreateNew) {
-            Ok(()) => (),
-            Err(error) if error.kind == ErrorKind::AlreadyExists => (),
-            Err(error) => return Err(error.into()),
+            Err(error) if error.kind != ErrorKind::AlreadyExists => Err(error.into()),
+            _ => Ok(()),
         }
+    }
+
+    /// Removes what a dead writer left: the marker that fenced it, if there is one, and its claim, in this order.
+    fn clear_claim(&self, claim_name: &str) -> Result<()> {
+        self.remove_marker(id_of(claim_name))?;
         self.delete_if_there(claim_name)
+    }
+
+    /// Removes the marker that fenced a writer. Only when that can never publish again: it is dead, or says so itself.
+    pub(crate) fn remove_marker(&self, claim: &str) -> Result<()> {
+        let name = names::snapshot(claim);
+        let bytes = match self.storage.get(&name) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        match Manifest::decode(&name, &bytes, &self.key) {
+            Ok(None) => self.delete_if_there(&name),
+            // It has published; or what is there is damaged, and for people to look at.
+            _ => Ok(()),
+        }
     }
 
     /// The packs that collections have condemned and not yet deleted. To be loaded after registering, not before.

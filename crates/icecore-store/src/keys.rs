@@ -58,7 +58,11 @@ impl Store {
     pub fn remove_key(&self, id: &str) -> Result<()> {
         let keys = self.keys()?;
         let no_key = || StoreError::NoKey { id: id.to_owned() };
-        let file = keys.iter().find(|key| key.id == id).ok_or_else(no_key)?;
+        let Some(file) = keys.iter().find(|key| key.id == id) else {
+            // Nor will it come back, if whoever took it away crashed.
+            self.storage.settle(names::KEYS)?;
+            return Err(no_key());
+        };
         if keys.len() == 1 {
             return Err(StoreError::LastKey { id: id.to_owned() });
         }

@@ -87,7 +87,11 @@ impl Store {
         // What nobody could open again must not be written.
         Config::decode(&config.encode()).map_err(StoreError::damaged("the new store's configuration"))?;
         match storage.get(names::CONFIG) {
-            Ok(_) => return Err(StoreError::StoreExists { place }),
+            Ok(_) => {
+                // Whoever crashed while making it may not have come to this.
+                storage.settle(names::CONFIG)?;
+                return Err(StoreError::StoreExists { place });
+            }
             Err(error) if error.kind == ErrorKind::NotFound => (),
             Err(error) => return Err(error.into()),
         }

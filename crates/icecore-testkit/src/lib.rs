@@ -15,7 +15,18 @@
 //! write_dump(&spec, &mut dump)?;
 //! # std::io::Result::Ok(())
 //! ```
+//!
+//! [`SimDisk`] is a disk that crashes before any step it is told to, and afterwards holds what a real one might have kept
+//! ([`Survival`]). [`FaultyStorage`] fails with any error at any call; [`RecordingStorage`] remembers what it was asked.
 
+pub use call::Call;
 pub use dump::{Change, Dialect, DumpSpec, Night, write_dump};
+pub use faulty::{Calls, ERROR_KINDS, Fault, FaultyStorage};
+pub use recording::{Recorded, RecordingStorage};
+pub use sim::{SimDisk, SimFile, Survival};
 
+mod call;
 mod dump;
+mod faulty;
+mod recording;
+mod sim;

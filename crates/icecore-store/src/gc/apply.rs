@@ -73,6 +73,8 @@ impl Store {
         // Before the snapshots: who labels a snapshot has published it.
         let labels = self.label_names()?;
         let (snapshots, known) = self.gc_snapshots()?;
+        // Whoever deleted a snapshot may have crashed before that was durable: it must not come back without its chunks.
+        self.storage.settle(names::SNAPSHOTS)?;
         self.refresh_index(&BTreeSet::new())?;
         let (plan, marks) = self.marked_plan(&snapshots, options, monitor)?;
         self.remove_orphaned_labels(&labels, &known)?;

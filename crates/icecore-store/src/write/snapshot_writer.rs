@@ -75,6 +75,7 @@ pub struct SnapshotWriter {
     parts: u64,
     open: Option<OpenPart>,
     findings: Vec<String>,
+    published: bool,
 }
 
 struct Threads {
@@ -161,6 +162,7 @@ impl SnapshotWriter {
             parts: 0,
             open: None,
             findings: Vec::new(),
+            published: false,
         })
     }
 
@@ -375,12 +377,15 @@ impl SnapshotWriter {
     }
 
     /// Creates the one object that makes the snapshot exist; a collector that gave this writer up has created it before.
-    fn publish(&self, manifest: Manifest) -> Result<Written> {
+    fn publish(&mut self, manifest: Manifest) -> Result<Written> {
         self.check_cancelled()?;
         let name = names::snapshot(self.claim.id());
         let (id, bytes) = manifest.encode(&name, &self.store.key, &random::salt());
         match self.store.storage.put(&name, &bytes, PutMode::CreateNew) {
-            Ok(()) => Ok(Written { id, info: manifest.info, manifest_len: bytes.len() as u64 }),
+            Ok(()) => {
+                self.published = true;
+                Ok(Written { id, info: manifest.info, manifest_len: bytes.len() as u64 })
+            }
             Err(error) if error.kind == ErrorKind::AlreadyExists => Err(StoreError::Fenced),
             Err(error) => Err(error.into()),
         }
@@ -434,6 +439,10 @@ impl Drop for SnapshotWriter {
         (self.content, self.catalog) = (None, None);
         // Threads must not outlive the claim that protects what they refer to.
         let _ = self.join();
+        if !self.published {
+            // Nor will it: a collector's marker has served. One that stays is litter.
+            let _ = self.store.remove_marker(self.claim.id());
+        }
     }
 }
 

@@ -3,45 +3,48 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use icecore_storage::{ErrorKind, Storage};
+use icecore_storage::{ErrorKind, MemoryStorage, Storage};
 use icecore_store::{Silent, StoreError, VerifyExtent};
+use icecore_testkit::{Calls, Fault, FaultyStorage};
 
 use crate::support::{
-    Crypto, Fault, Fixture, Op, Probe, check_all, gc_options, in_time, noise, options, read, try_write, write,
+    Crypto, Fixture, check_all, gc_options, in_time, noise, options, read, try_write, write,
 };
 
-fn probed(crypto: Crypto) -> (Arc<Probe>, Fixture) {
-    let probe = Probe::new();
-    let fixture = Fixture::new(Arc::clone(&probe) as Arc<dyn Storage>, &options(crypto));
-    (probe, fixture)
+type Faulty = FaultyStorage<MemoryStorage>;
+
+fn faulty(crypto: Crypto) -> (Arc<Faulty>, Fixture) {
+    let faulty = Arc::new(FaultyStorage::new(MemoryStorage::new()));
+    let fixture = Fixture::new(Arc::clone(&faulty) as Arc<dyn Storage>, &options(crypto));
+    (faulty, fixture)
 }
 
-fn faults(op: Op) -> impl Iterator<Item = Fault> {
-    [(ErrorKind::Full, false), (ErrorKind::Other, true)]
-        .into_iter()
-        .flat_map(move |(kind, for_good)| (0..200).map(move |after| Fault { op, after, kind, for_good }))
+fn faults(calls: Calls) -> impl Iterator<Item = Fault> {
+    [(ErrorKind::Full, false), (ErrorKind::Other, true)].into_iter().flat_map(move |(kind, for_good)| {
+        (0..200).map(move |after| Fault { calls, prefix: "", after, kind, for_good })
+    })
 }
 
 #[test]
 fn a_create_fails_with_the_storages_error_wherever_it_fails() {
-    for op in [Op::Change, Op::Look] {
+    for calls in [Calls::Change, Calls::Look] {
         let mut done = None;
-        for fault in faults(op) {
+        for fault in faults(calls) {
             if done == Some(fault.kind) {
                 continue;
             }
-            let (probe, fixture) = probed(Crypto::Plain);
+            let (storage, fixture) = faulty(Crypto::Plain);
             let (old, new) = (noise(1, 50_000), [noise(1, 50_000), noise(2, 200_000)].concat());
             let mut expected = BTreeMap::new();
             expected.insert(write(&fixture.store, "shop", &[("a", &old)]).id, old);
             let store = Arc::clone(&fixture.store);
-            probe.fail(fault);
+            storage.fail(fault);
             let content = new.clone();
             let outcome = in_time(move || try_write(&store, "shop", &[("a", &content)]));
-            let hit = probe.heal();
+            let hit = storage.heal();
             match outcome {
                 Ok(written) => {
-                    assert!(!hit || op == Op::Look, "an error was lost: {fault:?}");
+                    assert!(!hit || calls == Calls::Look, "an error was lost: {fault:?}");
                     done = (!hit).then_some(fault.kind);
                     expected.insert(written.id, new.clone());
                 }
@@ -61,9 +64,9 @@ fn a_create_fails_with_the_storages_error_wherever_it_fails() {
 fn an_init_that_fails_can_be_repeated() {
     for crypto in crate::support::BOTH {
         for after in 0..4 {
-            let probe = Probe::new();
+            let faulty = Arc::new(FaultyStorage::new(MemoryStorage::new()));
             let dir = tempfile::tempdir().unwrap();
-            let storage = Arc::clone(&probe) as Arc<dyn Storage>;
+            let storage = Arc::clone(&faulty) as Arc<dyn Storage>;
             let init = || {
                 icecore_store::Store::init(
                     Arc::clone(&storage),
@@ -71,9 +74,15 @@ fn an_init_that_fails_can_be_repeated() {
                     &options(crypto),
                 )
             };
-            probe.fail(Fault { op: Op::Change, after, kind: ErrorKind::Full, for_good: true });
+            faulty.fail(Fault {
+                calls: Calls::Change,
+                prefix: "",
+                after,
+                kind: ErrorKind::Full,
+                for_good: true,
+            });
             let first = init();
-            let hit = probe.heal();
+            let hit = faulty.heal();
             assert_eq!(first.is_err(), hit);
             let second = init();
             assert_eq!(second.is_ok(), hit, "{second:?}");
@@ -85,12 +94,12 @@ fn an_init_that_fails_can_be_repeated() {
 
 #[test]
 fn a_restore_fails_wherever_the_storage_fails_and_works_again_after() {
-    let (probe, fixture) = probed(Crypto::Plain);
+    let (storage, fixture) = faulty(Crypto::Plain);
     let content = noise(1, 300_000);
     let id = write(&fixture.store, "shop", &[("a", &content)]).id;
     for after in 0.. {
         let store = fixture.reopen();
-        probe.fail(Fault { op: Op::Look, after, kind: ErrorKind::Other, for_good: true });
+        storage.fail(Fault { calls: Calls::Look, prefix: "", after, kind: ErrorKind::Other, for_good: true });
         let outcome = in_time(move || {
             let (snapshots, _) = store.snapshots()?;
             let found = snapshots
@@ -99,7 +108,7 @@ fn a_restore_fails_wherever_the_storage_fails_and_works_again_after() {
                 .ok_or(StoreError::NoSnapshot { id })?;
             crate::support::restore(&icecore_store::SnapshotReader::new(Arc::clone(&store), found.manifest))
         });
-        let hit = probe.heal();
+        let hit = storage.heal();
         assert!(read(&fixture.reopen(), id).unwrap() == content);
         match outcome {
             Ok(bytes) => {
@@ -115,9 +124,9 @@ fn a_restore_fails_wherever_the_storage_fails_and_works_again_after() {
 
 #[test]
 fn a_collection_that_crashes_anywhere_loses_nothing_and_can_be_repeated() {
-    for op in [Op::Change, Op::Look] {
+    for calls in [Calls::Change, Calls::Look] {
         for after in 0.. {
-            let (probe, fixture) = probed(Crypto::Plain);
+            let (storage, fixture) = faulty(Crypto::Plain);
             let mut expected = BTreeMap::new();
             let shared = noise(100, 60_000);
             let mut ids = Vec::new();
@@ -131,10 +140,10 @@ fn a_collection_that_crashes_anywhere_loses_nothing_and_can_be_repeated() {
                 fixture.store.delete_snapshot(&crate::support::find(&fixture.store, *id)).unwrap();
                 expected.remove(id);
             }
-            probe.fail(Fault { op, after, kind: ErrorKind::Other, for_good: true });
+            storage.fail(Fault { calls, prefix: "", after, kind: ErrorKind::Other, for_good: true });
             let store = Arc::clone(&fixture.store);
             let outcome = in_time(move || store.gc(&gc_options(), &Silent));
-            let hit = probe.heal();
+            let hit = storage.heal();
             // As another process would find it, with the index and without.
             let store = fixture.reopen();
             check_all(&store, &expected);
@@ -150,7 +159,7 @@ fn a_collection_that_crashes_anywhere_loses_nothing_and_can_be_repeated() {
             let again = store.plan_gc(&gc_options(), &Silent).unwrap();
             assert!(again.is_empty(), "{again:?}");
             let verified = store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap();
-            assert!(verified.findings.is_empty(), "{op:?} {after}: {:?}", verified.findings);
+            assert!(verified.findings.is_empty(), "{calls:?} {after}: {:?}", verified.findings);
             if !hit {
                 outcome.unwrap();
                 break;

@@ -358,12 +358,37 @@ fn a_fenced_writer_is_told_and_can_run_again() {
         let options = GcOptions { fence, ..GcOptions::default() };
         fixture.another_process().gc(&options, &Silent).unwrap();
         assert!(matches!(writer.commit(|_| ()), Err(StoreError::Fenced)));
+        // The marker has served.
+        assert_eq!(fixture.names("snapshots/"), [""; 0]);
         check_all(&fixture.store, &BTreeMap::new());
         let written = write(&fixture.store, "slow", &[("a", &content)]);
         check_all(&fixture.store, &BTreeMap::from([(written.id, content)]));
         gc(&fixture.store);
         assert_eq!(fixture.names("claims/"), [""; 0]);
     }
+}
+
+#[test]
+fn the_marker_of_a_fenced_writer_stays_while_it_may_publish_and_goes_when_it_is_dead() {
+    let fixture = Fixture::memory(Crypto::Encrypted);
+    let fence = FencePolicy { after: Duration::ZERO, poll: Duration::from_millis(2) };
+    let options = GcOptions { fence, ..GcOptions::default() };
+    let writer = begin_with(&fixture.store, "slow", b"x");
+    for _ in 0..2 {
+        fixture.reopen().gc(&options, &Silent).unwrap();
+        assert_eq!((fixture.names("claims/").len(), fixture.names("snapshots/").len()), (1, 1));
+    }
+    let [claim] = fixture.names("claims/").try_into().unwrap();
+    let ([marker], bytes) =
+        (fixture.names("snapshots/").try_into().unwrap(), fixture.storage.get(&claim).unwrap());
+    let marker_bytes = fixture.storage.get(&marker).unwrap();
+    drop(writer);
+    assert_eq!((fixture.names("claims/").len(), fixture.names("snapshots/").len()), (0, 0));
+    // As a killed process leaves them.
+    fixture.storage.put(&claim, &bytes, PutMode::CreateNew).unwrap();
+    fixture.storage.put(&marker, &marker_bytes, PutMode::CreateNew).unwrap();
+    gc(&fixture.store);
+    assert_eq!((fixture.names("claims/").len(), fixture.names("snapshots/").len()), (0, 0));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the store promises, seen from outside.
 #![expect(clippy::unwrap_used, reason = "in the helpers of tests too")]
 
+mod crash;
 mod encryption;
 mod faults;
 mod gc;

@@ -3,23 +3,22 @@
 use std::fs;
 use std::sync::Arc;
 
-use icecore_format::PartKind;
-use icecore_storage::{ErrorKind, Storage};
+use icecore_format::{Claim, Epoch, PartKind};
+use icecore_storage::{ErrorKind, MemoryStorage, PutMode, Storage};
 use icecore_store::{Grain, IndexReader};
+use icecore_testkit::{Calls, Fault, FaultyStorage, RecordingStorage};
 
-use crate::support::{
-    BOTH, Crypto, Fault, Fixture, Op, Probe, begin, noise, options, read, try_write, write,
-};
+use crate::support::{BOTH, Crypto, Fixture, begin, noise, options, read, try_write, write};
 
 #[test]
 fn the_manifest_is_put_after_every_pack() {
-    let probe = Probe::new();
-    let fixture = Fixture::new(Arc::clone(&probe) as Arc<dyn Storage>, &options(Crypto::Plain));
-    probe.take_changes();
+    let recording = Arc::new(RecordingStorage::new(MemoryStorage::new()));
+    let fixture = Fixture::new(Arc::clone(&recording) as Arc<dyn Storage>, &options(Crypto::Plain));
+    recording.take_changes();
     write(&fixture.store, "shop", &[("a", &noise(1, 400_000))]);
-    let changes = probe.take_changes();
+    let changes = recording.take_changes();
     let kinds: Vec<&str> = changes.iter().map(|change| change.split('/').next().unwrap()).collect();
-    assert_eq!(kinds.first(), Some(&"put claims"));
+    assert_eq!(kinds.first(), Some(&"hold claims"));
     assert_eq!(kinds.last(), Some(&"put snapshots"));
     assert_eq!(kinds.iter().filter(|kind| **kind == "put packs").count(), kinds.len() - 2);
     assert!(kinds.len() > 5);
@@ -28,11 +27,17 @@ fn the_manifest_is_put_after_every_pack() {
 #[test]
 fn the_index_never_knows_a_pack_that_is_not_stored() {
     for after in 1..8 {
-        let probe = Probe::new();
-        let fixture = Fixture::new(Arc::clone(&probe) as Arc<dyn Storage>, &options(Crypto::Plain));
-        probe.fail(Fault { op: Op::Change, after, kind: ErrorKind::Other, for_good: true });
+        let faulty = Arc::new(FaultyStorage::new(MemoryStorage::new()));
+        let fixture = Fixture::new(Arc::clone(&faulty) as Arc<dyn Storage>, &options(Crypto::Plain));
+        faulty.fail(Fault {
+            calls: Calls::Change,
+            prefix: "",
+            after,
+            kind: ErrorKind::Other,
+            for_good: true,
+        });
         let written = try_write(&fixture.store, "shop", &[("a", &noise(1, 400_000))]);
-        assert_eq!(written.is_err(), probe.heal());
+        assert_eq!(written.is_err(), faulty.heal());
         let known = fixture.store.index().read(IndexReader::packs).unwrap();
         for (_, pack) in known {
             assert!(fixture.storage.len(&icecore_format::names::pack(&pack.id)).is_ok());
@@ -69,10 +74,29 @@ fn the_claim_is_there_while_a_writer_runs_and_gone_after() {
     let writer = begin(&fixture.store, "shop").unwrap();
     let [name] = fixture.names("claims/").try_into().unwrap();
     let bytes = fixture.storage.get(&name).unwrap();
-    let claim = icecore_format::Claim::decode(&name, &bytes).unwrap();
+    let claim = Claim::decode(&name, &bytes).unwrap();
     assert_eq!(claim.holder, "create shop on db3");
     let written = writer.commit(|_| ()).unwrap();
     assert_eq!(fixture.names("claims/"), [""; 0]);
     assert_eq!(fixture.names("snapshots/"), [name.replace("claims", "snapshots")]);
     assert_eq!(read(&fixture.store, written.id).unwrap(), b"");
+}
+
+#[test]
+fn a_claim_is_made_anew_if_the_epoch_was_raised_before_it_was_there() {
+    let memory = MemoryStorage::new();
+    let (collector, once) = (memory.clone(), std::sync::Once::new());
+    // A collection that starts just when the writer has read the epoch: it does not see the claim, which is not there yet.
+    let recording = RecordingStorage::watched(memory, move |recorded| {
+        if recorded.to_string() == "get epoch" {
+            once.call_once(|| {
+                collector.put("epoch", &Epoch(1).encode("epoch"), PutMode::Overwrite).unwrap();
+            });
+        }
+    });
+    let fixture = Fixture::new(Arc::new(recording), &options(Crypto::Plain));
+    let _writer = begin(&fixture.store, "shop").unwrap();
+    let [name] = fixture.names("claims/").try_into().unwrap();
+    let claim = Claim::decode(&name, &fixture.storage.get(&name).unwrap()).unwrap();
+    assert_eq!(claim.epoch, Epoch(1));
 }

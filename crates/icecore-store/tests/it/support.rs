@@ -1,19 +1,13 @@
-//! Small stores, snapshots of noise, and a storage that records and fails.
+//! Small stores and snapshots of noise.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use bytes::Bytes;
 use icecore_format::{ChunkSizes, Digest, KdfCost, Part, PartKind, SnapshotId};
-use icecore_storage::{
-    Error, ErrorKind, Hold, Holder, LocalStorage, MemoryStorage, ObjectMeta, PutMode,
-    Result as StorageResult, Storage, Version,
-};
+use icecore_storage::{LocalStorage, MemoryStorage, PutMode, Storage};
 use icecore_store::{
     FencePolicy, GcOptions, Grain, InitOptions, Result, Silent, Snapshot, SnapshotHead, SnapshotReader,
     SnapshotWriter, Store, Unlock, Written,
@@ -201,142 +195,5 @@ pub(crate) fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
             Err(panic) => std::panic::resume_unwind(panic),
             Ok(()) => unreachable!("the value was sent"),
         },
-    }
-}
-
-/// Which requests a fault hits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Op {
-    /// put, hold, delete: what changes something.
-    Change,
-    /// get, get_range, len, list.
-    Look,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fault {
-    pub(crate) op: Op,
-    /// So many requests succeed before.
-    pub(crate) after: usize,
-    pub(crate) kind: ErrorKind,
-    /// Whether all later ones fail too, as after a crash.
-    pub(crate) for_good: bool,
-}
-
-/// Records what is asked of a storage, and fails where it is told to.
-#[derive(Debug)]
-pub(crate) struct Probe {
-    inner: MemoryStorage,
-    state: Arc<Mutex<ProbeState>>,
-}
-
-#[derive(Debug, Default)]
-struct ProbeState {
-    changes: Vec<String>,
-    fault: Option<Fault>,
-    hit: bool,
-}
-
-impl Probe {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { inner: MemoryStorage::new(), state: Arc::default() })
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, ProbeState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What was changed since the last call, as `put NAME` and `delete NAME`.
-    pub(crate) fn take_changes(&self) -> Vec<String> {
-        std::mem::take(&mut self.state().changes)
-    }
-
-    pub(crate) fn fail(&self, fault: Fault) {
-        let mut state = self.state();
-        state.fault = Some(fault);
-        state.hit = false;
-    }
-
-    /// Fails no more; whether it ever did.
-    pub(crate) fn heal(&self) -> bool {
-        let mut state = self.state();
-        state.fault = None;
-        state.hit
-    }
-
-    fn pass(&self, op: Op, what: &'static str, name: &str) -> StorageResult<()> {
-        let mut state = self.state();
-        let Some(fault) = state.fault.as_mut().filter(|fault| fault.op == op) else { return Ok(()) };
-        if fault.after > 0 {
-            fault.after -= 1;
-            return Ok(());
-        }
-        let fault = *fault;
-        state.hit = true;
-        if !fault.for_good {
-            state.fault = None;
-        }
-        let source = std::io::Error::other("injected");
-        Err(Error { kind: fault.kind, action: what, place: name.to_owned(), source })
-    }
-
-    fn note(&self, what: &str, name: &str) {
-        self.state().changes.push(format!("{what} {name}"));
-    }
-}
-
-impl Storage for Probe {
-    fn get(&self, name: &str) -> StorageResult<Bytes> {
-        self.pass(Op::Look, "cannot read", name)?;
-        self.inner.get(name)
-    }
-
-    fn get_versioned(&self, name: &str) -> StorageResult<(Bytes, Version)> {
-        self.pass(Op::Look, "cannot read", name)?;
-        self.inner.get_versioned(name)
-    }
-
-    fn get_range(&self, name: &str, range: Range<u64>) -> StorageResult<Bytes> {
-        self.pass(Op::Look, "cannot read", name)?;
-        self.inner.get_range(name, range)
-    }
-
-    fn put(&self, name: &str, bytes: &[u8], mode: PutMode<'_>) -> StorageResult<()> {
-        self.pass(Op::Change, "cannot write", name)?;
-        self.inner.put(name, bytes, mode)?;
-        self.note("put", name);
-        Ok(())
-    }
-
-    fn list(&self, prefix: &str) -> StorageResult<Vec<ObjectMeta>> {
-        self.pass(Op::Look, "cannot list", prefix)?;
-        self.inner.list(prefix)
-    }
-
-    fn len(&self, name: &str) -> StorageResult<u64> {
-        self.pass(Op::Look, "cannot read", name)?;
-        self.inner.len(name)
-    }
-
-    fn delete(&self, name: &str) -> StorageResult<()> {
-        self.pass(Op::Change, "cannot delete", name)?;
-        self.inner.delete(name)?;
-        self.note("delete", name);
-        Ok(())
-    }
-
-    fn hold(&self, name: &str, bytes: &[u8]) -> StorageResult<Box<dyn Hold>> {
-        self.pass(Op::Change, "cannot write", name)?;
-        let hold = self.inner.hold(name, bytes)?;
-        self.note("put", name);
-        Ok(hold)
-    }
-
-    fn holder(&self, name: &str) -> StorageResult<Holder> {
-        self.inner.holder(name)
-    }
-
-    fn concurrency(&self) -> NonZeroUsize {
-        self.inner.concurrency()
     }
 }
