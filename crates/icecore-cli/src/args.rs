@@ -67,6 +67,7 @@ pub(crate) enum Command {
     Alias(SnapshotCommand),
     Gc(commands::gc::GcArgs),
     Stats(commands::stats::StatsArgs),
+    Repair(commands::repair::RepairArgs),
     /// Add or remove tags
     #[command(subcommand)]
     Tag(commands::tag::TagCommand),

@@ -180,7 +180,19 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
         StoreError::Busy { .. } => (S::Busy, "try again when it is done"),
         StoreError::Cancelled => return (S::Interrupted, None),
         StoreError::Panicked { .. } => (S::Failed, "this is a bug in icecore; the store is not harmed"),
-        error if error.is_damage() => (S::Damaged, "`icecore verify` tells which snapshots are damaged"),
+        StoreError::Damaged { object, .. } if object.starts_with("snapshots/") => {
+            (S::Damaged, "`icecore repair` sets what cannot be read aside")
+        }
+        StoreError::Damaged { object, .. } if object.starts_with("condemned/") => {
+            (S::Damaged, "`icecore gc` removes it")
+        }
+        StoreError::Unresolved { .. } => {
+            (S::Damaged, "`icecore repair --drop-broken` gives these snapshots up")
+        }
+        error if error.is_damage() => (
+            S::Damaged,
+            "`icecore verify` tells which snapshots are damaged, `restore --allow-damaged` gives back what can be read",
+        ),
         _ => return (S::Failed, None),
     };
     (status, Some(hint.to_owned()))

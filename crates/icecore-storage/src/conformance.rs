@@ -16,6 +16,8 @@ pub fn run(storage: &dyn Storage) {
     of_many_creations_one_wins(storage);
     listings_are_sorted_and_recursive(storage);
     a_hold_is_alive_until_it_is_dropped(storage);
+    what_is_set_aside_lies_under_its_new_name(storage);
+    a_reserve_is_given_up_once(storage);
 }
 
 fn kind<T>(result: Result<T>) -> Option<ErrorKind> {
@@ -49,6 +51,23 @@ fn what_is_not_there_is_not_found(storage: &dyn Storage) {
     check(kind(storage.delete(name)) == Some(ErrorKind::NotFound), "delete");
     check(kind(storage.holder(name)) == Some(ErrorKind::NotFound), "holder");
     check(storage.list("contract-missing/").is_ok_and(|found| found.is_empty()), "list of nothing is empty");
+}
+
+fn what_is_set_aside_lies_under_its_new_name(storage: &dyn Storage) {
+    check(storage.put("contract/bad", b"bad", PutMode::CreateNew).is_ok(), "put succeeds");
+    check(storage.set_aside("contract/bad", "aside/contract/bad").is_ok(), "it is set aside");
+    check(kind(storage.get("contract/bad")) == Some(ErrorKind::NotFound), "the old name is gone");
+    check(storage.get("aside/contract/bad").is_ok_and(|found| found == b"bad"[..]), "the bytes are the same");
+    let missing = storage.set_aside("contract/bad", "aside/contract/bad");
+    check(kind(missing) == Some(ErrorKind::NotFound), "what is not there cannot be set aside");
+}
+
+fn a_reserve_is_given_up_once(storage: &dyn Storage) {
+    let objects = storage.list("").map(|found| found.len());
+    check(storage.keep_reserve().is_ok() && storage.keep_reserve().is_ok(), "a reserve is kept");
+    check(storage.list("").map(|found| found.len()).ok() == objects.ok(), "a reserve is no object");
+    let first = storage.release_reserve();
+    check(first.is_ok() && storage.release_reserve().is_ok_and(|released| !released), "it is given up once");
 }
 
 fn creation_needs_absence(storage: &dyn Storage) {

@@ -22,6 +22,10 @@ use crate::{
 const TEMP: &str = "tmp";
 /// The file whose lock makes compare and replace one step. It is never removed: a lock on a file without a name keeps nobody out.
 const REPLACE_LOCK: &str = "replace.lock";
+/// The file that takes room for nothing, to be given up when there is no other.
+const RESERVE: &str = "reserve";
+/// Its length in bytes: a collection's own records are far smaller, even in blocks of 64 KiB.
+const RESERVE_LEN: usize = 256 << 10;
 /// How many files are kept open for reading.
 const OPEN_FILES_MAX: usize = 32;
 
@@ -349,7 +353,7 @@ impl<D: Disk> Storage for LocalStorage<D> {
             Err(error) => return Err(fail("cannot list", &dir, error)),
         };
         let mut freed = 0;
-        for (name, _) in entries.iter().filter(|(name, _)| name != REPLACE_LOCK) {
+        for (name, _) in entries.iter().filter(|(name, _)| name != REPLACE_LOCK && name != RESERVE) {
             let path = dir.join(name);
             // Whoever lost the race for a file that is gone by now lost nothing.
             let Ok(file) = self.disk.open(&path) else { continue };
@@ -359,6 +363,35 @@ impl<D: Disk> Storage for LocalStorage<D> {
             }
         }
         Ok(freed)
+    }
+
+    fn keep_reserve(&self) -> Result<()> {
+        let path = self.temp_dir()?.join(RESERVE);
+        if self.disk.len(&path).is_ok() {
+            return Ok(());
+        }
+        let (temp, _locked) = self.write_temp(&vec![0; RESERVE_LEN])?;
+        self.disk.rename(&temp, &path).map_err(|error| fail("cannot write", &path, error))
+    }
+
+    fn release_reserve(&self) -> Result<bool> {
+        let path = self.root.join(TEMP).join(RESERVE);
+        match self.disk.remove(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(fail("cannot delete", &path, error)),
+        }
+    }
+
+    /// A rename: it works on a full disk too.
+    fn set_aside(&self, name: &str, to: &str) -> Result<()> {
+        let (from, to) = (self.path(name), self.path(to));
+        self.create_dirs(parent_of(&to))?;
+        self.forget(name);
+        self.disk.rename(&from, &to).map_err(|error| fail("cannot move", &from, error))?;
+        // The new name first: a crash leaves one of the two, or both.
+        self.sync_dir(parent_of(&to))?;
+        self.sync_dir(parent_of(&from))
     }
 
     fn concurrency(&self) -> NonZeroUsize {

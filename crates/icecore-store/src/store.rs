@@ -122,6 +122,7 @@ impl Store {
             Err(error) if error.kind == ErrorKind::AlreadyExists => (),
             Err(error) => return Err(error.into()),
         }
+        storage.keep_reserve()?;
         // Last: where there is a configuration, there is a store.
         storage.put(names::CONFIG, &config.encode(), PutMode::CreateNew).map_err(|error| {
             match error.kind {

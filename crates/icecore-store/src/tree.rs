@@ -79,6 +79,15 @@ impl TreeBuilder {
     }
 }
 
+/// What a walk comes to.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// A reference, and where its bytes start in the content.
+    Chunk(u64, ChunkRef),
+    /// A node that cannot be read, over so many bytes.
+    Lost { span: u64, error: StoreError },
+}
+
 /// Walks the references of a content in order, and can move to any place in it.
 #[derive(Debug)]
 pub struct TreeReader<'a> {
@@ -103,28 +112,41 @@ impl<'a> TreeReader<'a> {
 
     /// The next reference, and where its bytes start in the content.
     pub fn next_chunk(&mut self) -> Result<Option<(u64, ChunkRef)>> {
+        match self.step() {
+            None => Ok(None),
+            Some(Step::Chunk(offset, chunk)) => Ok(Some((offset, chunk))),
+            Some(Step::Lost { error, .. }) => Err(error),
+        }
+    }
+
+    /// Goes on to the next reference, or past a node that cannot be read.
+    pub(crate) fn step(&mut self) -> Option<Step> {
         loop {
-            let Some((node, at)) = self.path.last_mut() else { return Ok(None) };
+            let (node, at) = self.path.last_mut()?;
             let found = match node {
                 TreeNode::Leaf(chunks) => match chunks.get(*at) {
                     Some(chunk) => {
                         *at += 1;
                         let offset = self.offset;
                         self.offset += u64::from(chunk.len);
-                        return Ok(Some((offset, *chunk)));
+                        return Some(Step::Chunk(offset, *chunk));
                     }
                     None => None,
                 },
                 TreeNode::Inner { nodes, .. } => nodes.get(*at).copied(),
             };
-            match found {
-                Some(reference) => {
-                    *at += 1;
-                    let depth = node.depth();
-                    let child = self.store.read_node(&reference, depth)?;
-                    self.path.push((child, 0));
+            let Some(reference) = found else {
+                self.path.pop();
+                continue;
+            };
+            *at += 1;
+            let depth = node.depth();
+            match self.store.read_node(&reference, depth) {
+                Ok(child) => self.path.push((child, 0)),
+                Err(error) => {
+                    self.offset += reference.span;
+                    return Some(Step::Lost { span: reference.span, error });
                 }
-                None => drop(self.path.pop()),
             }
         }
     }

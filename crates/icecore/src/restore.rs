@@ -10,7 +10,7 @@ use icecore_engine::files::{DirectoryTarget, FileTarget, Placement, StreamTarget
 use icecore_engine::sqlite::SqliteTarget;
 use icecore_engine::{RestoreError, Target};
 use icecore_format::{ChunkRef, Digest, Part, PartKind};
-use icecore_store::{Counter, Monitor, Snapshot, SnapshotReader, Store, StoreError};
+use icecore_store::{Counter, Monitor, Piece, Snapshot, SnapshotReader, Store, StoreError};
 
 use crate::{Error, Result};
 
@@ -36,6 +36,8 @@ pub struct RestoreOptions {
     pub in_place: bool,
     /// Replace what is there.
     pub replace: bool,
+    /// Give back what can be read of a damaged snapshot, with zeros in place of the rest.
+    pub allow_damaged: bool,
     /// The store's own directory, which no restore may harm.
     pub store_dir: PathBuf,
 }
@@ -82,8 +84,8 @@ pub fn restore(
         refuse_companions(&reader, part.as_ref(), path)?;
     }
     let (mut target, warnings) = open_target(snapshot, options, path.as_deref(), part.as_ref())?;
-    let mut progress =
-        Progress { reader: &reader, monitor, restored: Restored { target: path, ..Restored::default() } };
+    let restored = Restored { target: path, ..Restored::default() };
+    let mut progress = Progress { reader: &reader, monitor, restored, allow_damaged: options.allow_damaged };
     monitor.expect(part.as_ref().map_or(snapshot.info().logical_bytes, |part| part.len));
     match &part {
         Some(part) => progress.one(part, &mut *target)?,
@@ -92,7 +94,7 @@ pub fn restore(
     }
     let mut restored = progress.restored;
     target.finish()?;
-    restored.warnings = warnings.map(|warnings| warnings.take()).unwrap_or_default();
+    restored.warnings.extend(warnings.map(|warnings| warnings.take()).unwrap_or_default());
     Ok(restored)
 }
 
@@ -131,7 +133,12 @@ fn refuse_companions(reader: &SnapshotReader, part: Option<&Part>, path: &Path) 
     };
     let mut head = Vec::new();
     for piece in reader.range(offset, len.min(MAGIC.len() as u64))? {
-        head.extend_from_slice(&piece?);
+        match piece {
+            Ok(piece) => head.extend_from_slice(&piece),
+            // The restore itself says so, or goes on without it.
+            Err(error) if error.is_damage() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
     }
     if head != MAGIC {
         return Ok(());
@@ -204,7 +211,11 @@ fn open_target(
                 "a SQLite database is not rewritten in place: without --in-place it is replaced safely";
             return Err(Error::Unfitting(advice.to_owned()));
         }
-        return Ok((Box::new(SqliteTarget::new(path, placement)?), None));
+        let target = SqliteTarget::new(path, placement)?;
+        return Ok(match options.allow_damaged {
+            true => (Box::new(target.accept_unsound()), None),
+            false => (Box::new(target), None),
+        });
     }
     let target = FileTarget::new(path, placement)?;
     let warnings = target.warnings();
@@ -255,46 +266,106 @@ struct Progress<'a> {
     reader: &'a SnapshotReader,
     monitor: &'a dyn Monitor,
     restored: Restored,
+    /// Zeros take the place of what cannot be read.
+    allow_damaged: bool,
 }
 
-impl Progress<'_> {
+/// Bytes on their way to a target, and whether they are those that were captured.
+type Pieces<'a> = Box<dyn Iterator<Item = Result<(Bytes, bool)>> + 'a>;
+
+impl<'a> Progress<'a> {
     /// Everything, from front to back.
     fn all(&mut self, target: &mut dyn Target) -> Result<()> {
-        let mut content = self.reader.content();
-        let mut rest = Bytes::new();
+        let mut content = Stream { pieces: self.pieces(0, u64::MAX)?, rest: Bytes::new(), whole: true };
+        let mut end = 0;
         for part in self.reader.parts() {
-            let part = part?;
-            target.begin(&part)?;
-            let mut check = PartCheck::new(self.reader, &part);
-            while check.left > 0 {
-                if rest.is_empty() {
-                    rest = content.next().ok_or_else(|| short(&part))??.1;
+            match part {
+                Ok(part) => {
+                    self.deliver(&part, &mut content, target)?;
+                    end = part.offset + part.len;
                 }
-                let piece = rest.split_to(check.fitting(rest.len()));
-                check.update(&piece);
-                target.write(&piece)?;
-                self.written(piece.len())?;
+                Err(error) if self.allow_damaged && error.is_damage() => {
+                    return self.deliver_unnamed(end, &error, &mut content, target);
+                }
+                Err(error) => return Err(error.into()),
             }
-            check.finish()?;
-            target.end()?;
-            self.restored.parts += 1;
         }
         Ok(())
     }
 
     /// One part.
     fn one(&mut self, part: &Part, target: &mut dyn Target) -> Result<()> {
+        let pieces = self.pieces(part.offset, part.len)?;
+        self.deliver(part, &mut Stream { pieces, rest: Bytes::new(), whole: true }, target)
+    }
+
+    /// The content from `offset` on, at least `len` bytes of it.
+    fn pieces(&self, offset: u64, len: u64) -> Result<Pieces<'a>> {
+        let reader = self.reader;
+        if self.allow_damaged {
+            return Ok(Box::new(reader.salvage(offset).flat_map(|piece| match piece {
+                Ok(Piece::Bytes(bytes)) => zeros_or(Some(bytes), 0),
+                Ok(Piece::Lost(len)) => zeros_or(None, len),
+                Err(error) => Box::new(std::iter::once(Err(error.into()))),
+            })));
+        }
+        if offset == 0 && len == u64::MAX {
+            return Ok(Box::new(reader.content().map(|piece| Ok((piece?.1, true)))));
+        }
+        Ok(Box::new(reader.range(offset, len)?.map(|piece| Ok((piece?, true)))))
+    }
+
+    fn deliver(&mut self, part: &Part, content: &mut Stream<'_>, target: &mut dyn Target) -> Result<()> {
         target.begin(part)?;
         let mut check = PartCheck::new(self.reader, part);
-        for piece in self.reader.range(part.offset, part.len)? {
-            let piece = piece?;
+        let mut lost = 0;
+        while check.left > 0 {
+            let (piece, whole) = content.take(&check)?.ok_or_else(|| short(part))?;
+            check.update(&piece);
+            lost += if whole { 0 } else { piece.len() as u64 };
+            target.write(&piece)?;
+            self.written(piece.len())?;
+        }
+        match lost {
+            0 => check.finish()?,
+            lost => self.restored.warnings.push(format!(
+                "{}: {lost} of {} bytes could not be read, and are zeros now",
+                named(part),
+                part.len
+            )),
+        }
+        target.end()?;
+        self.restored.parts += 1;
+        Ok(())
+    }
+
+    /// What comes behind the last part of which anything is known: bytes of a dump or a file, nothing that could be told of a directory.
+    fn deliver_unnamed(
+        &mut self,
+        offset: u64,
+        error: &StoreError,
+        content: &mut Stream<'_>,
+        target: &mut dyn Target,
+    ) -> Result<()> {
+        let info = &self.reader.manifest().info;
+        let len = self.reader.manifest().content.len().saturating_sub(offset);
+        self.restored
+            .warnings
+            .push(format!("the list of parts ends after {} of {}: {error}", self.restored.parts, info.parts));
+        if info.form == "directory" || len == 0 {
+            return Ok(());
+        }
+        let hash = Digest(*self.reader.part_hasher().finalize().as_bytes());
+        let part = Part { name: Vec::new(), kind: PartKind::Data, offset, len, hash, rows: None, file: None };
+        target.begin(&part)?;
+        let mut check = PartCheck::new(self.reader, &part);
+        while check.left > 0 {
+            let Some((piece, _)) = content.take(&check)? else { break };
             check.update(&piece);
             target.write(&piece)?;
             self.written(piece.len())?;
         }
-        check.finish()?;
         target.end()?;
-        self.restored.parts += 1;
         Ok(())
     }
 
@@ -359,6 +430,43 @@ impl Progress<'_> {
         self.monitor.count(Counter::PlainBytes, len as u64);
         if self.monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
     }
+}
+
+/// A content, taken part by part.
+struct Stream<'a> {
+    pieces: Pieces<'a>,
+    rest: Bytes,
+    whole: bool,
+}
+
+impl Stream<'_> {
+    /// Bytes of the part that is checked; none at the content's end.
+    fn take(&mut self, check: &PartCheck<'_>) -> Result<Option<(Bytes, bool)>> {
+        while self.rest.is_empty() {
+            let Some(piece) = self.pieces.next() else { return Ok(None) };
+            (self.rest, self.whole) = piece?;
+        }
+        Ok(Some((self.rest.split_to(check.fitting(self.rest.len())), self.whole)))
+    }
+}
+
+/// Bytes as they are, or so many zeros.
+fn zeros_or<'a>(bytes: Option<Bytes>, len: u64) -> Pieces<'a> {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    if let Some(bytes) = bytes {
+        return Box::new(std::iter::once(Ok((bytes, true))));
+    }
+    let mut left = len;
+    Box::new(std::iter::from_fn(move || {
+        let now = usize::try_from(left).unwrap_or(ZEROS.len()).min(ZEROS.len());
+        left -= now as u64;
+        (now > 0).then(|| Ok((Bytes::from_static(ZEROS.get(..now).unwrap_or_default()), false)))
+    }))
+}
+
+/// A part as a person knows it.
+fn named(part: &Part) -> String {
+    if part.name.is_empty() { "the content".to_owned() } else { part.display_name() }
 }
 
 /// Holds a part to its length and hash while it passes.

@@ -41,7 +41,11 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &GcArgs) -> Result<ExitS
     } else {
         let report = store.gc(&options, &*monitor);
         drawing.end();
-        show_report(ui, &report?)?;
+        let report = report?;
+        show_report(ui, &report)?;
+        if tell_damage(ui, &report) {
+            return Ok(ExitStatus::Findings);
+        }
     }
     Ok(ExitStatus::Success)
 }
@@ -111,6 +115,11 @@ fn show_report(ui: &mut Ui, report: &GcReport) -> Result<()> {
             Bytes(report.bytes_kept),
         ))?;
     }
+    if report.full {
+        ui.status(
+            "The disk is full: packs that are partly dead were not rewritten. There may be room for it now.",
+        );
+    }
     if report.packs_condemned > 0 {
         let condemned = counted(report.packs_condemned, "pack");
         ui.status(format_args!(
@@ -118,6 +127,21 @@ fn show_report(ui: &mut Ui, report: &GcReport) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Whether there was damage to tell of. The collection did what it could; what it removed was not needed.
+fn tell_damage(ui: &mut Ui, report: &GcReport) -> bool {
+    for pack in &report.packs_damaged {
+        ui.warn(format_args!("pack {pack} is damaged and was left as it is"));
+    }
+    for id in &report.harmed {
+        ui.warn(format_args!("snapshot {} needs chunks that no pack holds", shortened(&id.to_string())));
+    }
+    let damaged = !report.packs_damaged.is_empty() || !report.harmed.is_empty();
+    if damaged {
+        ui.hint("`icecore verify` tells what is damaged, `icecore repair` sets it aside");
+    }
+    damaged
 }
 
 fn packs(count: u64, bytes: u64) -> String {

@@ -9,6 +9,7 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod show;
 pub(crate) mod stats;
@@ -34,6 +35,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: Command) -> Result<Ex
             SnapshotCommand::Delete(args) => delete::run(ui, context, &args),
         },
         Command::Gc(args) => gc::run(ui, context, &args),
+        Command::Repair(args) => repair::run(ui, context, &args),
         Command::Stats(args) => stats::run(ui, context, &args),
         Command::Tag(command) => tag::run(ui, context, &command),
         Command::Key(command) => key::run(ui, context, &command),

@@ -39,6 +39,9 @@ pub(crate) struct RestoreArgs {
     /// Rewrite only the blocks that differ; not undone if it is interrupted
     #[arg(long)]
     in_place: bool,
+    /// Restore what can be read of a damaged snapshot, with zeros in place of the rest; tells what that is
+    #[arg(long, conflicts_with = "in_place")]
+    allow_damaged: bool,
     /// The newest snapshot of all
     #[arg(long, conflicts_with_all = ["snapshot", "index", "at"])]
     latest: bool,
@@ -86,6 +89,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         part: args.part.clone(),
         in_place: args.in_place,
         replace: false,
+        allow_damaged: args.allow_damaged,
         store_dir: opened.dir.canonicalize().unwrap_or_else(|_| opened.dir.clone()),
     };
     let attempt = |ui: &mut Ui, options: &RestoreOptions| {

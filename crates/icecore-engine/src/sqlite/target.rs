@@ -32,6 +32,7 @@ pub struct SqliteTarget {
     begun: bool,
     /// As captured, or as of what is replaced.
     access: Option<Access>,
+    accept_unsound: bool,
 }
 
 impl SqliteTarget {
@@ -55,7 +56,13 @@ impl SqliteTarget {
         let beside = beside.map_err(RestoreError::write("cannot write in", parent))?;
         let access =
             path.metadata().ok().map(|old| Access { mode: old.mode(), uid: old.uid(), gid: old.gid() });
-        Ok(Self { path, placement, beside, begun: false, access })
+        Ok(Self { path, placement, beside, begun: false, access, accept_unsound: false })
+    }
+
+    /// Goes on even if SQLite finds the database unsound: half a database may be better than none.
+    pub fn accept_unsound(mut self) -> Self {
+        self.accept_unsound = true;
+        self
     }
 
     fn check_content(&self) -> Result<(), RestoreError> {
@@ -138,7 +145,9 @@ impl Target for SqliteTarget {
     }
 
     fn finish(self: Box<Self>) -> Result<(), RestoreError> {
-        self.check_content()?;
+        if !self.accept_unsound {
+            self.check_content()?;
+        }
         let prepared = self.set_access().and_then(|()| self.beside.as_file().sync_all());
         prepared.map_err(RestoreError::write("cannot write", self.beside.path()))?;
         self.put_in_place()

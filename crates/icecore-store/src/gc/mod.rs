@@ -15,3 +15,4 @@ mod rewrite;
 
 pub use apply::GcReport;
 pub use plan::{GcOptions, GcPlan, PackVerdict};
+pub(crate) use rewrite::Rewriter;

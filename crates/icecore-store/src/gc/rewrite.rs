@@ -24,7 +24,7 @@ pub(super) struct Rewritten {
 }
 
 /// Fills new packs.
-pub(super) struct Rewriter<'s> {
+pub(crate) struct Rewriter<'s> {
     store: &'s Store,
     salt: [u8; 32],
     cipher: BodyCipher,
@@ -37,7 +37,7 @@ pub(super) struct Rewriter<'s> {
 }
 
 impl<'s> Rewriter<'s> {
-    pub(super) fn new(store: &'s Store) -> Self {
+    pub(crate) fn new(store: &'s Store) -> Self {
         let salt = random::salt();
         let builder = PackBuilder::new(store.key.is_encrypted(), salt, 0);
         let cipher = store.key.pack_cipher(&salt);
@@ -53,18 +53,50 @@ impl<'s> Rewriter<'s> {
                 return Err(StoreError::Cancelled);
             }
             let copied = self.copy_body(&open, &body, self.next_body)?;
-            self.next_body += 1;
-            self.builder.push(copied);
-            if self.builder.len() >= self.store.config.pack_len as usize {
-                self.store_pack()?;
-            }
+            self.push(copied)?;
         }
         self.waiting.push(pack.id);
         Ok(())
     }
 
+    /// Copies every chunk of a damaged pack that can be read, and returns how many those are.
+    pub(crate) fn salvage(&mut self, open: &OpenPack, monitor: &dyn Monitor) -> Result<u64> {
+        let mut saved = 0;
+        for (number, body) in open.toc.bodies.iter().enumerate() {
+            if monitor.is_cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            let stored = self.store.packs.stored_body(open, number);
+            let Ok(plain) = stored.and_then(|stored| open.decode(number, stored)) else { continue };
+            let (mut kept, mut chunks, mut at) = (Vec::new(), Vec::new(), 0);
+            for chunk in &body.chunks {
+                let bytes = plain.get(at..at + chunk.len as usize).unwrap_or_default();
+                at += chunk.len as usize;
+                if self.store.key.chunk_id(bytes) == chunk.id {
+                    kept.extend_from_slice(bytes);
+                    chunks.push((chunk.id, chunk.len));
+                }
+            }
+            saved += chunks.len() as u64;
+            if !chunks.is_empty() {
+                let level = self.store.config.zstd_level;
+                self.push(encode_body(&kept, chunks, level, &self.cipher, self.next_body))?;
+            }
+        }
+        Ok(saved)
+    }
+
+    fn push(&mut self, body: EncodedBody) -> Result<()> {
+        self.next_body += 1;
+        self.builder.push(body);
+        match self.builder.len() >= self.store.config.pack_len as usize {
+            true => self.store_pack(),
+            false => Ok(()),
+        }
+    }
+
     /// Stores what is not stored yet.
-    pub(super) fn finish(&mut self) -> Result<()> {
+    pub(crate) fn finish(&mut self) -> Result<()> {
         self.store_pack()
     }
 

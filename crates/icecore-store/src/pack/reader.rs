@@ -18,6 +18,9 @@ const TOC_CACHE_BYTES: usize = 8 << 20;
 /// Decoded bodies kept in memory, in bytes.
 const BODY_CACHE_BYTES: usize = 24 << 20;
 
+/// How much may have been added to a pack whose table is still looked for.
+const ADDED_LEN_MAX: u64 = 1 << 20;
+
 /// A pack whose table has been read.
 #[derive(Debug)]
 pub(crate) struct OpenPack {
@@ -141,6 +144,27 @@ impl PackReader {
         let toc = self.storage.get_range(&name, trailer.toc_offset..toc_end)?;
         let toc = PackToc::decode(&header, &trailer, toc.to_vec(), &self.key).map_err(damaged())?;
         Ok(OpenPack::new(*id, &header, toc, &self.key))
+    }
+
+    /// Like [`PackReader::read_toc`], but looks for the table of a pack to whose end something was added.
+    pub(crate) fn find_toc(&self, id: &PackId) -> Result<OpenPack> {
+        let name = names::pack(id);
+        let error = match self.read_toc(id) {
+            Err(error) if error.is_damage() => error,
+            done => return done,
+        };
+        let len = self.storage.len(&name)?;
+        let from = len.saturating_sub(ADDED_LEN_MAX);
+        let end = self.storage.get_range(&name, from..len)?;
+        for at in (0..end.len().saturating_sub(PACK_TRAILER_LEN)).rev() {
+            let trailer_end = at + PACK_TRAILER_LEN;
+            let pack_len = from + trailer_end as u64;
+            if PackTrailer::decode(end.get(at..trailer_end).unwrap_or_default(), pack_len).is_ok() {
+                let bytes = self.storage.get_range(&name, 0..pack_len)?;
+                return self.parse(id, &bytes);
+            }
+        }
+        Err(error)
     }
 
     /// A pack from its whole bytes.

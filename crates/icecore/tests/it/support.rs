@@ -52,6 +52,7 @@ impl Place {
             to: Destination::Path(to.to_owned()),
             part: None,
             in_place: false,
+            allow_damaged: false,
             replace: false,
             store_dir: self.path("store"),
         };

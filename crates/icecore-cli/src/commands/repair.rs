@@ -1,0 +1,155 @@
+//! `icecore repair`
+
+use std::time::Duration;
+
+use icecore::{BrokenSnapshot, Counter, RepairOptions, RepairPlan, RepairReport};
+use icecore_store::FencePolicy;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::failure::Result;
+use crate::progress::Progress;
+use crate::select::shortened;
+use crate::status::ExitStatus;
+use crate::ui::Ui;
+use crate::units::{counted, parse_duration, printable};
+
+/// Parts named in one line.
+const PARTS_SHOWN_MAX: usize = 5;
+
+/// Make a damaged store usable again
+///
+/// Makes the index anew, reads everything, copies what can be read of damaged packs, and moves these and other records that cannot be read
+/// below `damaged/` in the store. Nothing is deleted. What was lost is stored again when a snapshot that has it is taken, which makes
+/// older snapshots whole again too; so repair, then take new snapshots.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RepairArgs {
+    /// Only show what is damaged and what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Delete the snapshots that are not whole at the end; `gc` then gives their space back
+    #[arg(long)]
+    drop_broken: bool,
+    /// After how long without a sign of life a writer is given up
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
+    fence_after: Duration,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RepairArgs) -> Result<ExitStatus> {
+    let store = context.open()?.store;
+    let now = u64::try_from(context.now.as_second()).unwrap_or(0);
+    let drawing = Progress::begin(ui, context, Counter::ReadBytes, "Reading");
+    let plan = store.plan_repair(now, &*drawing.monitor());
+    drawing.end();
+    let plan = plan?;
+    if args.dry_run && ui.json {
+        ui.document(&plan_entry(&plan))?;
+    } else if args.dry_run {
+        show_plan(ui, context, &plan)?;
+    }
+    if args.dry_run {
+        return Ok(if plan.is_empty() { ExitStatus::Success } else { ExitStatus::Findings });
+    }
+    if args.drop_broken && !plan.broken.is_empty() {
+        for broken in &plan.broken {
+            ui.status(broken_line(context, broken));
+        }
+        let what = counted(plan.broken.len() as u64, "broken snapshot");
+        ui.confirm(
+            &format!("Delete up to {what}, if they cannot be made whole?"),
+            &format!("to delete {what} needs a confirmation; nothing was done"),
+        )?;
+    }
+    let fence = FencePolicy { after: args.fence_after, ..FencePolicy::default() };
+    let options = RepairOptions { drop_broken: args.drop_broken, fence };
+    let drawing = Progress::begin(ui, context, Counter::ReadBytes, "Repairing");
+    let report = store.repair(&plan, &options, now, &*drawing.monitor());
+    drawing.end();
+    let report = report?;
+    show_report(ui, context, &plan, &report)?;
+    Ok(if report.broken.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+}
+
+fn show_plan(ui: &mut Ui, context: &Context, plan: &RepairPlan) -> Result<()> {
+    if plan.is_empty() {
+        return ui.line("Nothing is damaged");
+    }
+    for record in &plan.records {
+        ui.line(format_args!("set aside {}: {}", printable(&record.object), printable(&record.message)))?;
+    }
+    for pack in &plan.packs {
+        ui.line(format_args!(
+            "copy what can be read of pack {}, then set it aside: {}",
+            pack.id, pack.message
+        ))?;
+    }
+    for broken in &plan.broken {
+        ui.line(broken_line(context, broken))?;
+    }
+    Ok(())
+}
+
+fn show_report(ui: &mut Ui, context: &Context, plan: &RepairPlan, report: &RepairReport) -> Result<()> {
+    if ui.json {
+        return ui.document(&json!({
+            "set_aside": report.set_aside,
+            "chunks_saved": report.chunks_saved,
+            "chunks_lost": report.chunks_lost,
+            "dropped": report.dropped.iter().map(broken_entry).collect::<Vec<_>>(),
+            "broken": report.broken.iter().map(broken_entry).collect::<Vec<_>>(),
+        }));
+    }
+    for broken in &report.broken {
+        ui.line(broken_line(context, broken))?;
+    }
+    for dropped in &report.dropped {
+        ui.line(format_args!("deleted: {}", broken_line(context, dropped)))?;
+    }
+    if ui.quiet {
+        return Ok(());
+    }
+    if plan.is_empty() {
+        return ui.line("Nothing was damaged; the index was made anew");
+    }
+    ui.line(format_args!(
+        "Set {} aside below damaged/: {} saved, {} lost",
+        counted(report.set_aside, "object"),
+        counted(report.chunks_saved, "chunk"),
+        counted(report.chunks_lost, "chunk"),
+    ))?;
+    if !report.broken.is_empty() {
+        ui.hint("take new snapshots of these sources: what they have again makes the old ones whole; or `icecore repair --drop-broken`");
+    }
+    Ok(())
+}
+
+fn broken_line(context: &Context, broken: &BrokenSnapshot) -> String {
+    let shown = broken.parts.iter().take(PARTS_SHOWN_MAX).filter(|part| !part.is_empty());
+    let shown = shown.map(|part| printable(part)).collect::<Vec<_>>().join(", ");
+    let more = match broken.parts.len().saturating_sub(PARTS_SHOWN_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let separator = if shown.is_empty() { "" } else { ": " };
+    format!(
+        "{}  {} of {} is not whole{separator}{shown}{more}",
+        shortened(&broken.id.to_string()),
+        printable(&broken.source),
+        context.local_time(&broken.created_at),
+    )
+}
+
+fn plan_entry(plan: &RepairPlan) -> Value {
+    let records = plan.records.iter();
+    let records = records.map(|record| json!({ "kind": record.kind.as_str(), "object": record.object }));
+    let packs = plan.packs.iter().map(|pack| json!({ "id": pack.id.to_string(), "reason": pack.message }));
+    json!({
+        "records": records.collect::<Vec<_>>(),
+        "packs": packs.collect::<Vec<_>>(),
+        "broken": plan.broken.iter().map(broken_entry).collect::<Vec<_>>(),
+    })
+}
+
+fn broken_entry(broken: &BrokenSnapshot) -> Value {
+    json!({ "id": broken.id, "source": broken.source, "created_at": broken.created_at, "parts": broken.parts })
+}

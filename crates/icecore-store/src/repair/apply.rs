@@ -1,0 +1,149 @@
+//! Carrying a repair out.
+
+use std::sync::Arc;
+
+use icecore_format::{Condemned, names};
+use icecore_storage::{ErrorKind, Holder, PutMode};
+
+use super::plan::{self, BrokenSnapshot, RepairPlan};
+use crate::claim::{COLLECTOR, FencePolicy, WriterClaim};
+use crate::gc::Rewriter;
+use crate::pack::OpenPack;
+use crate::store::Store;
+use crate::verify::Extent;
+use crate::{Monitor, Result, StoreError};
+
+/// Folder of what could not be read.
+const DAMAGED: &str = "damaged/";
+
+/// How a repair is carried out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RepairOptions {
+    /// Drop the snapshots that are not whole when all else is done.
+    pub drop_broken: bool,
+    /// What to do about writers that were there first.
+    pub fence: FencePolicy,
+}
+
+/// What a repair did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RepairReport {
+    /// Objects that lie below `damaged/` now.
+    pub set_aside: u64,
+    /// Chunks that were copied out of damaged packs.
+    pub chunks_saved: u64,
+    /// Chunks of damaged packs that could not be read.
+    pub chunks_lost: u64,
+    /// Snapshots that were not whole at the end and were dropped.
+    pub dropped: Vec<BrokenSnapshot>,
+    /// Snapshots that are still not whole.
+    pub broken: Vec<BrokenSnapshot>,
+}
+
+impl Store {
+    /// Carries out `plan`. As for a collection, writers that were there first are waited for or fenced, and it runs alone.
+    pub fn repair(
+        self: &Arc<Self>,
+        plan: &RepairPlan,
+        options: &RepairOptions,
+        now: u64,
+        monitor: &dyn Monitor,
+    ) -> Result<RepairReport> {
+        let mut report = RepairReport::default();
+        let claim = WriterClaim::register(self, COLLECTOR)?;
+        if self.is_collecting_before(claim.id())? {
+            return Err(StoreError::Busy { what: "a collection" });
+        }
+        let first = self.raise_epoch(claim.epoch())?;
+        self.wait_for_older(first, claim.id(), options.fence, monitor)?;
+        for finding in &plan.records {
+            report.set_aside += u64::from(self.set_record_aside(&finding.object)?);
+        }
+        let packs: Vec<_> = plan.packs.iter().map(|pack| pack.id).collect();
+        if !packs.is_empty() {
+            for pack in &packs {
+                let (saved, lost) = self.salvage(pack, monitor)?;
+                report.chunks_saved += saved;
+                report.chunks_lost += lost;
+            }
+            // Whoever starts now treats what is lost as absent; whoever started before, and may refer to it, is waited for.
+            let list = names::condemned(first.0);
+            let condemned = Condemned { packs: packs.clone() };
+            self.storage.put(&list, &condemned.encode(&list), PutMode::Overwrite)?;
+            let second = self.raise_epoch(first)?;
+            self.wait_for_older(second, claim.id(), options.fence, monitor)?;
+            claim.check_unfenced(self)?;
+            for pack in &packs {
+                self.index.write(|index| index.remove_pack(pack, None))?;
+                self.packs.forget(pack);
+                report.set_aside += u64::from(self.set_aside(&names::pack(pack))?);
+            }
+            self.delete_if_there(&list)?;
+        }
+        drop(claim);
+        self.settle_broken(options, now, monitor, &mut report)?;
+        Ok(report)
+    }
+
+    /// Finds out what is still broken, and drops it if that is wanted.
+    fn settle_broken(
+        self: &Arc<Self>,
+        options: &RepairOptions,
+        now: u64,
+        monitor: &dyn Monitor,
+        report: &mut RepairReport,
+    ) -> Result<()> {
+        let (snapshots, _) = self.snapshots()?;
+        let findings = self.verify(None, Extent::Structure, now, monitor)?.findings;
+        let broken = plan::broken(&snapshots, &findings);
+        if !options.drop_broken {
+            report.broken = broken;
+            return Ok(());
+        }
+        for snapshot in
+            snapshots.iter().filter(|snapshot| broken.iter().any(|broken| broken.id == snapshot.id))
+        {
+            self.delete_snapshot(snapshot)?;
+        }
+        report.dropped = broken;
+        Ok(())
+    }
+
+    /// Copies every chunk of a damaged pack that can be read into a new one. Returns how many those are, and how many are lost.
+    fn salvage(&self, id: &icecore_format::PackId, monitor: &dyn Monitor) -> Result<(u64, u64)> {
+        self.packs.forget(id);
+        let open: OpenPack = match self.packs.find_toc(id) {
+            Ok(open) => open,
+            Err(error) if error.is_unreadable() || error.is_io() => return Ok((0, 0)),
+            // Gone since the plan was made.
+            Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => return Ok((0, 0)),
+            Err(error) => return Err(error),
+        };
+        let mut rewriter = Rewriter::new(self);
+        let saved = rewriter.salvage(&open, monitor)?;
+        rewriter.finish()?;
+        Ok((saved, open.toc.chunk_count() as u64 - saved))
+    }
+
+    /// Sets a record aside, unless it may be the marker that keeps a living writer from publishing.
+    fn set_record_aside(&self, name: &str) -> Result<bool> {
+        if let Some(claim) = name.strip_prefix(names::SNAPSHOTS) {
+            match self.storage.holder(&names::claim(claim)) {
+                Ok(Holder::Dead) => (),
+                Ok(Holder::Alive | Holder::Unknown) => return Ok(false),
+                Err(error) if error.kind == ErrorKind::NotFound => (),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.set_aside(name)
+    }
+
+    /// False if it is not there any more.
+    fn set_aside(&self, name: &str) -> Result<bool> {
+        match self.storage.set_aside(name, &format!("{DAMAGED}{name}")) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Making a damaged store usable again.
+//!
+//! Nothing is thrown away: what cannot be read is moved below `damaged/`, after what can be read of it was copied. Then its chunks count
+//! as absent, so that the next snapshot that has them stores them anew, and every snapshot that needs them is whole again. Snapshots that
+//! stay broken are dropped only when that is asked for.
+
+mod apply;
+mod plan;
+
+pub use apply::{RepairOptions, RepairReport};
+pub use plan::{BrokenSnapshot, DamagedPack, RepairPlan};

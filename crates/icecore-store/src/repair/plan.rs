@@ -1,0 +1,92 @@
+//! Deciding what a repair does. Nothing is changed here but the index, which is made anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use icecore_format::{PackId, SnapshotId, names};
+
+use crate::snapshots::Snapshot;
+use crate::store::Store;
+use crate::verify::{Extent, Finding, FindingKind};
+use crate::{Monitor, Result};
+
+/// A pack that is to be set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedPack {
+    /// The pack.
+    pub id: PackId,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// A snapshot that cannot be restored whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenSnapshot {
+    /// The snapshot.
+    pub id: SnapshotId,
+    /// Its source.
+    pub source: String,
+    /// When it was taken, RFC 3339.
+    pub created_at: String,
+    /// Its damaged parts, as far as they can be told.
+    pub parts: BTreeSet<String>,
+}
+
+/// What a repair would do. Print it, test it, or let it be carried out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RepairPlan {
+    /// Records that cannot be read: manifests, labels, keys, condemned lists. They are set aside.
+    pub records: Vec<Finding>,
+    /// Packs that are damaged. What can be read of them is copied, then they are set aside.
+    pub packs: Vec<DamagedPack>,
+    /// Snapshots that are not whole now. Copies in other packs may save some.
+    pub broken: Vec<BrokenSnapshot>,
+}
+
+impl RepairPlan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.packs.is_empty() && self.broken.is_empty()
+    }
+}
+
+impl Store {
+    /// Reads everything, with an index made anew, and tells what a repair would do. `now` is as for [`Store::verify`].
+    pub fn plan_repair(self: &Arc<Self>, now: u64, monitor: &dyn Monitor) -> Result<RepairPlan> {
+        self.index.discard();
+        let (snapshots, _) = self.snapshots()?;
+        let report = self.verify(None, Extent::Everything, now, monitor)?;
+        let mut plan = RepairPlan { broken: broken(&snapshots, &report.findings), ..RepairPlan::default() };
+        for finding in report.findings {
+            match finding.kind {
+                FindingKind::Pack => plan.packs.extend(
+                    names::parse_pack(&finding.object).map(|id| DamagedPack { id, message: finding.message }),
+                ),
+                FindingKind::PackMissing | FindingKind::ChunkMissing | FindingKind::Catalog => (),
+                // A claim tells whether its writer lives, readable or not; the epoch is made anew by whoever needs it.
+                FindingKind::Claim | FindingKind::Epoch => (),
+                FindingKind::Manifest | FindingKind::Label | FindingKind::Condemned | FindingKind::Key => {
+                    plan.records.push(finding);
+                }
+            }
+        }
+        Ok(plan)
+    }
+}
+
+/// The snapshots that findings harm, newest first.
+pub(super) fn broken(snapshots: &[Snapshot], findings: &[Finding]) -> Vec<BrokenSnapshot> {
+    let mut harmed: BTreeMap<SnapshotId, BTreeSet<String>> = BTreeMap::new();
+    for (id, parts) in findings.iter().flat_map(|finding| &finding.snapshots) {
+        harmed.entry(*id).or_default().extend(parts.iter().cloned());
+    }
+    let broken = |snapshot: &Snapshot| {
+        Some(BrokenSnapshot {
+            id: snapshot.id,
+            source: snapshot.info().source.clone(),
+            created_at: snapshot.info().created_at.clone(),
+            parts: harmed.get(&snapshot.id)?.clone(),
+        })
+    };
+    snapshots.iter().filter_map(broken).collect()
+}
