@@ -25,7 +25,7 @@ pub use attributes::attributes_of;
 pub use capture::{capture_directory, capture_file};
 pub use parent::ParentParts;
 pub use placement::Placement;
-pub use target_directory::DirectoryTarget;
+pub use target_directory::{DirectoryTarget, check_name};
 pub use target_file::FileTarget;
 pub use target_stdout::StreamTarget;
 pub use warnings::Warnings;
