@@ -4,6 +4,7 @@
 mod encryption;
 mod faults;
 mod gc;
+mod hostile;
 mod index;
 mod order;
 mod round_trip;
