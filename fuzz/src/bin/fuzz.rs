@@ -1,6 +1,5 @@
 //! One target under libFuzzer: `ICECORE_FUZZ_TARGET` names it, the arguments are libFuzzer's own. See `fuzz/run`.
 #![no_main]
-#![expect(unsafe_code, reason = "libFuzzer calls exported functions, which its macro makes")]
 
 use std::sync::LazyLock;
 
