@@ -1,13 +1,15 @@
 # `make demo` and `make test` need Rust and, on Debian, nothing else: what is missing is installed.
 
 CARGO ?= cargo
+FUZZ_SECONDS ?= 30
 
-.PHONY: help demo build test lint format bench clean
+.PHONY: help demo build test lint format fuzz bench clean
 
 help:
 	@echo 'make demo    build icecore and show the main job on a SQLite database'
 	@echo 'make test    run all tests'
 	@echo 'make lint    formatting and clippy, warnings denied'
+	@echo 'make fuzz    look for inputs that break a decoder or a scanner, 30 s for each; FUZZ_SECONDS=600 for longer'
 	@echo 'make bench   compare with other tools on this machine; ICECORE_BENCH_FILES="night0 night1" for your own files'
 
 demo: build
@@ -27,6 +29,10 @@ lint:
 
 format:
 	$(CARGO) fmt --all
+
+fuzz:
+	scripts/install-packages build fuzz
+	fuzz/run --all $(FUZZ_SECONDS)
 
 bench: build
 	scripts/install-packages bench

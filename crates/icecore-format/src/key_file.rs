@@ -88,11 +88,14 @@ impl KeyFile {
         envelope::encode_plain(ObjectKind::Key, &names::key(&self.id), &json)
     }
 
-    /// Decodes the key file called `id`.
+    /// Decodes the key file called `id`, which must be what it says itself: by its id it is listed and removed.
     pub fn decode(id: &str, bytes: &[u8]) -> Result<Self> {
         let json = envelope::decode_plain(ObjectKind::Key, &names::key(id), bytes)?;
         let file: Self = serde_json::from_slice(json)
             .map_err(|error| DecodeError::Malformed { what: "key file", offset: error.column() })?;
+        if file.id != id {
+            return Err(DecodeError::Malformed { what: "key file's id", offset: 0 });
+        }
         // A stranger's key file must not make us take gigabytes or hours.
         let bounded = file.cost.memory_kib <= 1 << 20 && file.cost.passes <= 64 && file.cost.lanes <= 64;
         if bounded {

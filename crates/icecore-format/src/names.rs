@@ -25,11 +25,10 @@ pub fn pack(id: &PackId) -> String {
     format!("{PACKS}{}/{hex}", hex.get(..2).unwrap_or_default())
 }
 
-/// The pack that an object name below `packs/` stands for.
+/// The pack that an object name below `packs/` stands for: only the one name that [`pack`] gives.
 pub fn parse_pack(name: &str) -> Option<PackId> {
-    let (folder, file) = name.strip_prefix(PACKS)?.split_once('/')?;
-    let id: PackId = file.parse().ok()?;
-    (file.get(..2)? == folder).then_some(id)
+    let (_, file) = name.strip_prefix(PACKS)?.split_once('/')?;
+    file.parse().ok().filter(|id| pack(id) == name)
 }
 
 /// `snapshots/<claim id>`
@@ -64,6 +63,7 @@ pub fn label(id: &SnapshotId, label: &str) -> String {
 
 /// The snapshot and the label that an object name below `labels/` stands for.
 pub fn parse_label(name: &str) -> Option<(SnapshotId, &str)> {
-    let (id, label) = name.strip_prefix(LABELS)?.split_once('/')?;
-    Some((id.parse().ok()?, label))
+    let (id, _) = name.strip_prefix(LABELS)?.split_once('/')?;
+    let id = id.parse().ok()?;
+    Some((id, name.strip_prefix(&labels_of(&id))?))
 }

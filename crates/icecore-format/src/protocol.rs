@@ -54,6 +54,7 @@ json_object!(Condemned, ObjectKind::Condemned, "condemned list");
 impl Condemned {
     /// The epoch in a name below `condemned/`.
     pub fn parse_name(name: &str) -> Option<u64> {
-        name.strip_prefix(names::CONDEMNED)?.parse().ok()
+        let epoch = name.strip_prefix(names::CONDEMNED)?.parse().ok()?;
+        (names::condemned(epoch) == name).then_some(epoch)
     }
 }

@@ -23,7 +23,7 @@ const CHUNK_REF_LEN: usize = 36;
 const NODE_REF_LEN: usize = 52;
 
 /// A chunk's place in a content: the bytes that follow are those of this chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChunkRef {
     /// The chunk.
     pub id: ChunkId,
@@ -32,7 +32,7 @@ pub struct ChunkRef {
 }
 
 /// A stored node, and what lies below it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NodeRef {
     /// The chunk that holds the node.
     pub node: ChunkRef,

@@ -1,6 +1,6 @@
 //! Building and walking the tree of chunk references.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use icecore_format::{Catalog, ChunkRef, Manifest, NodeRef, PackId, Tree, TreeNode};
 
@@ -199,6 +199,8 @@ impl Store {
         };
         let mut open: Vec<TreeNode> =
             [Some(&manifest.content.root), catalog].into_iter().flatten().cloned().collect();
+        // Content that repeats itself shares nodes: walking them as often as they occur could take for ever.
+        let mut walked = HashSet::new();
         while let Some(node) = open.pop() {
             let ids: Vec<_> = match &node {
                 TreeNode::Leaf(chunks) => chunks.iter().map(|chunk| chunk.id).collect(),
@@ -209,6 +211,10 @@ impl Store {
             }
             let TreeNode::Inner { depth, nodes } = node else { continue };
             for reference in nodes {
+                // All that its parent says of a node, which must be true each time.
+                if !walked.insert((depth, reference)) {
+                    continue;
+                }
                 match self.read_node(&reference, depth) {
                     Ok(node) => open.push(node),
                     Err(error) if error.is_unreadable() => return Ok(false),

@@ -27,7 +27,7 @@ pub(crate) use beside::file_beside;
 pub use capture::{capture_directory, capture_file};
 pub use parent::ParentParts;
 pub use placement::Placement;
-pub use target_directory::DirectoryTarget;
+pub use target_directory::{DirectoryTarget, check_name};
 pub use target_file::FileTarget;
 pub use target_stdout::StreamTarget;
 pub use warnings::Warnings;

@@ -314,7 +314,7 @@ pub(super) fn final_size(part: &Part) -> u64 {
 }
 
 /// Refuses a name that is absolute, leads upwards, or says nothing. The empty name is the root's.
-pub(super) fn check_name(name: &[u8]) -> Result<(), RestoreError> {
+pub fn check_name(name: &[u8]) -> Result<(), RestoreError> {
     let is_odd = |component: &[u8]| matches!(component, b"" | b"." | b"..");
     if name.contains(&0) || (!name.is_empty() && name.split(|byte| *byte == b'/').any(is_odd)) {
         return Err(unsafe_name(name));

@@ -107,6 +107,28 @@ fn every_truncation_of_compressed_input_is_refused() {
 }
 
 #[test]
+fn an_xz_stream_may_not_demand_all_memory() {
+    let packed = pack(Packing::Xz, b"plain");
+    // The header of the first block: its length, flags, the filter, the length of its properties, and the dictionary's size.
+    assert_eq!(packed[12..16], [2, 0, 0x21, 1]);
+    let with_dictionary = |size: u8| {
+        let mut packed = packed.clone();
+        packed[16] = size;
+        let mut crc = flate2::Crc::new();
+        crc.update(&packed[12..20]);
+        packed[20..24].copy_from_slice(&crc.sum().to_le_bytes());
+        run(&packed, &options())
+    };
+    // 128 MiB, 192 MiB, and 4 GiB less one byte.
+    let (result, sink) = with_dictionary(30);
+    assert_eq!((result.unwrap().unpacked, sink.content()), (Some("xz"), b"plain".to_vec()));
+    for size in [31, 40] {
+        let message = with_dictionary(size).0.unwrap_err().to_string();
+        assert!(message.contains("memory limit"), "{message}");
+    }
+}
+
+#[test]
 fn truncated_gzip_is_reported_as_cut_off() {
     let packed = pack(Packing::Gzip, &noise(300_000));
     let (result, _) = run(&packed[..packed.len() / 2], &options());

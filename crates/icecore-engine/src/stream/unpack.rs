@@ -7,6 +7,8 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::GzDecoder;
 
+use liblzma::stream::{CONCATENATED, Stream};
+
 /// How a stream is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
@@ -19,6 +21,9 @@ pub(super) enum Packing {
 /// What zstd itself decodes unasked: 128 MiB, taken only for streams that say they need it. `--long=28` and more is refused, for the
 /// stream would decide how much memory we take.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// The same for xz, which by itself would take the 4 GiB that a stream may ask for: a dictionary of 128 MiB, and what the decoder takes
+/// besides.
+const XZ_MEMORY_MAX: u64 = 132 << 20;
 const BZIP2_BLOCK: &[u8] = &[0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
 const BZIP2_END: &[u8] = &[0x17, 0x72, 0x45, 0x38, 0x50, 0x90];
 
@@ -55,7 +60,10 @@ impl Packing {
                 Box::new(decoder)
             }
             Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(packed)),
-            Self::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(packed)),
+            Self::Xz => {
+                let stream = Stream::new_stream_decoder(XZ_MEMORY_MAX, CONCATENATED)?;
+                Box::new(liblzma::read::XzDecoder::new_stream(packed, stream))
+            }
         })
     }
 

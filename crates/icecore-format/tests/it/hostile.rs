@@ -185,7 +185,7 @@ fn a_newer_version_is_told_from_damage() {
 fn a_key_file_may_not_cost_the_earth() {
     let json = |cost: &str| {
         format!(
-            r#"{{"id":"00000000","label":"","created_at":"","cost":{cost},"salt":"{}","wrapped":""}}"#,
+            r#"{{"id":"{KEY}","label":"","created_at":"","cost":{cost},"salt":"{}","wrapped":""}}"#,
             "0".repeat(64)
         )
     };
@@ -201,6 +201,31 @@ fn a_key_file_may_not_cost_the_earth() {
     // Costs that Argon2 itself refuses are no panic either.
     let odd = decode(r#"{"memory_kib":0,"passes":0,"lanes":0}"#).unwrap();
     assert!(odd.unwrap(StoreId::from_bytes([1; 32]), b"x").is_err());
+}
+
+#[test]
+fn a_key_file_says_under_which_id_it_lies() {
+    let salt = "0".repeat(64);
+    let json = |id| {
+        let cost = r#"{"memory_kib":16,"passes":1,"lanes":1}"#;
+        format!(r#"{{"id":"{id}","label":"","created_at":"","cost":{cost},"salt":"{salt}","wrapped":""}}"#)
+    };
+    let decode = |id| KeyFile::decode(KEY, &forge(b'K', 0, &names::key(KEY), json(id).as_bytes()));
+    assert!(decode(KEY).is_ok());
+    assert!(decode("00000000").is_err());
+}
+
+#[test]
+fn nothing_lies_in_a_store_under_two_names() {
+    let (lower, upper) = ("ab".repeat(32), "AB".repeat(32));
+    assert!(names::parse_pack(&format!("packs/ab/{lower}")).is_some());
+    assert_eq!(names::parse_pack(&format!("packs/AB/{upper}")), None);
+    assert_eq!(names::parse_pack(&format!("packs/cd/{lower}")), None);
+    assert_eq!(names::parse_label(&format!("labels/{lower}/note")).map(|(_, label)| label), Some("note"));
+    assert_eq!(names::parse_label(&format!("labels/{upper}/note")), None);
+    assert_eq!(Condemned::parse_name(&names::condemned(5)), Some(5));
+    assert_eq!(Condemned::parse_name("condemned/5"), None);
+    assert_eq!(Condemned::parse_name("condemned/+0000000000000000005"), None);
 }
 
 proptest! {

@@ -36,7 +36,8 @@ pub struct PackRecord {
 }
 
 impl PackRecord {
-    pub(super) fn encode(&self) -> [u8; RECORD_LEN] {
+    /// The record as the index holds it.
+    pub fn encode(&self) -> [u8; RECORD_LEN] {
         let mut out = [0; RECORD_LEN];
         let fields = [
             &self.id.as_bytes()[..],
@@ -50,7 +51,8 @@ impl PackRecord {
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Reads a record; `None` if it is too short to be one.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (id, rest) = bytes.split_first_chunk::<32>()?;
         let (len, rest) = rest.split_first_chunk::<8>()?;
         let (chunks, rest) = rest.split_first_chunk::<4>()?;

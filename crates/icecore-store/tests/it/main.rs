@@ -5,6 +5,7 @@ mod crash;
 mod encryption;
 mod faults;
 mod gc;
+mod hostile;
 mod index;
 mod order;
 mod round_trip;

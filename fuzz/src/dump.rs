@@ -1,0 +1,100 @@
+//! Scanners of dumps and tarballs.
+
+use std::collections::HashSet;
+
+use icecore_dump::{Format, Mark, Outcome, Scanner, recognise, warn_about};
+
+use crate::input::split_tail;
+
+/// What is held back at most, so that a caller's buffer always empties.
+const UNSETTLED_MAX: usize = 64 << 10;
+
+pub(crate) fn pg_dump(input: &[u8]) {
+    scan(Format::PgDump, input);
+}
+
+pub(crate) fn pg_dumpall(input: &[u8]) {
+    scan(Format::PgDumpAll, input);
+}
+
+pub(crate) fn mysqldump(input: &[u8]) {
+    scan(Format::MysqlDump, input);
+}
+
+pub(crate) fn tar(input: &[u8]) {
+    scan(Format::Tar, input);
+}
+
+/// The format is what the first bytes say.
+pub(crate) fn any(input: &[u8]) {
+    let _ = warn_about(input);
+    if let Some(format) = recognise(input) {
+        scan(format, input);
+    }
+}
+
+/// The stream at once and in pieces, whose lengths are the last four bytes: the same marks.
+fn scan(format: Format, input: &[u8]) {
+    let (stream, tail) = split_tail::<4>(input);
+    let at_once = scan_in_pieces(format, stream, &[stream.len().max(1)]);
+    check_cover(format, &at_once.0, stream.len());
+    let [a, b, c, d] = tail.map(usize::from);
+    // Short streams in the smallest pieces, longer ones in pieces that let them be scanned in time.
+    let step = if stream.len() < 4096 { 1 } else { 64 };
+    let pieces = [a * step + 1, b * step + 1, c + 1, d * 256 + 1];
+    assert_eq!(scan_in_pieces(format, stream, &pieces), at_once, "in pieces of {pieces:?}");
+}
+
+/// Scans as a caller does whose buffer grows by `pieces` in turn, and checks what the scanner promises about progress.
+fn scan_in_pieces(format: Format, stream: &[u8], pieces: &[usize]) -> (Vec<Mark>, Outcome) {
+    let mut scanner = Scanner::new(format);
+    let mut marks: Vec<Mark> = Vec::new();
+    let (mut settled, mut read) = (0, 0);
+    for len in pieces.iter().cycle() {
+        read = (read + len).min(stream.len());
+        let last = read == stream.len();
+        let known = marks.len();
+        let before = settled;
+        settled += scanner.scan(stream.get(settled..read).expect("in order"), last, &mut marks);
+        assert!(settled <= read && read - settled <= UNSETTLED_MAX, "{} bytes are held back", read - settled);
+        let settled_now = before as u64..=settled as u64;
+        assert!(
+            marks.iter().skip(known).all(|mark| settled_now.contains(&place(mark))),
+            "a mark lies outside"
+        );
+        if last {
+            break;
+        }
+    }
+    assert_eq!(settled, stream.len(), "with the last piece everything settles");
+    (marks, scanner.finish())
+}
+
+/// Parts cover the stream without gaps, none is empty, and in a dump no two have the same name.
+fn check_cover(format: Format, marks: &[Mark], len: usize) {
+    let mut names = HashSet::new();
+    let mut open = None;
+    let mut end = 0;
+    for mark in marks {
+        match mark {
+            Mark::Begin { at, name, .. } => {
+                assert_eq!((open, *at), (None, end), "a part begins where the last one ended");
+                assert!(format == Format::Tar || names.insert(name), "two parts are called the same");
+                open = Some(*at);
+            }
+            Mark::End { at, rows } => {
+                let begin = open.take().expect("what ends has begun");
+                assert!(begin < *at, "a part is empty");
+                assert!(rows.is_none_or(|rows| rows <= *at - begin), "more rows than bytes");
+                end = *at;
+            }
+        }
+    }
+    assert_eq!((open, end), (None, len as u64), "parts cover the stream");
+}
+
+fn place(mark: &Mark) -> u64 {
+    match mark {
+        Mark::Begin { at, .. } | Mark::End { at, .. } => *at,
+    }
+}

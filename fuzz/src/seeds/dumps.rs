@@ -1,0 +1,185 @@
+//! Dumps, tarballs, and compressed streams.
+
+use icecore_testkit::{Dialect, DumpSpec, write_dump};
+
+use super::Seed;
+
+pub(super) fn seeds() -> Vec<Seed> {
+    let postgres = dump(Dialect::Postgres);
+    let mariadb = dump(Dialect::MariaDb);
+    let tarball = tarball();
+    let cluster = cluster();
+    let mut seeds = vec![
+        Seed::new("scan_pg_dump", "shop", tailed(&postgres)),
+        Seed::new("scan_pg_dumpall", "two-databases", tailed(cluster.as_bytes())),
+        Seed::new("scan_mysqldump", "shop", tailed(&mariadb)),
+        Seed::new("scan_tar", "members", tailed(&tarball)),
+        Seed::new("scan_any", "pg_dump", tailed(&postgres)),
+        Seed::new("scan_any", "pg_dumpall", tailed(cluster.as_bytes())),
+        Seed::new("scan_any", "mysqldump", tailed(&mariadb)),
+        Seed::new("scan_any", "tar", tailed(&tarball)),
+        Seed::new("scan_any", "archive", b"PGDMP\x01\x0e\x00\xff\x08\x01\x01\x01\x00\x00\x00".as_slice()),
+        Seed::new("stream", "pg_dump", choice(&postgres)),
+        Seed::new("stream", "tar", choice(&tarball)),
+        Seed::new("stream", "text", choice(b"just a text")),
+    ];
+    for (name, packed) in packings(&mariadb) {
+        seeds.push(Seed::new("stream", &format!("mysqldump-{name}"), choice(&packed)));
+    }
+    for (name, packed) in packings(&vec![0; 2 << 20]) {
+        seeds.push(Seed::new("stream", &format!("zeros-{name}"), choice(&packed)));
+    }
+    seeds.extend(awkward_sql());
+    seeds.extend(awkward_tarballs());
+    seeds
+}
+
+/// With piece lengths for the second scan.
+fn tailed(stream: &[u8]) -> Vec<u8> {
+    [stream, &[6, 61, 0, 2]].concat()
+}
+
+fn choice(stream: &[u8]) -> Vec<u8> {
+    [stream, &[1]].concat()
+}
+
+fn dump(dialect: Dialect) -> Vec<u8> {
+    let mut dump = Vec::new();
+    let spec = DumpSpec { seed: 1, bytes: 3000, dialect, nights: Vec::new() };
+    write_dump(&spec, &mut dump).expect("memory takes it");
+    dump
+}
+
+fn cluster() -> String {
+    let database = |name: &str| {
+        format!(
+            "--\n-- Database \"{name}\" dump\n--\n\n\\connect {name}\n\n--\n-- PostgreSQL database dump\n--\n\n\
+             COPY public.t (a) FROM stdin;\n1\n\\N\n\\.\n\n--\n-- PostgreSQL database dump complete\n--\n\n"
+        )
+    };
+    let head = "--\n-- PostgreSQL database cluster dump\n--\n\nCREATE ROLE a;\n\n";
+    let foot = "--\n-- PostgreSQL database cluster dump complete\n--\n\n";
+    [head, &database("shop"), &database("\"The \"\"Shop\"\"\""), foot].concat()
+}
+
+fn packings(plain: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
+    for writer in [&mut gzip as &mut dyn std::io::Write, &mut bzip2, &mut xz] {
+        writer.write_all(plain).expect("memory takes it");
+    }
+    let zstd = zstd::bulk::compress(plain, 1).expect("zstd takes it");
+    let done = "memory takes it";
+    vec![
+        ("gzip", gzip.finish().expect(done)),
+        ("bzip2", bzip2.finish().expect(done)),
+        ("xz", xz.finish().expect(done)),
+        ("zstd", zstd),
+    ]
+}
+
+fn awkward_sql() -> Vec<Seed> {
+    let pg: [(&str, String); 9] = [
+        ("copy-without-end", "COPY t (a) FROM stdin;\n1\n2\n".into()),
+        ("copy-ends-with-the-stream", "COPY t (a) FROM stdin;\n1\n\\.".into()),
+        ("copy-of-long-columns", format!("COPY t ({}) FROM stdin;\n1\n\\.\n", "c, ".repeat(12_000))),
+        (
+            "dollars-in-dollars",
+            "CREATE FUNCTION f() AS $a$ $b$ $a$a$ $$ $a$;\nCOPY t FROM stdin;\n\\.\n".into(),
+        ),
+        ("comments-nested-deeply", format!("{}COPY t FROM stdin;\n", "/*".repeat(5000))),
+        ("comments-held-back", format!("{}COPY t FROM stdin;\n\\.\n", "-- more\n".repeat(4000))),
+        ("insert-with-escapes", "INSERT INTO \"a\".t (a) VALUES (E'\\'(', ')'), ('x;');\n".into()),
+        ("insert-of-parentheses", format!("INSERT INTO t VALUES {};\n", "(".repeat(5000))),
+        ("names-that-look-numbered", "COPY t FROM stdin;\n\\.\nCOPY \"t (2)\" FROM stdin;\n\\.\n".repeat(20)),
+    ];
+    let mysql: [(&str, String); 8] = [
+        ("routine-without-end", "DELIMITER ;;\nCREATE PROCEDURE p() BEGIN SELECT 1; END ;;\n".into()),
+        ("delimiters", "DELIMITER ;;\nx ;;\nDELIMITER ;\nINSERT INTO t VALUES (1);\n".into()),
+        ("insert-without-end", "INSERT INTO `t` VALUES (1,'x'),(2,'".into()),
+        (
+            "code-in-comments",
+            "/*!50001 CREATE VIEW `v` */;\n/*M!999999\\- enable the sandbox mode */ \n".into(),
+        ),
+        (
+            "quotes-of-all-kinds",
+            "INSERT INTO `a``b`.`c` VALUES ('\\'', \"a\"\"\", `x`), (0x27), ('--', '/*');\n".into(),
+        ),
+        ("hash-comments", "# a\n#\nINSERT INTO t VALUES (1) # ;\n, (2);\n".into()),
+        ("words-without-tables", "INSERT INTO\nDROP TABLE\nLOCK TABLES\nUSE\n\\\nREPLACE IGNORE\n".into()),
+        ("a-line-of-words", "REPLACE LOW_PRIORITY IGNORE INTO t".repeat(1000)),
+    ];
+    let pg = pg.into_iter().flat_map(|(name, text)| {
+        [("scan_pg_dump", name, text.clone()), ("scan_pg_dumpall", name, format!("\\connect a\n{text}"))]
+    });
+    let mysql = mysql.into_iter().map(|(name, text)| ("scan_mysqldump", name, text));
+    pg.chain(mysql).map(|(target, name, text)| Seed::new(target, name, tailed(text.as_bytes()))).collect()
+}
+
+/// A header block with a right checksum.
+fn header(name: &str, kind: u8, size: &[u8]) -> Vec<u8> {
+    let mut block = [0; 512];
+    let mut put = |at: usize, bytes: &[u8]| {
+        block.iter_mut().skip(at).zip(bytes).for_each(|(to, from)| *to = *from);
+    };
+    put(0, name.as_bytes());
+    put(124, size);
+    put(156, &[kind]);
+    put(257, b"ustar\x0000");
+    put(148, b"        ");
+    let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
+    block.iter_mut().skip(148).zip(format!("{sum:06o}\0 ").bytes()).for_each(|(to, from)| *to = from);
+    block.to_vec()
+}
+
+fn member(name: &str, kind: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = header(name, kind, format!("{:011o}\0", content.len()).as_bytes());
+    bytes.extend_from_slice(content);
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+fn pax(kind: u8, key: &str, value: &str) -> Vec<u8> {
+    let record = format!(" {key}={value}\n");
+    let len = (record.len()..).find(|len| len.to_string().len() + record.len() == *len).unwrap_or_default();
+    member("pax", kind, format!("{len}{record}").as_bytes())
+}
+
+fn tarball() -> Vec<u8> {
+    [
+        member("a", b'0', b"hello"),
+        member("dir/", b'5', b""),
+        pax(b'x', "path", "a/longer/name"),
+        member("b", b'0', &[7; 512]),
+        member("long", b'L', b"another/long/name\0"),
+        member("c", b'0', b"x"),
+        vec![0; 1024],
+    ]
+    .concat()
+}
+
+fn awkward_tarballs() -> Vec<Seed> {
+    let huge = [0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    let size = |value: &str| [pax(b'x', "size", value), member("a", b'0', b"hello")].concat();
+    // One long name for all, and as many members as there can be.
+    let global = [pax(b'g', "path", &"n".repeat(60_000)), member("a", b'0', b"x").repeat(24)].concat();
+    let seeds = [
+        ("member-longer-than-all", header("a", b'0', &huge)),
+        ("extension-longer-than-all", header("a", b'x', &huge)),
+        ("octal-of-sevens", header("a", b'0', b"777777777777")),
+        ("size-says-pax", size("18446744073709551615")),
+        ("size-too-large", size("18446744073709551616")),
+        ("record-longer-than-all", member("pax", b'x', b"99999999999999999999 path=a\n")),
+        ("record-of-no-length", member("pax", b'x', b"0 path=a\n0 path=b\n")),
+        ("global-name-for-all", global),
+        (
+            "empty-extensions",
+            [member("a", b'x', b""), member("a", b'L', b""), member("a", b'g', b"")].concat().repeat(20),
+        ),
+        ("sparse-map-without-end", [header("a", b'S', b"0"), vec![1; 2048]].concat()),
+        ("cut-in-a-header", member("a", b'0', b"hello").get(..700).unwrap_or_default().to_vec()),
+        ("no-end", member("a", b'0', b"hello")),
+    ];
+    seeds.into_iter().map(|(name, bytes)| Seed::new("scan_tar", name, tailed(&bytes))).collect()
+}

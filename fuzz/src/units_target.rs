@@ -1,0 +1,35 @@
+//! Sizes, shares and durations in arguments, and how numbers are shown.
+
+use crate::input::text;
+use crate::units::{
+    Bytes, Millis, counted, parse_duration, parse_share, parse_size, printable, saved_percent,
+};
+
+pub(crate) fn size(input: &[u8]) {
+    let text = text(input);
+    assert!(printable(&text).chars().all(|c| !c.is_control()));
+    let Ok(size) = parse_size(&text) else { return };
+    assert!(size <= 9_000_000_000_000_000_000);
+    assert!(Bytes(size).to_string().len() <= 8, "{}", Bytes(size));
+    assert!(saved_percent(size, size / 3).is_none_or(|percent| percent != "100.0 %" || size < 3));
+    assert!(counted(size, "part").starts_with(|c: char| c.is_ascii_digit()));
+    // Without a unit, a whole number is itself, as far as it goes into 53 bits.
+    if let Ok(plain) = text.trim().parse::<u64>()
+        && plain <= 1 << 53
+    {
+        assert_eq!(size, plain);
+    }
+}
+
+pub(crate) fn share(input: &[u8]) {
+    if let Ok(share) = parse_share(&text(input)) {
+        assert!((0.0..=1.0).contains(&share));
+    }
+}
+
+pub(crate) fn duration(input: &[u8]) {
+    if let Ok(duration) = parse_duration(&text(input)) {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        assert!(Millis(millis).to_string().len() <= 32);
+    }
+}
