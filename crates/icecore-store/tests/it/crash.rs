@@ -3,7 +3,10 @@
 //! Each operation runs on a disk that crashes before its first step, before its second, and so on until it gets through. After each
 //! crash, for each way in which a machine or a process dies, and with the index as it was left, lost, or older than it should be: the
 //! store opens without help, what was there is there and restores, nothing is reported as damaged, the operation succeeds when it is
-//! repeated, and a collection leaves nothing behind. To add an operation, add a test that calls [`every_crash_point`].
+//! repeated, and a collection leaves nothing behind.
+//!
+//! To add an operation (`repair`, once there is one), add a test that calls [`every_crash_point`]: what it starts from, what it does, and
+//! what has then been done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
