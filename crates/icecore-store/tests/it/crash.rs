@@ -3,7 +3,10 @@
 //! Each operation runs on a disk that crashes before its first step, before its second, and so on until it gets through. After each
 //! crash, for each way in which a machine or a process dies, and with the index as it was left, lost, or older than it should be: the
 //! store opens without help, what was there is there and restores, nothing is reported as damaged, the operation succeeds when it is
-//! repeated, and a collection leaves nothing behind. To add an operation, add a test that calls [`every_crash_point`].
+//! repeated, and a collection leaves nothing behind.
+//!
+//! To add an operation (`repair`, once there is one), add a test that calls [`every_crash_point`]: what it starts from, what it does, and
+//! what has then been done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use icecore_format::{KdfCost, Label, SnapshotId};
-use icecore_storage::{LocalStorage, Storage};
+use icecore_storage::{LocalStorage, PutMode, Storage};
 use icecore_store::{
     FencePolicy, GcOptions, Result, Silent, Snapshot, SnapshotReader, Store, StoreError, Unlock, VerifyExtent,
 };
@@ -432,6 +435,28 @@ fn every_crash_point_of_a_collection_that_fences_a_writer() {
                 Err(error) => Err(error),
             }
         },
+        done: nothing_more,
+    });
+}
+
+#[test]
+fn every_crash_point_of_a_collection_that_clears_a_fenced_writer_that_died() {
+    every_crash_point(Operation {
+        prepare: Some(|site, store, expected| {
+            prepare_one(site, store, expected);
+            let writer = begin(store, "slow").expect("begin");
+            let fence = FencePolicy { after: Duration::ZERO, poll: Duration::from_millis(1) };
+            store.gc(&GcOptions { fence, ..gc_options() }, &Silent).expect("gc");
+            let [claim] = site.names("claims/").try_into().expect("one claim");
+            let left = [claim.replace("claims", "snapshots"), claim];
+            let left = left.map(|name| (site.storage.get(&name).expect("get"), name));
+            drop(writer);
+            // As a killed process leaves them.
+            for (bytes, name) in left {
+                site.storage.put(&name, &bytes, PutMode::CreateNew).expect("put");
+            }
+        }),
+        work: collect,
         done: nothing_more,
     });
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use icecore_storage::{ErrorKind, MemoryStorage, Storage};
 use icecore_store::{Silent, StoreError, VerifyExtent};
-use icecore_testkit::{Calls, Fault, FaultyStorage};
+use icecore_testkit::{Calls, ERROR_KINDS, Fault, FaultyStorage};
 
 use crate::support::{
     Crypto, Fixture, check_all, gc_options, in_time, noise, options, read, try_write, write,
@@ -57,6 +57,36 @@ fn a_create_fails_with_the_storages_error_wherever_it_fails() {
             check_all(&fixture.store, &expected);
         }
         assert!(done.is_some(), "no run was without a fault");
+    }
+}
+
+#[test]
+fn no_error_of_any_kind_at_any_call_of_a_create_panics_hangs_or_harms() {
+    for kind in ERROR_KINDS {
+        // That an object is there already, or is not, or ends early, is an answer: of a put it must be true.
+        let is_answer =
+            matches!(kind, ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::OutOfRange);
+        let calls = if is_answer { Calls::Look } else { Calls::Any };
+        for after in 0.. {
+            let (storage, fixture) = faulty(Crypto::Plain);
+            let (old, new) = (noise(1, 20_000), [noise(1, 20_000), noise(2, 80_000)].concat());
+            let mut expected = BTreeMap::new();
+            expected.insert(write(&fixture.store, "shop", &[("a", &old)]).id, old);
+            storage.fail(Fault { calls, prefix: "", after, kind, for_good: false });
+            let (store, content) = (Arc::clone(&fixture.store), new.clone());
+            let outcome = in_time(move || try_write(&store, "shop", &[("a", &content)]));
+            let hit = storage.heal();
+            if let Ok(written) = outcome {
+                expected.insert(written.id, new.clone());
+            }
+            check_all(&fixture.reopen(), &expected);
+            expected.insert(write(&fixture.store, "shop", &[("a", &new)]).id, new);
+            check_all(&fixture.store, &expected);
+            if !hit {
+                assert!(after > 2, "{kind:?}");
+                break;
+            }
+        }
     }
 }
 
