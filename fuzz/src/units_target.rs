@@ -2,12 +2,13 @@
 
 use crate::input::text;
 use crate::units::{
-    Bytes, Millis, counted, parse_duration, parse_share, parse_size, printable, saved_percent,
+    Bytes, Millis, counted, parse_budget, parse_duration, parse_share, parse_size, printable, saved_percent,
 };
 
 pub(crate) fn size(input: &[u8]) {
     let text = text(input);
     assert!(printable(&text).chars().all(|c| !c.is_control()));
+    assert_eq!(parse_budget(&text).is_ok(), parse_size(&text).is_ok_and(|size| size > 0));
     let Ok(size) = parse_size(&text) else { return };
     assert!(size <= 9_000_000_000_000_000_000);
     assert!(Bytes(size).to_string().len() <= 8, "{}", Bytes(size));
@@ -23,7 +24,7 @@ pub(crate) fn size(input: &[u8]) {
 
 pub(crate) fn share(input: &[u8]) {
     if let Ok(share) = parse_share(&text(input)) {
-        assert!((0.0..=1.0).contains(&share));
+        assert!(share > 0.0 && share <= 1.0);
     }
 }
 

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use icecore::{Error, Snapshot, Store};
+use icecore::{Error, Store};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::args::GlobalArgs;
 use crate::failure::{CommandError, Result, sentence};
 use crate::password;
+use crate::select::Listing;
 use crate::signals::Interrupt;
 use crate::ui::Ui;
 
@@ -96,13 +97,13 @@ impl Context {
 }
 
 impl Opened {
-    /// All snapshots, newest first; tells of those that cannot be read. The second value is how many these are.
-    pub(crate) fn snapshots(&self, ui: &mut Ui) -> Result<(Vec<Snapshot>, usize)> {
-        let (snapshots, damaged) = self.store.snapshots()?;
-        let damaged_count = damaged.len();
-        for error in damaged {
+    /// All snapshots; tells of records that cannot be read.
+    pub(crate) fn listing(&self, ui: &mut Ui) -> Result<Listing> {
+        let (snapshots, errors) = self.store.snapshots()?;
+        let damaged = errors.len();
+        for error in errors {
             ui.warn(sentence(&Error::from(error)));
         }
-        Ok((snapshots, damaged_count))
+        Ok(Listing { snapshots, damaged })
     }
 }

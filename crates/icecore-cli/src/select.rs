@@ -3,7 +3,9 @@
 use icecore::{Error, Selector, Snapshot};
 
 use crate::context::Context;
-use crate::failure::Result;
+use crate::failure::{CommandError, Result};
+use crate::status::ExitStatus;
+use crate::units::counted;
 
 /// Ids are shown with this many digits.
 pub(crate) const SHORT_ID_LEN: usize = 8;
@@ -18,25 +20,43 @@ pub(crate) fn shortened(id: &str) -> String {
     id.get(..SHORT_ID_LEN).unwrap_or(id).to_owned()
 }
 
-/// The snapshot that a selector means.
-pub(crate) fn resolve<'s>(context: &Context, snapshots: &'s [Snapshot], text: &str) -> Result<&'s Snapshot> {
-    Ok(icecore::resolve(snapshots, text, context.now, &context.zone)?)
+/// What the store lists.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// Newest first.
+    pub(crate) snapshots: Vec<Snapshot>,
+    /// Records that cannot be read, of which nobody knows what they are about.
+    pub(crate) damaged: usize,
 }
 
-/// The snapshots that several selectors mean, each once, in the order of the selectors.
-pub(crate) fn resolve_all<'s>(
-    context: &Context,
-    snapshots: &'s [Snapshot],
-    texts: &[String],
-) -> Result<Vec<&'s Snapshot>> {
-    let mut chosen: Vec<&Snapshot> = Vec::new();
-    for text in texts {
-        let snapshot = resolve(context, snapshots, text)?;
-        if !chosen.iter().any(|known| known.id == snapshot.id) {
-            chosen.push(snapshot);
-        }
+impl Listing {
+    /// The snapshot that a selector means.
+    pub(crate) fn resolve(&self, context: &Context, text: &str) -> Result<&Snapshot> {
+        icecore::resolve(&self.snapshots, text, context.now, &context.zone).map_err(|error| self.blame(error))
     }
-    Ok(chosen)
+
+    /// The snapshots that several selectors mean, each once, in the order of the selectors.
+    pub(crate) fn resolve_all(&self, context: &Context, texts: &[String]) -> Result<Vec<&Snapshot>> {
+        let mut chosen: Vec<&Snapshot> = Vec::new();
+        for text in texts {
+            let snapshot = self.resolve(context, text)?;
+            if !chosen.iter().any(|known| known.id == snapshot.id) {
+                chosen.push(snapshot);
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// What is not found may be what cannot be read.
+    fn blame(&self, error: Error) -> CommandError {
+        if self.damaged == 0 || !matches!(error, Error::NoSnapshot { .. }) {
+            return error.into();
+        }
+        let records = counted(self.damaged as u64, "record");
+        let message = format!("{error}; it may be among the {records} that cannot be read");
+        CommandError::new(ExitStatus::Damaged, message)
+            .hint("`icecore verify` names them, `icecore repair` sets them aside")
+    }
 }
 
 /// The options by which `restore` chooses, besides a selector.
@@ -50,12 +70,14 @@ pub(crate) struct Wanted<'a> {
 
 impl Wanted<'_> {
     /// The newest snapshot of which everything is true that was asked for.
-    pub(crate) fn find<'s>(&self, context: &Context, snapshots: &'s [Snapshot]) -> Result<&'s Snapshot> {
+    pub(crate) fn find<'s>(&self, context: &Context, listing: &'s Listing) -> Result<&'s Snapshot> {
         if let Some(index) = self.index {
-            return Ok(icecore::select(snapshots, &Selector::Index(index), context.now, &context.zone)?);
+            let selector = Selector::Index(index);
+            return icecore::select(&listing.snapshots, &selector, context.now, &context.zone)
+                .map_err(|error| listing.blame(error));
         }
         if self.tag.is_none() && self.at.is_none() {
-            return resolve(context, snapshots, self.text.unwrap_or("latest"));
+            return listing.resolve(context, self.text.unwrap_or("latest"));
         }
         let latest = match self.at {
             Some(text) => Some(icecore::parse_time_point(text, context.now, &context.zone, true)?),
@@ -69,8 +91,8 @@ impl Wanted<'_> {
                     info.created_at.parse().is_ok_and(|taken: jiff::Timestamp| taken <= latest)
                 })
         };
-        let found = snapshots.iter().find(fits);
-        Ok(found.ok_or_else(|| Error::NoSnapshot { selector: self.describe(), reason: None })?)
+        let found = listing.snapshots.iter().find(fits);
+        found.ok_or_else(|| listing.blame(Error::NoSnapshot { selector: self.describe(), reason: None }))
     }
 
     fn describe(&self) -> String {

@@ -19,6 +19,21 @@ pub const CLAIMS: &str = "claims/";
 /// Folder of the lists of packs that are about to be deleted.
 pub const CONDEMNED: &str = "condemned/";
 
+/// Folder of second copies of what nothing can be read without.
+pub const COPIES: &str = "copies/";
+/// Folder of what a repair found damaged.
+pub const DAMAGED: &str = "damaged/";
+
+/// `copies/<name>`
+pub fn copy_of(name: &str) -> String {
+    format!("{COPIES}{name}")
+}
+
+/// `damaged/<name>`
+pub fn damaged(name: &str) -> String {
+    format!("{DAMAGED}{name}")
+}
+
 /// `packs/<2 hex>/<pack id>`
 pub fn pack(id: &PackId) -> String {
     let hex = id.0.to_hex();

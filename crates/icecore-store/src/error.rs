@@ -15,6 +15,12 @@ pub enum StoreError {
         /// Where it was looked for.
         place: String,
     },
+    /// There are packs or snapshots, but what says how to read them is gone.
+    #[error("the configuration of the store at {place} is missing, and so is its copy")]
+    ConfigMissing {
+        /// Where the store is.
+        place: String,
+    },
     /// There is a store already where one should be made.
     #[error("there is a store at {place} already")]
     StoreExists {
@@ -197,6 +203,7 @@ impl StoreError {
         matches!(
             self,
             Self::Damaged { .. }
+                | Self::ConfigMissing { .. }
                 | Self::ChunkDamaged { .. }
                 | Self::ChunkMissing { .. }
                 | Self::PartDamaged { .. }

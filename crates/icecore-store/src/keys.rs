@@ -1,8 +1,11 @@
 //! The passwords of an encrypted store.
 
+use std::collections::BTreeSet;
+
 use icecore_format::{KdfCost, KeyFile, StoreId, StoreKey, names};
 use icecore_storage::{ErrorKind, PutMode, Storage};
 
+use crate::copies::{get_either, put_copy};
 use crate::store::Store;
 use crate::{Result, StoreError, random};
 
@@ -18,20 +21,22 @@ pub(crate) fn unlock(storage: &dyn Storage, store: StoreId, password: &[u8]) -> 
 }
 
 fn key_files(storage: &dyn Storage) -> Result<Vec<KeyFile>> {
+    let mut names = BTreeSet::new();
+    for object in storage.list(names::KEYS)? {
+        names.insert(object.name);
+    }
+    for object in storage.list(&names::copy_of(names::KEYS))? {
+        names.extend(object.name.strip_prefix(names::COPIES).map(str::to_owned));
+    }
     let mut files = Vec::new();
     let mut damage = None;
-    for object in storage.list(names::KEYS)? {
-        let id = object.name.strip_prefix(names::KEYS).unwrap_or_default();
-        let bytes = match storage.get(&object.name) {
-            Ok(bytes) => bytes,
-            // Taken away since it was listed.
-            Err(error) if error.kind == ErrorKind::NotFound => continue,
-            Err(error) => return Err(error.into()),
-        };
-        match KeyFile::decode(id, &bytes) {
-            Ok(file) => files.push(file),
+    for name in names {
+        let id = name.strip_prefix(names::KEYS).unwrap_or_default();
+        match get_either(storage, &name, |bytes| KeyFile::decode(id, bytes)) {
+            Ok(file) => files.extend(file),
             // One damaged key must not keep the others from opening the store.
-            Err(error) => damage = Some(StoreError::damaged(&object.name)(error)),
+            Err(error) if error.is_unreadable() => damage = Some(error),
+            Err(error) => return Err(error),
         }
     }
     match damage {
@@ -51,6 +56,7 @@ impl Store {
         let root = self.key.root().ok_or(StoreError::NotEncrypted)?;
         let file = KeyFile::wrap(root, self.config.store_id, password, label, now, cost, random::salt());
         self.storage.put(&names::key(&file.id), &file.encode(), PutMode::CreateNew)?;
+        put_copy(&*self.storage, &names::key(&file.id), &file.encode())?;
         Ok(file)
     }
 
@@ -60,12 +66,14 @@ impl Store {
         let no_key = || StoreError::NoKey { id: id.to_owned() };
         let Some(file) = keys.iter().find(|key| key.id == id) else {
             // Nor will it come back, if whoever took it away crashed.
+            self.storage.settle(&names::copy_of(names::KEYS))?;
             self.storage.settle(names::KEYS)?;
             return Err(no_key());
         };
         if keys.len() == 1 {
             return Err(StoreError::LastKey { id: id.to_owned() });
         }
+        self.delete_if_there(&names::copy_of(&names::key(id)))?;
         self.storage.delete(&names::key(id)).map_err(|error| match error.kind {
             ErrorKind::NotFound => no_key(),
             _ => error.into(),
@@ -75,6 +83,7 @@ impl Store {
             return Ok(());
         }
         self.storage.put(&names::key(id), &file.encode(), PutMode::CreateNew)?;
+        put_copy(&*self.storage, &names::key(id), &file.encode())?;
         Err(StoreError::LastKey { id: id.to_owned() })
     }
 

@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 mod claim;
+mod copies;
 mod error;
 mod gc;
 mod index;

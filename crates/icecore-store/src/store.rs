@@ -11,6 +11,7 @@ use icecore_format::{
 };
 use icecore_storage::{ErrorKind, PutMode, Storage};
 
+use crate::copies::{get_either, put_copy};
 use crate::index::Index;
 use crate::pack::PackReader;
 use crate::{Result, StoreError, random};
@@ -96,8 +97,10 @@ impl Store {
             Err(error) => return Err(error.into()),
         }
         // A crashed init may have left a key of another store: it would count as one, and open nothing.
-        for object in storage.list(names::KEYS)? {
-            storage.delete(&object.name)?;
+        for folder in [names::copy_of(names::KEYS), names::KEYS.to_owned()] {
+            for object in storage.list(&folder)? {
+                storage.delete(&object.name)?;
+            }
         }
         let key = match &options.password {
             None => StoreKey::Plain,
@@ -113,6 +116,7 @@ impl Store {
                     random::salt(),
                 );
                 storage.put(&names::key(&file.id), &file.encode(), PutMode::CreateNew)?;
+                put_copy(&*storage, &names::key(&file.id), &file.encode())?;
                 StoreKey::secret(root)
             }
         };
@@ -130,6 +134,7 @@ impl Store {
                 _ => error.into(),
             }
         })?;
+        put_copy(&*storage, names::CONFIG, &config.encode())?;
         Ok(Self::assemble(storage, index_path, config, key))
     }
 
@@ -140,20 +145,33 @@ impl Store {
         index_path: PathBuf,
         unlock: Unlock<'_>,
     ) -> Result<Self> {
-        let bytes = storage.get(names::CONFIG).map_err(|error| match error.kind {
-            ErrorKind::NotFound => StoreError::NoStore { place: place.to_owned() },
-            _ => error.into(),
-        })?;
-        let config = Config::decode(&bytes).map_err(|source| match source {
+        let no_store = || StoreError::NoStore { place: place.to_owned() };
+        let config = match get_either(&*storage, names::CONFIG, Config::decode) {
+            Ok(Some(config)) => config,
+            // A crashed init leaves other things behind, but no pack and no snapshot.
+            Ok(None) => {
+                let is_store =
+                    !storage.list(names::SNAPSHOTS)?.is_empty() || !storage.list(names::PACKS)?.is_empty();
+                return Err(if is_store {
+                    StoreError::ConfigMissing { place: place.to_owned() }
+                } else {
+                    no_store()
+                });
+            }
             // Something else that is called so; in a store, where an epoch lies beside, it is the configuration after all.
-            DecodeError::NotIcecore if storage.len(names::EPOCH).is_err() => {
-                StoreError::NoStore { place: place.to_owned() }
+            Err(StoreError::Damaged { source: DecodeError::NotIcecore, .. })
+                if storage.len(names::EPOCH).is_err() =>
+            {
+                return Err(no_store());
             }
-            DecodeError::TooNew { found, supported } => {
-                StoreError::StoreTooNew { place: place.to_owned(), found, supported }
+            Err(StoreError::StoreTooNew { found, supported, .. }) => {
+                return Err(StoreError::StoreTooNew { place: place.to_owned(), found, supported });
             }
-            source => StoreError::Damaged { object: format!("{place}: {}", names::CONFIG), source },
-        })?;
+            Err(StoreError::Damaged { source, .. }) => {
+                return Err(StoreError::Damaged { object: format!("{place}: {}", names::CONFIG), source });
+            }
+            Err(error) => return Err(error),
+        };
         let key = match (&config.crypto, unlock) {
             (None, _) => StoreKey::Plain,
             (Some(_), Unlock::Key(key)) => key,

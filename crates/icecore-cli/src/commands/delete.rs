@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::args::ServiceArgs;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
-use crate::select::{resolve_all, short_id};
+use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{counted, printable};
@@ -32,8 +32,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DeleteArgs) -> Result<E
             .hint("`icecore list` shows them; a number must be quoted for the shell: '#3'"));
     }
     let opened = context.open()?;
-    let (snapshots, _) = opened.snapshots(ui)?;
-    let chosen = resolve_all(context, &snapshots, &selectors)?;
+    let listing = opened.listing(ui)?;
+    let chosen = listing.resolve_all(context, &selectors)?;
     for snapshot in &chosen {
         let info = snapshot.info();
         let tags = snapshot.labels.tags.iter().map(|tag| printable(tag)).collect::<Vec<_>>().join(", ");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::args::ServiceArgs;
 use crate::context::Context;
 use crate::failure::Result;
-use crate::select::short_id;
+use crate::select::{Listing, short_id};
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
 use crate::units::{Bytes, counted, printable};
@@ -44,7 +44,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ListArgs) -> Result<Exi
     let since = time(&args.since, false)?;
     let until = time(&args.until, true)?;
     let search = args.search.as_ref().map(|text| text.to_lowercase());
-    let (snapshots, damaged) = context.open()?.snapshots(ui)?;
+    let Listing { snapshots, damaged } = context.open()?.listing(ui)?;
 
     if let Some(source) = &source
         && damaged == 0

@@ -82,8 +82,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
             .hint("`icecore restore latest` takes the newest; a number must be quoted for the shell: '#3'"));
     }
     let opened = context.open()?;
-    let (snapshots, _) = opened.snapshots(ui)?;
-    let snapshot = wanted.find(context, &snapshots)?;
+    let listing = opened.listing(ui)?;
+    let snapshot = wanted.find(context, &listing)?;
     let mut options = RestoreOptions {
         to,
         part: args.part.clone(),

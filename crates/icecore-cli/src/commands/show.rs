@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::args::ServiceArgs;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
-use crate::select::{resolve, shortened};
+use crate::select::shortened;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable};
@@ -28,8 +28,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Result<Exi
             .hint("`icecore show latest` shows the newest; a number must be quoted for the shell: '#3'"));
     };
     let opened = context.open()?;
-    let (snapshots, _) = opened.snapshots(ui)?;
-    let snapshot = resolve(context, &snapshots, &selector)?;
+    let listing = opened.listing(ui)?;
+    let snapshot = listing.resolve(context, &selector)?;
     let reader = SnapshotReader::new(opened.store, snapshot.manifest.clone());
     if ui.json {
         let parts = reader.parts().map(|part| Ok(part_entry(&part?))).collect::<Result<Vec<_>>>()?;

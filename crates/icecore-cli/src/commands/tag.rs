@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::args::parse_line;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
-use crate::select::{resolve, short_id};
+use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::printable;
@@ -34,8 +34,8 @@ pub(crate) struct TagArgs {
 pub(crate) fn run(ui: &mut Ui, context: &Context, command: &TagCommand) -> Result<ExitStatus> {
     let (TagCommand::Add(args) | TagCommand::Remove(args)) = command;
     let opened = context.open()?;
-    let (snapshots, _) = opened.snapshots(ui)?;
-    let snapshot = resolve(context, &snapshots, &args.snapshot)?;
+    let listing = opened.listing(ui)?;
+    let snapshot = listing.resolve(context, &args.snapshot)?;
     let mut tags = snapshot.labels.tags.clone();
     if let TagCommand::Remove(_) = command
         && let Some(missing) = args.tags.iter().find(|tag| !tags.contains(*tag))

@@ -7,7 +7,7 @@ use crate::args::ServiceArgs;
 use crate::context::Context;
 use crate::failure::Result;
 use crate::progress::Progress;
-use crate::select::{resolve_all, shortened};
+use crate::select::{Listing, shortened};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, counted, parse_budget, parse_share, printable};
@@ -50,15 +50,16 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &VerifyArgs) -> Result<E
     };
     let store = context.open()?.store;
     // What cannot be listed is among the findings of the whole; it need not be told twice.
-    let (all, _) = store.snapshots()?;
-    let chosen: Vec<Snapshot> = resolve_all(context, &all, &selectors)?.into_iter().cloned().collect();
+    let (snapshots, errors) = store.snapshots()?;
+    let listing = Listing { snapshots, damaged: errors.len() };
+    let chosen: Vec<Snapshot> = listing.resolve_all(context, &selectors)?.into_iter().cloned().collect();
     let chosen = (!selectors.is_empty()).then_some(chosen.as_slice());
     let now = u64::try_from(context.now.as_second()).unwrap_or(0);
     let drawing = Progress::begin(ui, context, Counter::ReadBytes, "Verifying");
     let report = store.verify(chosen, extent, now, &*drawing.monitor());
     drawing.end();
     let report = report?;
-    tell(ui, &report, &all, extent)?;
+    tell(ui, &report, &listing.snapshots, extent)?;
     Ok(if report.findings.is_empty() { ExitStatus::Success } else { ExitStatus::Damaged })
 }
 

@@ -7,6 +7,7 @@ mod test_bad_input;
 mod test_busy;
 mod test_completions;
 mod test_create;
+mod test_damage;
 mod test_delete;
 mod test_demo;
 mod test_docs;

@@ -1,18 +1,18 @@
 //! A still world for the program: a folder, no settings, a clock that moves a minute with every command.
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
 pub(crate) struct TestEnv {
     folder: tempfile::TempDir,
-    minutes: Cell<u32>,
+    minutes: AtomicU32,
 }
 
 /// What a command said.
@@ -26,7 +26,7 @@ pub(crate) struct Said {
 impl TestEnv {
     /// A world without a store.
     pub(crate) fn bare() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), minutes: Cell::new(0) }
+        Self { folder: tempfile::tempdir().unwrap(), minutes: AtomicU32::new(0) }
     }
 
     /// A world with an empty store.
@@ -71,8 +71,7 @@ impl TestEnv {
     }
 
     pub(crate) fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
-        let minutes = self.minutes.get();
-        self.minutes.set(minutes + 1);
+        let minutes = self.minutes.fetch_add(1, Ordering::Relaxed);
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder.path()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use icecore_format::{ChunkId, Condemned, Epoch, PackId, SnapshotId, names};
+use icecore_format::{ChunkId, Condemned, Config, Epoch, KeyFile, PackId, SnapshotId, names};
 use icecore_storage::{ErrorKind, PutMode};
 
 use super::mark::Marks;
 use super::plan::{self, GcOptions, GcPlan, PackUse};
 use super::rewrite::{Rewriter, Rewritten};
 use crate::claim::{COLLECTOR, WriterClaim};
+use crate::copies::keep_copy;
 use crate::index::IndexReader;
 use crate::snapshots::Snapshot;
 use crate::store::Store;
@@ -55,9 +56,20 @@ impl Store {
             }
             done => done,
         }?;
-        // It only helps: without it the next collection on a full disk has to be lucky.
+        // They only help: without them the next collection on a full disk has to be lucky, and damage is worse.
         let _ = self.storage.keep_reserve();
+        let _ = self.keep_copies();
         Ok(report)
+    }
+
+    /// Makes sure that there are copies of what nothing can be read without: a crash, or an older program, may have left none.
+    pub(crate) fn keep_copies(&self) -> Result<()> {
+        keep_copy(&*self.storage, names::CONFIG, Config::decode)?;
+        for object in self.storage.list(names::KEYS)? {
+            let id = object.name.strip_prefix(names::KEYS).unwrap_or_default();
+            keep_copy(&*self.storage, &object.name, |bytes| KeyFile::decode(id, bytes))?;
+        }
+        Ok(())
     }
 
     fn collect(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcReport> {

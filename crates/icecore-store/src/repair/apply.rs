@@ -13,9 +13,6 @@ use crate::store::Store;
 use crate::verify::Extent;
 use crate::{Monitor, Result, StoreError};
 
-/// Folder of what could not be read.
-const DAMAGED: &str = "damaged/";
-
 /// How a repair is carried out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RepairOptions {
@@ -140,7 +137,7 @@ impl Store {
 
     /// False if it is not there any more.
     fn set_aside(&self, name: &str) -> Result<bool> {
-        match self.storage.set_aside(name, &format!("{DAMAGED}{name}")) {
+        match self.storage.set_aside(name, &names::damaged(name)) {
             Ok(()) => Ok(true),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error.into()),

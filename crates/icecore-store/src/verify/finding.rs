@@ -63,6 +63,32 @@ pub struct Finding {
     pub snapshots: BTreeMap<SnapshotId, BTreeSet<String>>,
 }
 
+impl Finding {
+    /// A small object that cannot be read; its name says what it is.
+    pub(super) fn of_record(object: &str, error: &StoreError) -> Self {
+        let kinds = [
+            (names::LABELS, FindingKind::Label),
+            (names::EPOCH, FindingKind::Epoch),
+            (names::CLAIMS, FindingKind::Claim),
+            (names::CONDEMNED, FindingKind::Condemned),
+            (names::KEYS, FindingKind::Key),
+        ];
+        let kind = kinds.into_iter().find(|(prefix, _)| object.starts_with(prefix));
+        let kind = kind.map_or(FindingKind::Manifest, |(_, kind)| kind);
+        Self { kind, object: object.to_owned(), message: full_message(error), snapshots: BTreeMap::new() }
+    }
+
+    /// What a listing could not read.
+    pub(super) fn of_listed(error: &StoreError) -> Option<Self> {
+        match error {
+            StoreError::Damaged { object, .. } | StoreError::StoreTooNew { place: object, .. } => {
+                Some(Self::of_record(object, error))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What of one object is damaged.
 pub(super) struct ObjectDamage {
     pub(super) finding: Finding,
@@ -155,25 +181,6 @@ impl Damage {
         }
         Ok(())
     }
-}
-
-/// A small object that cannot be read, by what its name says that it is.
-pub(super) fn record_finding(error: &StoreError) -> Finding {
-    let object = match &error {
-        StoreError::Damaged { object, .. } | StoreError::StoreTooNew { place: object, .. } => object.clone(),
-        StoreError::Storage(error) => error.place.clone(),
-        _ => String::new(),
-    };
-    let kinds = [
-        (names::LABELS, FindingKind::Label),
-        (names::EPOCH, FindingKind::Epoch),
-        (names::CLAIMS, FindingKind::Claim),
-        (names::CONDEMNED, FindingKind::Condemned),
-        (names::KEYS, FindingKind::Key),
-    ];
-    let kind = kinds.into_iter().find(|(prefix, _)| object.starts_with(prefix));
-    let kind = kind.map_or(FindingKind::Manifest, |(_, kind)| kind);
-    Finding { kind, object, message: full_message(error), snapshots: BTreeMap::new() }
 }
 
 /// What is wrong, without the object's name, which a finding has already.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use icecore_format::PackId;
 
-use finding::{Damage, record_finding};
+use finding::Damage;
 pub use finding::{Finding, FindingKind};
 
 use crate::index::IndexReader;
@@ -57,7 +57,7 @@ impl Store {
         let mut report = VerifyReport::default();
         let (all, damaged) = self.snapshots()?;
         if snapshots.is_none() {
-            report.findings.extend(damaged.iter().map(record_finding));
+            report.findings.extend(damaged.iter().filter_map(Finding::of_listed));
             report.findings.extend(self.check_records()?);
         }
         let mut damage = Damage::default();

@@ -3,7 +3,7 @@
 use icecore_format::{Claim, Condemned, DecodeError, Epoch, KeyFile, names};
 use icecore_storage::ErrorKind;
 
-use super::finding::{Finding, record_finding};
+use super::finding::Finding;
 use crate::store::Store;
 use crate::{Result, StoreError};
 
@@ -11,9 +11,11 @@ impl Store {
     /// Reads the epoch, claims, condemned lists and keys.
     pub(super) fn check_records(&self) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
-        if let Err(error) = self.read_record(names::EPOCH, |name, bytes| Epoch::decode(name, bytes).map(drop))
-        {
-            findings.push(record_finding(&error));
+        let epoch = |name: &str, bytes: &[u8]| Epoch::decode(name, bytes).map(drop);
+        match self.read_record(names::EPOCH, epoch) {
+            Ok(()) => (),
+            // There is always one; the next writer makes it anew.
+            Err(error) => findings.push(Finding::of_record(names::EPOCH, &error)),
         }
         let claim = |name: &str, bytes: &[u8]| Claim::decode(name, bytes).map(drop);
         let condemned = |name: &str, bytes: &[u8]| Condemned::decode(name, bytes).map(drop);
@@ -29,7 +31,7 @@ impl Store {
                     Ok(()) => (),
                     // Withdrawn or worked off since it was listed.
                     Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => (),
-                    Err(error) => findings.push(record_finding(&error)),
+                    Err(error) => findings.push(Finding::of_record(&object.name, &error)),
                 }
             }
         }

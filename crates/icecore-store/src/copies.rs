@@ -1,0 +1,49 @@
+//! Second copies of the few small objects without which nothing else could be read: the configuration and the keys.
+//!
+//! They are put after the originals and removed before them, so that a copy alone means that the original was lost.
+
+use icecore_format::{DecodeError, names};
+use icecore_storage::{ErrorKind, PutMode, Storage};
+
+use crate::{Result, StoreError};
+
+/// Puts the copy of an object that has just been put.
+pub(crate) fn put_copy(storage: &dyn Storage, name: &str, bytes: &[u8]) -> Result<()> {
+    Ok(storage.put(&names::copy_of(name), bytes, PutMode::Overwrite)?)
+}
+
+/// Puts the copy if it is missing, as after a crash between the two, or is not what the object is, which can be read.
+pub(crate) fn keep_copy<T>(
+    storage: &dyn Storage,
+    name: &str,
+    decode: impl Fn(&[u8]) -> std::result::Result<T, DecodeError>,
+) -> Result<()> {
+    let bytes = storage.get(name)?;
+    let is_copied = storage.get(&names::copy_of(name)).is_ok_and(|copy| copy == bytes);
+    if is_copied || decode(&bytes).is_err() { Ok(()) } else { put_copy(storage, name, &bytes) }
+}
+
+/// Reads an object, or its copy where the object itself is missing or damaged; then the object is put again, as far as we may. `None` if
+/// neither is there.
+pub(crate) fn get_either<T>(
+    storage: &dyn Storage,
+    name: &str,
+    decode: impl Fn(&[u8]) -> std::result::Result<T, DecodeError>,
+) -> Result<Option<T>> {
+    let failure = match storage.get(name) {
+        Ok(bytes) => match decode(&bytes) {
+            Ok(value) => return Ok(Some(value)),
+            Err(error) => Some(StoreError::damaged(name)(error)),
+        },
+        Err(error) if error.kind == ErrorKind::NotFound => None,
+        Err(error) => Some(error.into()),
+    };
+    if let Ok(bytes) = storage.get(&names::copy_of(name))
+        && let Ok(value) = decode(&bytes)
+    {
+        // Who may only read the store reads the copy each time.
+        let _ = storage.put(name, &bytes, PutMode::Overwrite);
+        return Ok(Some(value));
+    }
+    failure.map_or(Ok(None), Err)
+}
