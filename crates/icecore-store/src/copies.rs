@@ -33,6 +33,8 @@ pub(crate) fn get_either<T>(
     let failure = match storage.get(name) {
         Ok(bytes) => match decode(&bytes) {
             Ok(value) => return Ok(Some(value)),
+            // Sound, only not for us: its copy may be older, and must not take its place.
+            Err(error @ DecodeError::TooNew { .. }) => return Err(StoreError::damaged(name)(error)),
             Err(error) => Some(StoreError::damaged(name)(error)),
         },
         Err(error) if error.kind == ErrorKind::NotFound => None,

@@ -134,7 +134,8 @@ impl Store {
                 _ => error.into(),
             }
         })?;
-        put_copy(&*storage, names::CONFIG, &config.encode())?;
+        // The store is there: without the copy it is less safe, until the next collection makes one.
+        let _ = put_copy(&*storage, names::CONFIG, &config.encode());
         Ok(Self::assemble(storage, index_path, config, key))
     }
 

@@ -53,7 +53,7 @@ impl Store {
     fn absorb(&self, packs: &[(&PackId, &u64)]) -> Result<()> {
         let mut tables: Vec<(OpenPack, u64)> = Vec::new();
         for (id, len) in packs {
-            match self.packs.read_toc(id) {
+            match self.packs.find_toc(id) {
                 // Its writer may have died before its name was durable; from now on snapshots may rely on it.
                 Ok(pack) => match self.storage.settle(&names::pack(id)) {
                     Ok(()) => tables.push((pack, **len)),

@@ -124,7 +124,7 @@ impl PackReader {
         if let Some(pack) = lock(&self.tocs).get(id) {
             return Ok(pack);
         }
-        let pack = Arc::new(self.read_toc(id)?);
+        let pack = Arc::new(self.find_toc(id)?);
         lock(&self.tocs).insert(*id, Arc::clone(&pack), pack.weight());
         Ok(pack)
     }

@@ -47,6 +47,7 @@ impl Store {
         monitor: &dyn Monitor,
     ) -> Result<RepairReport> {
         let mut report = RepairReport::default();
+        self.settle_aside()?;
         let claim = WriterClaim::register(self, COLLECTOR)?;
         if self.is_collecting_before(claim.id())? {
             return Err(StoreError::Busy { what: "a collection" });
@@ -133,6 +134,18 @@ impl Store {
             }
         }
         self.set_aside(name)
+    }
+
+    /// What a killed repair has set aside is set aside for good.
+    fn settle_aside(&self) -> Result<()> {
+        for object in self.storage.list(names::DAMAGED)? {
+            self.storage.settle(&object.name)?;
+            let original = object.name.strip_prefix(names::DAMAGED).unwrap_or(&object.name);
+            if let Some((folder, _)) = original.rsplit_once('/') {
+                self.storage.settle(&format!("{folder}/"))?;
+            }
+        }
+        Ok(())
     }
 
     /// False if it is not there any more.

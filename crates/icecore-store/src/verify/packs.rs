@@ -175,7 +175,7 @@ impl Store {
         }
         let mut chunks = Vec::new();
         let mut readable = false;
-        if let Ok(open) = self.packs.read_toc(&pack.id) {
+        if let Ok(open) = self.packs.find_toc(&pack.id) {
             readable = true;
             for (number, body) in open.toc.bodies.iter().enumerate() {
                 let plain =

@@ -68,12 +68,19 @@ fn two_people_who_remove_each_others_keys_leave_one() {
 fn a_damaged_key_does_not_keep_the_others_from_opening() {
     let fixture = Fixture::memory(Crypto::Encrypted);
     let second = fixture.store.add_key(b"second", "laptop", NOW, KdfCost::CHEAPEST).unwrap();
+    let copy = |id: &str| names::copy_of(&names::key(id));
+    // One of the two is enough, and mends the other.
+    fixture.tamper(&names::key(&second.id), |bytes| bytes.truncate(50));
+    open_with(&fixture, Some(b"second")).unwrap();
+    fixture.tamper(&copy(&second.id), |bytes| bytes.truncate(50));
+    open_with(&fixture, Some(b"second")).unwrap();
     fixture.tamper(&names::key(&second.id), |bytes| bytes.truncate(50));
     open_with(&fixture, Some(PASSWORD)).unwrap();
     assert!(matches!(open_with(&fixture, Some(b"second")), Err(StoreError::WrongPassword { .. })));
     let first = fixture.store.key_of(PASSWORD).unwrap();
     assert!(matches!(fixture.store.remove_key(&first.id), Err(StoreError::LastKey { .. })));
     fixture.tamper(&names::key(&first.id), |bytes| bytes[70] ^= 1);
+    fixture.storage.delete(&copy(&first.id)).unwrap();
     assert!(open_with(&fixture, Some(PASSWORD)).unwrap_err().is_damage());
 }
 
@@ -223,6 +230,15 @@ fn places_without_a_store_and_stores_of_the_future_are_told_apart() {
     assert!(matches!(again, Err(StoreError::StoreExists { .. })));
     let good = storage.get(names::CONFIG).unwrap();
     let put = |bytes: &[u8]| storage.put(names::CONFIG, bytes, PutMode::Overwrite).unwrap();
+    // The copy does for the configuration, and mends it, but never takes the place of a newer one.
+    put(b"something else");
+    open(index()).unwrap();
+    assert_eq!(storage.get(names::CONFIG).unwrap(), good);
+    let mut newer = good.to_vec();
+    newer[8] = 99;
+    put(&newer);
+    assert!(matches!(open(index()), Err(StoreError::StoreTooNew { found: 99, .. })));
+    storage.delete(&names::copy_of(names::CONFIG)).unwrap();
     // Beside an epoch it is a store's configuration, whatever has become of it; alone, a file that is called so.
     for nonsense in [b"".as_slice(), b"something else"] {
         put(nonsense);
