@@ -26,6 +26,8 @@ pub(crate) struct Context {
     pub(crate) interrupt: Interrupt,
     pub(crate) password_file: Option<PathBuf>,
     store: Option<String>,
+    /// For what may be lost.
+    cache: Option<PathBuf>,
 }
 
 /// An open store.
@@ -46,6 +48,7 @@ impl Context {
             zone: TimeZone::system(),
             interrupt,
             password_file: global.password_file.clone(),
+            cache: cache_dir(),
             store: global.store.clone().filter(|place| !place.is_empty()),
         })
     }
@@ -74,7 +77,7 @@ impl Context {
         let dir = icecore::find_store(self.store.as_deref(), &self.cwd)?;
         let mut password = None;
         let mut failure = None;
-        let opened = icecore::open(&dir, &mut || {
+        let opened = icecore::open(&dir, self.cache.as_deref(), &mut || {
             password = password::existing(self.password_file.as_deref()).unwrap_or_else(|error| {
                 failure = Some(error);
                 None
@@ -94,6 +97,13 @@ impl Context {
             Err(_) => stored.to_owned(),
         }
     }
+}
+
+/// Where programs of this user keep what may be lost, as the XDG base directory specification has it.
+fn cache_dir() -> Option<PathBuf> {
+    let from = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = from("XDG_CACHE_HOME").or_else(|| Some(from("HOME")?.join(".cache")));
+    base.map(|base| base.join("icecore"))
 }
 
 impl Opened {

@@ -125,6 +125,9 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
             (S::Usage, "times look like 2026-11-20, 2026-11-20T10:00, \"2 hours ago\" or now")
         }
         Error::TargetExists { .. } => (S::Refused, "--yes replaces it; --to PATH restores elsewhere"),
+        Error::NoRoom { .. } => {
+            (S::Failed, "make room there, or restore elsewhere with --to PATH; nothing was written")
+        }
         Error::NoTarget { .. } => (S::Usage, "say where with --to PATH, or --to - for standard output"),
         Error::Unfitting(_) => return (S::Usage, None),
         Error::Cancelled => return (S::Interrupted, None),

@@ -91,6 +91,16 @@ pub enum Error {
         /// The target.
         path: PathBuf,
     },
+    /// What is to be restored cannot fit.
+    #[error("cannot restore to {}: {needed} bytes are needed, and {free} are free", path.display())]
+    NoRoom {
+        /// The target.
+        path: PathBuf,
+        /// Bytes that will be written.
+        needed: u64,
+        /// Bytes that are free there.
+        free: u64,
+    },
     /// It is not known where to restore to.
     #[error("snapshot {id} of {source_name} has no place of its own to go back to")]
     NoTarget {

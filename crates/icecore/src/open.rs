@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use icecore_format::Digest;
 use icecore_storage::LocalStorage;
 use icecore_store::{InitOptions, Store, StoreError, Unlock};
+
+use rustix::fs::{Access, access};
 
 use crate::{Error, Result};
 
@@ -25,14 +28,29 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<Arc<Store>> {
     Ok(Arc::new(made))
 }
 
-/// Opens the store in `dir`; `ask` gives the password, if one is needed.
-pub fn open(dir: &Path, ask: &mut dyn FnMut() -> Option<Vec<u8>>) -> Result<Arc<Store>> {
+/// Opens the store in `dir`; `ask` gives the password, if one is needed. The index of a store that may only be read lies in `cache`.
+pub fn open(
+    dir: &Path,
+    cache: Option<&Path>,
+    ask: &mut dyn FnMut() -> Option<Vec<u8>>,
+) -> Result<Arc<Store>> {
     let place = dir.display().to_string();
     if !dir.is_dir() {
         return Err(StoreError::NoStore { place }.into());
     }
     let storage = Arc::new(LocalStorage::new(dir));
-    Ok(Arc::new(Store::open(storage, &place, index_path(dir), Unlock::Ask(ask))?))
+    let index = match cache {
+        Some(cache) if access(dir, Access::WRITE_OK).is_err() => cached_index(dir, cache),
+        _ => index_path(dir),
+    };
+    Ok(Arc::new(Store::open(storage, &place, index, Unlock::Ask(ask))?))
+}
+
+/// A place of its own for the index of each store, by where the store is.
+fn cached_index(dir: &Path, cache: &Path) -> PathBuf {
+    let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let hex = Digest::of(real.as_os_str().as_encoded_bytes()).to_hex();
+    cache.join(hex.get(..16).unwrap_or(&hex)).join(INDEX_FILE)
 }
 
 /// A crash in `init` leaves no configuration, but what comes before it.

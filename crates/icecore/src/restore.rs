@@ -11,6 +11,7 @@ use icecore_engine::sqlite::SqliteTarget;
 use icecore_engine::{RestoreError, Target};
 use icecore_format::{ChunkRef, Digest, Part, PartKind};
 use icecore_store::{Counter, Monitor, Piece, Snapshot, SnapshotReader, Store, StoreError};
+use rustix::fs::statvfs;
 
 use crate::{Error, Result};
 
@@ -83,10 +84,16 @@ pub fn restore(
     {
         refuse_companions(&reader, part.as_ref(), path)?;
     }
+    let needed = part.as_ref().map_or(snapshot.info().logical_bytes, |part| part.len);
+    if let Some(path) = &path
+        && !options.in_place
+    {
+        refuse_without_room(path, needed)?;
+    }
     let (mut target, warnings) = open_target(snapshot, options, path.as_deref(), part.as_ref())?;
     let restored = Restored { target: path, ..Restored::default() };
     let mut progress = Progress { reader: &reader, monitor, restored, allow_damaged: options.allow_damaged };
-    monitor.expect(part.as_ref().map_or(snapshot.info().logical_bytes, |part| part.len));
+    monitor.expect(needed);
     match &part {
         Some(part) => progress.one(part, &mut *target)?,
         None if options.in_place => progress.in_place(&mut *target)?,
@@ -121,6 +128,18 @@ fn refuse_other_kind(target: &Path, wants_directory: bool, in_place: bool) -> Re
         false => {
             Err(RestoreError::Refused(format!("{} is there, and is no {wanted}", target.display())).into())
         }
+    }
+}
+
+/// Refuses what cannot fit beside what is there, before a disk is filled. A stranger's snapshot may say that it has exabytes.
+fn refuse_without_room(target: &Path, needed: u64) -> Result<()> {
+    let Some(existing) = target.ancestors().skip(1).find(|dir| dir.is_dir()) else { return Ok(()) };
+    // Whoever cannot tell gets to try.
+    let Ok(room) = statvfs(existing) else { return Ok(()) };
+    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    match needed <= free {
+        true => Ok(()),
+        false => Err(Error::NoRoom { path: target.to_owned(), needed, free }),
     }
 }
 

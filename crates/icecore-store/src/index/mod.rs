@@ -7,9 +7,9 @@ mod refresh;
 mod tables;
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -215,7 +215,11 @@ impl Index {
     fn lock_file(&self) -> Result<File> {
         let path = self.path.with_extension("lock");
         if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir).map_err(|error| self.lock_error(error))?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(dir)
+                .map_err(|error| self.lock_error(error))?;
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);

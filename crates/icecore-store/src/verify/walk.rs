@@ -84,8 +84,13 @@ impl Store {
                 }
             }
             let reader = SnapshotReader::new(Arc::clone(self), snapshot.manifest.clone());
-            if let Some(error) = reader.parts().find_map(std::result::Result::err) {
-                damage.unreadable(snapshot, None, error)?;
+            for part in reader.parts() {
+                if monitor.is_cancelled() {
+                    return Err(StoreError::Cancelled);
+                }
+                if let Err(error) = part {
+                    damage.unreadable(snapshot, None, error)?;
+                }
             }
         }
         Ok(packs)
@@ -138,11 +143,11 @@ impl Store {
         owners: &HashMap<ChunkId, Vec<usize>>,
         damage: &mut Damage,
     ) -> Result<()> {
-        let mut hits = self.harmed_ranges(snapshot.manifest.content.root.clone(), owners)?;
-        let catalog = match &snapshot.manifest.catalog {
-            Catalog::Stored(tree) => self.harmed_ranges(tree.root.clone(), owners)?,
-            Catalog::Inline(_) => Vec::new(),
-        };
+        let (mut hits, mut catalog, mut clean) = (Vec::new(), Vec::new(), HashSet::new());
+        self.harmed_ranges(&snapshot.manifest.content.root, 0, owners, &mut clean, &mut hits)?;
+        if let Catalog::Stored(tree) = &snapshot.manifest.catalog {
+            self.harmed_ranges(&tree.root, 0, owners, &mut clean, &mut catalog)?;
+        }
         for (_, at) in hits.iter().chain(&catalog) {
             if let Some(damaged) = damage.findings.get_mut(*at) {
                 damaged.finding.snapshots.entry(snapshot.id).or_default();
@@ -153,13 +158,22 @@ impl Store {
         }
         hits.sort_by_key(|(range, _)| range.start);
         let reader = SnapshotReader::new(Arc::clone(self), snapshot.manifest.clone());
+        let mut rest = hits.as_slice();
         for part in reader.parts() {
             // A catalog that cannot be read is a finding of its own.
             let Ok(part) = part else { break };
             let (start, end) = (part.offset, part.offset + part.len);
-            for (_, at) in
-                hits.iter().take_while(|(range, _)| range.start < end).filter(|(range, _)| range.end > start)
+            // Parts come in order: what ends before this one harms no later one.
+            while let [(range, _), after @ ..] = rest
+                && range.end <= start
             {
+                rest = after;
+            }
+            if rest.is_empty() {
+                break;
+            }
+            let before_end = rest.iter().take_while(|(range, _)| range.start < end);
+            for (_, at) in before_end.filter(|(range, _)| range.end > start) {
                 if let Some(damaged) = damage.findings.get_mut(*at) {
                     damaged.finding.snapshots.entry(snapshot.id).or_default().insert(part.display_name());
                 }
@@ -168,45 +182,60 @@ impl Store {
         Ok(())
     }
 
-    /// The ranges of a content that findings harm: those of damaged chunks, and all that lies below damaged nodes.
+    /// Adds the ranges of a content that findings harm: those of damaged chunks, and all that lies below damaged nodes. `clean` are nodes
+    /// below which nothing is damaged: they may be met again and again. Trees are at most 255 deep.
     fn harmed_ranges(
         &self,
-        root: TreeNode,
+        node: &TreeNode,
+        mut offset: u64,
         owners: &HashMap<ChunkId, Vec<usize>>,
-    ) -> Result<Vec<(Range<u64>, usize)>> {
-        let mut hits = Vec::new();
-        let mut open = vec![(root, 0u64)];
-        while let Some((node, mut offset)) = open.pop() {
-            let mut hit = |id: &ChunkId, range: Range<u64>| {
-                let found = owners.get(id).into_iter().flatten();
-                hits.extend(found.map(|at| (range.clone(), *at)));
-            };
-            match node {
-                TreeNode::Leaf(chunks) => {
-                    for chunk in chunks {
-                        let end = offset + u64::from(chunk.len);
-                        hit(&chunk.id, offset..end);
-                        offset = end;
-                    }
+        clean: &mut HashSet<ChunkId>,
+        hits: &mut Vec<Harm>,
+    ) -> Result<()> {
+        let hit = |id: &ChunkId, range: Range<u64>, hits: &mut Vec<Harm>| {
+            let found = owners.get(id).into_iter().flatten();
+            hits.extend(found.map(|at| (range.clone(), *at)));
+        };
+        match node {
+            TreeNode::Leaf(chunks) => {
+                for chunk in chunks {
+                    let end = offset + u64::from(chunk.len);
+                    hit(&chunk.id, offset..end, hits);
+                    offset = end;
                 }
-                TreeNode::Inner { depth, nodes } => {
-                    for reference in nodes {
-                        let end = offset + reference.span;
-                        hit(&reference.node.id, offset..end);
-                        match self.read_node(&reference, depth) {
-                            Ok(node) => open.push((node, offset)),
+            }
+            TreeNode::Inner { depth, nodes } => {
+                for reference in nodes {
+                    let end = offset + reference.span;
+                    if hits.len() >= HITS_MAX {
+                        return Ok(());
+                    }
+                    if !clean.contains(&reference.node.id) {
+                        let before = hits.len();
+                        hit(&reference.node.id, offset..end, hits);
+                        match self.read_node(reference, *depth) {
+                            Ok(child) => self.harmed_ranges(&child, offset, owners, clean, hits)?,
                             // Its own chunk is among the findings.
-                            Err(error) if error.is_unreadable() => (),
+                            Err(error) if error.is_unreadable() || error.is_io() => (),
                             Err(error) => return Err(error),
                         }
-                        offset = end;
+                        if hits.len() == before {
+                            clean.insert(reference.node.id);
+                        }
                     }
+                    offset = end;
                 }
             }
         }
-        Ok(hits)
+        Ok(())
     }
 }
+
+/// A range of a content, and which finding harms it.
+type Harm = (Range<u64>, usize);
+
+/// Ranges of one content that are told apart; a stranger's may repeat one damaged chunk without end.
+const HITS_MAX: usize = 100_000;
 
 fn ids_in(node: &TreeNode) -> Vec<ChunkId> {
     match node {
