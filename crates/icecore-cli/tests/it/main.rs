@@ -13,6 +13,7 @@ mod test_demo;
 mod test_docs;
 mod test_forgotten;
 mod test_gc;
+mod test_golden;
 mod test_init;
 mod test_interrupt;
 mod test_key;
