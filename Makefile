@@ -2,12 +2,14 @@
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 30
+ICECORE_THRASH_SECONDS ?= 3600
 
-.PHONY: help demo build test lint format fuzz bench clean
+.PHONY: help demo build test test-long lint format fuzz bench clean
 
 help:
 	@echo 'make demo    build icecore and show the main job on a SQLite database'
 	@echo 'make test    run all tests'
+	@echo 'make test-long  let many processes use one store for an hour while some are killed; ICECORE_THRASH_SEED=7 for another hour'
 	@echo 'make lint    formatting and clippy, warnings denied'
 	@echo 'make fuzz    look for inputs that break a decoder or a scanner, 30 s for each; FUZZ_SECONDS=600 for longer'
 	@echo 'make bench   compare with other tools on this machine; ICECORE_BENCH_FILES="night0 night1" for your own files'
@@ -22,6 +24,11 @@ build:
 test:
 	scripts/install-packages build test
 	$(CARGO) test --workspace --locked
+
+test-long:
+	scripts/install-packages build test
+	ICECORE_THRASH_SECONDS=$(ICECORE_THRASH_SECONDS) \
+		$(CARGO) test --release --locked -p icecore-cli --test it test_thrash:: -- --nocapture
 
 lint:
 	$(CARGO) fmt --all --check

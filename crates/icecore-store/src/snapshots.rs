@@ -75,6 +75,16 @@ impl Store {
         Ok((snapshots, damaged))
     }
 
+    /// What to say when a snapshot that was listed cannot be read: if it was deleted since, its chunks may be gone with right.
+    pub fn unless_deleted(&self, snapshot: &Snapshot, error: StoreError) -> StoreError {
+        match self.storage.len(&snapshot.object) {
+            Err(gone) if error.is_damage() && gone.kind == ErrorKind::NotFound => {
+                StoreError::NoSnapshot { id: snapshot.id }
+            }
+            _ => error,
+        }
+    }
+
     /// Removes a snapshot from the list. Its chunks stay until a collection.
     pub fn delete_snapshot(&self, snapshot: &Snapshot) -> Result<()> {
         // The manifest first: labels without a snapshot are harmless, and the next collection takes them.

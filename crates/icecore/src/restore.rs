@@ -65,6 +65,18 @@ pub fn restore(
     options: &RestoreOptions,
     monitor: &dyn Monitor,
 ) -> Result<Restored> {
+    restore_listed(store, snapshot, options, monitor).map_err(|error| match error {
+        Error::Store(error) => Error::Store(store.unless_deleted(snapshot, error)),
+        error => error,
+    })
+}
+
+fn restore_listed(
+    store: &Arc<Store>,
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    monitor: &dyn Monitor,
+) -> Result<Restored> {
     let reader = SnapshotReader::new(Arc::clone(store), snapshot.manifest.clone());
     let part = options.part.as_deref().map(|name| find_part(&reader, snapshot, name)).transpose()?;
     let path = target_path(snapshot, options, part.is_some())?;

@@ -1,5 +1,7 @@
 //! `icecore show`
 
+use std::sync::Arc;
+
 use icecore::{Snapshot, SnapshotReader};
 use icecore_format::Part;
 use serde_json::{Value, json};
@@ -30,9 +32,11 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Result<Exi
     let opened = context.open()?;
     let listing = opened.listing(ui)?;
     let snapshot = listing.resolve(context, &selector)?;
-    let reader = SnapshotReader::new(opened.store, snapshot.manifest.clone());
+    let reader = SnapshotReader::new(Arc::clone(&opened.store), snapshot.manifest.clone());
+    let told = |error| opened.store.unless_deleted(snapshot, error);
     if ui.json {
-        let parts = reader.parts().map(|part| Ok(part_entry(&part?))).collect::<Result<Vec<_>>>()?;
+        let parts =
+            reader.parts().map(|part| Ok(part_entry(&part.map_err(told)?))).collect::<Result<Vec<_>>>()?;
         ui.document(&entry(snapshot, &parts))?;
         return Ok(ExitStatus::Success);
     }
@@ -41,7 +45,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Result<Exi
     ui.line(format_args!("{:<10} {:>12} {:>9}  PART", "KIND", "ROWS", "SIZE"))?;
     // Line by line: a directory may have millions of files.
     for part in reader.parts() {
-        let part = part?;
+        let part = part.map_err(told)?;
         let rows = part.rows.map(|rows| rows.to_string()).unwrap_or_default();
         let name = match part.name.is_empty() {
             true => "(all)".to_owned(),

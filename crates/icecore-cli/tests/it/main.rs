@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
+mod thrash;
 
 mod test_bad_input;
 mod test_busy;
@@ -26,5 +27,6 @@ mod test_snapshot_alias;
 mod test_stats;
 mod test_tag;
 mod test_terminal;
+mod test_thrash;
 mod test_unchanged;
 mod test_verify;

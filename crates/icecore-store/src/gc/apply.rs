@@ -44,7 +44,6 @@ impl Store {
     /// What a collection would do now. Changes nothing but the index, which learns of unknown packs.
     pub fn plan_gc(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcPlan> {
         let (snapshots, _) = self.gc_snapshots()?;
-        self.refresh_index(&BTreeSet::new())?;
         Ok(self.marked_plan(&snapshots, options, monitor)?.0)
     }
 
@@ -87,7 +86,6 @@ impl Store {
         let (snapshots, known) = self.gc_snapshots()?;
         // Whoever deleted a snapshot may have crashed before that was durable: it must not come back without its chunks.
         self.storage.settle(names::SNAPSHOTS)?;
-        self.refresh_index(&BTreeSet::new())?;
         let (plan, marks) = self.marked_plan(&snapshots, options, monitor)?;
         self.remove_orphaned_labels(&labels, &known)?;
 
@@ -160,6 +158,8 @@ impl Store {
         Ok((snapshots, known))
     }
 
+    /// Brings the index up to date, marks, and plans. What the marking does not find is missing from the packs, not only from an index that
+    /// somebody has made anew meanwhile: else a pack might be taken for dead whose chunks the index did not know for a moment.
     fn marked_plan(
         self: &Arc<Self>,
         snapshots: &[Snapshot],
@@ -167,11 +167,11 @@ impl Store {
         monitor: &dyn Monitor,
     ) -> Result<(GcPlan, Marks)> {
         let seen: BTreeSet<SnapshotId> = snapshots.iter().map(|snapshot| snapshot.id).collect();
+        let mut since = self.refresh_index(&BTreeSet::new())?;
         loop {
             let mut marks = Marks::default();
             self.mark(snapshots, &mut marks, monitor)?;
-            if !marks.is_complete() && self.index.doubt() {
-                self.refresh_index(&BTreeSet::new())?;
+            if !marks.is_complete() && self.ask_index_again(&mut since)? {
                 continue;
             }
             marks.resolved()?;
@@ -179,7 +179,7 @@ impl Store {
             let plan = plan::plan(packs, &marks, seen.clone(), self.config.pack_len.into(), options);
             match self.find_wrong_place(&plan, &marks)? {
                 None => return Ok((plan, marks)),
-                Some(_) if self.index.doubt() => self.refresh_index(&BTreeSet::new())?,
+                Some(_) if self.ask_index_again(&mut since)? => (),
                 Some(chunk) => return Err(StoreError::ChunkMissing { chunk }),
             }
         }
@@ -276,8 +276,15 @@ impl Store {
     ) -> Result<BTreeSet<PackId>> {
         let (snapshots, _) = self.gc_snapshots()?;
         let fresh: Vec<_> = snapshots.into_iter().filter(|snapshot| !seen.contains(&snapshot.id)).collect();
+        let mut since = self.refresh_index(&BTreeSet::new())?;
         let mut marks = Marks::default();
-        self.mark(&fresh, &mut marks, monitor)?;
+        loop {
+            self.mark(&fresh, &mut marks, monitor)?;
+            if marks.is_complete() || !self.was_made_anew(&mut since)? {
+                break;
+            }
+            marks = Marks::default();
+        }
         // What could not be followed may lead anywhere.
         marks.resolved()?;
         Ok(condemned.iter().map(|pack| pack.id).filter(|id| marks.live_count(id) > 0).collect())

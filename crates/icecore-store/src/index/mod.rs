@@ -20,13 +20,16 @@ use redb::{
     ReadableTable as _, ReadableTableMetadata as _,
 };
 
+pub(crate) use refresh::IndexBirth;
 pub use tables::PackRecord;
-use tables::{CHUNKS, META, NEXT_NUMBER, PACK_NUMBERS, PACKS, SPARES};
+use tables::{BIRTH, CHUNKS, META, NEXT_NUMBER, PACK_NUMBERS, PACKS, SPARES};
 
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, random};
 
 /// What redb may keep in memory.
 const CACHE_BYTES: usize = 16 << 20;
+/// How often a reader mends what it finds before it says that the index cannot be used.
+const MENDS_MAX: u32 = 20;
 
 /// A chunk's place: which pack, and the how many-th chunk of its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,10 +67,12 @@ impl Index {
     pub fn read<T>(&self, work: impl FnOnce(&IndexReader) -> Result<T>) -> Result<T> {
         let mut work = Some(work);
         let mut outcome = self.try_read(&mut work);
-        if work.is_some() {
-            // Not there yet, damaged, or a crash left it to be repaired: a writer's work.
+        let mut mended = 0;
+        while work.is_some() && mended < MENDS_MAX {
+            // Not there yet, damaged, or a crash left it to be repaired: a writer's work. Somebody else may crash, or delete it, right after.
             self.write(|_| Ok(()))?;
             outcome = self.try_read(&mut work);
+            mended += 1;
         }
         if outcome.is_err() && self.damaged.load(Ordering::Relaxed) {
             // Whoever comes next, in this process or another, finds an empty one. The error to tell is the first.
@@ -118,6 +123,7 @@ impl Index {
         transaction.set_quick_repair(true);
         let outcome = {
             let mut writer = IndexWriter::new(&transaction).map_err(|error| self.error(error))?;
+            writer.be_born()?;
             let work = work.take().expect("it is tried again only if it did not begin");
             work(&mut writer)
         };
@@ -263,6 +269,7 @@ pub struct IndexReader {
     chunks: Option<redb::ReadOnlyTable<&'static [u8; 32], u64>>,
     packs: Option<redb::ReadOnlyTable<u32, &'static [u8]>>,
     numbers: Option<redb::ReadOnlyTable<&'static [u8; 32], u32>>,
+    meta: Option<redb::ReadOnlyTable<&'static str, u64>>,
 }
 
 impl std::fmt::Debug for IndexReader {
@@ -286,7 +293,14 @@ impl IndexReader {
             chunks: transaction.open_table(CHUNKS).map(Some).or_else(absent)?,
             packs: transaction.open_table(PACKS).map(Some).or_else(absent)?,
             numbers: transaction.open_table(PACK_NUMBERS).map(Some).or_else(absent)?,
+            meta: transaction.open_table(META).map(Some).or_else(absent)?,
         })
+    }
+
+    /// A number that another index does not have: one that was made anew, by whomever, may not know yet what this one knew.
+    pub(crate) fn birth(&self) -> Result<u64> {
+        let Some(meta) = &self.meta else { return Ok(0) };
+        Ok(meta.get(BIRTH).map_err(read_error)?.map_or(0, |birth| birth.value()))
     }
 
     /// Where a chunk lies.
@@ -382,6 +396,14 @@ impl<'a> IndexWriter<'a> {
             spares: transaction.open_multimap_table(SPARES)?,
             meta: transaction.open_table(META)?,
         })
+    }
+
+    /// Draws the number of a new index.
+    fn be_born(&mut self) -> Result<()> {
+        if self.meta.get(BIRTH).map_err(read_error)?.is_none() {
+            self.meta.insert(BIRTH, random::number()).map_err(read_error)?;
+        }
+        Ok(())
     }
 
     /// Adds a pack and its chunks. A chunk that is known already is from now on found here, and its place before becomes a spare.

@@ -13,10 +13,17 @@ use crate::{Result, StoreError};
 /// Packs whose tables are added in one transaction: enough to make it worth its syncs, few enough for memory.
 const PACKS_A_TRANSACTION: usize = 32;
 
+/// Tells one index from the one that takes its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IndexBirth(u64);
+
 impl Store {
     /// Makes the index know every pack that lies in the storage, but for `condemned` ones, and forget those that do not. A missing
     /// index is so rebuilt. Packs whose tables cannot be read are left out: what they hold counts as absent.
-    pub(crate) fn refresh_index(&self, condemned: &BTreeSet<PackId>) -> Result<()> {
+    ///
+    /// Returns which index was there when it began. As long as it is this one, what it does not know lies in no pack that was listed.
+    pub(crate) fn refresh_index(&self, condemned: &BTreeSet<PackId>) -> Result<IndexBirth> {
+        let birth = self.index.read(IndexReader::birth)?;
         let listed = self.listed_packs()?;
         let indexed = self.index.read(IndexReader::packs)?;
         let known: BTreeMap<PackId, u64> =
@@ -29,7 +36,30 @@ impl Store {
         for id in known.keys().filter(|id| !listed.contains_key(id)) {
             self.forget_if_gone(id)?;
         }
-        Ok(())
+        Ok(IndexBirth(birth))
+    }
+
+    /// Whether what the index did not know has to be asked for once more. Somebody else may have made the index anew in the meantime, be it by
+    /// hand, and an index that is not full yet says nothing about the packs. Brings it up to date then.
+    pub(crate) fn was_made_anew(&self, since: &mut IndexBirth) -> Result<bool> {
+        if self.index.read(IndexReader::birth)? == since.0 {
+            return Ok(false);
+        }
+        *since = self.refresh_index(&BTreeSet::new())?;
+        Ok(true)
+    }
+
+    /// The same, and once in the life of this process the index is made anew before anything is called missing: it may be damaged where
+    /// nothing tells.
+    pub(crate) fn ask_index_again(&self, since: &mut IndexBirth) -> Result<bool> {
+        if self.was_made_anew(since)? {
+            return Ok(true);
+        }
+        if !self.index.doubt() {
+            return Ok(false);
+        }
+        *since = self.refresh_index(&BTreeSet::new())?;
+        Ok(true)
     }
 
     fn listed_packs(&self) -> Result<BTreeMap<PackId, u64>> {

@@ -20,6 +20,9 @@ pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("me
 /// The number of the next pack: none is given twice, for somebody may still hold it.
 pub(super) const NEXT_NUMBER: &str = "next-number";
 
+/// A number drawn when the file was made: it tells one index from the next.
+pub(super) const BIRTH: &str = "birth";
+
 const RECORD_LEN: usize = 52;
 
 /// What the index knows of a pack.

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, bounded};
 use icecore_format::{ChunkId, ChunkRef};
 use icecore_storage::ErrorKind;
 
-use crate::index::{ChunkPlace, PackRecord};
+use crate::index::{ChunkPlace, IndexBirth, PackRecord};
 use crate::pack::OpenPack;
 use crate::store::Store;
 use crate::{Result, StoreError};
@@ -17,6 +17,8 @@ use crate::{Result, StoreError};
 const AHEAD_BYTES: u64 = 12 << 20;
 /// References that are resolved in one transaction.
 const REFS_A_LOOKUP: usize = 512;
+/// How often the pack in which a chunk was found may be gone before it can be opened.
+const GONE_MAX: u32 = 5;
 
 /// Where a chunk's bytes are: an open pack, a body of it, a range of the body.
 struct Located {
@@ -200,37 +202,47 @@ impl Store {
     /// Where chunks lie. What the index does not know, or knows in a pack that is gone, is looked for once more after the index and
     /// the packs were brought together.
     pub(crate) fn locate(&self, ids: &[ChunkId]) -> Result<Vec<(Arc<OpenPack>, ChunkPlace)>> {
-        let found = match self.try_locate(ids) {
-            Ok(found) => Ok(found),
-            Err(error) => {
-                let stale = match &error {
-                    // A damaged index is empty by now.
-                    StoreError::ChunkMissing { .. } | StoreError::Index { .. } => true,
-                    StoreError::Storage(error) => error.kind == ErrorKind::NotFound,
-                    _ => false,
-                };
-                if !stale {
-                    return Err(error);
-                }
-                self.refresh_index(&BTreeSet::new())?;
-                match self.try_locate(ids) {
-                    // The index may be damaged where nothing tells: before a chunk is called missing, it is made anew.
-                    Err(StoreError::ChunkMissing { .. }) if self.index.doubt() => {
-                        self.refresh_index(&BTreeSet::new())?;
-                        self.try_locate(ids)
+        let mut since: Option<IndexBirth> = None;
+        let mut gone = 0;
+        let found = loop {
+            let error = match self.try_locate(ids) {
+                Ok(found) => break found,
+                Err(error) => error,
+            };
+            let again = match (&error, &mut since) {
+                (StoreError::ChunkMissing { .. }, Some(since)) => self.ask_index_again(since)?,
+                // A damaged index is empty by now.
+                (StoreError::ChunkMissing { .. } | StoreError::Index { .. }, None) => true,
+                (StoreError::Storage(error), _) if error.kind == ErrorKind::NotFound => {
+                    gone += 1;
+                    // Either collections are faster than we are, or the index lies.
+                    if gone == GONE_MAX {
+                        self.index.doubt();
                     }
-                    found => found,
+                    gone <= GONE_MAX
                 }
+                _ => false,
+            };
+            if !again {
+                return Err(error);
             }
-        }?;
+            if since.is_none() || !matches!(error, StoreError::ChunkMissing { .. }) {
+                since = Some(self.refresh_index(&BTreeSet::new())?);
+            }
+        };
         let wrong = |(id, (pack, place)): (&ChunkId, &(Arc<OpenPack>, ChunkPlace))| {
             pack.locate(place.ordinal).is_none_or(|(_, entry)| entry.id != *id)
         };
         if ids.iter().zip(&found).any(wrong) {
             // The packs' tables are checksummed, so it is the index that lies: it is made anew.
             self.index.discard();
-            self.refresh_index(&BTreeSet::new())?;
-            return self.try_locate(ids);
+            let mut since = self.refresh_index(&BTreeSet::new())?;
+            return loop {
+                match self.try_locate(ids) {
+                    Err(StoreError::ChunkMissing { .. }) if self.was_made_anew(&mut since)? => (),
+                    found => break found,
+                }
+            };
         }
         Ok(found)
     }

@@ -5,7 +5,6 @@ mod packs;
 mod records;
 mod walk;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use icecore_format::PackId;
@@ -63,7 +62,6 @@ impl Store {
         let mut damage = Damage::default();
         // Everything counts, condemned or not: a condemned pack may hold what was published since.
         let lost = self.lost_packs()?;
-        self.refresh_index(&BTreeSet::new())?;
         let chosen = snapshots.unwrap_or(&all);
         report.snapshots = chosen.len() as u64;
 

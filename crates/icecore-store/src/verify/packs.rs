@@ -42,10 +42,15 @@ impl Store {
         let known = self.index.read(IndexReader::packs)?;
         let chunks =
             self.chunks_of(known.into_iter().filter(|(_, record)| damage.vanished.contains(&record.id)))?;
-        self.refresh_index(&BTreeSet::new())?;
+        let mut since = self.refresh_index(&BTreeSet::new())?;
         let ids: Vec<ChunkId> = chunks.keys().copied().collect();
-        let places =
-            self.index.read(|index| ids.iter().map(|id| index.find(id)).collect::<Result<Vec<_>>>())?;
+        let places = loop {
+            let places =
+                self.index.read(|index| ids.iter().map(|id| index.find(id)).collect::<Result<Vec<_>>>())?;
+            if !places.contains(&None) || !self.was_made_anew(&mut since)? {
+                break places;
+            }
+        };
         for (id, place) in ids.iter().zip(places) {
             if place.is_none() {
                 damage.missing(*id, chunks.get(id));

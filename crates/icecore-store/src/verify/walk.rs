@@ -47,6 +47,7 @@ impl Store {
         report: &mut VerifyReport,
         monitor: &dyn Monitor,
     ) -> Result<HashSet<PackId>> {
+        let mut since = self.refresh_index(&BTreeSet::new())?;
         let mut packs = HashSet::new();
         let mut walked = HashSet::new();
         for snapshot in snapshots {
@@ -60,10 +61,16 @@ impl Store {
                 }
                 let ids = ids_in(&node);
                 let mut places = self.index.read(|index| index.places(&ids))?;
-                let unknown =
-                    ids.iter().zip(&places).any(|(id, place)| place.is_none() && !lost.contains_key(id));
-                if unknown && self.index.doubt() {
-                    self.refresh_index(&BTreeSet::new())?;
+                while places.contains(&None) {
+                    let unknown =
+                        |(id, place): (&ChunkId, &Option<_>)| place.is_none() && !lost.contains_key(id);
+                    let again = match ids.iter().zip(&places).any(unknown) {
+                        true => self.ask_index_again(&mut since)?,
+                        false => self.was_made_anew(&mut since)?,
+                    };
+                    if !again {
+                        break;
+                    }
                     places = self.index.read(|index| index.places(&ids))?;
                 }
                 report.chunks += ids.len() as u64;
