@@ -67,3 +67,40 @@ fn documents_show_no_shell_block_that_nobody_runs() {
         }
     }
 }
+
+/// Every test that a document names in backticks, as `module::name` or `a_sentence_of_several_words`, is there.
+#[test]
+fn tests_that_documents_name_exist() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut sources = String::new();
+    let mut folders = vec![crates];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                sources.push_str(&fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let mut named = 0;
+    for document in ["concurrency.md", "reliability.md"] {
+        let text =
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(document))
+                .unwrap();
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let name = quoted.rsplit("::").next().unwrap_or_default();
+            let is_test = name.bytes().filter(|byte| *byte == b'_').count() >= 3
+                && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            if is_test {
+                named += 1;
+                assert!(
+                    sources.contains(&format!("fn {name}")),
+                    "{document} names {quoted}, which is not there"
+                );
+            }
+        }
+    }
+    assert!(named >= 30, "only {named} tests are named");
+}
