@@ -100,6 +100,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
     use ExitStatus as S;
     let (status, hint) = match error {
         Error::Store(error) => return explain_store(error),
+        Error::Damaged { .. } => (
+            S::Damaged,
+            "`icecore verify` tells what else is damaged; `restore --allow-damaged` gives back what can be read",
+        ),
         Error::Capture(error) => return explain_capture(error),
         Error::Restore(error) => return explain_restore(error),
         Error::Config { .. } => (S::Failed, "mend the file, or name the store with --store PATH"),

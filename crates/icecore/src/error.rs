@@ -91,6 +91,17 @@ pub enum Error {
         /// The target.
         path: PathBuf,
     },
+    /// What is stored of a snapshot is damaged.
+    #[error("snapshot {id} is damaged{}", part.as_deref().map(|part| format!(" in {part}")).unwrap_or_default())]
+    Damaged {
+        /// The snapshot's short id.
+        id: String,
+        /// The part that was being restored, if it had come to one.
+        part: Option<String>,
+        /// In which way.
+        #[source]
+        source: StoreError,
+    },
     /// What is to be restored cannot fit.
     #[error("cannot restore to {}: {needed} bytes are needed, and {free} are free", path.display())]
     NoRoom {

@@ -65,8 +65,15 @@ pub fn restore(
     options: &RestoreOptions,
     monitor: &dyn Monitor,
 ) -> Result<Restored> {
-    restore_listed(store, snapshot, options, monitor).map_err(|error| match error {
-        Error::Store(error) => Error::Store(store.unless_deleted(snapshot, error)),
+    let mut part = None;
+    restore_listed(store, snapshot, options, monitor, &mut part).map_err(|error| match error {
+        Error::Store(error) => match store.unless_deleted(snapshot, error) {
+            source if source.is_damage() => {
+                let id = snapshot.id.to_string().get(..8).unwrap_or_default().to_owned();
+                Error::Damaged { id, part, source }
+            }
+            error => error.into(),
+        },
         error => error,
     })
 }
@@ -76,6 +83,7 @@ fn restore_listed(
     snapshot: &Snapshot,
     options: &RestoreOptions,
     monitor: &dyn Monitor,
+    current: &mut Option<String>,
 ) -> Result<Restored> {
     let reader = SnapshotReader::new(Arc::clone(store), snapshot.manifest.clone());
     let part = options.part.as_deref().map(|name| find_part(&reader, snapshot, name)).transpose()?;
@@ -104,7 +112,8 @@ fn restore_listed(
     }
     let (mut target, warnings) = open_target(snapshot, options, path.as_deref(), part.as_ref())?;
     let restored = Restored { target: path, ..Restored::default() };
-    let mut progress = Progress { reader: &reader, monitor, restored, allow_damaged: options.allow_damaged };
+    let allow_damaged = options.allow_damaged;
+    let mut progress = Progress { reader: &reader, monitor, restored, current, allow_damaged };
     monitor.expect(needed);
     match &part {
         Some(part) => progress.one(part, &mut *target)?,
@@ -297,6 +306,8 @@ struct Progress<'a> {
     reader: &'a SnapshotReader,
     monitor: &'a dyn Monitor,
     restored: Restored,
+    /// The part that is being restored.
+    current: &'a mut Option<String>,
     /// Zeros take the place of what cannot be read.
     allow_damaged: bool,
 }
@@ -348,6 +359,7 @@ impl<'a> Progress<'a> {
 
     fn deliver(&mut self, part: &Part, content: &mut Stream<'_>, target: &mut dyn Target) -> Result<()> {
         target.begin(part)?;
+        *self.current = Some(named(part));
         let mut check = PartCheck::new(self.reader, part);
         let mut lost = 0;
         while check.left > 0 {
@@ -407,6 +419,7 @@ impl<'a> Progress<'a> {
         for part in self.reader.parts() {
             let part = part?;
             target.begin(&part)?;
+            *self.current = Some(named(&part));
             let mut check = PartCheck::new(self.reader, &part);
             while check.left > 0 {
                 let (mut rest, is_there) = match chunk.take() {

@@ -121,7 +121,7 @@ fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExte
                 counted(n as u64, "finding"),
                 Bytes(report.bytes_read)
             ))?;
-            ui.hint("what is not named can be restored; take new snapshots of the damaged sources while you have them");
+            ui.hint("what is not named can be restored; `icecore repair`, then new snapshots of the damaged sources make the old ones whole");
             Ok(())
         }
     }

@@ -187,6 +187,7 @@ impl Damage {
 pub(super) fn full_message(error: &StoreError) -> String {
     match (error, std::error::Error::source(error)) {
         (StoreError::Damaged { source, .. }, _) => source.to_string(),
+        (StoreError::ChunkDamaged { chunk, .. }, _) => format!("chunk {chunk} is damaged"),
         (_, Some(source)) => format!("{error}: {source}"),
         (_, None) => error.to_string(),
     }

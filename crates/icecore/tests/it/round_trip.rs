@@ -278,7 +278,8 @@ fn damage_that_is_met_on_the_way_leaves_the_live_file_as_it_was() {
     bytes[200_000] ^= 0x10;
     fs::write(&pack, bytes).unwrap();
     let error = place.restore(&source, |options| options.replace = true).unwrap_err();
-    assert!(matches!(&error, icecore::Error::Store(error) if error.is_damage()), "{error}");
+    let in_the_part = matches!(&error, icecore::Error::Damaged { part: Some(part), .. } if part == "live");
+    assert!(in_the_part, "{error}");
     assert_eq!(fs::read(&source).unwrap(), b"live data");
     let left: Vec<_> =
         fs::read_dir(place.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
