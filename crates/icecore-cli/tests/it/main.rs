@@ -1,6 +1,7 @@
 //! The program as its users meet it: every test runs the real binary in an environment of its own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod small_disk;
 mod support;
 mod thrash;
 
@@ -12,6 +13,7 @@ mod test_delete;
 mod test_demo;
 mod test_docs;
 mod test_forgotten;
+mod test_full_disk;
 mod test_gc;
 mod test_init;
 mod test_interrupt;
