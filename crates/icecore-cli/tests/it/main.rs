@@ -18,6 +18,7 @@ mod test_gc;
 mod test_init;
 mod test_interrupt;
 mod test_key;
+mod test_limits;
 mod test_list;
 mod test_output;
 mod test_restore;
