@@ -170,10 +170,10 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
             S::Failed,
             "a store is encrypted from the start or never: `icecore init --encrypt` makes a new one",
         ),
+        error if error.is_full() => {
+            (S::Failed, "make room: `icecore delete` and `icecore gc` work on a full disk too")
+        }
         StoreError::Storage(error) => match error.kind {
-            ErrorKind::Full => {
-                (S::Failed, "make room: `icecore delete` and `icecore gc` work on a full disk too")
-            }
             ErrorKind::Denied => (S::Failed, "look at the owner and the permissions of the store"),
             _ => return (S::Failed, None),
         },
@@ -181,6 +181,12 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
             S::Failed,
             "the index is only a cache: when nothing else uses the store, it may be deleted and is made anew",
         ),
+        StoreError::ClaimGone { .. } => {
+            (S::Failed, "nothing was stored; look whether the store is still where it was, then run it again")
+        }
+        StoreError::IndexLock { source, .. } if source.kind() != io::ErrorKind::PermissionDenied => {
+            return (S::Failed, None);
+        }
         StoreError::IndexLock { .. } => (S::Failed, "look at the owner and the permissions of the store"),
         StoreError::NoSnapshot { .. } => (S::NotFound, "`icecore list` shows the snapshots there are"),
         StoreError::Fenced => (S::Busy, "run it again: what was stored already is used"),

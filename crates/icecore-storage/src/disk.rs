@@ -48,6 +48,9 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// Makes a directory's entries durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
+    /// How many bytes are left for us on the file system of `path`, if that can be told.
+    fn free(&self, path: &Path) -> Option<u64>;
+
     /// The directories and files in a directory, in any order. What is neither, and names that are not text, are left out.
     fn list(&self, path: &Path) -> io::Result<Vec<(String, Entry)>>;
 }
@@ -143,6 +146,11 @@ impl Disk for OsDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    fn free(&self, path: &Path) -> Option<u64> {
+        let found = rustix::fs::statvfs(path).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<(String, Entry)>> {

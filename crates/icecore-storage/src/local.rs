@@ -104,6 +104,10 @@ impl<D: Disk> LocalStorage<D> {
         if known(dir) && self.disk.is_dir(dir) {
             return Ok(());
         }
+        if dir == self.root && known(dir) {
+            // It was there, and was removed or unmounted: whatever lay in it would not be there in a new one.
+            return Err(fail("cannot write below", dir, io::Error::other("it is not there any more")));
+        }
         if dir == self.root {
             self.create_root()?;
         } else {
@@ -169,8 +173,24 @@ impl<D: Disk> LocalStorage<D> {
             Ok(file) => Ok((path, file)),
             Err(error) => {
                 let _ = self.disk.remove(&path);
-                Err(fail("cannot write", &path, error))
+                Err(fail("cannot write", &path, self.with_lengths(error, bytes.len())))
             }
+        }
+    }
+
+    /// If there was no room, the error says how much was wanted and how much there is.
+    fn with_lengths(&self, error: io::Error, needed: usize) -> io::Error {
+        let kind = error.kind();
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        match kind {
+            io::ErrorKind::StorageFull => match self.disk.free(&self.root) {
+                Some(free) => io::Error::new(kind, format!("{text}: {needed} bytes needed, {free} free")),
+                None => io::Error::new(kind, format!("{text}: {needed} bytes needed")),
+            },
+            // How much is left of a quota, the file system does not say.
+            io::ErrorKind::QuotaExceeded => io::Error::new(kind, format!("{text}: {needed} bytes needed")),
+            _ => error,
         }
     }
 

@@ -65,6 +65,18 @@ impl WriterClaim {
         Err(StoreError::Fenced)
     }
 
+    /// An error if the claim is gone, of which only people are capable: the store may have been removed, or unmounted, and what would be
+    /// published now would lie where nobody finds it.
+    pub(crate) fn check_there(&self, store: &Store) -> Result<()> {
+        match store.storage.len(&names::claim(&self.id)) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                Err(StoreError::ClaimGone { claim: error.place })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     pub(crate) fn id(&self) -> &str {
         &self.id
     }

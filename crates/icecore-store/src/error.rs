@@ -128,6 +128,12 @@ pub enum StoreError {
     /// A collection took this writer's place.
     #[error("a collection fenced this writer, which it took for dead; what was stored is kept")]
     Fenced,
+    /// This writer's claim is not there any more, which protects what it refers to: somebody removed it, or all of the store.
+    #[error("{claim} is gone, without which nothing can be published")]
+    ClaimGone {
+        /// The claim, as a person can look at it.
+        claim: String,
+    },
     /// Somebody else does what must be done by one at a time.
     #[error("{what} is running on this store")]
     Busy {
@@ -175,7 +181,7 @@ impl StoreError {
     }
 
     /// Whether there is no room left to write.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         let full = |kind| matches!(kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
         match self {
             Self::Storage(error) => error.kind == storage::ErrorKind::Full,

@@ -167,6 +167,10 @@ impl Disk for SimDisk {
         })
     }
 
+    fn free(&self, _: &Path) -> Option<u64> {
+        None
+    }
+
     fn list(&self, path: &Path) -> io::Result<Vec<(String, Entry)>> {
         self.machine.look(|state| state.list(path))
     }

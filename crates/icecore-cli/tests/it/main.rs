@@ -1,6 +1,7 @@
 //! The program as its users meet it: every test runs the real binary in an environment of its own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod small_disk;
 mod support;
 mod thrash;
 
@@ -13,11 +14,13 @@ mod test_delete;
 mod test_demo;
 mod test_docs;
 mod test_forgotten;
+mod test_full_disk;
 mod test_gc;
 mod test_golden;
 mod test_init;
 mod test_interrupt;
 mod test_key;
+mod test_limits;
 mod test_list;
 mod test_output;
 mod test_read_only;

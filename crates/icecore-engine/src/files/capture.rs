@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use icecore_format::{FileAttributes, Part, PartKind};
 use rustix::fs::{CWD, FileType, readlinkat};
+use rustix::io::Errno;
 
 use crate::files::attributes::{xattrs_at, xattrs_of};
 use crate::files::beneath::{OpenDirectories, join, names, open_directory, open_to_read};
@@ -145,7 +146,7 @@ impl Capture<'_> {
             let entered = match open.current() {
                 Ok(directory) => self.entry(directory, &leaf, &name)?,
                 Err(error) => {
-                    self.unreadable(&name, &error);
+                    self.unreadable(&name, error)?;
                     None
                 }
             };
@@ -162,7 +163,7 @@ impl Capture<'_> {
         let node = match Node::at(above, leaf) {
             Ok(node) => node,
             Err(error) => {
-                self.unreadable(name, &error);
+                self.unreadable(name, error)?;
                 return Ok(None);
             }
         };
@@ -204,9 +205,10 @@ impl Capture<'_> {
                 Ok(Some((directory, list)))
             }
             Err(error) => {
-                self.unreadable(name, &error);
+                let denied = error.kind() == io::ErrorKind::PermissionDenied;
+                self.unreadable(name, error)?;
                 // It exists, and its attributes are known: only what is in it is missing.
-                if error.kind() == io::ErrorKind::PermissionDenied {
+                if denied {
                     self.put_empty(name, PartKind::Directory, self.attributes(node))?;
                 }
                 Ok(None)
@@ -216,7 +218,7 @@ impl Capture<'_> {
 
     fn put_directory(&mut self, name: &[u8], directory: &File, node: &Node) -> Result<(), CaptureError> {
         let mut attributes = self.attributes(node);
-        attributes.xattrs = self.or_finding(name, xattrs_of(directory));
+        attributes.xattrs = self.or_finding(name, xattrs_of(directory))?;
         self.put_empty(name, PartKind::Directory, attributes)
     }
 
@@ -234,7 +236,7 @@ impl Capture<'_> {
             match open_file(above, leaf) {
                 Ok((file, node)) => self.read(&file, &node, name)?,
                 Err(error) => {
-                    self.unreadable(name, &error);
+                    self.unreadable(name, error)?;
                     let attributes = FileAttributes { size: 0, ctime: (0, 0), ..node.attributes() };
                     end_file(self.sink, attributes)?;
                 }
@@ -248,7 +250,7 @@ impl Capture<'_> {
                 Ok(true)
             }
             Err(error) => {
-                self.unreadable(name, &error);
+                self.unreadable(name, error)?;
                 Ok(false)
             }
         }
@@ -275,12 +277,12 @@ impl Capture<'_> {
             match readlinkat(above, leaf, Vec::new()) {
                 Ok(target) => attributes.target = target.into_bytes(),
                 Err(error) => {
-                    self.unreadable(name, &error.into());
+                    self.unreadable(name, error.into())?;
                     return Ok(false);
                 }
             }
         }
-        attributes.xattrs = self.or_finding(name, xattrs_at(above, leaf));
+        attributes.xattrs = self.or_finding(name, xattrs_at(above, leaf))?;
         self.put_empty(name, kind, attributes)?;
         Ok(true)
     }
@@ -327,27 +329,41 @@ impl Capture<'_> {
         FileAttributes { ctime: trusted_ctime(node.ctime, self.now), ..node.attributes() }
     }
 
-    fn or_finding<T: Default>(&mut self, name: &[u8], read: io::Result<T>) -> T {
-        read.unwrap_or_else(|error| {
+    fn or_finding<T: Default>(&mut self, name: &[u8], read: io::Result<T>) -> Result<T, CaptureError> {
+        read.or_else(|error| {
             let shown = self.shown(name);
+            if is_our_own(&error) {
+                return Err(CaptureError::read("cannot read", &shown)(error));
+            }
             self.sink.finding(format!(
                 "cannot read the extended attributes of {}: {}",
                 shown.display(),
                 cause(&error)
             ));
-            T::default()
+            Ok(T::default())
         })
     }
 
-    fn unreadable(&mut self, name: &[u8], error: &io::Error) {
+    /// What cannot be read is left out; unless it is we who cannot read, for then most would be left out.
+    fn unreadable(&mut self, name: &[u8], error: io::Error) -> Result<(), CaptureError> {
         let shown = self.shown(name);
-        self.sink.finding(format!("cannot read {}: {}", shown.display(), cause(error)));
+        if is_our_own(&error) {
+            return Err(CaptureError::read("cannot read", &shown)(error));
+        }
+        self.sink.finding(format!("cannot read {}: {}", shown.display(), cause(&error)));
+        Ok(())
     }
 
     /// The path by which the user knows a part.
     fn shown(&self, name: &[u8]) -> PathBuf {
         if name.is_empty() { self.root.clone() } else { self.root.join(OsStr::from_bytes(name)) }
     }
+}
+
+/// Whether the fault lies with this process, or with the machine, rather than with what is read.
+fn is_our_own(error: &io::Error) -> bool {
+    let code = Errno::from_io_error(error);
+    matches!(code, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
 /// What is recorded of a kind of entry that is not read; none for a regular file.

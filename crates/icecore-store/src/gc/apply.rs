@@ -18,6 +18,8 @@ use crate::{Monitor, Result, StoreError};
 
 /// Packs that are forgotten in one transaction of the index.
 const PACKS_A_TRANSACTION: usize = 32;
+/// How often a plan is made anew because packs went while it was made.
+const GONE_MAX: u32 = 5;
 
 /// What a collection did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,18 +45,27 @@ pub struct GcReport {
 impl Store {
     /// What a collection would do now. Changes nothing but the index, which learns of unknown packs.
     pub fn plan_gc(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcPlan> {
-        let (snapshots, _) = self.gc_snapshots()?;
-        Ok(self.marked_plan(&snapshots, options, monitor)?.0)
+        loop {
+            let (snapshots, known) = self.gc_snapshots()?;
+            match self.marked_plan(&snapshots, options, monitor) {
+                // A collection may have taken what was deleted since it was listed.
+                Err(error) if error.is_damage() && self.gc_snapshots()?.1 != known => (),
+                planned => return Ok(planned?.0),
+            }
+        }
     }
 
-    /// Collects. On a full disk the storage's reserve is given up first, and made anew when there is room again.
+    /// Collects. On a full disk the storage's reserve is given up first, and made anew when there is room again; without a reserve the index
+    /// goes, which the next command makes anew.
     pub fn gc(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcReport> {
-        let report = match self.collect(options, monitor) {
-            Err(error) if error.is_full() && self.storage.release_reserve()? => {
-                self.collect(options, monitor)
-            }
-            done => done,
-        }?;
+        let mut outcome = self.collect(options, monitor);
+        if matches!(&outcome, Err(error) if error.is_full()) && self.storage.release_reserve()? {
+            outcome = self.collect(options, monitor);
+        }
+        if matches!(&outcome, Err(error) if error.is_full()) && self.index.give_up()? {
+            outcome = self.collect(options, monitor);
+        }
+        let report = outcome?;
         // They only help: without them the next collection on a full disk has to be lucky, and damage is worse.
         let _ = self.storage.keep_reserve();
         let _ = self.keep_copies();
@@ -168,6 +179,7 @@ impl Store {
     ) -> Result<(GcPlan, Marks)> {
         let seen: BTreeSet<SnapshotId> = snapshots.iter().map(|snapshot| snapshot.id).collect();
         let mut since = self.refresh_index(&BTreeSet::new())?;
+        let mut gone = 0;
         loop {
             let mut marks = Marks::default();
             self.mark(snapshots, &mut marks, monitor)?;
@@ -177,10 +189,16 @@ impl Store {
             marks.resolved()?;
             let packs = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
             let plan = plan::plan(packs, &marks, seen.clone(), self.config.pack_len.into(), options);
-            match self.find_wrong_place(&plan, &marks)? {
-                None => return Ok((plan, marks)),
-                Some(_) if self.ask_index_again(&mut since)? => (),
-                Some(chunk) => return Err(StoreError::ChunkMissing { chunk }),
+            match self.find_wrong_place(&plan, &marks) {
+                Ok(None) => return Ok((plan, marks)),
+                Ok(Some(_)) if self.ask_index_again(&mut since)? => (),
+                Ok(Some(chunk)) => return Err(StoreError::ChunkMissing { chunk }),
+                // Who only plans may meet a collection, which takes packs from under the plan.
+                Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound && gone < GONE_MAX => {
+                    gone += 1;
+                    since = self.refresh_index(&BTreeSet::new())?;
+                }
+                Err(error) => return Err(error),
             }
         }
     }

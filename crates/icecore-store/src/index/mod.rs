@@ -12,12 +12,14 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use icecore_format::{ChunkId, PackId, PackToc};
 use redb::{
-    Builder, Database, ReadOnlyDatabase, ReadableDatabase as _, ReadableMultimapTable as _,
-    ReadableTable as _, ReadableTableMetadata as _,
+    Builder, Database, ReadableDatabase, ReadableMultimapTable as _, ReadableTable as _,
+    ReadableTableMetadata as _,
 };
 
 pub(crate) use refresh::IndexBirth;
@@ -30,6 +32,9 @@ use crate::{Result, StoreError, random};
 const CACHE_BYTES: usize = 16 << 20;
 /// How often a reader mends what it finds before it says that the index cannot be used.
 const MENDS_MAX: u32 = 20;
+
+/// How long a process that was killed may take to die.
+const DYING_MAX: Duration = Duration::from_secs(30);
 
 /// A chunk's place: which pack, and the how many-th chunk of its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,11 +56,18 @@ pub struct Index {
     damaged: AtomicBool,
     /// Set once it was made anew because it did not know what it should.
     doubted: AtomicBool,
+    /// Takes the file's place where none can be written: on a full disk, or in a store that may only be read.
+    in_memory: OnceLock<Database>,
 }
 
 impl Index {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, damaged: AtomicBool::new(false), doubted: AtomicBool::new(false) }
+        Self {
+            path,
+            damaged: AtomicBool::new(false),
+            doubted: AtomicBool::new(false),
+            in_memory: OnceLock::new(),
+        }
     }
 
     /// The file.
@@ -70,7 +82,12 @@ impl Index {
         let mut mended = 0;
         while work.is_some() && mended < MENDS_MAX {
             // Not there yet, damaged, or a crash left it to be repaired: a writer's work. Somebody else may crash, or delete it, right after.
-            self.write(|_| Ok(()))?;
+            match self.write(|_| Ok(())) {
+                Err(error) if error.is_full() || error.is_denied() => {
+                    self.use_memory()?;
+                }
+                done => done?,
+            }
             outcome = self.try_read(&mut work);
             mended += 1;
         }
@@ -83,6 +100,11 @@ impl Index {
 
     /// Takes `work` if it could begin.
     fn try_read<T, W: FnOnce(&IndexReader) -> Result<T>>(&self, work: &mut Option<W>) -> Result<T> {
+        if let Some(database) = self.in_memory.get() {
+            let reader = IndexReader::new(database).map_err(|error| self.error(error))?;
+            let work = work.take().expect("it is tried again only if it did not begin");
+            return work(&reader);
+        }
         // Declared first, dropped last: the lock outlives the database.
         let lock = self.lock_file()?;
         lock.lock_shared().map_err(|error| self.lock_error(error))?;
@@ -92,7 +114,9 @@ impl Index {
             );
         }
         self.guarded(|| {
-            let opened = Builder::new().set_cache_size(CACHE_BYTES).open_read_only(&self.path);
+            let mut builder = Builder::new();
+            builder.set_cache_size(CACHE_BYTES);
+            let opened = patiently(|| builder.open_read_only(&self.path));
             let database = opened.map_err(|error| self.error(error))?;
             let reader = IndexReader::new(&database).map_err(|error| self.error(error))?;
             let work = work.take().expect("it is tried again only if it did not begin");
@@ -102,22 +126,28 @@ impl Index {
 
     /// Runs `work` in a transaction that nobody else's overlaps: keep it short.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&mut IndexWriter<'_>) -> Result<T>) -> Result<T> {
+        let mut work = Some(work);
+        if let Some(database) = self.in_memory.get() {
+            return self.transact(database, &mut work);
+        }
         let lock = self.lock_file()?;
         lock.lock().map_err(|error| self.lock_error(error))?;
-        let mut work = Some(work);
         self.set_aside_if_damaged()?;
-        let mut outcome = self.guarded(|| self.transact(&mut work));
+        let mut outcome = self.guarded(|| self.transact(&self.open_or_replace()?, &mut work));
         // `redb` finds some damage only when it opens the tables, and panics on some.
         if self.set_aside_if_damaged()? && work.is_some() {
-            outcome = self.guarded(|| self.transact(&mut work));
+            outcome = self.guarded(|| self.transact(&self.open_or_replace()?, &mut work));
             self.set_aside_if_damaged()?;
         }
         outcome
     }
 
     /// Takes `work` if it could begin.
-    fn transact<T, W: FnOnce(&mut IndexWriter<'_>) -> Result<T>>(&self, work: &mut Option<W>) -> Result<T> {
-        let database = self.open_or_replace()?;
+    fn transact<T, W: FnOnce(&mut IndexWriter<'_>) -> Result<T>>(
+        &self,
+        database: &Database,
+        work: &mut Option<W>,
+    ) -> Result<T> {
         let mut transaction = database.begin_write().map_err(|error| self.error(error))?;
         // A crash in here must not make the next process walk the whole tree.
         transaction.set_quick_repair(true);
@@ -153,17 +183,41 @@ impl Index {
         let mut builder = Builder::new();
         builder.set_cache_size(CACHE_BYTES);
         self.make_private()?;
-        match builder.create(&self.path) {
+        match patiently(|| builder.create(&self.path)) {
             Ok(database) => Ok(database),
             Err(error) => {
                 let error = redb::Error::from(error);
                 if !is_damage(&error) {
-                    return Err(self.error(error));
+                    return Err(self.not_made(error));
                 }
                 self.set_aside()?;
-                builder.create(&self.path).map_err(|error| self.error(error))
+                self.make_private()?;
+                builder.create(&self.path).map_err(|error| self.not_made(error.into()))
             }
         }
+    }
+
+    /// An index that could not be made for want of room must not keep what room there is.
+    fn not_made(&self, error: redb::Error) -> StoreError {
+        let error = self.error(error);
+        if error.is_full() {
+            let _ = fs::remove_file(&self.path);
+        }
+        error
+    }
+
+    /// From now on this process keeps its index in memory, where it is empty at first. False if it does so already.
+    pub(crate) fn use_memory(&self) -> Result<bool> {
+        let mut builder = Builder::new();
+        builder.set_cache_size(CACHE_BYTES);
+        let database = builder.create_with_backend(redb::backends::InMemoryBackend::new());
+        let fresh = self.in_memory.set(database.map_err(|error| self.error(error))?).is_ok();
+        if fresh {
+            // There is none yet that could be damaged.
+            self.damaged.store(false, Ordering::Relaxed);
+            self.write(|_| Ok(()))?;
+        }
+        Ok(fresh)
     }
 
     /// Makes sure that there is a file, which nobody else can read; `redb` takes an empty one for a new database.
@@ -174,8 +228,7 @@ impl Index {
     }
 
     fn set_aside(&self) -> Result<()> {
-        let damaged = self.path.with_extension("redb.damaged");
-        match fs::rename(&self.path, damaged) {
+        match fs::rename(&self.path, self.set_aside_path()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.lock_error(error)),
             _ => Ok(()),
         }
@@ -189,6 +242,19 @@ impl Index {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.lock_error(error)),
             _ => Ok(()),
         }
+    }
+
+    /// Removes the file and whatever was set aside, to make room, and goes on in memory. False if there was nothing to remove.
+    pub(crate) fn give_up(&self) -> Result<bool> {
+        let there = self.path.exists();
+        self.remove()?;
+        let aside = fs::remove_file(self.set_aside_path()).is_ok();
+        self.use_memory()?;
+        Ok(there || aside)
+    }
+
+    fn set_aside_path(&self) -> PathBuf {
+        self.path.with_extension("redb.damaged")
     }
 
     /// Gives the index up: the next transaction begins with an empty one.
@@ -248,6 +314,22 @@ impl Index {
     }
 }
 
+/// Opens the file under its lock, where nobody else has it open; but for a process that was killed, which may lose our lock a little before
+/// it loses that of `redb`.
+fn patiently<T>(
+    mut open: impl FnMut() -> std::result::Result<T, redb::DatabaseError>,
+) -> std::result::Result<T, redb::DatabaseError> {
+    let started = Instant::now();
+    loop {
+        match open() {
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) if started.elapsed() < DYING_MAX => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            opened => return opened,
+        }
+    }
+}
+
 /// Whether the file itself, rather than the disk or the system, is at fault.
 fn is_damage(error: &redb::Error) -> bool {
     match error {
@@ -286,7 +368,7 @@ fn absent<T>(error: redb::TableError) -> std::result::Result<Option<T>, redb::Er
 }
 
 impl IndexReader {
-    fn new(database: &ReadOnlyDatabase) -> std::result::Result<Self, redb::Error> {
+    fn new(database: &impl ReadableDatabase) -> std::result::Result<Self, redb::Error> {
         let transaction = database.begin_read()?;
         // A table that nobody wrote to yet does not exist.
         Ok(Self {

@@ -22,7 +22,19 @@ impl Store {
     /// index is so rebuilt. Packs whose tables cannot be read are left out: what they hold counts as absent.
     ///
     /// Returns which index was there when it began. As long as it is this one, what it does not know lies in no pack that was listed.
+    ///
+    /// Where no index can be written, this process makes one in its memory: what is stored can be read from a full disk, and without the
+    /// right to write.
     pub(crate) fn refresh_index(&self, condemned: &BTreeSet<PackId>) -> Result<IndexBirth> {
+        match self.refresh_once(condemned) {
+            Err(error) if (error.is_full() || error.is_denied()) && self.index.use_memory()? => {
+                self.refresh_once(condemned)
+            }
+            done => done,
+        }
+    }
+
+    fn refresh_once(&self, condemned: &BTreeSet<PackId>) -> Result<IndexBirth> {
         let birth = self.index.read(IndexReader::birth)?;
         let listed = self.listed_packs()?;
         let indexed = self.index.read(IndexReader::packs)?;

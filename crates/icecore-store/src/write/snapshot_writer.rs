@@ -379,6 +379,7 @@ impl SnapshotWriter {
     /// Creates the one object that makes the snapshot exist; a collector that gave this writer up has created it before.
     fn publish(&mut self, manifest: Manifest) -> Result<Written> {
         self.check_cancelled()?;
+        self.claim.check_there(&self.store)?;
         let name = names::snapshot(self.claim.id());
         let (id, bytes) = manifest.encode(&name, &self.store.key, &random::salt());
         match self.store.storage.put(&name, &bytes, PutMode::CreateNew) {

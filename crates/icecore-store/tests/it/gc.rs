@@ -7,11 +7,12 @@ use std::time::Duration;
 use icecore_format::{Claim, Epoch, Label, PartKind, SnapshotId, TreeNode, names};
 use icecore_storage::PutMode;
 use icecore_store::{
-    FencePolicy, GcOptions, GcReport, Grain, Monitor, Silent, SnapshotWriter, Store, StoreError, VerifyExtent,
+    FencePolicy, GcOptions, GcReport, Grain, Monitor, Silent, SnapshotReader, SnapshotWriter, Store,
+    StoreError, VerifyExtent,
 };
 
 use crate::support::{
-    BOTH, Crypto, Fixture, begin, check_all, find, gc_options, in_time, noise, read, write,
+    BOTH, Crypto, Fixture, begin, check_all, find, gc_options, in_time, noise, read, restore, write,
 };
 
 fn gc(store: &Arc<Store>) -> GcReport {
@@ -289,6 +290,56 @@ fn an_index_that_others_make_anew_makes_gc_delete_nothing_that_is_live() {
         expected.extend(published.map(|id| (id, dead.clone())));
         check_all(&fixture.another_process(), &expected);
     }
+}
+
+/// Does something when it is looked at for the `at`-th time.
+struct When<F> {
+    at: usize,
+    looks: std::sync::atomic::AtomicUsize,
+    act: F,
+}
+
+impl<F: Fn() + Send + Sync> Monitor for When<F> {
+    fn count(&self, _: icecore_store::Counter, _: u64) {}
+    fn is_cancelled(&self) -> bool {
+        if self.looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == self.at {
+            (self.act)();
+        }
+        false
+    }
+}
+
+#[test]
+fn a_plan_is_made_while_a_collection_takes_packs_from_under_it() {
+    for at in 0..8 {
+        let fixture = Fixture::local(Crypto::Plain);
+        let ids: Vec<_> =
+            (0..4).map(|seed| write(&fixture.store, "shop", &[("a", &noise(seed, 400_000))]).id).collect();
+        delete(&fixture.store, ids[0]);
+        let other = fixture.another_process();
+        let act = || {
+            delete(&other, ids[1]);
+            delete(&other, ids[2]);
+            gc(&other);
+        };
+        let when = When { at, looks: std::sync::atomic::AtomicUsize::new(0), act };
+        fixture.store.plan_gc(&gc_options(), &when).unwrap();
+        assert!(read(&fixture.store, ids[3]).unwrap() == noise(3, 400_000));
+    }
+}
+
+#[test]
+fn what_was_deleted_while_it_was_read_is_gone_and_not_damaged() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let id = write(&fixture.store, "shop", &[("a", &noise(1, 400_000))]).id;
+    let other = fixture.another_process();
+    let snapshot = find(&other, id);
+    delete(&fixture.store, id);
+    gc(&fixture.store);
+    let error = restore(&SnapshotReader::new(Arc::clone(&other), snapshot.manifest.clone())).unwrap_err();
+    assert!(matches!(error, StoreError::ChunkMissing { .. }), "{error:?}");
+    let told = other.unless_deleted(&snapshot, error);
+    assert!(matches!(told, StoreError::NoSnapshot { id: gone } if gone == id), "{told:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use icecore_format::SnapshotId;
@@ -138,4 +139,24 @@ fn a_chunk_that_lies_twice_survives_the_loss_of_either_pack() {
     let report = store.gc(&gc_options(), &Silent).unwrap();
     assert_eq!(report.packs_deleted, ours.len() as u64);
     check_all(&fixture.another_process(), &expected);
+}
+
+/// Of a process that was killed, `redb`'s own lock on the file may go after ours.
+#[test]
+fn an_index_that_a_dying_process_still_has_open_is_waited_for() {
+    let (fixture, expected) = filled(Crypto::Plain);
+    let hold = || {
+        let dying = fs::File::open(fixture.index_path()).unwrap();
+        dying.lock().unwrap();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            drop(dying);
+        })
+    };
+    let dead = hold();
+    check_all(&fixture.another_process(), &expected);
+    dead.join().unwrap();
+    let dead = hold();
+    write(&fixture.another_process(), "more", &[("a", &noise(77, 50_000))]);
+    dead.join().unwrap();
 }
