@@ -1,4 +1,4 @@
-//! What a store with many chunks costs: builds one, then measures opening, listing, looking up, and planning a collection.
+//! What a store with many chunks costs: builds one, then measures opening, listing, looking up, planning a collection, and collecting.
 //!
 //! Chunks are made as small as the format allows, so that ten million of them fit on a disk; what is measured depends on their
 //! number, not on their length.
@@ -69,6 +69,12 @@ fn main() -> Result<(), StoreError> {
     let started = Instant::now();
     let report = store.verify(None, VerifyExtent::Structure, 0, &Silent)?;
     row(&format!("verify the structure ({} findings)", report.findings.len()), started);
+    let started = Instant::now();
+    let newest = store.snapshots()?.0.into_iter().nth(2).expect("there are more");
+    store.delete_snapshot(&newest)?;
+    let report = store.gc(&GcOptions::default(), &Silent)?;
+    let freed = report.bytes_freed / 1_000_000;
+    row(&format!("delete a snapshot of many and collect ({} packs, {freed} MB)", report.packs_deleted), started);
     let index_len = std::fs::metadata(&index).map_or(0, |meta| meta.len());
     println!("| index.redb | {} bytes a chunk | |", index_len / chunks.max(1));
     Ok(())
