@@ -299,6 +299,19 @@ impl Store {
         }
     }
 
+    /// Removes markers whose writers' claims are gone: they have ended, or died and were cleared, just before they were fenced.
+    pub(crate) fn remove_orphaned_markers(&self, markers: &[String]) -> Result<()> {
+        for marker in markers {
+            let claim = names::claim(marker.strip_prefix(names::SNAPSHOTS).unwrap_or(marker));
+            match self.storage.len(&claim) {
+                Ok(_) => (),
+                Err(error) if error.kind == ErrorKind::NotFound => self.delete_if_there(marker)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// The packs that collections have condemned and not yet deleted. To be loaded after registering, not before.
     pub(crate) fn condemned_packs(&self) -> Result<BTreeSet<PackId>> {
         let mut packs = BTreeSet::new();

@@ -49,7 +49,14 @@ impl Store {
     ///
     /// A reader that goes on to the index must have listed first: then it knows every chunk of what it saw.
     pub fn snapshots(&self) -> Result<(Vec<Snapshot>, Vec<StoreError>)> {
+        let (snapshots, damaged, _) = self.snapshots_and_markers()?;
+        Ok((snapshots, damaged))
+    }
+
+    /// The same, and the names of the markers that fenced writers.
+    pub(crate) fn snapshots_and_markers(&self) -> Result<(Vec<Snapshot>, Vec<StoreError>, Vec<String>)> {
         let mut snapshots = Vec::new();
+        let mut markers = Vec::new();
         let (labels, mut damaged) = self.labels()?;
         for object in self.storage.list(names::SNAPSHOTS)? {
             let bytes = match self.storage.get(&object.name) {
@@ -66,13 +73,13 @@ impl Store {
                     manifest,
                     labels: labels.get(&id).cloned().unwrap_or_default(),
                 }),
-                Ok(None) => (),
+                Ok(None) => markers.push(object.name),
                 Err(error) => damaged.push(StoreError::damaged(&object.name)(error)),
             }
         }
         // By time, and for equal times by claim, which sorts by time too.
         snapshots.sort_by(|a, b| (&b.info().created_at, &b.object).cmp(&(&a.info().created_at, &a.object)));
-        Ok((snapshots, damaged))
+        Ok((snapshots, damaged, markers))
     }
 
     /// What to say when a snapshot that was listed cannot be read: if it was deleted since, its chunks may be gone with right.

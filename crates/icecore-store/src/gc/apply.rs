@@ -46,7 +46,7 @@ impl Store {
     /// What a collection would do now. Changes nothing but the index, which learns of unknown packs.
     pub fn plan_gc(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcPlan> {
         loop {
-            let (snapshots, known) = self.gc_snapshots()?;
+            let (snapshots, known, _) = self.gc_snapshots()?;
             match self.marked_plan(&snapshots, options, monitor) {
                 // A collection may have taken what was deleted since it was listed.
                 Err(error) if error.is_damage() && self.gc_snapshots()?.1 != known => (),
@@ -94,7 +94,8 @@ impl Store {
         let (old_lists, old_packs) = self.condemned_lists()?;
         // Before the snapshots: who labels a snapshot has published it.
         let labels = self.label_names()?;
-        let (snapshots, known) = self.gc_snapshots()?;
+        let (snapshots, known, markers) = self.gc_snapshots()?;
+        self.remove_orphaned_markers(&markers)?;
         // Whoever deleted a snapshot may have crashed before that was durable: it must not come back without its chunks.
         self.storage.settle(names::SNAPSHOTS)?;
         let (plan, marks) = self.marked_plan(&snapshots, options, monitor)?;
@@ -156,8 +157,8 @@ impl Store {
     }
 
     /// All snapshots, or an error: what a damaged manifest refers to is unknown, so that nothing may be deleted.
-    fn gc_snapshots(&self) -> Result<(Vec<Snapshot>, BTreeSet<SnapshotId>)> {
-        let (snapshots, mut damaged) = self.snapshots()?;
+    fn gc_snapshots(&self) -> Result<(Vec<Snapshot>, BTreeSet<SnapshotId>, Vec<String>)> {
+        let (snapshots, mut damaged, markers) = self.snapshots_and_markers()?;
         damaged.retain(|error| {
             !matches!(error, StoreError::Damaged { object, .. } | StoreError::StoreTooNew { place: object, .. }
                 if object.starts_with(names::LABELS))
@@ -166,7 +167,7 @@ impl Store {
             return Err(error);
         }
         let known = snapshots.iter().map(|snapshot| snapshot.id).collect();
-        Ok((snapshots, known))
+        Ok((snapshots, known, markers))
     }
 
     /// Brings the index up to date, marks, and plans. What the marking does not find is missing from the packs, not only from an index that
@@ -292,7 +293,7 @@ impl Store {
         condemned: &[PackUse],
         monitor: &dyn Monitor,
     ) -> Result<BTreeSet<PackId>> {
-        let (snapshots, _) = self.gc_snapshots()?;
+        let (snapshots, ..) = self.gc_snapshots()?;
         let fresh: Vec<_> = snapshots.into_iter().filter(|snapshot| !seen.contains(&snapshot.id)).collect();
         let mut since = self.refresh_index(&BTreeSet::new())?;
         let mut marks = Marks::default();

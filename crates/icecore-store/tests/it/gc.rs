@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecore_format::{Claim, Epoch, Label, PartKind, SnapshotId, TreeNode, names};
+use icecore_format::{Claim, Epoch, Label, Manifest, PartKind, SnapshotId, TreeNode, names};
 use icecore_storage::PutMode;
 use icecore_store::{
     FencePolicy, GcOptions, GcReport, Grain, Monitor, Silent, SnapshotReader, SnapshotWriter, Store,
@@ -490,6 +490,17 @@ fn the_marker_of_a_fenced_writer_stays_while_it_may_publish_and_goes_when_it_is_
     fixture.storage.put(&marker, &marker_bytes, PutMode::CreateNew).unwrap();
     gc(&fixture.store);
     assert_eq!((fixture.names("claims/").len(), fixture.names("snapshots/").len()), (0, 0));
+}
+
+/// A writer that ends just before it is fenced takes its claim with it, and finds no marker yet.
+#[test]
+fn a_marker_whose_writer_is_gone_is_removed() {
+    let fixture = Fixture::memory(Crypto::Encrypted);
+    let name = names::snapshot("01hzzzzzzzzzzzzzzzzzzzzzzz");
+    let marker = Manifest::encode_fence(&name, fixture.store.key(), &[7; 32]);
+    fixture.storage.put(&name, &marker, PutMode::CreateNew).unwrap();
+    gc(&fixture.store);
+    assert_eq!(fixture.names("snapshots/"), [""; 0]);
 }
 
 #[test]
