@@ -18,6 +18,7 @@ mod test_interrupt;
 mod test_key;
 mod test_list;
 mod test_output;
+mod test_parity;
 mod test_restore;
 mod test_show;
 mod test_snapshot_alias;
