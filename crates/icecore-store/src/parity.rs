@@ -50,8 +50,7 @@ impl Store {
         let packs = self.listed_packs()?;
         for (id, object) in listed.iter().filter(|(id, _)| !packs.contains_key(id)) {
             // Whoever deleted the pack may have crashed before that was durable: it must not come back without its parity.
-            let pack = names::pack(id);
-            self.storage.settle(pack.trim_end_matches(|at: char| at != '/'))?;
+            self.storage.settle(&folder_of(&names::pack(id)))?;
             self.delete_if_there(&object.name)?;
         }
         Ok(())
@@ -128,6 +127,16 @@ impl Store {
         Ok(true)
     }
 
+    /// What a killed repair has healed, and looks right since, is healed for good.
+    pub(crate) fn settle_healed(&self) -> Result<()> {
+        let listed = self.listed_parity()?;
+        let folders: BTreeSet<String> = listed
+            .iter()
+            .flat_map(|(id, _)| [folder_of(&names::pack(id)), folder_of(&names::parity(id))])
+            .collect();
+        folders.iter().try_for_each(|folder| Ok(self.storage.settle(folder)?))
+    }
+
     /// What can be read of a pack's parity, if there is any.
     fn parity_of(&self, id: &PackId) -> Result<Option<Vec<u8>>> {
         let parity = if self.has_parity() { self.left_of(&names::parity(id))? } else { Vec::new() };
@@ -155,4 +164,9 @@ impl Store {
         }
         Ok(left)
     }
+}
+
+/// The folder in which an object lies directly.
+fn folder_of(name: &str) -> String {
+    name.trim_end_matches(|at| at != '/').to_owned()
 }

@@ -52,6 +52,7 @@ impl Store {
     ) -> Result<RepairReport> {
         let mut report = RepairReport::default();
         self.settle_aside()?;
+        self.settle_healed()?;
         let claim = WriterClaim::register(self, COLLECTOR)?;
         if self.is_collecting_before(claim.id())? {
             return Err(StoreError::Busy { what: "a collection" });
