@@ -1,7 +1,9 @@
 //! What parity heals, what it does not, and that it always knows which.
 
-use icecore_format::{DecodeError, Digest, PackId, Parity, names};
+use icecore_format::{Config, DecodeError, Digest, PackId, Parity, names};
 use proptest::prelude::*;
+
+use crate::values::config;
 
 const HEAD: usize = 96;
 
@@ -131,6 +133,17 @@ fn parity_has_the_bytes_it_always_had() {
 }
 
 const GOLDEN: [&str; 4] = ["b8084ff015b20110", "a74f1246007be6fe", "5598a69a3196904e", "8be8c8bc56accc72"];
+
+#[test]
+fn a_configuration_says_how_much_parity_there_is_only_where_there_is_any() {
+    let encode = |parity| Config { parity, ..config() }.encode();
+    let text = |parity| String::from_utf8_lossy(&encode(parity)).into_owned();
+    assert!(!text(0).contains("parity") && text(5).contains("\"parity\": 5\n"));
+    for parity in [0, 1, 5, 100] {
+        assert_eq!(Config::decode(&encode(parity)).map(|config| config.parity), Ok(parity));
+    }
+    assert!(Config::decode(&encode(101)).is_err());
+}
 
 #[test]
 fn parity_lies_under_one_name() {

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use icecore_format::{Parity, names};
-use icecore_storage::{LocalStorage, MemoryStorage, PutMode, Storage};
+use icecore_storage::{ErrorKind, LocalStorage, MemoryStorage, PutMode, Storage};
 use icecore_store::{
     FindingKind, InitOptions, RepairOptions, RepairReport, Silent, Store, VerifyExtent, VerifyReport, Written,
 };
+use icecore_testkit::{Call, Calls, Fault, FaultyStorage};
 use tempfile::TempDir;
 
 use crate::support::{BOTH, Crypto, Fixture, find, gc_options, noise, options, read, write};
@@ -211,6 +212,28 @@ fn a_pack_and_its_parity_are_healed_together() {
         assert_eq!(shop.repair().healed, 1);
         assert!(shop.objects() == whole);
         shop.check_whole("both");
+    }
+}
+
+#[test]
+fn what_a_disk_still_gives_back_of_a_pack_is_enough() {
+    for crypto in BOTH {
+        let faulty = Arc::new(FaultyStorage::new(MemoryStorage::new()));
+        let storage = Arc::clone(&faulty) as Arc<dyn Storage>;
+        let fixture = Fixture::new(storage, &InitOptions { parity: 5, ..options(crypto) });
+        let id = write(&fixture.store, "shop", &[("a", &noise(1, LEN))]).id;
+        let packs = fixture.names("packs/").len() as u64;
+        // No pack can be read whole, as where a sector is bad; the rest of it can.
+        let (calls, kind) = (Calls::Only(Call::Get), ErrorKind::Other);
+        faulty.fail(Fault { calls, prefix: "packs/", after: 0, kind, for_good: true });
+        let plan = fixture.store.plan_repair(1, &Silent).unwrap();
+        assert!(plan.packs.len() as u64 == packs && plan.packs.iter().all(|pack| pack.healable), "{plan:?}");
+        let done = fixture.store.repair(&plan, &RepairOptions::default(), 1, &Silent).unwrap();
+        assert_eq!((done.healed, done.set_aside), (packs, 0));
+        assert!(faulty.heal());
+        let report = fixture.store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap();
+        assert!(report.findings.is_empty(), "{:?}", report.findings);
+        assert!(read(&fixture.store, id).unwrap() == noise(1, LEN));
     }
 }
 
