@@ -74,7 +74,10 @@ fn main() -> Result<(), StoreError> {
     store.delete_snapshot(&newest)?;
     let report = store.gc(&GcOptions::default(), &Silent)?;
     let freed = report.bytes_freed / 1_000_000;
-    row(&format!("delete a snapshot of many and collect ({} packs, {freed} MB)", report.packs_deleted), started);
+    row(
+        &format!("delete a snapshot of many and collect ({} packs, {freed} MB)", report.packs_deleted),
+        started,
+    );
     let index_len = std::fs::metadata(&index).map_or(0, |meta| meta.len());
     println!("| index.redb | {} bytes a chunk | |", index_len / chunks.max(1));
     Ok(())

@@ -15,6 +15,7 @@ mod mutate;
 mod names;
 mod objects;
 mod pack;
+mod parity;
 mod records;
 mod seeds;
 mod select;

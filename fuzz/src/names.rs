@@ -15,6 +15,9 @@ pub(crate) fn object_names(input: &[u8]) {
     if let Some(pack) = names::parse_pack(&name) {
         assert_eq!(names::pack(&pack), name);
     }
+    if let Some(pack) = names::parse_parity(&name) {
+        assert_eq!(names::parity(&pack), name);
+    }
     if let Some((snapshot, label)) = names::parse_label(&name) {
         assert_eq!(names::label(&snapshot, label), name);
     }

@@ -2,7 +2,7 @@
 
 use peak_alloc::PeakAlloc;
 
-use crate::{catalog, dump, names, objects, pack, records, select, stream, tree, units_target};
+use crate::{catalog, dump, names, objects, pack, parity, records, select, stream, tree, units_target};
 
 /// Counts what is in use, in whatever program this library is part of.
 #[global_allocator]
@@ -60,6 +60,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "pack_header", check: pack::header },
     Target { name: "pack_table", check: pack::table },
     Target { name: "pack_trailer", check: pack::trailer },
+    Target { name: "parity", check: parity::heal },
     Target { name: "part_name", check: names::part_name },
     Target { name: "scan_any", check: dump::any },
     Target { name: "scan_mysqldump", check: dump::mysqldump },

@@ -2,7 +2,8 @@
 
 use crate::input::text;
 use crate::units::{
-    Bytes, Millis, counted, parse_budget, parse_duration, parse_share, parse_size, printable, saved_percent,
+    Bytes, Millis, counted, parse_budget, parse_duration, parse_percent, parse_share, parse_size, printable,
+    saved_percent,
 };
 
 pub(crate) fn size(input: &[u8]) {
@@ -25,6 +26,9 @@ pub(crate) fn size(input: &[u8]) {
 pub(crate) fn share(input: &[u8]) {
     if let Ok(share) = parse_share(&text(input)) {
         assert!(share > 0.0 && share <= 1.0);
+    }
+    if let Ok(percent) = parse_percent(&text(input)) {
+        assert!(percent <= 100);
     }
 }
 

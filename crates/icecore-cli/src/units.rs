@@ -100,6 +100,15 @@ pub(crate) fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Understands `5%`, `5`: whole percents, up to 100.
+pub(crate) fn parse_percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    match number.parse() {
+        Ok(percent @ 0..=100) if !number.starts_with('+') => Ok(percent),
+        _ => Err("a percentage is a whole number between 0% and 100%, like 5%".to_owned()),
+    }
+}
+
 /// Understands `24h`, `30 min`, `90s`, `7d`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split_unit(text);
@@ -164,6 +173,12 @@ mod tests {
         assert!(parse_share("10").is_err());
         assert!(parse_share("NaN").is_err());
         assert!(parse_share("0").is_err());
+        assert_eq!(parse_percent("5%"), Ok(5));
+        assert_eq!(parse_percent("100 %"), Ok(100));
+        assert_eq!(parse_percent("0"), Ok(0));
+        for wrong in ["101%", "-1", "5.5%", "%", "+5", ""] {
+            assert!(parse_percent(wrong).is_err(), "{wrong}");
+        }
         assert_eq!(parse_duration("24h"), Ok(Duration::from_secs(86400)));
         assert_eq!(parse_duration("1.5 min"), Ok(Duration::from_secs(90)));
         assert!(parse_duration("-1h").is_err());

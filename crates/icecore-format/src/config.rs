@@ -60,6 +60,9 @@ pub struct Config {
     pub zstd_level: i32,
     /// `None` in a plain store.
     pub crypto: Option<CryptoSuite>,
+    /// Parity beside each pack, in percent of its bytes; 0 is none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub parity: u8,
 }
 
 impl Config {
@@ -77,7 +80,13 @@ impl Config {
             .map_err(|error| DecodeError::Malformed { what: "configuration", offset: error.column() })?;
         let bounded = (1..=1 << 30).contains(&config.pack_len)
             && (1..=crate::BODY_LEN_MAX / 2).contains(&config.body_len)
-            && config.chunk_sizes.is_valid();
+            && config.chunk_sizes.is_valid()
+            && config.parity <= 100;
         if bounded { Ok(config) } else { Err(DecodeError::Malformed { what: "configuration", offset: 0 }) }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_none(parity: &u8) -> bool {
+    *parity == 0
 }

@@ -38,6 +38,8 @@ pub enum ObjectKind {
     Condemned,
     /// A pack
     Pack,
+    /// [`crate::Parity`]
+    Parity,
 }
 
 impl ObjectKind {
@@ -51,6 +53,7 @@ impl ObjectKind {
             Self::Epoch => b'E',
             Self::Condemned => b'X',
             Self::Pack => b'P',
+            Self::Parity => b'R',
         }
     }
 }
@@ -72,7 +75,7 @@ pub(crate) fn read_preamble(cursor: &mut Cursor<'_>, kind: ObjectKind) -> Result
     Ok((version, cursor.u16()?))
 }
 
-fn put_preamble(out: &mut Vec<u8>, kind: ObjectKind, flags: u16) {
+pub(crate) fn put_preamble(out: &mut Vec<u8>, kind: ObjectKind, flags: u16) {
     put_preamble_of(FORMAT_VERSION, out, kind, flags);
 }
 
@@ -152,7 +155,7 @@ fn unframe<'a>(kind: ObjectKind, name: &str, bytes: &'a [u8]) -> Result<(u16, &'
     Ok((flags, payload))
 }
 
-fn checksum(name: &str, bytes: &[u8]) -> Digest {
+pub(crate) fn checksum(name: &str, bytes: &[u8]) -> Digest {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(name.len() as u64).to_le_bytes());
     hasher.update(name.as_bytes());

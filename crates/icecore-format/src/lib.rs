@@ -1,6 +1,6 @@
 //! Every byte that icecore stores, as values.
 //!
-//! A store is a set of objects: one [`Config`], [`KeyFile`]s, packs (described by [`PackHeader`] and [`PackToc`]),
+//! A store is a set of objects: one [`Config`], [`KeyFile`]s, packs (described by [`PackHeader`] and [`PackToc`]), perhaps their [`Parity`],
 //! [`Manifest`]s, [`Label`]s, and the small objects of the concurrency protocol ([`Claim`], [`Epoch`], [`Condemned`]).
 //! This crate turns them into bytes and back, names them ([`names`]), and hashes and seals them ([`StoreKey`]).
 //!
@@ -21,6 +21,7 @@ mod label;
 mod manifest;
 pub mod names;
 mod pack;
+mod parity;
 mod protocol;
 mod tree;
 
@@ -35,6 +36,7 @@ pub use keys::{BodyCipher, SecretBytes, StoreKey};
 pub use label::Label;
 pub use manifest::{Catalog, Manifest, SnapshotInfo};
 pub use pack::{Body, Codec, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackToc, PackTrailer, TocChunk};
+pub use parity::Parity;
 pub use protocol::{Claim, Condemned, Epoch};
 pub use tree::{ChunkRef, NodeRef, Tree, TreeNode};
 

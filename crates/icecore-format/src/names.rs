@@ -10,6 +10,8 @@ pub const EPOCH: &str = "epoch";
 pub const KEYS: &str = "keys/";
 /// Folder of the packs.
 pub const PACKS: &str = "packs/";
+/// Folder of the packs' parity.
+pub const PARITY: &str = "parity/";
 /// Folder of the manifests.
 pub const SNAPSHOTS: &str = "snapshots/";
 /// Folder of tags and notes.
@@ -36,14 +38,30 @@ pub fn damaged(name: &str) -> String {
 
 /// `packs/<2 hex>/<pack id>`
 pub fn pack(id: &PackId) -> String {
-    let hex = id.0.to_hex();
-    format!("{PACKS}{}/{hex}", hex.get(..2).unwrap_or_default())
+    spread(PACKS, id)
 }
 
 /// The pack that an object name below `packs/` stands for: only the one name that [`pack`] gives.
 pub fn parse_pack(name: &str) -> Option<PackId> {
     let (_, file) = name.strip_prefix(PACKS)?.split_once('/')?;
     file.parse().ok().filter(|id| pack(id) == name)
+}
+
+/// `parity/<2 hex>/<pack id>`
+pub fn parity(id: &PackId) -> String {
+    spread(PARITY, id)
+}
+
+/// The pack whose parity an object name below `parity/` stands for: only the one name that [`parity`] gives.
+pub fn parse_parity(name: &str) -> Option<PackId> {
+    let (_, file) = name.strip_prefix(PARITY)?.split_once('/')?;
+    file.parse().ok().filter(|id| parity(id) == name)
+}
+
+/// Some folders with some files each, instead of one with all.
+fn spread(folder: &str, id: &PackId) -> String {
+    let hex = id.0.to_hex();
+    format!("{folder}{}/{hex}", hex.get(..2).unwrap_or_default())
 }
 
 /// `snapshots/<claim id>`

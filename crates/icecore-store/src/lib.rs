@@ -17,6 +17,7 @@ mod keys;
 mod labels;
 mod monitor;
 mod pack;
+mod parity;
 mod random;
 mod read;
 mod repair;

@@ -29,6 +29,8 @@ pub struct InitOptions {
     pub body_len: u32,
     /// The zstd level.
     pub zstd_level: i32,
+    /// Parity beside each pack, in percent of its bytes, up to 100; 0 is none.
+    pub parity: u8,
     /// The first password and what it costs to try one; `None` makes a plain store.
     pub password: Option<(Vec<u8>, KdfCost)>,
 }
@@ -42,6 +44,7 @@ impl InitOptions {
             pack_len: 32 << 20,
             body_len: 1 << 20,
             zstd_level: 3,
+            parity: 0,
             password: None,
         }
     }
@@ -84,6 +87,7 @@ impl Store {
             body_len: options.body_len,
             zstd_level: options.zstd_level,
             crypto: options.password.as_ref().map(|_| CryptoSuite::Aes256Gcm),
+            parity: options.parity,
         };
         // What nobody could open again must not be written.
         Config::decode(&config.encode()).map_err(StoreError::damaged("the new store's configuration"))?;

@@ -66,6 +66,7 @@ fn config(crypto: Option<CryptoSuite>) -> Config {
         body_len: 1 << 20,
         zstd_level: 3,
         crypto,
+        parity: 0,
     }
 }
 

@@ -2,14 +2,15 @@
 
 use icecore_format::{
     Body, ChunkId, Codec, Digest, Extent, FileAttributes, PACK_TRAILER_LEN, PackHeader, PackId, PackToc,
-    Part, PartKind, StoreKey, TocChunk, encode_part,
+    Parity, Part, PartKind, StoreKey, TocChunk, encode_part,
 };
 use icecore_store::PackRecord;
 
 use super::Seed;
+use crate::parity;
 
 pub(super) fn seeds() -> Vec<Seed> {
-    [packs(), tables(), catalogs(), records()].concat()
+    [packs(), tables(), catalogs(), records(), parities()].concat()
 }
 
 fn body(stored_len: u32, chunks: &[u32]) -> Body {
@@ -30,6 +31,31 @@ fn table(bodies: Vec<Body>) -> (Vec<u8>, Vec<u8>, u64) {
     let mut stored = PackToc { bodies }.encode(&header, toc_offset, &StoreKey::Plain);
     let trailer = stored.split_off(stored.len() - PACK_TRAILER_LEN);
     (stored, trailer, toc_offset)
+}
+
+fn parities() -> Vec<Seed> {
+    let pack = parity::pack();
+    let whole = Parity::encode(&parity::id(), &pack, 20);
+    let input = |pack: &[u8], parity: &[u8]| {
+        let len = u16::try_from(pack.len()).unwrap_or_default();
+        [pack, parity, &len.to_le_bytes()].concat()
+    };
+    let head = |at: usize, number: u32| {
+        let mut bytes = whole.clone();
+        bytes.splice(at..at + 4, number.to_le_bytes());
+        bytes
+    };
+    let cut = pack.get(..pack.len() - 100).unwrap_or_default();
+    vec![
+        Seed::new("parity", "valid", input(&pack, &whole)),
+        Seed::new("parity", "heals-a-cut-pack", input(cut, &whole)),
+        Seed::new("parity", "heals-nothing", input(b"", &whole)),
+        Seed::new("parity", "shards-of-terabytes", input(cut, &head(12, !63))),
+        Seed::new("parity", "shards-of-nothing", input(cut, &head(12, 0))),
+        Seed::new("parity", "pack-of-terabytes", input(cut, &head(20, u32::MAX))),
+        Seed::new("parity", "more-data-than-there-can-be", input(cut, &head(24, u32::MAX))),
+        Seed::new("parity", "more-parity-than-there-can-be", input(cut, &head(28, 32768))),
+    ]
 }
 
 fn packs() -> Vec<Seed> {

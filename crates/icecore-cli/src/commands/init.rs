@@ -9,7 +9,7 @@ use crate::failure::{CommandError, Result};
 use crate::password;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
-use crate::units::parse_size;
+use crate::units::{parse_percent, parse_size};
 
 /// Make a store
 ///
@@ -19,6 +19,9 @@ pub(crate) struct InitArgs {
     /// Encrypt what is stored; asks for a password
     #[arg(long)]
     encrypt: bool,
+    /// Keep parity beside the data, so that `repair` can heal bit rot: 5% heals damage in about one block of twenty
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
+    parity: Option<u8>,
     /// How large packs become
     #[arg(long, hide = true, value_name = "SIZE", value_parser = parse_size)]
     pack_size: Option<u64>,
@@ -31,6 +34,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<Exi
         options.pack_len =
             u32::try_from(size).map_err(|_| CommandError::usage("packs cannot be that large"))?;
     }
+    options.parity = args.parity.unwrap_or(0);
     if !args.encrypt && password::is_given(context.password_file.as_deref()) {
         // Whoever gives a password expects to be protected by it.
         return Err(CommandError::usage(
@@ -44,12 +48,21 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<Exi
     let store = icecore::init(&dir, &options)?;
     let id = store.config().store_id.to_string();
     if ui.json {
-        ui.document(&json!({ "store": dir.to_string_lossy(), "id": id, "encrypted": args.encrypt }))?;
+        ui.document(&json!({
+            "store": dir.to_string_lossy(),
+            "id": id,
+            "encrypted": args.encrypt,
+            "parity": options.parity,
+        }))?;
     } else if ui.quiet {
         ui.line(dir.display())?;
     } else {
         let what = if args.encrypt { "an encrypted store" } else { "a store" };
-        ui.line(format_args!("Made {what} in {}", dir.display()))?;
+        let parity = match options.parity {
+            0 => String::new(),
+            percent => format!(", with {percent} % parity"),
+        };
+        ui.line(format_args!("Made {what} in {}{parity}", dir.display()))?;
         if args.encrypt {
             ui.status("Without its password nothing in it can be read again: keep it in a second place.");
         }

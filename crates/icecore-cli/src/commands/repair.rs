@@ -19,8 +19,8 @@ const PARTS_SHOWN_MAX: usize = 5;
 
 /// Make a damaged store usable again
 ///
-/// Makes the index anew, reads everything, copies what can be read of damaged packs, and moves these and other records that cannot be read
-/// below `damaged/` in the store. Nothing is deleted. What was lost is stored again when a snapshot that has it is taken, which makes
+/// Makes the index anew, reads everything, and heals damaged packs by their parity, if the store has any (`init --parity`). It copies what
+/// can be read of the others, and moves these and other records that cannot be read below `damaged/` in the store. Nothing is deleted. What was lost is stored again when a snapshot that has it is taken, which makes
 /// older snapshots whole again too; so repair, then take new snapshots.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RepairArgs {
@@ -77,7 +77,13 @@ fn show_plan(ui: &mut Ui, context: &Context, plan: &RepairPlan) -> Result<()> {
     for record in &plan.records {
         ui.line(format_args!("set aside {}: {}", printable(&record.object), printable(&record.message)))?;
     }
-    for pack in &plan.packs {
+    for pack in plan.packs.iter().filter(|pack| pack.healable) {
+        ui.line(format_args!("heal pack {} by its parity: {}", pack.id, pack.message))?;
+    }
+    for id in &plan.parity {
+        ui.line(format_args!("make the parity of pack {id} anew"))?;
+    }
+    for pack in plan.packs.iter().filter(|pack| !pack.healable) {
         ui.line(format_args!(
             "copy what can be read of pack {}, then set it aside: {}",
             pack.id, pack.message
@@ -92,6 +98,8 @@ fn show_plan(ui: &mut Ui, context: &Context, plan: &RepairPlan) -> Result<()> {
 fn show_report(ui: &mut Ui, context: &Context, plan: &RepairPlan, report: &RepairReport) -> Result<()> {
     if ui.json {
         return ui.document(&json!({
+            "healed": report.healed,
+            "parity_made": report.parity_made,
             "set_aside": report.set_aside,
             "chunks_saved": report.chunks_saved,
             "chunks_lost": report.chunks_lost,
@@ -110,6 +118,15 @@ fn show_report(ui: &mut Ui, context: &Context, plan: &RepairPlan, report: &Repai
     }
     if plan.is_empty() {
         return ui.line("Nothing was damaged; the index was made anew");
+    }
+    if report.healed > 0 {
+        ui.line(format_args!("Healed {} by parity", counted(report.healed, "pack")))?;
+    }
+    if report.parity_made > 0 {
+        ui.line(format_args!("Made the parity of {} anew", counted(report.parity_made, "pack")))?;
+    }
+    if report.healed + report.parity_made > 0 && report.set_aside == 0 && report.broken.is_empty() {
+        return Ok(());
     }
     ui.line(format_args!(
         "Set {} aside below damaged/: {} saved, {} lost",
@@ -142,10 +159,14 @@ fn broken_line(context: &Context, broken: &BrokenSnapshot) -> String {
 fn plan_entry(plan: &RepairPlan) -> Value {
     let records = plan.records.iter();
     let records = records.map(|record| json!({ "kind": record.kind.as_str(), "object": record.object }));
-    let packs = plan.packs.iter().map(|pack| json!({ "id": pack.id.to_string(), "reason": pack.message }));
+    let packs = plan
+        .packs
+        .iter()
+        .map(|pack| json!({ "id": pack.id.to_string(), "reason": pack.message, "healable": pack.healable }));
     json!({
         "records": records.collect::<Vec<_>>(),
         "packs": packs.collect::<Vec<_>>(),
+        "parity": plan.parity.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "broken": plan.broken.iter().map(broken_entry).collect::<Vec<_>>(),
     })
 }

@@ -77,6 +77,7 @@ fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExte
                 json!({
                     "kind": finding.kind.as_str(),
                     "object": finding.object,
+                    "healable": finding.healable,
                     "snapshots": affected.collect::<Vec<_>>(),
                 })
             })
@@ -90,7 +91,8 @@ fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExte
         }));
     }
     for finding in &report.findings {
-        ui.line(format_args!("{}: {}", printable(&finding.object), printable(&finding.message)))?;
+        let healable = if finding.healable { "; `icecore repair` can heal it" } else { "" };
+        ui.line(format_args!("{}: {}{healable}", printable(&finding.object), printable(&finding.message)))?;
         for (id, parts) in &finding.snapshots {
             let shown = parts.iter().take(PARTS_SHOWN_MAX).map(|part| printable(part));
             let shown = shown.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
@@ -121,7 +123,11 @@ fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExte
                 counted(n as u64, "finding"),
                 Bytes(report.bytes_read)
             ))?;
-            ui.hint("what is not named can be restored; `icecore repair`, then new snapshots of the damaged sources make the old ones whole");
+            ui.hint(if report.findings.iter().any(|finding| finding.healable) {
+                "`icecore repair` heals what parity can heal"
+            } else {
+                "what is not named can be restored; `icecore repair`, then new snapshots of the damaged sources make the old ones whole"
+            });
             Ok(())
         }
     }

@@ -23,6 +23,7 @@ mod test_key;
 mod test_limits;
 mod test_list;
 mod test_output;
+mod test_parity;
 mod test_read_only;
 mod test_restore;
 mod test_show;

@@ -2,5 +2,6 @@
 
 mod golden;
 mod hostile;
+mod parity;
 mod round_trip;
 mod values;

@@ -194,6 +194,7 @@ pub(crate) fn config() -> Config {
         body_len: 512 << 10,
         zstd_level: 3,
         crypto: Some(CryptoSuite::Aes256Gcm),
+        parity: 0,
     }
 }
 

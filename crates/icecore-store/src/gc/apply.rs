@@ -69,6 +69,7 @@ impl Store {
         // They only help: without them the next collection on a full disk has to be lucky, and damage is worse.
         let _ = self.storage.keep_reserve();
         let _ = self.keep_copies();
+        let _ = self.keep_parity(monitor);
         Ok(report)
     }
 
@@ -88,6 +89,8 @@ impl Store {
         if self.is_collecting_before(claim.id())? {
             return Err(StoreError::Busy { what: "another collection" });
         }
+        // Before the epoch is raised: whoever put it and has not come to the pack yet is waited for.
+        let parity = self.listed_parity()?;
         let first = self.raise_epoch(claim.epoch())?;
         self.wait_for_older(first, claim.id(), options.fence, monitor)?;
         // Before the marking, so that no list of a later collection is taken for one that every running writer knows.
@@ -100,6 +103,10 @@ impl Store {
         self.storage.settle(names::SNAPSHOTS)?;
         let (plan, marks) = self.marked_plan(&snapshots, options, monitor)?;
         self.remove_orphaned_labels(&labels, &known)?;
+        // Where something is missing, it may be what a lost pack is healed with.
+        if marks.missing.is_empty() {
+            self.remove_orphaned_parity(&parity)?;
+        }
 
         let mut report = GcReport {
             bytes_kept: plan.keep.iter().map(|pack| pack.len).sum(),
@@ -189,7 +196,7 @@ impl Store {
             }
             marks.resolved()?;
             let packs = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
-            let plan = plan::plan(packs, &marks, seen.clone(), self.config.pack_len.into(), options);
+            let plan = plan::plan(packs, &marks, seen.clone(), &self.config, options);
             match self.find_wrong_place(&plan, &marks) {
                 Ok(None) => return Ok((plan, marks)),
                 Ok(Some(_)) if self.ask_index_again(&mut since)? => (),
@@ -326,6 +333,9 @@ impl Store {
             for pack in group {
                 self.packs.forget(&pack.id);
                 self.delete_if_there(&names::pack(&pack.id))?;
+                if self.has_parity() {
+                    self.delete_if_there(&names::parity(&pack.id))?;
+                }
             }
         }
         Ok(packs.len() as u64)

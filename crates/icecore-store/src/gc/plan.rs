@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use icecore_format::{PackId, SnapshotId};
+use icecore_format::{Config, PackId, Parity, SnapshotId};
 
 use super::mark::Marks;
 use crate::FencePolicy;
@@ -39,7 +39,7 @@ pub enum PackVerdict {
 pub struct PackUse {
     /// The pack.
     pub id: PackId,
-    /// Its stored bytes.
+    /// Its stored bytes, those of its parity among them.
     pub len: u64,
     /// Chunks in it.
     pub chunks: u32,
@@ -81,22 +81,27 @@ pub(super) fn plan(
     packs: impl IntoIterator<Item = PackRecord>,
     marks: &Marks,
     seen: BTreeSet<SnapshotId>,
-    pack_len: u64,
+    config: &Config,
     options: &GcOptions,
 ) -> GcPlan {
+    let pack_len = u64::from(config.pack_len);
+    let mut small_len = 0;
     let mut plan = GcPlan { seen, ..GcPlan::default() };
     let mut small = Vec::new();
     for record in packs {
         let live = marks.live_count(&record.id);
-        let pack = PackUse { id: record.id, len: record.len, chunks: record.chunks, live };
+        let len = record.len + Parity::stored_len(record.len, config.parity);
+        let pack = PackUse { id: record.id, len, chunks: record.chunks, live };
         match verdict(&pack, options) {
             PackVerdict::Drop => plan.drop.push(pack),
             PackVerdict::Rewrite => plan.rewrite.push(pack),
-            PackVerdict::Keep if pack.len < pack_len / 4 => small.push(pack),
+            PackVerdict::Keep if record.len < pack_len / 4 => {
+                small_len += record.len;
+                small.push(pack);
+            }
             PackVerdict::Keep => plan.keep.push(pack),
         }
     }
-    let small_len: u64 = small.iter().map(|pack| pack.len).sum();
     if small_len >= pack_len {
         plan.rewrite.append(&mut small);
     } else {

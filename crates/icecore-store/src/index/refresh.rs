@@ -74,7 +74,8 @@ impl Store {
         Ok(true)
     }
 
-    fn listed_packs(&self) -> Result<BTreeMap<PackId, u64>> {
+    /// The packs in the storage and their lengths.
+    pub(crate) fn listed_packs(&self) -> Result<BTreeMap<PackId, u64>> {
         let objects = self.storage.list(names::PACKS)?.into_iter();
         Ok(objects.filter_map(|object| Some((names::parse_pack(&object.name)?, object.len))).collect())
     }

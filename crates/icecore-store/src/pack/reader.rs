@@ -214,6 +214,12 @@ impl PackReader {
         }
     }
 
+    /// Forgets everything that was read.
+    pub(crate) fn forget_all(&self) {
+        *lock(&self.tocs) = Cache::new(TOC_CACHE_BYTES);
+        *lock(&self.bodies) = Cache::new(BODY_CACHE_BYTES);
+    }
+
     /// Forgets a pack that is gone.
     pub(crate) fn forget(&self, id: &PackId) {
         lock(&self.tocs).remove(id);

@@ -25,6 +25,10 @@ pub struct RepairOptions {
 /// What a repair did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RepairReport {
+    /// Packs that are whole again by their parity.
+    pub healed: u64,
+    /// Packs that were right, and have parity again.
+    pub parity_made: u64,
     /// Objects that lie below `damaged/` now.
     pub set_aside: u64,
     /// Chunks that were copied out of damaged packs.
@@ -48,16 +52,30 @@ impl Store {
     ) -> Result<RepairReport> {
         let mut report = RepairReport::default();
         self.settle_aside()?;
+        self.settle_healed()?;
         let claim = WriterClaim::register(self, COLLECTOR)?;
         if self.is_collecting_before(claim.id())? {
             return Err(StoreError::Busy { what: "a collection" });
+        }
+        let mut packs = Vec::new();
+        for pack in &plan.packs {
+            if monitor.is_cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            // A healed pack is what it always was: nobody needs to be waited for.
+            match pack.healable && self.heal(&pack.id)? {
+                true => report.healed += 1,
+                false => packs.push(pack.id),
+            }
+        }
+        for id in &plan.parity {
+            report.parity_made += u64::from(self.make_parity(id)?);
         }
         let first = self.raise_epoch(claim.epoch())?;
         self.wait_for_older(first, claim.id(), options.fence, monitor)?;
         for finding in &plan.records {
             report.set_aside += u64::from(self.set_record_aside(&finding.object)?);
         }
-        let packs: Vec<_> = plan.packs.iter().map(|pack| pack.id).collect();
         if !packs.is_empty() {
             for pack in &packs {
                 let (saved, lost) = self.salvage(pack, monitor)?;
@@ -75,6 +93,9 @@ impl Store {
                 self.index.write(|index| index.remove_pack(pack, None))?;
                 self.packs.forget(pack);
                 report.set_aside += u64::from(self.set_aside(&names::pack(pack))?);
+                if self.has_parity() {
+                    self.set_aside(&names::parity(pack))?;
+                }
             }
             self.delete_if_there(&list)?;
         }

@@ -1,6 +1,6 @@
 //! Making a damaged store usable again.
 //!
-//! Nothing is thrown away: what cannot be read is moved below `damaged/`, after what can be read of it was copied. Then its chunks count
+//! A pack that its parity can heal is healed, and is then what it was. Otherwise nothing is thrown away: what cannot be read is moved below `damaged/`, after what can be read of it was copied. Then its chunks count
 //! as absent, so that the next snapshot that has them stores them anew, and every snapshot that needs them is whole again. Snapshots that
 //! stay broken are dropped only when that is asked for.
 

@@ -10,13 +10,15 @@ use crate::store::Store;
 use crate::verify::{Extent, Finding, FindingKind};
 use crate::{Monitor, Result};
 
-/// A pack that is to be set aside.
+/// A pack that is to be healed, or else set aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedPack {
     /// The pack.
     pub id: PackId,
     /// What is wrong with it.
     pub message: String,
+    /// Whether its parity can heal it.
+    pub healable: bool,
 }
 
 /// A snapshot that cannot be restored whole.
@@ -37,8 +39,10 @@ pub struct BrokenSnapshot {
 pub struct RepairPlan {
     /// Records that cannot be read: manifests, labels, keys, condemned lists. They are set aside.
     pub records: Vec<Finding>,
-    /// Packs that are damaged. What can be read of them is copied, then they are set aside.
+    /// Packs that are damaged. They are healed by their parity; or what can be read of them is copied, then they are set aside.
     pub packs: Vec<DamagedPack>,
+    /// Packs whose parity is damaged or missing. It is made anew.
+    pub parity: Vec<PackId>,
     /// Snapshots that are not whole now. Copies in other packs may save some.
     pub broken: Vec<BrokenSnapshot>,
 }
@@ -46,7 +50,7 @@ pub struct RepairPlan {
 impl RepairPlan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.packs.is_empty() && self.broken.is_empty()
+        self.records.is_empty() && self.packs.is_empty() && self.parity.is_empty() && self.broken.is_empty()
     }
 }
 
@@ -59,9 +63,13 @@ impl Store {
         let mut plan = RepairPlan { broken: broken(&snapshots, &report.findings), ..RepairPlan::default() };
         for finding in report.findings {
             match finding.kind {
-                FindingKind::Pack => plan.packs.extend(
-                    names::parse_pack(&finding.object).map(|id| DamagedPack { id, message: finding.message }),
-                ),
+                FindingKind::Pack => {
+                    if let Some(id) = names::parse_pack(&finding.object) {
+                        let (message, healable) = (finding.message, finding.healable);
+                        plan.packs.push(DamagedPack { id, message, healable });
+                    }
+                }
+                FindingKind::Parity => plan.parity.extend(names::parse_parity(&finding.object)),
                 FindingKind::PackMissing | FindingKind::ChunkMissing | FindingKind::Catalog => (),
                 // A claim tells whether its writer lives, readable or not; the epoch is made anew by whoever needs it.
                 FindingKind::Claim | FindingKind::Epoch => (),
@@ -70,7 +78,23 @@ impl Store {
                 }
             }
         }
+        if !plan.broken.is_empty() {
+            plan.packs.extend(self.lost_but_healable()?);
+        }
         Ok(plan)
+    }
+
+    /// Packs of which nothing is left but parity that is enough. The index cannot name them any more.
+    fn lost_but_healable(&self) -> Result<Vec<DamagedPack>> {
+        let there = self.listed_packs()?;
+        let mut lost = Vec::new();
+        for (id, _) in self.listed_parity()? {
+            if !there.contains_key(&id) && self.can_heal(&id)? {
+                let message = "the pack is not in the storage".to_owned();
+                lost.push(DamagedPack { id, message, healable: true });
+            }
+        }
+        Ok(lost)
     }
 }
 

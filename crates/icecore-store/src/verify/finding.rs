@@ -16,6 +16,8 @@ pub enum FindingKind {
     Label,
     /// A pack is damaged.
     Pack,
+    /// A pack's parity is damaged or missing; the pack is right.
+    Parity,
     /// A pack that the index knows is not there.
     PackMissing,
     /// A chunk that a snapshot needs is in no pack.
@@ -39,6 +41,7 @@ impl FindingKind {
             Self::Manifest => "manifest",
             Self::Label => "label",
             Self::Pack => "pack",
+            Self::Parity => "parity",
             Self::PackMissing => "pack_missing",
             Self::ChunkMissing => "chunk_missing",
             Self::Catalog => "catalog",
@@ -59,11 +62,17 @@ pub struct Finding {
     pub object: String,
     /// In words.
     pub message: String,
+    /// Whether parity can heal it.
+    pub healable: bool,
     /// The snapshots that cannot be restored whole, each with the names of the damaged parts.
     pub snapshots: BTreeMap<SnapshotId, BTreeSet<String>>,
 }
 
 impl Finding {
+    fn new(kind: FindingKind, object: String, message: String) -> Self {
+        Self { kind, object, message, healable: false, snapshots: BTreeMap::new() }
+    }
+
     /// A small object that cannot be read; its name says what it is.
     pub(super) fn of_record(object: &str, error: &StoreError) -> Self {
         let kinds = [
@@ -75,7 +84,7 @@ impl Finding {
         ];
         let kind = kinds.into_iter().find(|(prefix, _)| object.starts_with(prefix));
         let kind = kind.map_or(FindingKind::Manifest, |(_, kind)| kind);
-        Self { kind, object: object.to_owned(), message: full_message(error), snapshots: BTreeMap::new() }
+        Self::new(kind, object.to_owned(), full_message(error))
     }
 
     /// What a listing could not read.
@@ -119,7 +128,7 @@ impl Damage {
     ) -> Option<&mut ObjectDamage> {
         let at = *self.objects.entry(object.clone()).or_insert(self.findings.len());
         if at == self.findings.len() {
-            let finding = Finding { kind, object, message: message.to_owned(), snapshots: BTreeMap::new() };
+            let finding = Finding::new(kind, object, message.to_owned());
             self.findings.push(ObjectDamage { finding, chunks: Vec::new() });
         }
         let found = self.findings.get_mut(at)?;
@@ -144,6 +153,10 @@ impl Damage {
 
     pub(super) fn pack(&mut self, kind: FindingKind, id: &PackId, message: &str, chunks: Vec<ChunkId>) {
         self.note(kind, names::pack(id), message, chunks);
+    }
+
+    pub(super) fn parity(&mut self, id: &PackId, message: &str) {
+        self.note(FindingKind::Parity, names::parity(id), message, Vec::new());
     }
 
     /// A tree node or catalog of `snapshot` that cannot be read; an error that is no damage is handed back.

@@ -76,6 +76,7 @@ impl Store {
         let verified = self.check_packs(packs, extent, &mut damage, &mut report, monitor)?;
         self.note_vanished(&mut damage)?;
         self.name_the_affected(&all, &mut damage)?;
+        self.find_healable(&mut damage)?;
         report.findings.extend(damage.findings.into_iter().map(|damage| damage.finding));
         self.remember_verified(&verified, now)?;
         Ok(report)

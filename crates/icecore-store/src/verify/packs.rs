@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use icecore_format::{ChunkId, Digest, PackId, names};
 use icecore_storage::ErrorKind;
 
-use super::finding::{Damage, FindingKind, full_message};
+use super::finding::{Damage, FindingKind, ObjectDamage, full_message};
 use super::{Extent, VerifyReport};
 use crate::index::{IndexReader, PackRecord};
 use crate::store::Store;
@@ -15,6 +15,13 @@ use crate::{Counter, Monitor, Result, StoreError, random};
 
 /// Packs that are in memory at once: whole ones, of 32 MiB.
 const PACKS_AT_ONCE: usize = 3;
+
+/// A pack that is right.
+struct CheckedPack {
+    chunks: u64,
+    /// What is wrong with its parity.
+    parity: Option<String>,
+}
 
 impl Store {
     /// Packs whose tables cannot be read never got into the index.
@@ -101,7 +108,7 @@ impl Store {
             return Ok(Vec::new());
         }
         report.chunks = 0;
-        let outcomes: Mutex<Vec<(PackRecord, Result<u64>)>> = Mutex::default();
+        let outcomes: Mutex<Vec<(PackRecord, Result<CheckedPack>)>> = Mutex::default();
         let next = AtomicUsize::new(0);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         std::thread::scope(|scope| {
@@ -112,7 +119,8 @@ impl Store {
                         let outcome = if cancelled {
                             Err(StoreError::Cancelled)
                         } else {
-                            self.check_pack(pack, monitor)
+                            let chunks = self.check_pack(pack, monitor);
+                            chunks.map(|chunks| CheckedPack { chunks, parity: self.check_parity(&pack.id) })
                         };
                         outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((*pack, outcome));
                     }
@@ -125,9 +133,12 @@ impl Store {
         for (pack, outcome) in outcomes {
             report.bytes_read += pack.len;
             match outcome {
-                Ok(chunks) => {
-                    report.chunks += chunks;
+                Ok(checked) => {
+                    report.chunks += checked.chunks;
                     verified.push(pack.id);
+                    if let Some(message) = checked.parity {
+                        damage.parity(&pack.id, &message);
+                    }
                 }
                 Err(error) => self.note_pack_error(&pack, error, damage)?,
             }
@@ -162,6 +173,16 @@ impl Store {
             // Every chunk is right, but bytes between are not: a header field, or something appended.
             Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged))
         }
+    }
+
+    /// Finds out which packs parity can heal.
+    pub(super) fn find_healable(&self, damage: &mut Damage) -> Result<()> {
+        for ObjectDamage { finding, .. } in &mut damage.findings {
+            if let Some(id) = names::parse_pack(&finding.object) {
+                finding.healable = self.can_heal(&id)?;
+            }
+        }
+        Ok(())
     }
 
     /// Finds out what of a damaged pack is damaged: each body on its own.

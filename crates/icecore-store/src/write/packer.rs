@@ -57,9 +57,11 @@ pub(super) fn store_packs(
 }
 
 impl Store {
-    /// Puts a pack and adds it to the index, in this order: the index never knows what is not durable. Returns its length.
+    /// Puts a pack, its parity before it, and adds it to the index, in this order: the index never knows what is not durable. Returns
+    /// the bytes of both.
     pub(crate) fn put_pack(&self, pack: &SealedPack) -> Result<u64> {
         let len = pack.bytes.len() as u64;
+        let parity_len = self.put_parity(&pack.id, &pack.bytes)?;
         match self.storage.put(&names::pack(&pack.id), &pack.bytes, PutMode::CreateNew) {
             Ok(()) => (),
             // The name is the hash of the content: it is the same pack.
@@ -67,6 +69,6 @@ impl Store {
             Err(error) => return Err(error.into()),
         }
         self.index.write(|index| index.add_pack((pack.id, len, &pack.toc)))?;
-        Ok(len)
+        Ok(len + parity_len)
     }
 }

@@ -17,8 +17,8 @@ use std::time::Duration;
 use icecore_format::{KdfCost, Label, SnapshotId};
 use icecore_storage::{LocalStorage, PutMode, Storage};
 use icecore_store::{
-    FencePolicy, GcOptions, RepairOptions, Result, Silent, Snapshot, SnapshotReader, Store, StoreError,
-    Unlock, VerifyExtent,
+    FencePolicy, GcOptions, InitOptions, RepairOptions, Result, Silent, Snapshot, SnapshotReader, Store,
+    StoreError, Unlock, VerifyExtent,
 };
 use icecore_testkit::{SimDisk, Survival};
 use tempfile::TempDir;
@@ -94,7 +94,12 @@ impl Site {
     }
 
     fn init(&self) -> Result<Store> {
-        Store::init(Arc::clone(&self.storage), self.index_path(), &options(self.crypto))
+        self.init_with_parity(0)
+    }
+
+    fn init_with_parity(&self, parity: u8) -> Result<Store> {
+        let options = InitOptions { parity, ..options(self.crypto) };
+        Store::init(Arc::clone(&self.storage), self.index_path(), &options)
     }
 
     fn open_with(&self, password: &[u8]) -> Result<Arc<Store>> {
@@ -184,16 +189,23 @@ impl ConcatBytes for [(&str, &[u8])] {
 /// Crashes an operation before each of its steps, in stores of both kinds.
 fn every_crash_point(operation: Operation) {
     for crypto in BOTH {
-        crash_everywhere(operation, crypto);
+        crash_everywhere(operation, crypto, 0);
+    }
+}
+
+/// The same in stores whose packs have parity.
+fn every_crash_point_with_parity(operation: Operation) {
+    for crypto in BOTH {
+        crash_everywhere(operation, crypto, 5);
     }
 }
 
 #[expect(clippy::print_stdout, reason = "how much was tried, for whoever asks with --nocapture")]
-fn crash_everywhere(operation: Operation, crypto: Crypto) {
+fn crash_everywhere(operation: Operation, crypto: Crypto, parity: u8) {
     let start = Site::new(&SimDisk::new(), None, crypto);
     let mut expected = Expected::default();
     if let Some(prepare) = operation.prepare {
-        prepare(&start, &Arc::new(start.init().expect("init")), &mut expected);
+        prepare(&start, &Arc::new(start.init_with_parity(parity).expect("init")), &mut expected);
     }
     let disk = start.disk.reboot(Survival::Everything);
     let older = start.index();
@@ -268,6 +280,9 @@ fn aftermath(
     let plan = store.plan_gc(&gc_options(), &Silent).expect("plan");
     assert!(plan.is_empty() && plan.keep.iter().all(|pack| pack.live > 0), "{plan:?}, {context}");
     assert_eq!(plan.keep.len(), site.names("packs/").len(), "{context}");
+    let parity = site.names("packs/").into_iter().map(|name| name.replace("packs/", "parity/"));
+    let parity: Vec<_> = parity.filter(|_| store.config().parity > 0).collect();
+    assert_eq!(site.names("parity/"), parity, "{context}");
     assert_eq!(site.storage.clear_unfinished().expect("clear"), 0, "{context}");
     let (snapshots, _) = store.snapshots().expect("list");
     let labels: usize = snapshots.iter().map(|snapshot| snapshot.labels.tags.len()).sum();
@@ -323,6 +338,17 @@ fn every_crash_point_of_a_second_create() {
         prepare: Some(prepare_one),
         work: |site, expected| {
             expected.try_write(&site.open()?, &[("a", &noise(1, 100_000)), ("b", &noise(2, 120_000))])
+        },
+        done: nothing_more,
+    });
+}
+
+#[test]
+fn every_crash_point_of_a_create_with_parity() {
+    every_crash_point_with_parity(Operation {
+        prepare: Some(prepare_one),
+        work: |site, expected| {
+            expected.try_write(&site.open()?, &[("a", &noise(1, 100_000)), ("b", &noise(2, 80_000))])
         },
         done: nothing_more,
     });
@@ -426,6 +452,21 @@ fn every_crash_point_of_a_collection_that_drops_packs() {
 }
 
 #[test]
+fn every_crash_point_of_a_collection_with_parity() {
+    every_crash_point_with_parity(Operation {
+        prepare: Some(|site, store, expected| {
+            let id = write(store, "shop", &[("a", &noise(1, 150_000))]).id;
+            expected.write(store, &[("a", &noise(2, 80_000))]);
+            store.delete_snapshot(&find(store, id)).expect("delete");
+            let orphan = format!("parity/ab/{}", "ab".repeat(32));
+            site.storage.put(&orphan, b"left by somebody", PutMode::CreateNew).expect("put");
+        }),
+        work: collect,
+        done: nothing_more,
+    });
+}
+
+#[test]
 fn every_crash_point_of_a_collection_that_fences_a_writer() {
     every_crash_point(Operation {
         prepare: Some(prepare_one),
@@ -509,6 +550,33 @@ fn every_crash_point_of_a_repair() {
     });
 }
 
+/// Every other pack is damaged, and the parity of the others.
+#[test]
+fn every_crash_point_of_a_repair_by_parity() {
+    every_crash_point_with_parity(Operation {
+        prepare: Some(|site, store, expected| {
+            expected.write(store, &[("a", &noise(1, 150_000))]);
+            expected.damaged = true;
+            for (name, turn) in site.names("packs/").into_iter().zip(0..) {
+                let name = if turn % 2 == 0 { name } else { name.replace("packs/", "parity/") };
+                let bytes = [&site.storage.get(&name).expect("get")[..], b"something added"].concat();
+                site.storage.put(&name, &bytes, PutMode::Overwrite).expect("put");
+            }
+        }),
+        work: |site, _| {
+            let store = site.open()?;
+            let plan = store.plan_repair(1, &Silent)?;
+            let report = store.repair(&plan, &RepairOptions::default(), 1, &Silent)?;
+            assert!(report.broken.is_empty() && report.set_aside == 0, "{report:?}");
+            Ok(())
+        },
+        done: |site| {
+            let store = site.open().expect("open");
+            store.verify(None, VerifyExtent::Everything, 1, &Silent).expect("verify").findings.is_empty()
+        },
+    });
+}
+
 fn add_second_key(store: &Store) -> Result<String> {
     Ok(store.add_key(SECOND, "second", "2026-11-21T10:00:00Z", KdfCost::CHEAPEST)?.id)
 }
@@ -536,7 +604,7 @@ fn every_crash_point_of_adding_a_key() {
         work: |site, _| add_second_key(&*site.open()?).map(drop),
         done: |site| opens_with(site, PASSWORD) && opens_with(site, SECOND),
     };
-    crash_everywhere(operation, Crypto::Encrypted);
+    crash_everywhere(operation, Crypto::Encrypted, 0);
 }
 
 #[test]
@@ -549,7 +617,7 @@ fn every_crash_point_of_removing_a_key() {
         work: |site, expected| remove_key(&*site.open()?, &expected.key),
         done: |site| opens_with(site, PASSWORD) && !opens_with(site, SECOND),
     };
-    crash_everywhere(operation, Crypto::Encrypted);
+    crash_everywhere(operation, Crypto::Encrypted, 0);
 }
 
 #[test]
@@ -568,7 +636,7 @@ fn every_crash_point_of_a_change_of_the_password() {
         },
         done: |site| !opens_with(site, PASSWORD) && opens_with(site, SECOND),
     };
-    crash_everywhere(operation, Crypto::Encrypted);
+    crash_everywhere(operation, Crypto::Encrypted, 0);
 }
 
 /// A store on which a process was killed in the middle of `work`.

@@ -8,6 +8,7 @@ mod gc;
 mod hostile;
 mod index;
 mod order;
+mod parity;
 mod round_trip;
 mod support;
 mod threads;
