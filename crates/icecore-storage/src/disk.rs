@@ -3,9 +3,15 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+
+/// Objects that are read whole are not longer: a pack, whose length is a setting of at most 1 GiB, and its last body.
+const READ_LEN_MAX: u64 = 2 << 30;
+/// `O_NONBLOCK`: opening a pipe does not wait for its other end.
+#[expect(clippy::cast_possible_wrap, reason = "a flag")]
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
 
 /// A file system. What it makes is for its owner only: a store holds copies of databases.
 ///
@@ -109,7 +115,7 @@ impl Disk for OsDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<File> {
-        File::open(path)
+        OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)
     }
 
     fn open_lock(&self, path: &Path) -> io::Result<File> {
@@ -117,7 +123,18 @@ impl Disk for OsDisk {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
+        // A stranger's store may have a pipe or a device where a file belongs: neither is waited for, nor read without end.
+        let mut file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)?;
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        if meta.len() > READ_LEN_MAX {
+            return Err(io::Error::other("it is far longer than anything that is stored"));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn len(&self, path: &Path) -> io::Result<u64> {

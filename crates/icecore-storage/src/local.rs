@@ -235,6 +235,18 @@ fn fail(action: &'static str, path: &Path, error: io::Error) -> Error {
     Error::new(action, path.display().to_string(), error)
 }
 
+/// Bytes of which no file system makes less.
+fn incompressible(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let number = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    number.flatten().take(len).collect()
+}
+
 fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
@@ -373,7 +385,9 @@ impl<D: Disk> Storage for LocalStorage<D> {
             Err(error) => return Err(fail("cannot list", &dir, error)),
         };
         let mut freed = 0;
-        for (name, _) in entries.iter().filter(|(name, _)| name != REPLACE_LOCK && name != RESERVE) {
+        // Only what we have named: somebody's own folder may lie where this one should.
+        let is_ours = |name: &str| name.parse::<ulid::Ulid>().is_ok() || name.starts_with("sqlite-");
+        for (name, _) in entries.iter().filter(|(name, _)| is_ours(name)) {
             let path = dir.join(name);
             // Whoever lost the race for a file that is gone by now lost nothing.
             let Ok(file) = self.disk.open(&path) else { continue };
@@ -390,7 +404,7 @@ impl<D: Disk> Storage for LocalStorage<D> {
         if self.disk.len(&path).is_ok() {
             return Ok(());
         }
-        let (temp, _locked) = self.write_temp(&vec![0; RESERVE_LEN])?;
+        let (temp, _locked) = self.write_temp(&incompressible(RESERVE_LEN))?;
         self.disk.rename(&temp, &path).map_err(|error| fail("cannot write", &path, error))
     }
 

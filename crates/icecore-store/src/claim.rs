@@ -165,7 +165,8 @@ impl Store {
         }
     }
 
-    /// The claims of writers that registered before `epoch` and may still publish, but for the claim `own`. Claims of dead writers are
+    /// The claims of writers that did not register in `epoch` and may still publish, but for the claim `own`. One of a later epoch is there if
+    /// an old `epoch` was put back from somewhere, and knows no more than one of an earlier. Claims of dead writers are
     /// cleared.
     fn older_claims(&self, epoch: Epoch, own: &str) -> Result<Vec<(String, Claim)>> {
         let own = names::claim(own);
@@ -189,7 +190,7 @@ impl Store {
             let unreadable =
                 Claim { epoch: Epoch(0), heartbeat: 0, holder: "an unreadable claim".to_owned() };
             let claim = Claim::decode(&object.name, &bytes).unwrap_or(unreadable);
-            if claim.epoch < epoch && !self.cannot_publish(id_of(&object.name))? {
+            if claim.epoch != epoch && !self.cannot_publish(id_of(&object.name))? {
                 older.push((object.name, claim));
             }
         }

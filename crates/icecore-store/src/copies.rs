@@ -7,9 +7,16 @@ use icecore_storage::{ErrorKind, PutMode, Storage};
 
 use crate::{Result, StoreError};
 
-/// Puts the copy of an object that has just been put.
+/// Puts the copy of an object that has just been put. If the object has been removed meanwhile, its copy must not bring it back.
 pub(crate) fn put_copy(storage: &dyn Storage, name: &str, bytes: &[u8]) -> Result<()> {
-    Ok(storage.put(&names::copy_of(name), bytes, PutMode::Overwrite)?)
+    storage.put(&names::copy_of(name), bytes, PutMode::Overwrite)?;
+    match storage.len(name) {
+        Err(error) if error.kind == ErrorKind::NotFound => match storage.delete(&names::copy_of(name)) {
+            Err(error) if error.kind != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
 }
 
 /// Puts the copy if it is missing, as after a crash between the two, or is not what the object is, which can be read.
@@ -19,7 +26,8 @@ pub(crate) fn keep_copy<T>(
     decode: impl Fn(&[u8]) -> std::result::Result<T, DecodeError>,
 ) -> Result<()> {
     let bytes = storage.get(name)?;
-    let is_copied = storage.get(&names::copy_of(name)).is_ok_and(|copy| copy == bytes);
+    // Where both can be read and differ, one of them is from elsewhere, and nobody can tell which.
+    let is_copied = storage.get(&names::copy_of(name)).is_ok_and(|copy| decode(&copy).is_ok());
     if is_copied || decode(&bytes).is_err() { Ok(()) } else { put_copy(storage, name, &bytes) }
 }
 

@@ -175,9 +175,10 @@ impl StoreError {
         self.is_damage() || matches!(self, Self::StoreTooNew { .. })
     }
 
-    /// Whether the disk, rather than the store or a right, is at fault.
-    pub(crate) fn is_io(&self) -> bool {
-        matches!(self, Self::Storage(error) if error.kind == storage::ErrorKind::Other)
+    /// Whether bytes could not be read, which says nothing about what they are: a bad sector, a right that is missing, a cable.
+    pub(crate) fn is_unread(&self) -> bool {
+        use storage::ErrorKind::{Denied, Other};
+        matches!(self, Self::Storage(error) if matches!(error.kind, Other | Denied) && error.action == "cannot read")
     }
 
     /// Whether there is no room left to write.

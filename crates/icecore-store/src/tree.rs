@@ -79,6 +79,15 @@ impl TreeBuilder {
     }
 }
 
+/// A node that a walk has still to come to. Read only then: what a stranger's node lists may be far more than fits into memory.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// A root, which lies in the manifest.
+    Root(TreeNode),
+    /// A node below one of this depth.
+    Below(NodeRef, u8),
+}
+
 /// What a walk comes to.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -197,11 +206,19 @@ impl Store {
             Catalog::Inline(_) => None,
             Catalog::Stored(tree) => Some(&tree.root),
         };
-        let mut open: Vec<TreeNode> =
-            [Some(&manifest.content.root), catalog].into_iter().flatten().cloned().collect();
+        let roots = [Some(&manifest.content.root), catalog].into_iter().flatten().cloned();
+        let mut open: Vec<Pending> = roots.map(Pending::Root).collect();
         // Content that repeats itself shares nodes: walking them as often as they occur could take for ever.
         let mut walked = HashSet::new();
-        while let Some(node) = open.pop() {
+        while let Some(pending) = open.pop() {
+            let node = match pending {
+                Pending::Root(node) => node,
+                Pending::Below(reference, depth) => match self.read_node(&reference, depth) {
+                    Ok(node) => node,
+                    Err(error) if error.is_unreadable() => return Ok(false),
+                    Err(error) => return Err(error),
+                },
+            };
             let ids: Vec<_> = match &node {
                 TreeNode::Leaf(chunks) => chunks.iter().map(|chunk| chunk.id).collect(),
                 TreeNode::Inner { nodes, .. } => nodes.iter().map(|node| node.node.id).collect(),
@@ -210,17 +227,8 @@ impl Store {
                 return Ok(false);
             }
             let TreeNode::Inner { depth, nodes } = node else { continue };
-            for reference in nodes {
-                // All that its parent says of a node, which must be true each time.
-                if !walked.insert((depth, reference)) {
-                    continue;
-                }
-                match self.read_node(&reference, depth) {
-                    Ok(node) => open.push(node),
-                    Err(error) if error.is_unreadable() => return Ok(false),
-                    Err(error) => return Err(error),
-                }
-            }
+            let fresh = nodes.into_iter().filter(|reference| walked.insert((depth, *reference)));
+            open.extend(fresh.map(|reference| Pending::Below(reference, depth)));
         }
         Ok(true)
     }

@@ -53,12 +53,30 @@ fn cached_index(dir: &Path, cache: &Path) -> PathBuf {
     cache.join(hex.get(..16).unwrap_or(&hex)).join(INDEX_FILE)
 }
 
-/// A crash in `init` leaves no configuration, but what comes before it.
+/// A crash in `init` leaves no configuration, but what comes before it, and nothing else: somebody may keep his own keys in a folder of that
+/// name.
 fn is_interrupted_init(dir: &Path) -> bool {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.file_name())
-        .all(|name| ["epoch", "keys", "tmp"].iter().any(|known| name == *known))
+    fn is_left(dir: &Path, within: &str) -> bool {
+        let entries = std::fs::read_dir(dir.join(within)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name()).all(|name| {
+            let path = format!("{within}{}", name.to_string_lossy());
+            match path.as_str() {
+                "epoch" => is_ours(&dir.join("epoch")),
+                "keys" | "tmp" | "copies" | "copies/keys" => is_left(dir, &format!("{path}/")),
+                "tmp/reserve" | "tmp/replace.lock" => true,
+                path => match path.rsplit_once('/') {
+                    Some(("keys" | "copies/keys", _)) => is_ours(&dir.join(path)),
+                    Some(("tmp", name)) => name.parse::<ulid::Ulid>().is_ok(),
+                    _ => false,
+                },
+            }
+        })
+    }
+    is_left(dir, "")
+}
+
+fn is_ours(path: &Path) -> bool {
+    path.is_file() && std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"ICECORE"))
 }
 
 fn index_path(dir: &Path) -> PathBuf {

@@ -89,6 +89,8 @@ fn restore_listed(
     let part = options.part.as_deref().map(|name| find_part(&reader, snapshot, name)).transpose()?;
     let path = target_path(snapshot, options, part.is_some())?;
     if let Some(path) = &path {
+        // A bare name has no directory above it to look at.
+        let path = &std::path::absolute(path).unwrap_or_else(|_| path.clone());
         refuse_store(path, &options.store_dir)?;
         let wants_directory = snapshot.info().form == "directory" && part.is_none();
         refuse_other_kind(path, wants_directory, options.in_place)?;
@@ -108,7 +110,7 @@ fn restore_listed(
     if let Some(path) = &path
         && !options.in_place
     {
-        refuse_without_room(path, needed)?;
+        refuse_without_room(&std::path::absolute(path).unwrap_or_else(|_| path.clone()), needed)?;
     }
     let (mut target, warnings) = open_target(snapshot, options, path.as_deref(), part.as_ref())?;
     let restored = Restored { target: path, ..Restored::default() };

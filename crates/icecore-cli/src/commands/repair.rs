@@ -67,7 +67,16 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RepairArgs) -> Result<E
     drawing.end();
     let report = report?;
     show_report(ui, context, &plan, &report)?;
-    Ok(if report.broken.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+    for pack in &report.unread {
+        ui.warn(format_args!(
+            "pack {pack} could not be read and was left as it is: look at the disk, or move the pack away"
+        ));
+    }
+    for record in &report.left {
+        ui.warn(format_args!("{} was left as it is: a writer that runs may need it", printable(record)));
+    }
+    let whole = report.broken.is_empty() && report.unread.is_empty() && report.left.is_empty();
+    Ok(if whole { ExitStatus::Success } else { ExitStatus::Findings })
 }
 
 fn show_plan(ui: &mut Ui, context: &Context, plan: &RepairPlan) -> Result<()> {
@@ -88,6 +97,9 @@ fn show_plan(ui: &mut Ui, context: &Context, plan: &RepairPlan) -> Result<()> {
             "copy what can be read of pack {}, then set it aside: {}",
             pack.id, pack.message
         ))?;
+    }
+    for pack in &plan.unread {
+        ui.line(format_args!("leave pack {} as it is: {}", pack.id, pack.message))?;
     }
     for broken in &plan.broken {
         ui.line(broken_line(context, broken))?;

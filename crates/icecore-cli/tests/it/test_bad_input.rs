@@ -224,6 +224,70 @@ fn without_arguments_the_help_is_shown_and_the_usage_is_wrong() {
 }
 
 #[test]
+fn a_folder_with_somebodys_own_keys_is_no_interrupted_init() {
+    let env = TestEnv::bare();
+    env.write("secrets/keys/id_ed25519", "mine");
+    let said = env.fails(2, &["init", "--store", "secrets"]);
+    assert!(said.contains("is not empty"), "{said}");
+    assert_eq!(env.read("secrets/keys/id_ed25519"), b"mine");
+    // What a crash in the middle of an init leaves is.
+    env.write("pw", "correct horse\n");
+    env.ok(&["init", "--store", "cut", "--encrypt", "--password-file", "pw"]);
+    std::fs::remove_file(env.path("cut/config")).unwrap();
+    std::fs::remove_file(env.path("cut/copies/config")).unwrap();
+    env.ok(&["init", "--store", "cut", "--encrypt", "--password-file", "pw"]);
+}
+
+/// A stranger's store may have anything where a file belongs.
+#[test]
+fn pipes_and_devices_in_a_store_are_neither_waited_for_nor_read() {
+    let env = TestEnv::new();
+    let config = env.path(".icecore/config");
+    let copy = env.path(".icecore/copies/config");
+    std::fs::remove_file(&copy).unwrap();
+    std::fs::remove_file(&config).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &config).unwrap();
+    assert!(env.fails(1, &["list"]).contains("no regular file"));
+    std::fs::remove_file(&config).unwrap();
+    assert!(Command::new("mkfifo").arg(&config).status().unwrap().success());
+    assert!(env.fails(1, &["list"]).contains("no regular file"));
+}
+
+#[test]
+fn a_version_that_is_one_flipped_bit_is_damage_and_not_the_future() {
+    let env = TestEnv::new();
+    env.write("f", noise(1, 50_000));
+    env.ok(&["create", "f"]);
+    for name in ["config", "epoch"] {
+        let mut bytes = env.read(&format!(".icecore/{name}"));
+        bytes[9] ^= 1;
+        env.write(&format!(".icecore/{name}"), bytes);
+        env.ok(&["create", "f"]);
+    }
+    for pack in env.files(".icecore/packs") {
+        let mut bytes = std::fs::read(&pack).unwrap();
+        bytes[9] ^= 1;
+        std::fs::write(&pack, bytes).unwrap();
+    }
+    env.fails(13, &["restore", "f", "--to", "-"]);
+    assert_eq!(env.run(&["repair"]).status, 3);
+    env.ok(&["create", "f", "--raw"]);
+    assert!(env.back("f") == noise(1, 50_000));
+}
+
+#[test]
+fn a_target_by_its_bare_name_is_guarded_like_any_other() {
+    let env = TestEnv::new();
+    env.write("f", "x");
+    env.ok(&["create", "f"]);
+    let mut restore = env.command(&["restore", "f", "--to", "config", "--yes"]);
+    let said = Said::of(restore.current_dir(env.path(".icecore")));
+    assert!(said.stderr.contains("lies in the store itself"), "{}", said.stderr);
+    said.fails(2);
+    env.ok(&["list"]);
+}
+
+#[test]
 fn a_closed_reader_ends_the_program_without_noise() {
     let env = TestEnv::new();
     env.write("big", noise(1, 3_000_000));

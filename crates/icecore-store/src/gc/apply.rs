@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use icecore_format::{ChunkId, Condemned, Config, Epoch, KeyFile, PackId, SnapshotId, names};
+use icecore_format::{ChunkId, Condemned, Config, Epoch, KeyFile, PackId, SnapshotId, TocChunk, names};
 use icecore_storage::{ErrorKind, PutMode};
 
 use super::mark::Marks;
@@ -40,6 +40,25 @@ pub struct GcReport {
     pub harmed: BTreeSet<SnapshotId>,
     /// Whether packs stay half-dead because there was no room to rewrite them.
     pub full: bool,
+}
+
+/// What a look at the chunks that would go has shown.
+#[derive(Debug, Default)]
+struct Doomed {
+    /// A chunk of which the index, or the marking, did not know where it lies.
+    misplaced: Option<ChunkId>,
+    /// Packs with a chunk that a snapshot needs and that cannot be read where it was marked.
+    only_copies: BTreeSet<PackId>,
+}
+
+/// What there is where the index finds a chunk that lies in a doomed pack too.
+enum Copy {
+    /// The chunk.
+    Right,
+    /// Another chunk: the index lies.
+    Elsewhere,
+    /// Nothing that can be read.
+    Rotten,
 }
 
 impl Store {
@@ -91,10 +110,11 @@ impl Store {
         }
         // Before the epoch is raised: whoever put it and has not come to the pack yet is waited for.
         let parity = self.listed_parity()?;
+        // Before the epoch is raised: whoever registers from then on knows these lists. One that another collection writes later, be it
+        // one that should not run beside us, is not for us to work off.
+        let (old_lists, old_packs) = self.condemned_lists()?;
         let first = self.raise_epoch(claim.epoch())?;
         self.wait_for_older(first, claim.id(), options.fence, monitor)?;
-        // Before the marking, so that no list of a later collection is taken for one that every running writer knows.
-        let (old_lists, old_packs) = self.condemned_lists()?;
         // Before the snapshots: who labels a snapshot has published it.
         let labels = self.label_names()?;
         let (snapshots, known, markers) = self.gc_snapshots()?;
@@ -196,11 +216,20 @@ impl Store {
             }
             marks.resolved()?;
             let packs = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
-            let plan = plan::plan(packs, &marks, seen.clone(), &self.config, options);
-            match self.find_wrong_place(&plan, &marks) {
-                Ok(None) => return Ok((plan, marks)),
-                Ok(Some(_)) if self.ask_index_again(&mut since)? => (),
-                Ok(Some(chunk)) => return Err(StoreError::ChunkMissing { chunk }),
+            let mut plan = plan::plan(packs, &marks, seen.clone(), &self.config, options);
+            match self.look_at_doomed(&plan, &marks) {
+                Ok(Doomed { misplaced: None, only_copies }) => {
+                    plan.keep_instead(&only_copies);
+                    return Ok((plan, marks));
+                }
+                Ok(Doomed { misplaced: Some(_), .. }) if self.ask_index_again(&mut since)? => (),
+                // It has come since it was looked for.
+                Ok(Doomed { misplaced: Some(chunk), .. })
+                    if marks.missing.contains_key(&chunk) && gone < GONE_MAX =>
+                {
+                    gone += 1;
+                }
+                Ok(Doomed { misplaced: Some(chunk), .. }) => return Err(StoreError::ChunkMissing { chunk }),
                 // Who only plans may meet a collection, which takes packs from under the plan.
                 Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound && gone < GONE_MAX => {
                     gone += 1;
@@ -211,9 +240,10 @@ impl Store {
         }
     }
 
-    /// A chunk that would go although the index does not say where it, or another copy of it, lies. Marks are only as good as the
-    /// index: a damaged entry marks the wrong chunk, and leaves the right one for dead.
-    fn find_wrong_place(&self, plan: &GcPlan, marks: &Marks) -> Result<Option<ChunkId>> {
+    /// Looks at every chunk that would go. Marks are only as good as the index: a damaged entry marks the wrong chunk, and leaves the
+    /// right one for dead; and what was missing when it was looked for may have come since.
+    fn look_at_doomed(&self, plan: &GcPlan, marks: &Marks) -> Result<Doomed> {
+        let mut doomed = Doomed::default();
         for pack in plan.drop.iter().chain(&plan.rewrite) {
             let open = match self.packs.open(&pack.id) {
                 Ok(open) => open,
@@ -227,20 +257,45 @@ impl Store {
             let ids: Vec<_> = dead.iter().map(|(chunk, _)| chunk.id).collect();
             let places = self.index.read(|index| index.places(&ids))?;
             for ((chunk, ordinal), place) in dead.into_iter().zip(places) {
-                let right = match place {
-                    None => false,
-                    Some(here) if here == (pack.id, ordinal) => true,
-                    Some((other, ordinal)) => {
-                        let other = self.packs.open(&other)?;
-                        other.locate(ordinal).is_some_and(|(_, entry)| entry.id == chunk.id)
-                    }
-                };
-                if !right {
-                    return Ok(Some(chunk.id));
+                match place {
+                    _ if marks.missing.contains_key(&chunk.id) => doomed.misplaced = Some(chunk.id),
+                    Some(here) if here == (pack.id, ordinal) => (),
+                    Some((other, ordinal)) => match self.is_copy(&other, ordinal, chunk, marks) {
+                        Ok(Copy::Right) => (),
+                        Ok(Copy::Elsewhere) => doomed.misplaced = Some(chunk.id),
+                        // The other one is needed and cannot be read: this one is all there is.
+                        Ok(Copy::Rotten) => drop(doomed.only_copies.insert(pack.id)),
+                        Err(error) => return Err(error),
+                    },
+                    None => doomed.misplaced = Some(chunk.id),
                 }
             }
         }
-        Ok(None)
+        Ok(doomed)
+    }
+
+    /// Whether a chunk that lies in a doomed pack lies in another one too. Where a snapshot needs that copy it is read: nothing else will be
+    /// left of it.
+    fn is_copy(&self, other: &PackId, ordinal: u32, chunk: &TocChunk, marks: &Marks) -> Result<Copy> {
+        let open = match self.packs.open(other) {
+            Ok(open) => open,
+            Err(error) if error.is_unreadable() || error.is_unread() => return Ok(Copy::Rotten),
+            Err(error) => return Err(error),
+        };
+        let Some((place, _)) = open.locate(ordinal).filter(|(_, entry)| entry.id == chunk.id) else {
+            return Ok(Copy::Elsewhere);
+        };
+        if !marks.is_live(other, ordinal) {
+            return Ok(Copy::Right);
+        }
+        match self.packs.body(&open, place.body) {
+            Ok(plain) => {
+                let bytes = plain.get(place.offset..place.offset + place.len).unwrap_or_default();
+                Ok(if self.key.chunk_id(bytes) == chunk.id { Copy::Right } else { Copy::Rotten })
+            }
+            Err(error) if error.is_unreadable() || error.is_unread() => Ok(Copy::Rotten),
+            Err(error) => Err(error),
+        }
     }
 
     /// Copies the live chunks of `packs` into new packs. A pack that cannot be read stays as it is, and so do those for which there is no
@@ -251,7 +306,7 @@ impl Store {
         for pack in packs {
             match rewriter.copy(pack, marks, monitor) {
                 Ok(()) => (),
-                Err(error) if error.is_unreadable() || error.is_io() => rewritten.damaged.push(pack.id),
+                Err(error) if error.is_unreadable() || error.is_unread() => rewritten.damaged.push(pack.id),
                 Err(error) if error.is_full() => {
                     rewritten.full = true;
                     break;
@@ -313,6 +368,10 @@ impl Store {
         }
         // What could not be followed may lead anywhere.
         marks.resolved()?;
+        if !marks.missing.is_empty() {
+            // What is missing may have come by now, into whichever pack: this time nothing more goes.
+            return Ok(condemned.iter().map(|pack| pack.id).collect());
+        }
         Ok(condemned.iter().map(|pack| pack.id).filter(|id| marks.live_count(id) > 0).collect())
     }
 

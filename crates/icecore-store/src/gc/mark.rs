@@ -7,6 +7,7 @@ use icecore_format::{Catalog, ChunkId, PackId, SnapshotId, Tree, TreeNode};
 
 use crate::snapshots::Snapshot;
 use crate::store::Store;
+use crate::tree::Pending;
 use crate::{Monitor, Result, StoreError};
 
 /// References looked up in one transaction.
@@ -90,11 +91,23 @@ impl Store {
         marks: &mut Marks,
         monitor: &dyn Monitor,
     ) -> Result<()> {
-        let mut open = vec![tree.root.clone()];
-        while let Some(node) = open.pop() {
+        let mut open = vec![Pending::Root(tree.root.clone())];
+        while let Some(pending) = open.pop() {
             if monitor.is_cancelled() {
                 return Err(StoreError::Cancelled);
             }
+            let node = match pending {
+                Pending::Root(node) => node,
+                Pending::Below(reference, depth) => match self.read_node(&reference, depth) {
+                    Ok(node) => node,
+                    Err(error) if error.is_unreadable() => {
+                        // What lies below is unknown: nothing may be deleted.
+                        marks.hidden.entry(reference.node.id).or_default().insert(owner);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
             match node {
                 TreeNode::Leaf(chunks) => {
                     let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
@@ -105,16 +118,7 @@ impl Store {
                         nodes.into_iter().filter(|node| marks.walked.insert(node.node.id)).collect();
                     let ids: Vec<_> = fresh.iter().map(|node| node.node.id).collect();
                     self.mark_chunks(&ids, owner, marks)?;
-                    for reference in fresh {
-                        match self.read_node(&reference, depth) {
-                            Ok(node) => open.push(node),
-                            Err(error) if error.is_unreadable() => {
-                                // What lies below is unknown: nothing may be deleted.
-                                marks.hidden.entry(reference.node.id).or_default().insert(owner);
-                            }
-                            Err(error) => return Err(error),
-                        }
-                    }
+                    open.extend(fresh.into_iter().map(|reference| Pending::Below(reference, depth)));
                 }
             }
         }

@@ -61,6 +61,13 @@ pub struct GcPlan {
 }
 
 impl GcPlan {
+    /// Keeps packs that were to go.
+    pub(super) fn keep_instead(&mut self, packs: &BTreeSet<PackId>) {
+        for going in [&mut self.drop, &mut self.rewrite] {
+            self.keep.extend(going.extract_if(.., |pack| packs.contains(&pack.id)));
+        }
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.drop.is_empty() && self.rewrite.is_empty()

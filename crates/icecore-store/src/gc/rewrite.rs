@@ -67,7 +67,12 @@ impl<'s> Rewriter<'s> {
                 return Err(StoreError::Cancelled);
             }
             let stored = self.store.packs.stored_body(open, number);
-            let Ok(plain) = stored.and_then(|stored| open.decode(number, stored)) else { continue };
+            let plain = match stored.and_then(|stored| open.decode(number, stored)) {
+                Ok(plain) => plain,
+                Err(error) if error.is_unreadable() => continue,
+                // A cable, perhaps: what cannot be read now is not lost.
+                Err(error) => return Err(error),
+            };
             let (mut kept, mut chunks, mut at) = (Vec::new(), Vec::new(), 0);
             for chunk in &body.chunks {
                 let bytes = plain.get(at..at + chunk.len as usize).unwrap_or_default();

@@ -555,24 +555,7 @@ impl<'a> IndexWriter<'a> {
                     }
                 }
             }
-            None => {
-                let mut stays = |id: &[u8; 32], place| {
-                    if here(place) {
-                        removed.push(*id);
-                    }
-                    !here(place)
-                };
-                self.chunks.retain(|id, place| stays(id, place)).map_err(read_error)?;
-                for entry in self.spares.iter().map_err(read_error)? {
-                    let (id, places) = entry.map_err(read_error)?;
-                    for spare in places {
-                        let spare = spare.map_err(read_error)?.value();
-                        if here(spare) {
-                            spares.push((*id.value(), spare));
-                        }
-                    }
-                }
-            }
+            None => return self.forget_places(&HashSet::from([number])),
         }
         for (id, spare) in spares {
             self.spares.remove(&id, spare).map_err(read_error)?;
@@ -581,6 +564,46 @@ impl<'a> IndexWriter<'a> {
             self.use_spare(&id)?;
         }
         Ok(())
+    }
+
+    /// Forgets several packs and what was found in them, whose tables nobody can be asked for: one walk through the index for all.
+    pub(crate) fn remove_packs(&mut self, ids: &[PackId]) -> Result<()> {
+        let mut numbers = HashSet::new();
+        for id in ids {
+            let number = self.numbers.remove(id.as_bytes()).map_err(read_error)?.map(|number| number.value());
+            if let Some(number) = number {
+                self.packs.remove(number).map_err(read_error)?;
+                numbers.insert(number);
+            }
+        }
+        if numbers.is_empty() { Ok(()) } else { self.forget_places(&numbers) }
+    }
+
+    /// Forgets all places in these packs.
+    fn forget_places(&mut self, numbers: &HashSet<u32>) -> Result<()> {
+        let here = |place: u64| numbers.contains(&tables::unpack_place(place).pack);
+        let mut removed = Vec::new();
+        let mut spares = Vec::new();
+        let mut stays = |id: &[u8; 32], place| {
+            if here(place) {
+                removed.push(*id);
+            }
+            !here(place)
+        };
+        self.chunks.retain(|id, place| stays(id, place)).map_err(read_error)?;
+        for entry in self.spares.iter().map_err(read_error)? {
+            let (id, places) = entry.map_err(read_error)?;
+            for spare in places {
+                let spare = spare.map_err(read_error)?.value();
+                if here(spare) {
+                    spares.push((*id.value(), spare));
+                }
+            }
+        }
+        for (id, spare) in spares {
+            self.spares.remove(&id, spare).map_err(read_error)?;
+        }
+        removed.iter().try_for_each(|id| self.use_spare(id))
     }
 
     /// A chunk whose place is gone may lie elsewhere too.

@@ -45,9 +45,7 @@ impl Store {
         for group in unknown.chunks(PACKS_A_TRANSACTION) {
             self.absorb(group)?;
         }
-        for id in known.keys().filter(|id| !listed.contains_key(id)) {
-            self.forget_if_gone(id)?;
-        }
+        self.forget_gone(known.keys().filter(|id| !listed.contains_key(id)))?;
         Ok(IndexBirth(birth))
     }
 
@@ -84,13 +82,9 @@ impl Store {
     /// it comes again. A writer does this; to everybody else the index says which snapshots such a pack harms.
     pub(crate) fn forget_misshapen_packs(&self) -> Result<()> {
         let listed = self.listed_packs()?;
-        for (_, record) in self.index.read(IndexReader::packs)? {
-            if listed.get(&record.id).is_some_and(|len| *len != record.len) {
-                self.packs.forget(&record.id);
-                self.index.write(|index| index.remove_pack(&record.id, None))?;
-            }
-        }
-        Ok(())
+        let known = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
+        let misshapen = known.filter(|record| listed.get(&record.id).is_some_and(|len| *len != record.len));
+        self.forget_packs(&misshapen.map(|record| record.id).collect::<Vec<_>>())
     }
 
     fn absorb(&self, packs: &[(&PackId, &u64)]) -> Result<()> {
@@ -103,7 +97,8 @@ impl Store {
                     Err(error) if error.kind == ErrorKind::NotFound => (),
                     Err(error) => return Err(error.into()),
                 },
-                Err(error) if error.is_unreadable() => (),
+                // What it holds counts as absent, as long as nobody can read it.
+                Err(error) if error.is_unreadable() || error.is_unread() => (),
                 // Deleted by a collection since it was listed.
                 Err(StoreError::Storage(error))
                     if matches!(error.kind, ErrorKind::NotFound | ErrorKind::OutOfRange) => {}
@@ -124,16 +119,31 @@ impl Store {
         })
     }
 
-    /// Forgets a pack that was not listed, if it is really not there: another process may have stored it in the meantime.
-    pub(crate) fn forget_if_gone(&self, id: &PackId) -> Result<()> {
-        match self.storage.len(&names::pack(id)) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind == ErrorKind::NotFound => {
-                self.packs.forget(id);
-                self.index.write(|index| index.remove_pack(id, None))
-            }
-            Err(error) => Err(error.into()),
+    /// Forgets packs whose tables nobody can be asked for, in one walk through the index.
+    fn forget_packs(&self, ids: &[PackId]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
         }
+        ids.iter().for_each(|id| self.packs.forget(id));
+        self.index.write(|index| index.remove_packs(ids))
+    }
+
+    /// Forgets those of the packs that are really not there: another process may have stored them since they were listed.
+    fn forget_gone<'p>(&self, ids: impl Iterator<Item = &'p PackId>) -> Result<()> {
+        let mut gone = Vec::new();
+        for id in ids {
+            match self.storage.len(&names::pack(id)) {
+                Ok(_) => (),
+                Err(error) if error.kind == ErrorKind::NotFound => gone.push(*id),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.forget_packs(&gone)
+    }
+
+    /// Forgets a pack, if it is really not there.
+    pub(crate) fn forget_if_gone(&self, id: &PackId) -> Result<()> {
+        self.forget_gone(std::iter::once(id))
     }
 
     /// For each chunk, whether a pack holds it that is not condemned.

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use icecore_format::{
-    Body, BodyCipher, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackId, PackToc, PackTrailer, StoreKey,
-    names,
+    Body, BodyCipher, DecodeError, Digest, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackId, PackToc,
+    PackTrailer, StoreKey, names,
 };
 use icecore_storage::{ErrorKind, Storage};
 
@@ -92,7 +92,7 @@ impl OpenPack {
     }
 
     fn damaged(&self) -> StoreError {
-        StoreError::damaged(names::pack(&self.id))(icecore_format::DecodeError::Damaged)
+        StoreError::damaged(names::pack(&self.id))(DecodeError::Damaged)
     }
 
     fn weight(&self) -> usize {
@@ -134,12 +134,18 @@ impl PackReader {
         let name = names::pack(id);
         let damaged = || StoreError::damaged(&name);
         let len = self.storage.len(&name)?;
-        let too_short = || damaged()(icecore_format::DecodeError::Damaged);
+        let too_short = || damaged()(DecodeError::Damaged);
         let trailer_at = len.checked_sub(PACK_TRAILER_LEN as u64).ok_or_else(too_short)?;
         let trailer = self.storage.get_range(&name, trailer_at..len)?;
         let trailer = PackTrailer::decode(&trailer, len).map_err(damaged())?;
         let header = self.storage.get_range(&name, 0..PACK_HEADER_LEN as u64)?;
-        let header = PackHeader::decode(&header).map_err(damaged())?;
+        let header = match PackHeader::decode(&header) {
+            // A flipped bit in the version makes no newer pack.
+            Err(DecodeError::TooNew { .. }) if PackId(Digest::of(&self.storage.get(&name)?)) != *id => {
+                return Err(too_short());
+            }
+            header => header.map_err(damaged())?,
+        };
         let toc_end = trailer.toc_offset + u64::from(trailer.toc_len);
         let toc = self.storage.get_range(&name, trailer.toc_offset..toc_end)?;
         let toc = PackToc::decode(&header, &trailer, toc.to_vec(), &self.key).map_err(damaged())?;
@@ -170,7 +176,7 @@ impl PackReader {
     /// A pack from its whole bytes.
     pub(crate) fn parse(&self, id: &PackId, bytes: &[u8]) -> Result<OpenPack> {
         let damaged = || StoreError::damaged(names::pack(id));
-        let too_short = || damaged()(icecore_format::DecodeError::Damaged);
+        let too_short = || damaged()(DecodeError::Damaged);
         let header = bytes.get(..PACK_HEADER_LEN).ok_or_else(too_short)?;
         let trailer_at = bytes.len().checked_sub(PACK_TRAILER_LEN).ok_or_else(too_short)?;
         let trailer = bytes.get(trailer_at..).ok_or_else(too_short)?;

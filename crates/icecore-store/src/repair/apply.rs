@@ -1,8 +1,9 @@
 //! Carrying a repair out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use icecore_format::{Condemned, names};
+use icecore_format::{Condemned, PackId, names};
 use icecore_storage::{ErrorKind, Holder, PutMode};
 
 use super::plan::{self, BrokenSnapshot, RepairPlan};
@@ -10,7 +11,7 @@ use crate::claim::{COLLECTOR, FencePolicy, WriterClaim};
 use crate::gc::Rewriter;
 use crate::pack::OpenPack;
 use crate::store::Store;
-use crate::verify::Extent;
+use crate::verify::{Extent, Finding};
 use crate::{Monitor, Result, StoreError};
 
 /// How a repair is carried out.
@@ -29,6 +30,10 @@ pub struct RepairReport {
     pub healed: u64,
     /// Packs that were right, and have parity again.
     pub parity_made: u64,
+    /// Packs that could not be read, and were left as they are.
+    pub unread: Vec<PackId>,
+    /// Records that were left as they are: a living writer may need them.
+    pub left: Vec<String>,
     /// Objects that lie below `damaged/` now.
     pub set_aside: u64,
     /// Chunks that were copied out of damaged packs.
@@ -68,13 +73,26 @@ impl Store {
                 false => packs.push(pack.id),
             }
         }
+        for pack in &plan.unread {
+            match pack.healable && self.heal(&pack.id)? {
+                true => report.healed += 1,
+                false => report.unread.push(pack.id),
+            }
+        }
         for id in &plan.parity {
             report.parity_made += u64::from(self.make_parity(id)?);
         }
         let first = self.raise_epoch(claim.epoch())?;
         self.wait_for_older(first, claim.id(), options.fence, monitor)?;
-        for finding in &plan.records {
-            report.set_aside += u64::from(self.set_record_aside(&finding.object)?);
+        // Looked at again: somebody may have mended them since the plan was made.
+        let unreadable = self.unreadable_records()?;
+        for name in
+            plan.records.iter().map(|finding| &finding.object).filter(|name| unreadable.contains(*name))
+        {
+            match self.may_be_needed(name)? {
+                true => report.left.push(name.clone()),
+                false => report.set_aside += u64::from(self.set_aside(name)?),
+            }
         }
         if !packs.is_empty() {
             for pack in &packs {
@@ -100,13 +118,14 @@ impl Store {
             self.delete_if_there(&list)?;
         }
         drop(claim);
-        self.settle_broken(options, now, monitor, &mut report)?;
+        self.settle_broken(plan, options, now, monitor, &mut report)?;
         Ok(report)
     }
 
     /// Finds out what is still broken, and drops it if that is wanted.
     fn settle_broken(
         self: &Arc<Self>,
+        plan: &RepairPlan,
         options: &RepairOptions,
         now: u64,
         monitor: &dyn Monitor,
@@ -114,26 +133,25 @@ impl Store {
     ) -> Result<()> {
         let (snapshots, _) = self.snapshots()?;
         let findings = self.verify(None, Extent::Structure, now, monitor)?.findings;
-        let broken = plan::broken(&snapshots, &findings);
-        if !options.drop_broken {
-            report.broken = broken;
-            return Ok(());
+        // Nobody was asked about what the plan did not show, nor is a snapshot given up because of a cable.
+        let is_shown = |broken: &BrokenSnapshot| plan.broken.iter().any(|shown| shown.id == broken.id);
+        let all_read = plan.unread.is_empty() && report.unread.is_empty();
+        let drops = |broken: &BrokenSnapshot| options.drop_broken && all_read && is_shown(broken);
+        (report.dropped, report.broken) = plan::broken(&snapshots, &findings).into_iter().partition(drops);
+        for snapshot in &snapshots {
+            if report.dropped.iter().any(|dropped| dropped.id == snapshot.id) {
+                self.delete_snapshot(snapshot)?;
+            }
         }
-        for snapshot in
-            snapshots.iter().filter(|snapshot| broken.iter().any(|broken| broken.id == snapshot.id))
-        {
-            self.delete_snapshot(snapshot)?;
-        }
-        report.dropped = broken;
         Ok(())
     }
 
     /// Copies every chunk of a damaged pack that can be read into a new one. Returns how many those are, and how many are lost.
-    fn salvage(&self, id: &icecore_format::PackId, monitor: &dyn Monitor) -> Result<(u64, u64)> {
+    fn salvage(&self, id: &PackId, monitor: &dyn Monitor) -> Result<(u64, u64)> {
         self.packs.forget(id);
         let open: OpenPack = match self.packs.find_toc(id) {
             Ok(open) => open,
-            Err(error) if error.is_unreadable() || error.is_io() => return Ok((0, 0)),
+            Err(error) if error.is_unreadable() => return Ok((0, 0)),
             // Gone since the plan was made.
             Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => return Ok((0, 0)),
             Err(error) => return Err(error),
@@ -144,17 +162,22 @@ impl Store {
         Ok((saved, open.toc.chunk_count() as u64 - saved))
     }
 
-    /// Sets a record aside, unless it may be the marker that keeps a living writer from publishing.
-    fn set_record_aside(&self, name: &str) -> Result<bool> {
-        if let Some(claim) = name.strip_prefix(names::SNAPSHOTS) {
-            match self.storage.holder(&names::claim(claim)) {
-                Ok(Holder::Dead) => (),
-                Ok(Holder::Alive | Holder::Unknown) => return Ok(false),
-                Err(error) if error.kind == ErrorKind::NotFound => (),
-                Err(error) => return Err(error.into()),
-            }
+    /// Whether a record may be the marker that keeps a living writer from publishing.
+    fn may_be_needed(&self, name: &str) -> Result<bool> {
+        let Some(claim) = name.strip_prefix(names::SNAPSHOTS) else { return Ok(false) };
+        match self.storage.holder(&names::claim(claim)) {
+            Ok(Holder::Dead) => Ok(false),
+            Ok(Holder::Alive | Holder::Unknown) => Ok(true),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
         }
-        self.set_aside(name)
+    }
+
+    /// The names of the records that cannot be read now.
+    fn unreadable_records(&self) -> Result<BTreeSet<String>> {
+        let (_, errors) = self.snapshots()?;
+        let listed = errors.iter().filter_map(Finding::of_listed);
+        Ok(listed.chain(self.check_records()?).map(|finding| finding.object).collect())
     }
 
     /// What a killed repair has set aside is set aside for good.

@@ -8,7 +8,7 @@ use icecore_format::{PackId, SnapshotId, names};
 use crate::snapshots::Snapshot;
 use crate::store::Store;
 use crate::verify::{Extent, Finding, FindingKind};
-use crate::{Monitor, Result};
+use crate::{Monitor, Result, StoreError};
 
 /// A pack that is to be healed, or else set aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct RepairPlan {
     pub records: Vec<Finding>,
     /// Packs that are damaged. They are healed by their parity; or what can be read of them is copied, then they are set aside.
     pub packs: Vec<DamagedPack>,
+    /// Packs that could not be read, which says nothing about their bytes. They stay where they are, unless their parity heals them.
+    pub unread: Vec<DamagedPack>,
     /// Packs whose parity is damaged or missing. It is made anew.
     pub parity: Vec<PackId>,
     /// Snapshots that are not whole now. Copies in other packs may save some.
@@ -50,12 +52,19 @@ pub struct RepairPlan {
 impl RepairPlan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.packs.is_empty() && self.parity.is_empty() && self.broken.is_empty()
+        self.records.is_empty()
+            && self.packs.is_empty()
+            && self.unread.is_empty()
+            && self.parity.is_empty()
+            && self.broken.is_empty()
     }
 }
 
 impl Store {
     /// Reads everything, with an index made anew, and tells what a repair would do. `now` is as for [`Store::verify`].
+    ///
+    /// # Errors
+    /// If an object is of a newer format: what this program does not understand is not for it to repair.
     pub fn plan_repair(self: &Arc<Self>, now: u64, monitor: &dyn Monitor) -> Result<RepairPlan> {
         self.index.discard();
         let (snapshots, _) = self.snapshots()?;
@@ -63,11 +72,19 @@ impl Store {
         let mut plan = RepairPlan { broken: broken(&snapshots, &report.findings), ..RepairPlan::default() };
         for finding in report.findings {
             match finding.kind {
-                FindingKind::Pack => {
+                FindingKind::Pack | FindingKind::PackUnread => {
                     if let Some(id) = names::parse_pack(&finding.object) {
                         let (message, healable) = (finding.message, finding.healable);
-                        plan.packs.push(DamagedPack { id, message, healable });
+                        let packs = match finding.kind {
+                            FindingKind::PackUnread => &mut plan.unread,
+                            _ => &mut plan.packs,
+                        };
+                        packs.push(DamagedPack { id, message, healable });
                     }
+                }
+                FindingKind::TooNew => {
+                    let (place, supported) = (finding.object, icecore_format::FORMAT_VERSION);
+                    return Err(StoreError::StoreTooNew { place, found: supported + 1, supported });
                 }
                 FindingKind::Parity => plan.parity.extend(names::parse_parity(&finding.object)),
                 FindingKind::PackMissing | FindingKind::ChunkMissing | FindingKind::Catalog => (),

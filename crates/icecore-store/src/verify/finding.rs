@@ -16,6 +16,10 @@ pub enum FindingKind {
     Label,
     /// A pack is damaged.
     Pack,
+    /// A pack could not be read, which says nothing about its bytes.
+    PackUnread,
+    /// An object is of a newer format.
+    TooNew,
     /// A pack's parity is damaged or missing; the pack is right.
     Parity,
     /// A pack that the index knows is not there.
@@ -41,6 +45,8 @@ impl FindingKind {
             Self::Manifest => "manifest",
             Self::Label => "label",
             Self::Pack => "pack",
+            Self::PackUnread => "pack_unread",
+            Self::TooNew => "too_new",
             Self::Parity => "parity",
             Self::PackMissing => "pack_missing",
             Self::ChunkMissing => "chunk_missing",
@@ -83,18 +89,30 @@ impl Finding {
             (names::KEYS, FindingKind::Key),
         ];
         let kind = kinds.into_iter().find(|(prefix, _)| object.starts_with(prefix));
-        let kind = kind.map_or(FindingKind::Manifest, |(_, kind)| kind);
+        let kind = match error {
+            StoreError::StoreTooNew { .. } => FindingKind::TooNew,
+            _ => kind.map_or(FindingKind::Manifest, |(_, kind)| kind),
+        };
         Self::new(kind, object.to_owned(), full_message(error))
     }
 
     /// What a listing could not read.
-    pub(super) fn of_listed(error: &StoreError) -> Option<Self> {
+    pub(crate) fn of_listed(error: &StoreError) -> Option<Self> {
         match error {
             StoreError::Damaged { object, .. } | StoreError::StoreTooNew { place: object, .. } => {
                 Some(Self::of_record(object, error))
             }
             _ => None,
         }
+    }
+}
+
+/// What an error says about the pack that was read.
+pub(super) fn pack_kind(error: &StoreError) -> FindingKind {
+    match error {
+        StoreError::StoreTooNew { .. } => FindingKind::TooNew,
+        error if error.is_unread() => FindingKind::PackUnread,
+        _ => FindingKind::Pack,
     }
 }
 

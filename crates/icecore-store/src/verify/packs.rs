@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use icecore_format::{ChunkId, Digest, PackId, names};
 use icecore_storage::ErrorKind;
 
-use super::finding::{Damage, FindingKind, ObjectDamage, full_message};
+use super::finding::{Damage, ObjectDamage, full_message, pack_kind};
 use super::{Extent, VerifyReport};
 use crate::index::{IndexReader, PackRecord};
 use crate::store::Store;
@@ -33,7 +33,7 @@ impl Store {
             if !known.contains(&id) {
                 match self.packs.read_toc(&id) {
                     Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => (),
-                    Err(error) => damage.pack(FindingKind::Pack, &id, &full_message(&error), Vec::new()),
+                    Err(error) => damage.pack(pack_kind(&error), &id, &full_message(&error), Vec::new()),
                     Ok(_) => (),
                 }
             }
@@ -194,9 +194,8 @@ impl Store {
             return Ok(());
         }
         // A bad sector, or a right that is missing, keeps nobody from looking at the other packs.
-        let unread = matches!(&error, StoreError::Storage(error)
-            if matches!(error.kind, ErrorKind::OutOfRange | ErrorKind::Other | ErrorKind::Denied));
-        if !error.is_unreadable() && !unread {
+        let is_short = matches!(&error, StoreError::Storage(error) if error.kind == ErrorKind::OutOfRange);
+        if !error.is_unreadable() && !is_short && !error.is_unread() {
             return Err(error);
         }
         let mut chunks = Vec::new();
@@ -218,7 +217,7 @@ impl Store {
             }
         }
         let message = full_message(&error);
-        damage.pack(FindingKind::Pack, &pack.id, &message, chunks);
+        damage.pack(pack_kind(&error), &pack.id, &message, chunks);
         if !readable {
             damage.whole_packs.insert(pack.id);
         }

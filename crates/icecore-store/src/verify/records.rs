@@ -9,7 +9,7 @@ use crate::{Result, StoreError};
 
 impl Store {
     /// Reads the epoch, claims, condemned lists and keys.
-    pub(super) fn check_records(&self) -> Result<Vec<Finding>> {
+    pub(crate) fn check_records(&self) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         let epoch = |name: &str, bytes: &[u8]| Epoch::decode(name, bytes).map(drop);
         match self.read_record(names::EPOCH, epoch) {

@@ -11,6 +11,7 @@ use super::finding::{Damage, FindingKind};
 use crate::index::{IndexReader, PackRecord};
 use crate::snapshots::Snapshot;
 use crate::store::Store;
+use crate::tree::Pending;
 use crate::{Monitor, Result, SnapshotReader, StoreError};
 
 impl Store {
@@ -51,14 +52,24 @@ impl Store {
         let mut packs = HashSet::new();
         let mut walked = HashSet::new();
         for snapshot in snapshots {
-            let mut roots = vec![snapshot.manifest.content.root.clone()];
+            let mut open = vec![Pending::Root(snapshot.manifest.content.root.clone())];
             if let Catalog::Stored(tree) = &snapshot.manifest.catalog {
-                roots.push(tree.root.clone());
+                open.push(Pending::Root(tree.root.clone()));
             }
-            while let Some(node) = roots.pop() {
+            while let Some(pending) = open.pop() {
                 if monitor.is_cancelled() {
                     return Err(StoreError::Cancelled);
                 }
+                let node = match pending {
+                    Pending::Root(node) => node,
+                    Pending::Below(reference, depth) => match self.read_node(&reference, depth) {
+                        Ok(node) => node,
+                        Err(error) => {
+                            damage.unreadable(snapshot, Some(reference.node.id), error)?;
+                            continue;
+                        }
+                    },
+                };
                 let ids = ids_in(&node);
                 let mut places = self.index.read(|index| index.places(&ids))?;
                 while places.contains(&None) {
@@ -81,14 +92,8 @@ impl Store {
                     }
                 }
                 let TreeNode::Inner { depth, nodes } = node else { continue };
-                for reference in nodes {
-                    if walked.insert(reference.node.id) {
-                        match self.read_node(&reference, depth) {
-                            Ok(node) => roots.push(node),
-                            Err(error) => damage.unreadable(snapshot, Some(reference.node.id), error)?,
-                        }
-                    }
-                }
+                let fresh = nodes.into_iter().filter(|reference| walked.insert(reference.node.id));
+                open.extend(fresh.map(|reference| Pending::Below(reference, depth)));
             }
             let reader = SnapshotReader::new(Arc::clone(self), snapshot.manifest.clone());
             for part in reader.parts() {
@@ -190,7 +195,7 @@ impl Store {
     }
 
     /// Adds the ranges of a content that findings harm: those of damaged chunks, and all that lies below damaged nodes. `clean` are nodes
-    /// below which nothing is damaged: they may be met again and again. Trees are at most 255 deep.
+    /// below which nothing is damaged: they may be met again and again. Trees are a few levels deep at most: the format says so.
     fn harmed_ranges(
         &self,
         node: &TreeNode,
@@ -223,7 +228,7 @@ impl Store {
                         match self.read_node(reference, *depth) {
                             Ok(child) => self.harmed_ranges(&child, offset, owners, clean, hits)?,
                             // Its own chunk is among the findings.
-                            Err(error) if error.is_unreadable() || error.is_io() => (),
+                            Err(error) if error.is_unreadable() || error.is_unread() => (),
                             Err(error) => return Err(error),
                         }
                         if hits.len() == before {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use icecore_format::names;
 use icecore_storage::{ErrorKind, MemoryStorage, Storage};
-use icecore_store::{Silent, StoreError, VerifyExtent};
+use icecore_store::{RepairOptions, Silent, StoreError, VerifyExtent};
 use icecore_testkit::{Calls, ERROR_KINDS, Fault, FaultyStorage};
 
 use crate::support::{
@@ -124,6 +124,32 @@ fn an_init_that_fails_can_be_repeated() {
             write(&store, "shop", &[("a", b"x")]);
         }
     }
+}
+
+/// A bad sector, or a cable: what cannot be read keeps nobody from the rest, and is no reason to throw anything away.
+#[test]
+fn a_pack_that_cannot_be_read_stays_and_harms_nobody_else() {
+    let (storage, fixture) = faulty(Crypto::Plain);
+    let (victim, other) = (noise(1, 60_000), noise(2, 60_000));
+    let victim_id = write(&fixture.store, "victim", &[("a", &victim)]).id;
+    let names = fixture.names("packs/");
+    let pack: &'static str = Box::leak(names[0].clone().into_boxed_str());
+    let other_id = write(&fixture.store, "other", &[("a", &other)]).id;
+    let broken = Fault { calls: Calls::Look, prefix: pack, after: 0, kind: ErrorKind::Other, for_good: true };
+    storage.fail(broken);
+    let store = fixture.reopen();
+    let plan = store.plan_repair(1, &Silent).unwrap();
+    assert_eq!((plan.packs.len(), plan.unread.len()), (0, 1), "{plan:?}");
+    let options = RepairOptions { drop_broken: true, ..RepairOptions::default() };
+    let report = store.repair(&plan, &options, 1, &Silent).unwrap();
+    assert_eq!((report.unread.len(), report.set_aside, report.dropped.len()), (1, 0, 0), "{report:?}");
+    let store = fixture.reopen();
+    assert_eq!(read(&store, other_id).unwrap(), other);
+    write(&store, "new", &[("a", &noise(3, 10_000))]);
+    store.gc(&gc_options(), &Silent).unwrap();
+    assert!(!store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap().findings.is_empty());
+    storage.heal();
+    assert_eq!(read(&fixture.reopen(), victim_id).unwrap(), victim);
 }
 
 #[test]

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecore_format::{Claim, Epoch, Label, Manifest, PartKind, SnapshotId, TreeNode, names};
+use icecore_format::{Claim, Condemned, Epoch, Label, Manifest, PartKind, SnapshotId, TreeNode, names};
 use icecore_storage::PutMode;
 use icecore_store::{
-    FencePolicy, GcOptions, GcReport, Grain, Monitor, Silent, SnapshotReader, SnapshotWriter, Store,
-    StoreError, VerifyExtent,
+    FencePolicy, GcOptions, GcReport, Grain, Monitor, RepairOptions, Silent, SnapshotReader, SnapshotWriter,
+    Store, StoreError, VerifyExtent,
 };
 
 use crate::support::{
@@ -360,6 +360,128 @@ fn gc_waits_for_a_writer_that_was_there_first() {
         let report = in_time(move || collector.join().unwrap());
         assert_eq!(report.packs_deleted, 0);
         check_all(&fixture.store, &BTreeMap::from([(written.id, dead)]));
+    }
+}
+
+/// A list that came after this collection had begun is unknown to writers that register before it came.
+#[test]
+fn a_list_that_another_collection_writes_meanwhile_is_not_worked_off() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let dead = noise(1, 150_000);
+    let id = write(&fixture.store, "old", &[("a", &dead)]).id;
+    let doomed: Vec<_> = fixture.names("packs/").iter().filter_map(|name| names::parse_pack(name)).collect();
+    delete(&fixture.store, id);
+    let first = begin_with(&fixture.store, "first", &noise(2, 1000));
+    let epoch = fixture.storage.get(names::EPOCH).unwrap();
+    let other = fixture.another_process();
+    let collector = std::thread::spawn(move || gc(&other));
+    while fixture.storage.get(names::EPOCH).unwrap() == epoch {
+        std::thread::yield_now();
+    }
+    // Registered after the collection began, and refers to what is dead.
+    let writer = begin_with(&fixture.store, "new", &dead);
+    let name = names::condemned(0);
+    let list = Condemned { packs: doomed }.encode(&name);
+    fixture.storage.put(&name, &list, PutMode::CreateNew).unwrap();
+    drop(first);
+    in_time(move || collector.join().unwrap());
+    let written = writer.commit(|_| ()).unwrap();
+    check_all(&fixture.reopen(), &BTreeMap::from([(written.id, dead)]));
+}
+
+/// An old `epoch` may come back from somebody's backup.
+#[test]
+fn a_writer_of_a_later_epoch_is_waited_for_like_one_of_an_earlier() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let dead = noise(1, 150_000);
+    let id = write(&fixture.store, "old", &[("a", &dead)]).id;
+    delete(&fixture.store, id);
+    let put = |epoch| {
+        let bytes = Epoch(epoch).encode(names::EPOCH);
+        fixture.storage.put(names::EPOCH, &bytes, PutMode::Overwrite).unwrap();
+    };
+    put(7);
+    let writer = begin_with(&fixture.store, "new", &dead);
+    put(3);
+    let other = fixture.another_process();
+    let collector = std::thread::spawn(move || gc(&other));
+    std::thread::sleep(Duration::from_millis(150));
+    assert!(!collector.is_finished());
+    let written = writer.commit(|_| ()).unwrap();
+    in_time(move || collector.join().unwrap());
+    check_all(&fixture.reopen(), &BTreeMap::from([(written.id, dead)]));
+}
+
+/// What is missing when it is looked for may come back before the packs are counted: then it is no pack that nobody needs.
+#[test]
+fn a_pack_that_comes_back_while_gc_marks_is_kept() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let bytes = noise(2, 40_000);
+    let others: Vec<_> =
+        (10..14).map(|n| write(&fixture.store, "other", &[("a", &noise(n, 2000))]).id).collect();
+    let before = fixture.names("packs/");
+    let victim = write(&fixture.store, "victim", &[("a", &bytes)]).id;
+    let fresh: Vec<_> = fixture.names("packs/").into_iter().filter(|name| !before.contains(name)).collect();
+    let saved: Vec<_> = fresh.iter().map(|name| (name.clone(), fixture.storage.get(name).unwrap())).collect();
+    fresh.iter().for_each(|name| fixture.storage.delete(name).unwrap());
+    for after in 1..=others.len() + 1 {
+        let (storage, store, saved) =
+            (Arc::clone(&fixture.storage), fixture.another_process(), saved.clone());
+        let calls = std::sync::atomic::AtomicUsize::new(0);
+        let bring_back = Asked(move || {
+            if calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == after {
+                for (name, bytes) in &saved {
+                    drop(storage.put(name, bytes, PutMode::CreateNew));
+                }
+                store.stats().unwrap();
+            }
+        });
+        fixture.another_process().gc(&gc_options(), &bring_back).unwrap();
+        if fixture.names("packs/").iter().any(|name| fresh.contains(name)) {
+            assert_eq!(read(&fixture.reopen(), victim).unwrap(), bytes);
+        }
+        for name in &fresh {
+            drop(fixture.storage.delete(name));
+        }
+        fixture.another_process().stats().unwrap();
+    }
+}
+
+/// Two copies, of which the index prefers the one that has rotten: the other must not go as its duplicate.
+#[test]
+fn the_only_copy_that_can_be_read_is_kept() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let bytes = noise(1, 30_000);
+    let one = begin_with(&fixture.store, "one", &bytes);
+    let two = begin_with(&fixture.another_process(), "two", &bytes);
+    let one = one.commit(|_| ()).unwrap();
+    let before = fixture.names("packs/");
+    two.commit(|_| ()).unwrap();
+    if fixture.names("packs/").len() == before.len() {
+        panic!("the second writer has stored nothing of its own");
+    }
+    // Whichever the index points at is the one that rots.
+    let plan = fixture.another_process().plan_gc(&gc_options(), &Silent).unwrap();
+    let live = plan.keep.iter().chain(&plan.rewrite).max_by_key(|pack| pack.live).unwrap();
+    fixture.tamper(&names::pack(&live.id), |bytes| bytes[200] ^= 1);
+    gc(&fixture.another_process());
+    assert!(fixture.names("packs/").len() >= 2, "{:?}", fixture.names("packs/"));
+    // With the rotten one set aside, the other is found.
+    let store = fixture.another_process();
+    let plan = store.plan_repair(1, &Silent).unwrap();
+    store.repair(&plan, &RepairOptions::default(), 1, &Silent).unwrap();
+    assert_eq!(read(&fixture.another_process(), one.id).unwrap(), bytes);
+}
+
+/// Does something whenever a collection asks whether to stop.
+struct Asked<F: Fn() + Send + Sync>(F);
+
+impl<F: Fn() + Send + Sync> Monitor for Asked<F> {
+    fn count(&self, _: icecore_store::Counter, _: u64) {}
+
+    fn is_cancelled(&self) -> bool {
+        (self.0)();
+        false
     }
 }
 
