@@ -96,7 +96,9 @@ impl<S: Storage> FaultyStorage<S> {
             state.fault = None;
         }
         let source = io::Error::other("injected");
-        Err(Error { kind: fault.kind, action: call.as_str(), place: name.to_owned(), source })
+        // As the real ones say it: callers tell what was not read from what was not written.
+        let action = if call.changes() { "cannot write" } else { "cannot read" };
+        Err(Error { kind: fault.kind, action, place: name.to_owned(), source })
     }
 }
 

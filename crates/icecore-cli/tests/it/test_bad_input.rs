@@ -35,6 +35,10 @@ fn a_store_of_a_newer_format_asks_for_an_update() {
     let mut config = env.read(".icecore/config");
     // After the magic and the kind.
     config[8] = 99;
+    // A newer program makes its checksum right.
+    let covered = config.len() - 32;
+    let named = [&6u64.to_le_bytes()[..], b"config", &config[..covered]].concat();
+    config[covered..].copy_from_slice(&icecore_format::Digest::of(&named).0);
     let path = env.path(".icecore/config");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     std::fs::write(&path, config).unwrap();

@@ -181,7 +181,10 @@ impl PackReader {
         let trailer_at = bytes.len().checked_sub(PACK_TRAILER_LEN).ok_or_else(too_short)?;
         let trailer = bytes.get(trailer_at..).ok_or_else(too_short)?;
         let trailer = PackTrailer::decode(trailer, bytes.len() as u64).map_err(damaged())?;
-        let header = PackHeader::decode(header).map_err(damaged())?;
+        let header = match PackHeader::decode(header) {
+            Err(DecodeError::TooNew { .. }) if PackId(Digest::of(bytes)) != *id => return Err(too_short()),
+            header => header.map_err(damaged())?,
+        };
         let toc_at = usize::try_from(trailer.toc_offset).map_err(|_| too_short())?;
         let toc = bytes.get(toc_at..trailer_at).ok_or_else(too_short)?.to_vec();
         let toc = PackToc::decode(&header, &trailer, toc, &self.key).map_err(damaged())?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use icecore_format::{KdfCost, Label, PartKind, names};
+use icecore_format::{Digest, KdfCost, Label, PartKind, names};
 use icecore_storage::{MemoryStorage, PutMode, Storage};
 use icecore_store::{
     Grain, Result, Silent, SnapshotHead, SnapshotWriter, Store, StoreError, Unlock, VerifyExtent,
@@ -217,6 +217,13 @@ fn a_pack_under_anothers_name_is_damage() {
     }
 }
 
+/// Of a configuration, as a newer program would.
+fn make_checksum_right(config: &mut [u8]) {
+    let covered = config.len() - 32;
+    let named = [&6u64.to_le_bytes()[..], b"config", &config[..covered]].concat();
+    config[covered..].copy_from_slice(&Digest::of(&named).0);
+}
+
 #[test]
 fn places_without_a_store_and_stores_of_the_future_are_told_apart() {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
@@ -236,6 +243,7 @@ fn places_without_a_store_and_stores_of_the_future_are_told_apart() {
     assert_eq!(storage.get(names::CONFIG).unwrap(), good);
     let mut newer = good.to_vec();
     newer[8] = 99;
+    make_checksum_right(&mut newer);
     put(&newer);
     assert!(matches!(open(index()), Err(StoreError::StoreTooNew { found: 99, .. })));
     storage.delete(&names::copy_of(names::CONFIG)).unwrap();
@@ -250,6 +258,7 @@ fn places_without_a_store_and_stores_of_the_future_are_told_apart() {
     assert!(matches!(opened, Err(StoreError::NoStore { .. })));
     let mut newer = good.to_vec();
     newer[8] = 99;
+    make_checksum_right(&mut newer);
     put(&newer);
     assert!(matches!(open(index()), Err(StoreError::StoreTooNew { found: 99, .. })));
     let mut damaged = good.to_vec();

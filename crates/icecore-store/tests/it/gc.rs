@@ -452,13 +452,17 @@ fn a_pack_that_comes_back_while_gc_marks_is_kept() {
 fn the_only_copy_that_can_be_read_is_kept() {
     let fixture = Fixture::local(Crypto::Plain);
     let bytes = noise(1, 30_000);
-    let one = begin_with(&fixture.store, "one", &bytes);
-    let two = begin_with(&fixture.another_process(), "two", &bytes);
-    let one = one.commit(|_| ()).unwrap();
-    let before = fixture.names("packs/");
-    two.commit(|_| ()).unwrap();
-    if fixture.names("packs/").len() == before.len() {
-        panic!("the second writer has stored nothing of its own");
+    let one = write(&fixture.store, "one", &[("a", &bytes)]);
+    // As two machines would, that do not know of each other.
+    let ours: Vec<_> = fixture
+        .names("packs/")
+        .into_iter()
+        .map(|name| (name.clone(), fixture.storage.get(&name).unwrap()))
+        .collect();
+    ours.iter().for_each(|(name, _)| fixture.storage.delete(name).unwrap());
+    write(&fixture.another_process(), "two", &[("a", &bytes)]);
+    for (name, bytes) in &ours {
+        fixture.storage.put(name, bytes, PutMode::CreateNew).unwrap();
     }
     // Whichever the index points at is the one that rots.
     let plan = fixture.another_process().plan_gc(&gc_options(), &Silent).unwrap();

@@ -227,7 +227,10 @@ fn what_a_disk_still_gives_back_of_a_pack_is_enough() {
         let (calls, kind) = (Calls::Only(Call::Get), ErrorKind::Other);
         faulty.fail(Fault { calls, prefix: "packs/", after: 0, kind, for_good: true });
         let plan = fixture.store.plan_repair(1, &Silent).unwrap();
-        assert!(plan.packs.len() as u64 == packs && plan.packs.iter().all(|pack| pack.healable), "{plan:?}");
+        assert!(
+            plan.unread.len() as u64 == packs && plan.unread.iter().all(|pack| pack.healable),
+            "{plan:?}"
+        );
         let done = fixture.store.repair(&plan, &RepairOptions::default(), 1, &Silent).unwrap();
         assert_eq!((done.healed, done.set_aside), (packs, 0));
         assert!(faulty.heal());
