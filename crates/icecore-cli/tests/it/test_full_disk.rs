@@ -4,8 +4,8 @@ use crate::small_disk::SmallDisk;
 use crate::support::noise;
 
 /// A store with two snapshots, of `a` and of `b`, on a disk of 6 MiB; `big` does not fit.
-fn two_snapshots() -> Option<SmallDisk> {
-    let disk = SmallDisk::new("6m")?;
+fn two_snapshots() -> SmallDisk {
+    let disk = SmallDisk::new("6m");
     for (seed, name, len) in
         [(1, "a", 1_500_000), (2, "b", 1_500_000), (3, "small", 200_000), (4, "big", 8_000_000)]
     {
@@ -15,7 +15,7 @@ fn two_snapshots() -> Option<SmallDisk> {
     disk.icecore(&["create", "a"]).ok();
     disk.icecore(&["create", "b"]).ok();
     disk.icecore(&["gc"]).ok();
-    Some(disk)
+    disk
 }
 
 /// Everything can be read and nothing is damaged.
@@ -38,7 +38,7 @@ fn lengths(said: &str) -> (u64, u64) {
 
 #[test]
 fn a_create_that_does_not_fit_says_how_much_it_lacks_and_leaves_nothing_half_done() {
-    let Some(disk) = two_snapshots() else { return };
+    let disk = two_snapshots();
     let said = disk.icecore(&["create", "big"]);
     let said = said.fails(1);
     assert!(said.contains("cannot write /") && said.contains("/.icecore/tmp/"), "{said}");
@@ -56,7 +56,7 @@ fn a_create_that_does_not_fit_says_how_much_it_lacks_and_leaves_nothing_half_don
 
 #[test]
 fn on_a_full_disk_everything_can_be_read_and_gc_makes_room() {
-    let Some(disk) = two_snapshots() else { return };
+    let disk = two_snapshots();
     disk.fill(0);
     check_readable(&disk, "a");
     disk.icecore(&["delete", "a", "--yes"]).ok();
@@ -72,7 +72,7 @@ fn on_a_full_disk_everything_can_be_read_and_gc_makes_room() {
 
 #[test]
 fn gc_makes_room_on_a_full_disk_without_its_reserve_too() {
-    let Some(disk) = two_snapshots() else { return };
+    let disk = two_snapshots();
     std::fs::remove_file(disk.store.join("tmp/reserve")).unwrap();
     disk.icecore(&["delete", "a", "--yes"]).ok();
     disk.fill(0);
@@ -86,7 +86,7 @@ fn gc_makes_room_on_a_full_disk_without_its_reserve_too() {
 
 #[test]
 fn with_neither_reserve_nor_index_gc_fails_cleanly_or_makes_room() {
-    let Some(disk) = two_snapshots() else { return };
+    let disk = two_snapshots();
     disk.icecore(&["delete", "a", "--yes"]).ok();
     for name in ["tmp/reserve", "index.redb"] {
         std::fs::remove_file(disk.store.join(name)).unwrap();
@@ -106,7 +106,7 @@ fn with_neither_reserve_nor_index_gc_fails_cleanly_or_makes_room() {
 
 #[test]
 fn a_full_disk_that_has_lost_its_index_can_still_be_read() {
-    let Some(disk) = two_snapshots() else { return };
+    let disk = two_snapshots();
     std::fs::remove_file(disk.store.join("index.redb")).unwrap();
     disk.fill(0);
     check_readable(&disk, "a");
@@ -121,7 +121,7 @@ fn a_full_disk_that_has_lost_its_index_can_still_be_read() {
 /// With a little more room each time the pack fits, then the index too, then the manifest.
 #[test]
 fn wherever_the_room_ends_a_create_is_whole_or_nothing() {
-    let Some(disk) = two_snapshots() else { return };
+    let disk = two_snapshots();
     let mut statuses = Vec::new();
     for blocks in (0..60).step_by(3) {
         let content = noise(100 + blocks, 60_000);

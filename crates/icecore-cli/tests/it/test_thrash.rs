@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::thrash::{Arena, content_of, work};
 
 const WORKERS: usize = 6;
-const SECONDS: u64 = 45;
+const SECONDS: u64 = 60;
 const SEED: u64 = 20_261_120;
 
 fn number(variable: &str) -> Option<u64> {
