@@ -77,7 +77,6 @@ fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExte
                 json!({
                     "kind": finding.kind.as_str(),
                     "object": finding.object,
-                    "healable": finding.healable,
                     "snapshots": affected.collect::<Vec<_>>(),
                 })
             })
