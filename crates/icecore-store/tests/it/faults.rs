@@ -6,7 +6,7 @@ use std::sync::Arc;
 use icecore_format::names;
 use icecore_storage::{ErrorKind, MemoryStorage, Storage};
 use icecore_store::{RepairOptions, Silent, StoreError, VerifyExtent};
-use icecore_testkit::{Calls, ERROR_KINDS, Fault, FaultyStorage};
+use icecore_testkit::{Call, Calls, ERROR_KINDS, Fault, FaultyStorage};
 
 use crate::support::{
     Crypto, Fixture, check_all, gc_options, in_time, noise, options, read, try_write, write,
@@ -124,6 +124,24 @@ fn an_init_that_fails_can_be_repeated() {
             write(&store, "shop", &[("a", b"x")]);
         }
     }
+}
+
+/// As for a reader whose pack a collection has just rewritten.
+#[test]
+fn a_pack_that_is_gone_when_it_is_read_is_looked_up_once_more() {
+    let (storage, fixture) = faulty(Crypto::Plain);
+    let content = noise(1, 200_000);
+    let id = write(&fixture.store, "shop", &[("a", &content)]).id;
+    let mut hits = 0;
+    for after in 0..60 {
+        let store = fixture.reopen();
+        let (calls, kind) = (Calls::Only(Call::GetRange), ErrorKind::NotFound);
+        storage.fail(Fault { calls, prefix: "packs/", after, kind, for_good: false });
+        let bytes = in_time(move || read(&store, id)).unwrap();
+        hits += usize::from(storage.heal());
+        assert_eq!(bytes, content);
+    }
+    assert!(hits > 20, "only {hits} reads were hit");
 }
 
 /// A bad sector, or a cable: what cannot be read keeps nobody from the rest, and is no reason to throw anything away.
