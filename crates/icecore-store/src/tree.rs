@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use icecore_format::{Catalog, ChunkRef, Manifest, NodeRef, PackId, Tree, TreeNode};
+use icecore_format::{Catalog, ChunkId, ChunkRef, Manifest, NodeRef, PackId, Tree, TreeNode};
 
 use crate::store::Store;
 use crate::{Result, StoreError};
@@ -81,11 +81,53 @@ impl TreeBuilder {
 
 /// A node that a walk has still to come to. Read only then: what a stranger's node lists may be far more than fits into memory.
 #[derive(Debug)]
-pub(crate) enum Pending {
+enum Pending {
     /// A root, which lies in the manifest.
     Root(TreeNode),
     /// A node below one of this depth.
     Below(NodeRef, u8),
+}
+
+/// Walks all nodes of the trees it is given, in no promised order. A node that trees share, or one repeats, is come to once: content can
+/// repeat itself so often that walking all of it would take for ever.
+#[derive(Debug, Default)]
+pub(crate) struct NodeWalk {
+    open: Vec<Pending>,
+    /// With all that a parent says of them, which a stranger's parents may say differently.
+    met: HashSet<(u8, NodeRef)>,
+}
+
+impl NodeWalk {
+    /// Goes on with the trees of a snapshot.
+    pub(crate) fn enter(&mut self, manifest: &Manifest) {
+        self.open.push(Pending::Root(manifest.content.root.clone()));
+        if let Catalog::Stored(tree) = &manifest.catalog {
+            self.open.push(Pending::Root(tree.root.clone()));
+        }
+    }
+
+    /// The chunks that the next node refers to, nodes below it among them unless they were met before; or a node that cannot be read, and
+    /// why. `None` when all were come to.
+    pub(crate) fn step(
+        &mut self,
+        store: &Store,
+    ) -> Option<std::result::Result<Vec<ChunkId>, (ChunkId, StoreError)>> {
+        let node = match self.open.pop()? {
+            Pending::Root(node) => node,
+            Pending::Below(reference, depth) => match store.read_node(&reference, depth) {
+                Ok(node) => node,
+                Err(error) => return Some(Err((reference.node.id, error))),
+            },
+        };
+        Some(Ok(match node {
+            TreeNode::Leaf(chunks) => chunks.iter().map(|chunk| chunk.id).collect(),
+            TreeNode::Inner { depth, mut nodes } => {
+                nodes.retain(|reference| self.met.insert((depth, *reference)));
+                self.open.extend(nodes.iter().map(|reference| Pending::Below(*reference, depth)));
+                nodes.iter().map(|reference| reference.node.id).collect()
+            }
+        }))
+    }
 }
 
 /// What a walk comes to.
@@ -202,33 +244,15 @@ impl<'a> TreeReader<'a> {
 impl Store {
     /// Whether everything that a manifest refers to lies in packs that are not condemned, its trees' nodes included.
     pub(crate) fn holds(&self, manifest: &Manifest, condemned: &BTreeSet<PackId>) -> Result<bool> {
-        let catalog = match &manifest.catalog {
-            Catalog::Inline(_) => None,
-            Catalog::Stored(tree) => Some(&tree.root),
-        };
-        let roots = [Some(&manifest.content.root), catalog].into_iter().flatten().cloned();
-        let mut open: Vec<Pending> = roots.map(Pending::Root).collect();
-        // Content that repeats itself shares nodes: walking them as often as they occur could take for ever.
-        let mut walked = HashSet::new();
-        while let Some(pending) = open.pop() {
-            let node = match pending {
-                Pending::Root(node) => node,
-                Pending::Below(reference, depth) => match self.read_node(&reference, depth) {
-                    Ok(node) => node,
-                    Err(error) if error.is_unreadable() => return Ok(false),
-                    Err(error) => return Err(error),
-                },
-            };
-            let ids: Vec<_> = match &node {
-                TreeNode::Leaf(chunks) => chunks.iter().map(|chunk| chunk.id).collect(),
-                TreeNode::Inner { nodes, .. } => nodes.iter().map(|node| node.node.id).collect(),
-            };
-            if self.known_chunks(ids.iter(), condemned)?.contains(&false) {
-                return Ok(false);
+        let mut walk = NodeWalk::default();
+        walk.enter(manifest);
+        while let Some(step) = walk.step(self) {
+            match step {
+                Ok(ids) if self.known_chunks(ids.iter(), condemned)?.contains(&false) => return Ok(false),
+                Ok(_) => (),
+                Err((_, error)) if error.is_unreadable() => return Ok(false),
+                Err((_, error)) => return Err(error),
             }
-            let TreeNode::Inner { depth, nodes } = node else { continue };
-            let fresh = nodes.into_iter().filter(|reference| walked.insert((depth, *reference)));
-            open.extend(fresh.map(|reference| Pending::Below(reference, depth)));
         }
         Ok(true)
     }

@@ -1,13 +1,12 @@
 //! Which chunks are live.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
-use icecore_format::{Catalog, ChunkId, PackId, SnapshotId, Tree, TreeNode};
+use icecore_format::{ChunkId, PackId, SnapshotId};
 
 use crate::snapshots::Snapshot;
 use crate::store::Store;
-use crate::tree::Pending;
+use crate::tree::NodeWalk;
 use crate::{Monitor, Result, StoreError};
 
 /// References looked up in one transaction.
@@ -18,8 +17,8 @@ const REFS_A_LOOKUP: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     packs: BTreeMap<PackId, Vec<u64>>,
-    /// Tree nodes that were walked already; snapshots share most of them.
-    walked: HashSet<ChunkId>,
+    /// Snapshots share most of their nodes: this goes on where it was with the one before.
+    walk: NodeWalk,
     /// Chunks that no pack holds, and who needs them. Nothing else is unknown because of them: a pack is deleted only if the index knows
     /// where each of its chunks lies, which it does not of these.
     pub(crate) missing: BTreeMap<ChunkId, BTreeSet<SnapshotId>>,
@@ -70,55 +69,24 @@ impl Marks {
 impl Store {
     /// Marks everything that `snapshots` reach.
     pub(crate) fn mark(
-        self: &Arc<Self>,
+        &self,
         snapshots: &[Snapshot],
         marks: &mut Marks,
         monitor: &dyn Monitor,
     ) -> Result<()> {
         for snapshot in snapshots {
-            self.mark_tree(&snapshot.manifest.content, snapshot.id, marks, monitor)?;
-            if let Catalog::Stored(tree) = &snapshot.manifest.catalog {
-                self.mark_tree(tree, snapshot.id, marks, monitor)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn mark_tree(
-        self: &Arc<Self>,
-        tree: &Tree,
-        owner: SnapshotId,
-        marks: &mut Marks,
-        monitor: &dyn Monitor,
-    ) -> Result<()> {
-        let mut open = vec![Pending::Root(tree.root.clone())];
-        while let Some(pending) = open.pop() {
-            if monitor.is_cancelled() {
-                return Err(StoreError::Cancelled);
-            }
-            let node = match pending {
-                Pending::Root(node) => node,
-                Pending::Below(reference, depth) => match self.read_node(&reference, depth) {
-                    Ok(node) => node,
-                    Err(error) if error.is_unreadable() => {
-                        // What lies below is unknown: nothing may be deleted.
-                        marks.hidden.entry(reference.node.id).or_default().insert(owner);
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                },
-            };
-            match node {
-                TreeNode::Leaf(chunks) => {
-                    let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
-                    self.mark_chunks(&ids, owner, marks)?;
+            marks.walk.enter(&snapshot.manifest);
+            while let Some(step) = marks.walk.step(self) {
+                if monitor.is_cancelled() {
+                    return Err(StoreError::Cancelled);
                 }
-                TreeNode::Inner { depth, nodes } => {
-                    let fresh: Vec<_> =
-                        nodes.into_iter().filter(|node| marks.walked.insert(node.node.id)).collect();
-                    let ids: Vec<_> = fresh.iter().map(|node| node.node.id).collect();
-                    self.mark_chunks(&ids, owner, marks)?;
-                    open.extend(fresh.into_iter().map(|reference| Pending::Below(reference, depth)));
+                match step {
+                    Ok(ids) => self.mark_chunks(&ids, snapshot.id, marks)?,
+                    // What lies below is unknown: nothing may be deleted.
+                    Err((node, error)) if error.is_unreadable() => {
+                        marks.hidden.entry(node).or_default().insert(snapshot.id);
+                    }
+                    Err((_, error)) => return Err(error),
                 }
             }
         }

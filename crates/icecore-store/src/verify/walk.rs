@@ -11,7 +11,7 @@ use super::finding::{Damage, FindingKind};
 use crate::index::{IndexReader, PackRecord};
 use crate::snapshots::Snapshot;
 use crate::store::Store;
-use crate::tree::Pending;
+use crate::tree::NodeWalk;
 use crate::{Monitor, Result, SnapshotReader, StoreError};
 
 impl Store {
@@ -50,27 +50,20 @@ impl Store {
     ) -> Result<HashSet<PackId>> {
         let mut since = self.refresh_index(&BTreeSet::new())?;
         let mut packs = HashSet::new();
-        let mut walked = HashSet::new();
+        let mut walk = NodeWalk::default();
         for snapshot in snapshots {
-            let mut open = vec![Pending::Root(snapshot.manifest.content.root.clone())];
-            if let Catalog::Stored(tree) = &snapshot.manifest.catalog {
-                open.push(Pending::Root(tree.root.clone()));
-            }
-            while let Some(pending) = open.pop() {
+            walk.enter(&snapshot.manifest);
+            while let Some(step) = walk.step(self) {
                 if monitor.is_cancelled() {
                     return Err(StoreError::Cancelled);
                 }
-                let node = match pending {
-                    Pending::Root(node) => node,
-                    Pending::Below(reference, depth) => match self.read_node(&reference, depth) {
-                        Ok(node) => node,
-                        Err(error) => {
-                            damage.unreadable(snapshot, Some(reference.node.id), error)?;
-                            continue;
-                        }
-                    },
+                let ids = match step {
+                    Ok(ids) => ids,
+                    Err((node, error)) => {
+                        damage.unreadable(snapshot, Some(node), error)?;
+                        continue;
+                    }
                 };
-                let ids = ids_in(&node);
                 let mut places = self.index.read(|index| index.places(&ids))?;
                 while places.contains(&None) {
                     let unknown =
@@ -91,9 +84,6 @@ impl Store {
                         None => damage.missing(*id, lost.get(id)),
                     }
                 }
-                let TreeNode::Inner { depth, nodes } = node else { continue };
-                let fresh = nodes.into_iter().filter(|reference| walked.insert(reference.node.id));
-                open.extend(fresh.map(|reference| Pending::Below(reference, depth)));
             }
             let reader = SnapshotReader::new(Arc::clone(self), snapshot.manifest.clone());
             for part in reader.parts() {
@@ -248,10 +238,3 @@ type Harm = (Range<u64>, usize);
 
 /// Ranges of one content that are told apart; a stranger's may repeat one damaged chunk without end.
 const HITS_MAX: usize = 100_000;
-
-fn ids_in(node: &TreeNode) -> Vec<ChunkId> {
-    match node {
-        TreeNode::Leaf(chunks) => chunks.iter().map(|chunk| chunk.id).collect(),
-        TreeNode::Inner { nodes, .. } => nodes.iter().map(|node| node.node.id).collect(),
-    }
-}
