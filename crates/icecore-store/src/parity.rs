@@ -112,7 +112,7 @@ impl Store {
     }
 
     /// Heals a pack: puts its bytes as they were, and its parity if that was damaged too. False, and nothing is changed, if too much of
-    /// both is lost.
+    /// both is lost. What was known of the pack may be wrong: whoever heals forgets it.
     pub(crate) fn heal(&self, id: &PackId) -> Result<bool> {
         let Some(bytes) = self.parity_of(id)? else { return Ok(false) };
         let Ok(parity) = Parity::decode(id, &bytes) else { return Ok(false) };
@@ -121,9 +121,6 @@ impl Store {
             self.put_parity(id, &pack)?;
         }
         self.storage.put(&names::pack(id), &pack, PutMode::Overwrite)?;
-        // What was known of it may be wrong. The index learns of it anew, as of any pack that it does not know.
-        self.packs.forget_all();
-        self.index.write(|index| index.remove_pack(id, None))?;
         Ok(true)
     }
 

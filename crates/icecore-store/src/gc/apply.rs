@@ -379,11 +379,8 @@ impl Store {
         for group in packs.chunks(PACKS_A_TRANSACTION) {
             let tables: Vec<_> = group.iter().map(|pack| (pack.id, self.packs.open(&pack.id).ok())).collect();
             // The index first: nobody is sent to a pack that is not there. A crash in between leaves packs that are still condemned.
-            let forgotten = self.index.write(|index| {
-                tables
-                    .iter()
-                    .try_for_each(|(id, open)| index.remove_pack(id, open.as_ref().map(|open| &open.toc)))
-            });
+            let tables = tables.iter().map(|(id, open)| (id, open.as_ref().map(|open| &open.toc)));
+            let forgotten = self.index.write(|index| index.remove_packs(tables));
             match forgotten {
                 // No room even to forget: the whole index goes, which is only a cache, and makes room.
                 Err(error) if error.is_full() => self.index.remove()?,

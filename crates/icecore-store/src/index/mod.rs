@@ -527,56 +527,48 @@ impl<'a> IndexWriter<'a> {
         Ok(number)
     }
 
-    /// Forgets a pack and what was found in it; `toc` is its table, where it can be read.
-    pub(crate) fn remove_pack(&mut self, id: &PackId, toc: Option<&PackToc>) -> Result<()> {
-        let Some(number) =
-            self.numbers.remove(id.as_bytes()).map_err(read_error)?.map(|number| number.value())
-        else {
-            return Ok(());
-        };
-        self.packs.remove(number).map_err(read_error)?;
+    /// Forgets packs and what was found in them. Each comes with its table, where that can be read: for those without, the whole index is
+    /// walked, once for all.
+    pub(crate) fn remove_packs<'p>(
+        &mut self,
+        packs: impl IntoIterator<Item = (&'p PackId, Option<&'p PackToc>)>,
+    ) -> Result<()> {
+        let mut without = HashSet::new();
+        for (id, toc) in packs {
+            let Some(number) =
+                self.numbers.remove(id.as_bytes()).map_err(read_error)?.map(|number| number.value())
+            else {
+                continue;
+            };
+            self.packs.remove(number).map_err(read_error)?;
+            match toc {
+                Some(toc) => self.forget_listed(number, toc)?,
+                None => drop(without.insert(number)),
+            }
+        }
+        if without.is_empty() { Ok(()) } else { self.forget_places(&without) }
+    }
+
+    /// Forgets the places in a pack that its table lists.
+    fn forget_listed(&mut self, number: u32, toc: &PackToc) -> Result<()> {
         let here = |place: u64| tables::unpack_place(place).pack == number;
         let mut removed = Vec::new();
         let mut spares = Vec::new();
-        match toc {
-            Some(toc) => {
-                for chunk in toc.bodies.iter().flat_map(|body| &body.chunks) {
-                    let key = chunk.id.as_bytes();
-                    let found = self.chunks.get(key).map_err(read_error)?.map(|place| place.value());
-                    if found.is_some_and(here) {
-                        self.chunks.remove(key).map_err(read_error)?;
-                        removed.push(*key);
-                    }
-                    for spare in self.spares.get(key).map_err(read_error)? {
-                        let spare = spare.map_err(read_error)?.value();
-                        if here(spare) {
-                            spares.push((*key, spare));
-                        }
-                    }
+        for chunk in toc.bodies.iter().flat_map(|body| &body.chunks) {
+            let key = chunk.id.as_bytes();
+            let found = self.chunks.get(key).map_err(read_error)?.map(|place| place.value());
+            if found.is_some_and(here) {
+                self.chunks.remove(key).map_err(read_error)?;
+                removed.push(*key);
+            }
+            for spare in self.spares.get(key).map_err(read_error)? {
+                let spare = spare.map_err(read_error)?.value();
+                if here(spare) {
+                    spares.push((*key, spare));
                 }
             }
-            None => return self.forget_places(&HashSet::from([number])),
         }
-        for (id, spare) in spares {
-            self.spares.remove(&id, spare).map_err(read_error)?;
-        }
-        for id in removed {
-            self.use_spare(&id)?;
-        }
-        Ok(())
-    }
-
-    /// Forgets several packs and what was found in them, whose tables nobody can be asked for: one walk through the index for all.
-    pub(crate) fn remove_packs(&mut self, ids: &[PackId]) -> Result<()> {
-        let mut numbers = HashSet::new();
-        for id in ids {
-            let number = self.numbers.remove(id.as_bytes()).map_err(read_error)?.map(|number| number.value());
-            if let Some(number) = number {
-                self.packs.remove(number).map_err(read_error)?;
-                numbers.insert(number);
-            }
-        }
-        if numbers.is_empty() { Ok(()) } else { self.forget_places(&numbers) }
+        self.replace_removed(&removed, spares)
     }
 
     /// Forgets all places in these packs.
@@ -600,6 +592,11 @@ impl<'a> IndexWriter<'a> {
                 }
             }
         }
+        self.replace_removed(&removed, spares)
+    }
+
+    /// Removes spares, then gives chunks whose places are gone those that are left.
+    fn replace_removed(&mut self, removed: &[[u8; 32]], spares: Vec<([u8; 32], u64)>) -> Result<()> {
         for (id, spare) in spares {
             self.spares.remove(&id, spare).map_err(read_error)?;
         }

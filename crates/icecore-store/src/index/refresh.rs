@@ -119,13 +119,13 @@ impl Store {
         })
     }
 
-    /// Forgets packs whose tables nobody can be asked for, in one walk through the index.
-    fn forget_packs(&self, ids: &[PackId]) -> Result<()> {
+    /// Forgets packs whose tables nobody can be asked for.
+    pub(crate) fn forget_packs(&self, ids: &[PackId]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
         ids.iter().for_each(|id| self.packs.forget(id));
-        self.index.write(|index| index.remove_packs(ids))
+        self.index.write(|index| index.remove_packs(ids.iter().map(|id| (id, None))))
     }
 
     /// Forgets those of the packs that are really not there: another process may have stored them since they were listed.

@@ -223,15 +223,10 @@ impl PackReader {
         }
     }
 
-    /// Forgets everything that was read.
-    pub(crate) fn forget_all(&self) {
-        *lock(&self.tocs) = Cache::new(TOC_CACHE_BYTES);
-        *lock(&self.bodies) = Cache::new(BODY_CACHE_BYTES);
-    }
-
-    /// Forgets a pack that is gone.
+    /// Forgets what was read of a pack that is gone, or is not what it was.
     pub(crate) fn forget(&self, id: &PackId) {
         lock(&self.tocs).remove(id);
+        lock(&self.bodies).retain(|(pack, _)| pack != id);
     }
 }
 

@@ -9,7 +9,6 @@ use icecore_storage::{ErrorKind, Holder, PutMode};
 use super::plan::{self, BrokenSnapshot, RepairPlan};
 use crate::claim::{COLLECTOR, FencePolicy, WriterClaim};
 use crate::gc::Rewriter;
-use crate::pack::OpenPack;
 use crate::store::Store;
 use crate::verify::{Extent, Finding};
 use crate::{Monitor, Result, StoreError};
@@ -62,23 +61,7 @@ impl Store {
         if self.is_collecting_before(claim.id())? {
             return Err(StoreError::Busy { what: "a collection" });
         }
-        let mut packs = Vec::new();
-        for pack in &plan.packs {
-            if monitor.is_cancelled() {
-                return Err(StoreError::Cancelled);
-            }
-            // A healed pack is what it always was: nobody needs to be waited for.
-            match pack.healable && self.heal(&pack.id)? {
-                true => report.healed += 1,
-                false => packs.push(pack.id),
-            }
-        }
-        for pack in &plan.unread {
-            match pack.healable && self.heal(&pack.id)? {
-                true => report.healed += 1,
-                false => report.unread.push(pack.id),
-            }
-        }
+        let packs = self.heal_all(plan, monitor, &mut report)?;
         for id in &plan.parity {
             report.parity_made += u64::from(self.make_parity(id)?);
         }
@@ -107,19 +90,53 @@ impl Store {
             let second = self.raise_epoch(first)?;
             self.wait_for_older(second, claim.id(), options.fence, monitor)?;
             claim.check_unfenced(self)?;
-            for pack in &packs {
-                self.index.write(|index| index.remove_pack(pack, None))?;
-                self.packs.forget(pack);
-                report.set_aside += u64::from(self.set_aside(&names::pack(pack))?);
-                if self.has_parity() {
-                    self.set_aside(&names::parity(pack))?;
-                }
-            }
+            report.set_aside += self.set_packs_aside(&packs)?;
             self.delete_if_there(&list)?;
         }
         drop(claim);
         self.settle_broken(plan, options, now, monitor, &mut report)?;
         Ok(report)
+    }
+
+    /// Heals what parity heals. Returns the damaged packs that it does not.
+    fn heal_all(
+        &self,
+        plan: &RepairPlan,
+        monitor: &dyn Monitor,
+        report: &mut RepairReport,
+    ) -> Result<Vec<PackId>> {
+        let mut healed = Vec::new();
+        let mut damaged = Vec::new();
+        let packs = plan.packs.iter().map(|pack| (pack, false));
+        for (pack, is_unread) in packs.chain(plan.unread.iter().map(|pack| (pack, true))) {
+            if monitor.is_cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            // A healed pack is what it always was: nobody needs to be waited for.
+            let left = match pack.healable && self.heal(&pack.id)? {
+                true => &mut healed,
+                false if is_unread => &mut report.unread,
+                false => &mut damaged,
+            };
+            left.push(pack.id);
+        }
+        report.healed = healed.len() as u64;
+        // What was known of them may be wrong. The index learns of them anew, as of any pack that it does not know.
+        self.forget_packs(&healed)?;
+        Ok(damaged)
+    }
+
+    /// Takes packs out of the index and sets them aside, with their parity. Returns how many were there.
+    fn set_packs_aside(&self, packs: &[PackId]) -> Result<u64> {
+        self.forget_packs(packs)?;
+        let mut count = 0;
+        for pack in packs {
+            count += u64::from(self.set_aside(&names::pack(pack))?);
+            if self.has_parity() {
+                self.set_aside(&names::parity(pack))?;
+            }
+        }
+        Ok(count)
     }
 
     /// Finds out what is still broken, and drops it if that is wanted.
@@ -149,7 +166,7 @@ impl Store {
     /// Copies every chunk of a damaged pack that can be read into a new one. Returns how many those are, and how many are lost.
     fn salvage(&self, id: &PackId, monitor: &dyn Monitor) -> Result<(u64, u64)> {
         self.packs.forget(id);
-        let open: OpenPack = match self.packs.find_toc(id) {
+        let open = match self.packs.find_toc(id) {
             Ok(open) => open,
             Err(error) if error.is_unreadable() => return Ok((0, 0)),
             // Gone since the plan was made.
