@@ -177,6 +177,9 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
             ErrorKind::Denied => (S::Failed, "look at the owner and the permissions of the store"),
             _ => return (S::Failed, None),
         },
+        StoreError::PackUnread { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            (S::Failed, "look at the owner and the permissions of the store")
+        }
         StoreError::Index { .. } => (
             S::Failed,
             "the index is only a cache: when nothing else uses the store, it may be deleted and is made anew",

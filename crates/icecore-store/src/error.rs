@@ -64,6 +64,17 @@ pub enum StoreError {
     /// A request to the storage failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
+    /// A pack could not be read, which says nothing about what it is: a bad sector, a right that is missing, a cable.
+    #[error("cannot read {place}")]
+    PackUnread {
+        /// The pack.
+        pack: PackId,
+        /// The pack, as a person can look at it.
+        place: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The index could not be used, although it is only a cache.
     #[error("cannot use the index {}", path.display())]
     Index {
@@ -175,10 +186,19 @@ impl StoreError {
         self.is_damage() || matches!(self, Self::StoreTooNew { .. })
     }
 
-    /// Whether bytes could not be read, which says nothing about what they are: a bad sector, a right that is missing, a cable.
-    pub(crate) fn is_unread(&self) -> bool {
-        use storage::ErrorKind::{Denied, Other};
-        matches!(self, Self::Storage(error) if matches!(error.kind, Other | Denied) && error.action == "cannot read")
+    /// Whether a pack's bytes cannot be had: for ever, or for now.
+    pub(crate) fn is_unreadable_pack(&self) -> bool {
+        self.is_unreadable() || matches!(self, Self::PackUnread { .. })
+    }
+
+    /// What a failed read of a pack means.
+    pub(crate) fn of_pack(pack: &PackId, error: storage::Error) -> Self {
+        match error.kind {
+            storage::ErrorKind::Other | storage::ErrorKind::Denied => {
+                Self::PackUnread { pack: *pack, place: error.place, source: error.source }
+            }
+            _ => error.into(),
+        }
     }
 
     /// Whether there is no room left to write.

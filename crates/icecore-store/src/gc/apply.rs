@@ -279,7 +279,7 @@ impl Store {
     fn is_copy(&self, other: &PackId, ordinal: u32, chunk: &TocChunk, marks: &Marks) -> Result<Copy> {
         let open = match self.packs.open(other) {
             Ok(open) => open,
-            Err(error) if error.is_unreadable() || error.is_unread() => return Ok(Copy::Rotten),
+            Err(error) if error.is_unreadable_pack() => return Ok(Copy::Rotten),
             Err(error) => return Err(error),
         };
         let Some((place, _)) = open.locate(ordinal).filter(|(_, entry)| entry.id == chunk.id) else {
@@ -293,7 +293,7 @@ impl Store {
                 let bytes = plain.get(place.offset..place.offset + place.len).unwrap_or_default();
                 Ok(if self.key.chunk_id(bytes) == chunk.id { Copy::Right } else { Copy::Rotten })
             }
-            Err(error) if error.is_unreadable() || error.is_unread() => Ok(Copy::Rotten),
+            Err(error) if error.is_unreadable_pack() => Ok(Copy::Rotten),
             Err(error) => Err(error),
         }
     }
@@ -306,7 +306,7 @@ impl Store {
         for pack in packs {
             match rewriter.copy(pack, marks, monitor) {
                 Ok(()) => (),
-                Err(error) if error.is_unreadable() || error.is_unread() => rewritten.damaged.push(pack.id),
+                Err(error) if error.is_unreadable_pack() => rewritten.damaged.push(pack.id),
                 Err(error) if error.is_full() => {
                     rewritten.full = true;
                     break;

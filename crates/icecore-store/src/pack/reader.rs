@@ -1,5 +1,6 @@
 //! Reading packs: tables of contents and bodies, both cached, both checked.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -131,42 +132,40 @@ impl PackReader {
 
     /// Reads a pack's table from the storage, and checks it.
     pub(crate) fn read_toc(&self, id: &PackId) -> Result<OpenPack> {
-        let name = names::pack(id);
-        let damaged = || StoreError::damaged(&name);
-        let len = self.storage.len(&name)?;
+        let damaged = || StoreError::damaged(names::pack(id));
+        let len = self.len(id)?;
         let too_short = || damaged()(DecodeError::Damaged);
         let trailer_at = len.checked_sub(PACK_TRAILER_LEN as u64).ok_or_else(too_short)?;
-        let trailer = self.storage.get_range(&name, trailer_at..len)?;
+        let trailer = self.range(id, trailer_at..len)?;
         let trailer = PackTrailer::decode(&trailer, len).map_err(damaged())?;
-        let header = self.storage.get_range(&name, 0..PACK_HEADER_LEN as u64)?;
+        let header = self.range(id, 0..PACK_HEADER_LEN as u64)?;
         let header = match PackHeader::decode(&header) {
             // A flipped bit in the version makes no newer pack.
-            Err(DecodeError::TooNew { .. }) if PackId(Digest::of(&self.storage.get(&name)?)) != *id => {
+            Err(DecodeError::TooNew { .. }) if PackId(Digest::of(&self.whole(id)?)) != *id => {
                 return Err(too_short());
             }
             header => header.map_err(damaged())?,
         };
         let toc_end = trailer.toc_offset + u64::from(trailer.toc_len);
-        let toc = self.storage.get_range(&name, trailer.toc_offset..toc_end)?;
+        let toc = self.range(id, trailer.toc_offset..toc_end)?;
         let toc = PackToc::decode(&header, &trailer, toc.to_vec(), &self.key).map_err(damaged())?;
         Ok(OpenPack::new(*id, &header, toc, &self.key))
     }
 
     /// Like [`PackReader::read_toc`], but looks for the table of a pack to whose end something was added.
     pub(crate) fn find_toc(&self, id: &PackId) -> Result<OpenPack> {
-        let name = names::pack(id);
         let error = match self.read_toc(id) {
             Err(error) if error.is_damage() => error,
             done => return done,
         };
-        let len = self.storage.len(&name)?;
+        let len = self.len(id)?;
         let from = len.saturating_sub(ADDED_LEN_MAX);
-        let end = self.storage.get_range(&name, from..len)?;
+        let end = self.range(id, from..len)?;
         for at in (0..end.len().saturating_sub(PACK_TRAILER_LEN)).rev() {
             let trailer_end = at + PACK_TRAILER_LEN;
             let pack_len = from + trailer_end as u64;
             if PackTrailer::decode(end.get(at..trailer_end).unwrap_or_default(), pack_len).is_ok() {
-                let bytes = self.storage.get_range(&name, 0..pack_len)?;
+                let bytes = self.range(id, 0..pack_len)?;
                 return self.parse(id, &bytes);
             }
         }
@@ -216,11 +215,24 @@ impl PackReader {
     pub(crate) fn stored_body(&self, pack: &OpenPack, body: usize) -> Result<Vec<u8>> {
         let Some((entry, offset)) = pack.body(body) else { return Err(pack.damaged()) };
         let range = offset..offset + u64::from(entry.stored_len);
-        match self.storage.get_range(&names::pack(&pack.id), range) {
+        match self.range(&pack.id, range) {
             Ok(stored) => Ok(stored.into()),
-            Err(error) if error.kind == ErrorKind::OutOfRange => Err(pack.damaged()),
-            Err(error) => Err(error.into()),
+            Err(StoreError::Storage(error)) if error.kind == ErrorKind::OutOfRange => Err(pack.damaged()),
+            Err(error) => Err(error),
         }
+    }
+
+    /// All of a pack's bytes.
+    pub(crate) fn whole(&self, id: &PackId) -> Result<Bytes> {
+        self.storage.get(&names::pack(id)).map_err(|error| StoreError::of_pack(id, error))
+    }
+
+    fn range(&self, id: &PackId, range: Range<u64>) -> Result<Bytes> {
+        self.storage.get_range(&names::pack(id), range).map_err(|error| StoreError::of_pack(id, error))
+    }
+
+    fn len(&self, id: &PackId) -> Result<u64> {
+        self.storage.len(&names::pack(id)).map_err(|error| StoreError::of_pack(id, error))
     }
 
     /// Forgets what was read of a pack that is gone, or is not what it was.

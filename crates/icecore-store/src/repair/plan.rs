@@ -82,9 +82,9 @@ impl Store {
                         packs.push(DamagedPack { id, message, healable });
                     }
                 }
-                FindingKind::TooNew => {
+                FindingKind::TooNew { found } => {
                     let (place, supported) = (finding.object, icecore_format::FORMAT_VERSION);
-                    return Err(StoreError::StoreTooNew { place, found: supported + 1, supported });
+                    return Err(StoreError::StoreTooNew { place, found, supported });
                 }
                 FindingKind::Parity => plan.parity.extend(names::parse_parity(&finding.object)),
                 FindingKind::PackMissing | FindingKind::ChunkMissing | FindingKind::Catalog => (),

@@ -18,8 +18,11 @@ pub enum FindingKind {
     Pack,
     /// A pack could not be read, which says nothing about its bytes.
     PackUnread,
-    /// An object is of a newer format.
-    TooNew,
+    /// An object is of a newer format than this program reads.
+    TooNew {
+        /// Its format.
+        found: u16,
+    },
     /// A pack's parity is damaged or missing; the pack is right.
     Parity,
     /// A pack that the index knows is not there.
@@ -46,7 +49,7 @@ impl FindingKind {
             Self::Label => "label",
             Self::Pack => "pack",
             Self::PackUnread => "pack_unread",
-            Self::TooNew => "too_new",
+            Self::TooNew { .. } => "too_new",
             Self::Parity => "parity",
             Self::PackMissing => "pack_missing",
             Self::ChunkMissing => "chunk_missing",
@@ -90,7 +93,7 @@ impl Finding {
         ];
         let kind = kinds.into_iter().find(|(prefix, _)| object.starts_with(prefix));
         let kind = match error {
-            StoreError::StoreTooNew { .. } => FindingKind::TooNew,
+            StoreError::StoreTooNew { found, .. } => FindingKind::TooNew { found: *found },
             _ => kind.map_or(FindingKind::Manifest, |(_, kind)| kind),
         };
         Self::new(kind, object.to_owned(), full_message(error))
@@ -110,8 +113,8 @@ impl Finding {
 /// What an error says about the pack that was read.
 pub(super) fn pack_kind(error: &StoreError) -> FindingKind {
     match error {
-        StoreError::StoreTooNew { .. } => FindingKind::TooNew,
-        error if error.is_unread() => FindingKind::PackUnread,
+        StoreError::StoreTooNew { found, .. } => FindingKind::TooNew { found: *found },
+        StoreError::PackUnread { .. } => FindingKind::PackUnread,
         _ => FindingKind::Pack,
     }
 }
@@ -169,8 +172,14 @@ impl Damage {
         }
     }
 
-    pub(super) fn pack(&mut self, kind: FindingKind, id: &PackId, message: &str, chunks: Vec<ChunkId>) {
-        self.note(kind, names::pack(id), message, chunks);
+    pub(super) fn pack(
+        &mut self,
+        kind: FindingKind,
+        id: &PackId,
+        message: &str,
+        chunks: Vec<ChunkId>,
+    ) -> Option<&mut ObjectDamage> {
+        self.note(kind, names::pack(id), message, chunks)
     }
 
     pub(super) fn parity(&mut self, id: &PackId, message: &str) {
@@ -197,8 +206,15 @@ impl Damage {
             StoreError::Damaged { ref object, .. } | StoreError::StoreTooNew { place: ref object, .. }
                 if let Some(pack) = names::parse_pack(object) =>
             {
-                self.pack(FindingKind::Pack, &pack, &full_message(&error), Vec::from_iter(node));
+                self.pack(pack_kind(&error), &pack, &full_message(&error), Vec::from_iter(node));
                 self.whole_packs.insert(pack);
+            }
+            // Its other chunks may well be read: they are looked at on their own.
+            StoreError::PackUnread { pack, .. } => {
+                let found = self.pack(pack_kind(&error), &pack, &full_message(&error), Vec::from_iter(node));
+                if let (Some(found), None) = (found, node) {
+                    found.finding.snapshots.entry(snapshot.id).or_default();
+                }
             }
             error if error.is_unreadable() => {
                 let message = full_message(&error);

@@ -28,14 +28,11 @@ impl Store {
     pub(super) fn check_unknown_packs(&self, damage: &mut Damage) -> Result<()> {
         let known: BTreeSet<PackId> =
             self.index.read(IndexReader::packs)?.iter().map(|(_, r)| r.id).collect();
-        for object in self.storage.list(names::PACKS)? {
-            let Some(id) = names::parse_pack(&object.name) else { continue };
-            if !known.contains(&id) {
-                match self.packs.read_toc(&id) {
-                    Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => (),
-                    Err(error) => damage.pack(pack_kind(&error), &id, &full_message(&error), Vec::new()),
-                    Ok(_) => (),
-                }
+        for id in self.listed_packs()?.keys().filter(|id| !known.contains(id)) {
+            match self.packs.read_toc(id) {
+                Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => (),
+                Err(error) => drop(damage.pack(pack_kind(&error), id, &full_message(&error), Vec::new())),
+                Ok(_) => (),
             }
         }
         Ok(())
@@ -148,7 +145,7 @@ impl Store {
 
     /// Reads one pack whole: its hash, its table, every body, every chunk. Returns how many chunks.
     fn check_pack(&self, pack: &PackRecord, monitor: &dyn Monitor) -> Result<u64> {
-        let bytes = self.storage.get(&names::pack(&pack.id))?;
+        let bytes = self.packs.whole(&pack.id)?;
         monitor.count(Counter::ReadBytes, bytes.len() as u64);
         let open = self.packs.parse(&pack.id, &bytes)?;
         let mut at = icecore_format::PACK_HEADER_LEN;
@@ -195,7 +192,7 @@ impl Store {
         }
         // A bad sector, or a right that is missing, keeps nobody from looking at the other packs.
         let is_short = matches!(&error, StoreError::Storage(error) if error.kind == ErrorKind::OutOfRange);
-        if !error.is_unreadable() && !is_short && !error.is_unread() {
+        if !error.is_unreadable_pack() && !is_short {
             return Err(error);
         }
         let mut chunks = Vec::new();

@@ -17,14 +17,9 @@ use crate::{Monitor, Result, SnapshotReader, StoreError};
 impl Store {
     /// For each chunk that the index finds in a pack that is not in the storage any more, that pack.
     pub(super) fn lost_packs(&self) -> Result<HashMap<ChunkId, PackId>> {
-        let listed: BTreeSet<PackId> = self
-            .storage
-            .list(names::PACKS)?
-            .iter()
-            .filter_map(|object| names::parse_pack(&object.name))
-            .collect();
+        let listed = self.listed_packs()?;
         let known = self.index.read(IndexReader::packs)?;
-        self.chunks_of(known.into_iter().filter(|(_, record)| !listed.contains(&record.id)))
+        self.chunks_of(known.into_iter().filter(|(_, record)| !listed.contains_key(&record.id)))
     }
 
     pub(super) fn chunks_of(
@@ -218,7 +213,7 @@ impl Store {
                         match self.read_node(reference, *depth) {
                             Ok(child) => self.harmed_ranges(&child, offset, owners, clean, hits)?,
                             // Its own chunk is among the findings.
-                            Err(error) if error.is_unreadable() || error.is_unread() => (),
+                            Err(error) if error.is_unreadable_pack() => (),
                             Err(error) => return Err(error),
                         }
                         if hits.len() == before {

@@ -1,11 +1,11 @@
 //! A storage that fails: no hang, no panic, and the store stays usable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use icecore_format::names;
 use icecore_storage::{ErrorKind, MemoryStorage, Storage};
-use icecore_store::{RepairOptions, Silent, StoreError, VerifyExtent};
+use icecore_store::{FindingKind, RepairOptions, Silent, StoreError, VerifyExtent};
 use icecore_testkit::{Call, Calls, ERROR_KINDS, Fault, FaultyStorage};
 
 use crate::support::{
@@ -144,31 +144,72 @@ fn a_pack_that_is_gone_when_it_is_read_is_looked_up_once_more() {
     assert!(hits > 20, "only {hits} reads were hit");
 }
 
-/// A bad sector, or a cable: what cannot be read keeps nobody from the rest, and is no reason to throw anything away.
+/// A bad sector, or a cable: what cannot be read keeps nobody from the rest, and is no reason to throw anything away. Be it content or the
+/// lists of chunks.
 #[test]
 fn a_pack_that_cannot_be_read_stays_and_harms_nobody_else() {
+    let mut packs = 1;
+    let mut at = 0;
+    while at < packs {
+        let (storage, fixture) = faulty(Crypto::Plain);
+        // Enough chunks that lists of them are packs of their own.
+        let (victim, other) = (noise(1, 600_000), noise(2, 60_000));
+        let victim_id = write(&fixture.store, "victim", &[("a", &victim)]).id;
+        let names = fixture.names("packs/");
+        packs = names.len();
+        let pack: &'static str = Box::leak(names[at].clone().into_boxed_str());
+        let other_id = write(&fixture.store, "other", &[("a", &other)]).id;
+        let (calls, kind) = (Calls::Look, ErrorKind::Other);
+        storage.fail(Fault { calls, prefix: pack, after: 0, kind, for_good: true });
+        let store = fixture.reopen();
+        let findings = store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap().findings;
+        let of_pack: Vec<_> = findings.iter().filter(|found| found.object == pack).collect();
+        assert!(of_pack.iter().any(|found| found.kind == FindingKind::PackUnread), "{findings:?}");
+        let harmed: BTreeSet<_> = findings.iter().flat_map(|found| found.snapshots.keys().copied()).collect();
+        assert_eq!(harmed, BTreeSet::from([victim_id]), "{findings:?}");
+        let plan = store.plan_repair(1, &Silent).unwrap();
+        assert_eq!((plan.packs.len(), plan.unread.len()), (0, 1), "{plan:?}");
+        let options = RepairOptions { drop_broken: true, ..RepairOptions::default() };
+        let report = store.repair(&plan, &options, 1, &Silent).unwrap();
+        assert_eq!((report.unread.len(), report.set_aside, report.dropped.len()), (1, 0, 0), "{report:?}");
+        let store = fixture.reopen();
+        assert_eq!(read(&store, other_id).unwrap(), other);
+        write(&store, "new", &[("a", &noise(3, 10_000))]);
+        // What lists of chunks that cannot be read lead to is unknown: then nothing is collected.
+        let _ = store.gc(&gc_options(), &Silent);
+        assert!(!store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap().findings.is_empty());
+        storage.heal();
+        assert_eq!(read(&fixture.reopen(), victim_id).unwrap(), victim);
+        at += 1;
+    }
+    assert!(packs > 1, "content and lists lay in one pack");
+}
+
+/// The same, of a pack that was readable when the index learnt of it, as after a night in which a disk went bad.
+#[test]
+fn a_list_of_chunks_that_goes_bad_after_it_was_indexed_is_a_finding() {
     let (storage, fixture) = faulty(Crypto::Plain);
-    let (victim, other) = (noise(1, 150_000), noise(2, 60_000));
+    let victim = noise(1, 600_000);
     let victim_id = write(&fixture.store, "victim", &[("a", &victim)]).id;
-    // The largest: it holds content, not the lists of chunks.
-    let packs = fixture.names("packs/");
-    let pack = packs.into_iter().max_by_key(|name| fixture.storage.len(name).unwrap()).unwrap();
-    let pack: &'static str = Box::leak(pack.into_boxed_str());
-    let other_id = write(&fixture.store, "other", &[("a", &other)]).id;
-    let broken = Fault { calls: Calls::Look, prefix: pack, after: 0, kind: ErrorKind::Other, for_good: true };
-    storage.fail(broken);
-    let store = fixture.reopen();
-    let plan = store.plan_repair(1, &Silent).unwrap();
-    assert_eq!((plan.packs.len(), plan.unread.len()), (0, 1), "{plan:?}");
-    let options = RepairOptions { drop_broken: true, ..RepairOptions::default() };
-    let report = store.repair(&plan, &options, 1, &Silent).unwrap();
-    assert_eq!((report.unread.len(), report.set_aside, report.dropped.len()), (1, 0, 0), "{report:?}");
-    let store = fixture.reopen();
-    assert_eq!(read(&store, other_id).unwrap(), other);
-    write(&store, "new", &[("a", &noise(3, 10_000))]);
-    store.gc(&gc_options(), &Silent).unwrap();
-    assert!(!store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap().findings.is_empty());
-    storage.heal();
+    for pack in fixture.names("packs/") {
+        let pack: &'static str = Box::leak(pack.into_boxed_str());
+        for kind in [ErrorKind::Other, ErrorKind::Denied] {
+            // First the table cannot be read, then only what lies in it.
+            for after in 0..6 {
+                for extent in [VerifyExtent::Structure, VerifyExtent::Everything] {
+                    let store = fixture.reopen();
+                    storage.fail(Fault { calls: Calls::Look, prefix: pack, after, kind, for_good: true });
+                    let findings = store.verify(None, extent, 1, &Silent).unwrap().findings;
+                    let hit = storage.heal();
+                    let found = findings.iter().find(|found| found.object == pack);
+                    assert!(hit == found.is_some(), "{pack} {kind:?} {after} {extent:?}: {findings:?}");
+                    let Some(found) = found else { continue };
+                    assert_eq!(found.kind, FindingKind::PackUnread);
+                    assert!(found.snapshots.contains_key(&victim_id), "{findings:?}");
+                }
+            }
+        }
+    }
     assert_eq!(read(&fixture.reopen(), victim_id).unwrap(), victim);
 }
 
