@@ -116,6 +116,18 @@ pub struct Body {
     pub chunks: Vec<TocChunk>,
 }
 
+impl Body {
+    /// The chunks, each with its bytes in `plain`, the body's. Where `plain` ends too early, so do they.
+    pub fn split<'b>(&'b self, plain: &'b [u8]) -> impl Iterator<Item = (&'b TocChunk, &'b [u8])> {
+        let mut rest = plain;
+        self.chunks.iter().map(move |chunk| {
+            let (bytes, after) = rest.split_at_checked(chunk.len as usize).unwrap_or((rest, &[]));
+            rest = after;
+            (chunk, bytes)
+        })
+    }
+}
+
 /// A pack's table of contents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PackToc {

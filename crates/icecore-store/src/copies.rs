@@ -2,9 +2,10 @@
 //!
 //! They are put after the originals and removed before them, so that a copy alone means that the original was lost.
 
-use icecore_format::{DecodeError, names};
+use icecore_format::{Config, DecodeError, KeyFile, names};
 use icecore_storage::{ErrorKind, PutMode, Storage};
 
+use crate::store::Store;
 use crate::{Result, StoreError};
 
 /// Puts the copy of an object that has just been put. If the object has been removed meanwhile, its copy must not bring it back.
@@ -29,6 +30,18 @@ pub(crate) fn keep_copy<T>(
     // Where both can be read and differ, one of them is from elsewhere, and nobody can tell which.
     let is_copied = storage.get(&names::copy_of(name)).is_ok_and(|copy| decode(&copy).is_ok());
     if is_copied || decode(&bytes).is_err() { Ok(()) } else { put_copy(storage, name, &bytes) }
+}
+
+impl Store {
+    /// Makes sure that there are copies of what nothing can be read without: a crash, or an older program, may have left none.
+    pub(crate) fn keep_copies(&self) -> Result<()> {
+        keep_copy(&*self.storage, names::CONFIG, Config::decode)?;
+        for object in self.storage.list(names::KEYS)? {
+            let id = object.name.strip_prefix(names::KEYS).unwrap_or_default();
+            keep_copy(&*self.storage, &object.name, |bytes| KeyFile::decode(id, bytes))?;
+        }
+        Ok(())
+    }
 }
 
 /// Reads an object, or its copy where the object itself is missing or damaged; then the object is put again, as far as we may. `None` if

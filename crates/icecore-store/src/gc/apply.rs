@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use icecore_format::{ChunkId, Condemned, Config, Epoch, KeyFile, PackId, SnapshotId, TocChunk, names};
+use icecore_format::{Condemned, Epoch, PackId, SnapshotId, names};
 use icecore_storage::{ErrorKind, PutMode};
 
+use super::doomed::Doomed;
 use super::mark::Marks;
 use super::plan::{self, GcOptions, GcPlan, PackUse};
-use super::rewrite::{Rewriter, Rewritten};
+use super::rewrite::Rewritten;
 use crate::claim::{COLLECTOR, WriterClaim};
-use crate::copies::keep_copy;
 use crate::index::IndexReader;
 use crate::snapshots::Snapshot;
 use crate::store::Store;
@@ -42,23 +42,15 @@ pub struct GcReport {
     pub full: bool,
 }
 
-/// What a look at the chunks that would go has shown.
+/// What came of condemned packs.
 #[derive(Debug, Default)]
-struct Doomed {
-    /// A chunk of which the index, or the marking, did not know where it lies.
-    misplaced: Option<ChunkId>,
-    /// Packs with a chunk that a snapshot needs and that cannot be read where it was marked.
-    only_copies: BTreeSet<PackId>,
-}
-
-/// What there is where the index finds a chunk that lies in a doomed pack too.
-enum Copy {
-    /// The chunk.
-    Right,
-    /// Another chunk: the index lies.
-    Elsewhere,
-    /// Nothing that can be read.
-    Rotten,
+struct Executed {
+    /// Gone.
+    dead: Vec<PackUse>,
+    /// Needed by what was published since they were condemned.
+    acquitted: Vec<PackUse>,
+    /// Kept for the next collection, because of a running writer.
+    waiting: Vec<PackUse>,
 }
 
 impl Store {
@@ -92,16 +84,6 @@ impl Store {
         Ok(report)
     }
 
-    /// Makes sure that there are copies of what nothing can be read without: a crash, or an older program, may have left none.
-    pub(crate) fn keep_copies(&self) -> Result<()> {
-        keep_copy(&*self.storage, names::CONFIG, Config::decode)?;
-        for object in self.storage.list(names::KEYS)? {
-            let id = object.name.strip_prefix(names::KEYS).unwrap_or_default();
-            keep_copy(&*self.storage, &object.name, |bytes| KeyFile::decode(id, bytes))?;
-        }
-        Ok(())
-    }
-
     fn collect(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcReport> {
         // A claim of our own, from the beginning to the end: a collector that starts now sees us, and leaves us alone.
         let claim = WriterClaim::register(self, COLLECTOR)?;
@@ -129,7 +111,7 @@ impl Store {
         }
 
         let mut report = GcReport {
-            bytes_kept: plan.keep.iter().map(|pack| pack.len).sum(),
+            bytes_kept: len_of(&plan.keep),
             harmed: marks.missing.values().flatten().copied().collect(),
             ..GcReport::default()
         };
@@ -147,40 +129,46 @@ impl Store {
             .partition(|pack| pack.live == 0 && old_packs.contains(&pack.id));
         let list = self.condemn(first, &condemned)?;
         claim.check_unfenced(self)?;
-        report.packs_deleted = self.delete_packs(&gone)?;
-        let gone_len = gone.iter().map(|pack| pack.len).sum::<u64>();
-        report.bytes_freed = gone_len.saturating_sub(rewritten_len);
+        self.delete_packs(&gone)?;
         // The lists go last: while a pack may still be there, a list says that it does not count.
         claim.check_unfenced(self)?;
         for name in old_lists {
             self.delete_if_there(&name)?;
         }
-        report.bytes_freed += self.storage.clear_unfinished()?;
-        if condemned.is_empty() {
-            return Ok(report);
-        }
+        let unfinished_len = self.storage.clear_unfinished()?;
+        let Executed { dead, acquitted, waiting } = match list {
+            Some(list) => self.execute(&claim, first, &list, condemned, &plan.seen, monitor)?,
+            None => Executed::default(),
+        };
+        report.packs_deleted = (gone.len() + dead.len()) as u64;
+        report.packs_condemned = waiting.len() as u64;
+        report.bytes_kept += len_of(&acquitted) + len_of(&waiting);
+        report.bytes_freed = (len_of(&gone) + len_of(&dead)).saturating_sub(rewritten_len) + unfinished_len;
+        Ok(report)
+    }
 
+    /// Deletes condemned packs, unless writers run that may not know the list.
+    fn execute(
+        self: &Arc<Self>,
+        claim: &WriterClaim,
+        first: Epoch,
+        list: &str,
+        condemned: Vec<PackUse>,
+        seen: &BTreeSet<SnapshotId>,
+        monitor: &dyn Monitor,
+    ) -> Result<Executed> {
         let second = self.raise_epoch(first)?;
         if self.has_older_claims(second, claim.id())? {
-            report.packs_condemned = condemned.len() as u64;
-            report.bytes_kept += condemned.iter().map(|pack| pack.len).sum::<u64>();
-            return Ok(report);
+            return Ok(Executed { waiting: condemned, ..Executed::default() });
         }
-        let acquitted = self.acquitted(&plan.seen, &condemned, monitor)?;
-        let (alive, dead): (Vec<_>, Vec<_>) =
-            condemned.into_iter().partition(|pack| acquitted.contains(&pack.id));
-        report.bytes_kept += alive.iter().map(|pack| pack.len).sum::<u64>();
+        let needed = self.needed_since(seen, &condemned, monitor)?;
+        let (acquitted, dead): (Vec<_>, Vec<_>) =
+            condemned.into_iter().partition(|pack| needed.contains(&pack.id));
         claim.check_unfenced(self)?;
-        report.packs_deleted += self.delete_packs(&dead)?;
-        // Counted anew: what rewriting took is to be subtracted once, from both rounds together.
-        let unfinished = report.bytes_freed - gone_len.saturating_sub(rewritten_len);
-        let deleted = gone_len + dead.iter().map(|pack| pack.len).sum::<u64>();
-        report.bytes_freed = deleted.saturating_sub(rewritten_len) + unfinished;
+        self.delete_packs(&dead)?;
         claim.check_unfenced(self)?;
-        if let Some(name) = list {
-            self.delete_if_there(&name)?;
-        }
-        Ok(report)
+        self.delete_if_there(list)?;
+        Ok(Executed { dead, acquitted, waiting: Vec::new() })
     }
 
     /// All snapshots, or an error: what a damaged manifest refers to is unknown, so that nothing may be deleted.
@@ -240,88 +228,6 @@ impl Store {
         }
     }
 
-    /// Looks at every chunk that would go. Marks are only as good as the index: a damaged entry marks the wrong chunk, and leaves the
-    /// right one for dead; and what was missing when it was looked for may have come since.
-    fn look_at_doomed(&self, plan: &GcPlan, marks: &Marks) -> Result<Doomed> {
-        let mut doomed = Doomed::default();
-        for pack in plan.drop.iter().chain(&plan.rewrite) {
-            let open = match self.packs.open(&pack.id) {
-                Ok(open) => open,
-                // Nothing can be read from it, or another collection took it.
-                Err(error) if error.is_unreadable() => continue,
-                Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            let chunks = open.toc.bodies.iter().flat_map(|body| &body.chunks).zip(0u32..);
-            let dead: Vec<_> = chunks.filter(|(_, ordinal)| !marks.is_live(&pack.id, *ordinal)).collect();
-            let ids: Vec<_> = dead.iter().map(|(chunk, _)| chunk.id).collect();
-            let places = self.index.read(|index| index.places(&ids))?;
-            for ((chunk, ordinal), place) in dead.into_iter().zip(places) {
-                match place {
-                    _ if marks.missing.contains_key(&chunk.id) => doomed.misplaced = Some(chunk.id),
-                    Some(here) if here == (pack.id, ordinal) => (),
-                    Some((other, ordinal)) => match self.is_copy(&other, ordinal, chunk, marks) {
-                        Ok(Copy::Right) => (),
-                        Ok(Copy::Elsewhere) => doomed.misplaced = Some(chunk.id),
-                        // The other one is needed and cannot be read: this one is all there is.
-                        Ok(Copy::Rotten) => drop(doomed.only_copies.insert(pack.id)),
-                        Err(error) => return Err(error),
-                    },
-                    None => doomed.misplaced = Some(chunk.id),
-                }
-            }
-        }
-        Ok(doomed)
-    }
-
-    /// Whether a chunk that lies in a doomed pack lies in another one too. Where a snapshot needs that copy it is read: nothing else will be
-    /// left of it.
-    fn is_copy(&self, other: &PackId, ordinal: u32, chunk: &TocChunk, marks: &Marks) -> Result<Copy> {
-        let open = match self.packs.open(other) {
-            Ok(open) => open,
-            Err(error) if error.is_unreadable_pack() => return Ok(Copy::Rotten),
-            Err(error) => return Err(error),
-        };
-        let Some((place, _)) = open.locate(ordinal).filter(|(_, entry)| entry.id == chunk.id) else {
-            return Ok(Copy::Elsewhere);
-        };
-        if !marks.is_live(other, ordinal) {
-            return Ok(Copy::Right);
-        }
-        match self.packs.body(&open, place.body) {
-            Ok(plain) => {
-                let bytes = plain.get(place.offset..place.offset + place.len).unwrap_or_default();
-                Ok(if self.key.chunk_id(bytes) == chunk.id { Copy::Right } else { Copy::Rotten })
-            }
-            Err(error) if error.is_unreadable_pack() => Ok(Copy::Rotten),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Copies the live chunks of `packs` into new packs. A pack that cannot be read stays as it is, and so do those for which there is no
-    /// room.
-    fn rewrite(&self, packs: &[PackUse], marks: &Marks, monitor: &dyn Monitor) -> Result<Rewritten> {
-        let mut rewriter = Rewriter::new(self);
-        let mut rewritten = Rewritten::default();
-        for pack in packs {
-            match rewriter.copy(pack, marks, monitor) {
-                Ok(()) => (),
-                Err(error) if error.is_unreadable_pack() => rewritten.damaged.push(pack.id),
-                Err(error) if error.is_full() => {
-                    rewritten.full = true;
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        match rewriter.finish() {
-            Err(error) if error.is_full() => rewritten.full = true,
-            done => done?,
-        }
-        (rewritten.moved, rewritten.len) = (rewriter.moved, rewriter.len);
-        Ok(rewritten)
-    }
-
     /// Writes the list of packs that are about to go, if there are any, and returns its name.
     fn condemn(&self, epoch: Epoch, packs: &[PackUse]) -> Result<Option<String>> {
         if packs.is_empty() {
@@ -349,7 +255,7 @@ impl Store {
     }
 
     /// Condemned packs that hold the only copy of something published since the plan was made.
-    fn acquitted(
+    fn needed_since(
         self: &Arc<Self>,
         seen: &BTreeSet<SnapshotId>,
         condemned: &[PackUse],
@@ -375,7 +281,7 @@ impl Store {
         Ok(condemned.iter().map(|pack| pack.id).filter(|id| marks.live_count(id) > 0).collect())
     }
 
-    fn delete_packs(&self, packs: &[PackUse]) -> Result<u64> {
+    fn delete_packs(&self, packs: &[PackUse]) -> Result<()> {
         for group in packs.chunks(PACKS_A_TRANSACTION) {
             let tables: Vec<_> = group.iter().map(|pack| (pack.id, self.packs.open(&pack.id).ok())).collect();
             // The index first: nobody is sent to a pack that is not there. A crash in between leaves packs that are still condemned.
@@ -394,6 +300,10 @@ impl Store {
                 }
             }
         }
-        Ok(packs.len() as u64)
+        Ok(())
     }
+}
+
+fn len_of(packs: &[PackUse]) -> u64 {
+    packs.iter().map(|pack| pack.len).sum()
 }

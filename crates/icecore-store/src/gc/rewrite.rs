@@ -73,10 +73,8 @@ impl<'s> Rewriter<'s> {
                 // A cable, perhaps: what cannot be read now is not lost.
                 Err(error) => return Err(error),
             };
-            let (mut kept, mut chunks, mut at) = (Vec::new(), Vec::new(), 0);
-            for chunk in &body.chunks {
-                let bytes = plain.get(at..at + chunk.len as usize).unwrap_or_default();
-                at += chunk.len as usize;
+            let (mut kept, mut chunks) = (Vec::new(), Vec::new());
+            for (chunk, bytes) in body.split(&plain) {
                 if self.store.key.chunk_id(bytes) == chunk.id {
                     kept.extend_from_slice(bytes);
                     chunks.push((chunk.id, chunk.len));
@@ -121,16 +119,14 @@ impl<'s> Rewriter<'s> {
     /// A body for a new pack, its chunks checked: as it is if all of it is live, else with its live chunks only.
     fn copy_body(&self, pack: &OpenPack, live: &LiveBody, number: u64) -> Result<EncodedBody> {
         let (store, cipher) = (self.store, &self.cipher);
-        let plain = store.packs.body(pack, live.body)?;
         let Some(entry) = pack.toc.bodies.get(live.body) else {
             return Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged));
         };
+        let stored = store.packs.stored_body(pack, live.body)?;
+        let plain = pack.decode(live.body, stored.clone())?;
         let mut kept = Vec::with_capacity(plain.len());
         let mut chunks = Vec::new();
-        let mut at = 0;
-        for (chunk, keep) in entry.chunks.iter().zip(&live.chunks) {
-            let bytes = plain.get(at..at + chunk.len as usize).unwrap_or_default();
-            at += chunk.len as usize;
+        for ((chunk, bytes), keep) in entry.split(&plain).zip(&live.chunks) {
             if *keep {
                 if store.key.chunk_id(bytes) != chunk.id {
                     return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
@@ -143,9 +139,40 @@ impl<'s> Rewriter<'s> {
             return Ok(encode_body(&kept, chunks, store.config.zstd_level, cipher, number));
         }
         // All of it is live: the frame is copied, and sealed anew for its new place.
-        let coded = pack.unseal(live.body, store.packs.stored_body(pack, live.body)?)?;
+        let coded = pack.unseal(live.body, stored)?;
         let stored = cipher.seal_body(number, coded);
         Ok(EncodedBody { entry: entry.clone(), stored })
+    }
+}
+
+impl Store {
+    /// Copies the live chunks of `packs` into new packs. A pack that cannot be read stays as it is, and so do those for which there is no
+    /// room.
+    pub(super) fn rewrite(
+        &self,
+        packs: &[PackUse],
+        marks: &Marks,
+        monitor: &dyn Monitor,
+    ) -> Result<Rewritten> {
+        let mut rewriter = Rewriter::new(self);
+        let mut rewritten = Rewritten::default();
+        for pack in packs {
+            match rewriter.copy(pack, marks, monitor) {
+                Ok(()) => (),
+                Err(error) if error.is_unreadable_pack() => rewritten.damaged.push(pack.id),
+                Err(error) if error.is_full() => {
+                    rewritten.full = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match rewriter.finish() {
+            Err(error) if error.is_full() => rewritten.full = true,
+            done => done?,
+        }
+        (rewritten.moved, rewritten.len) = (rewriter.moved, rewriter.len);
+        Ok(rewritten)
     }
 }
 

@@ -154,11 +154,8 @@ impl Store {
             let stored = bytes.get(at..at + body.stored_len as usize).unwrap_or_default().to_vec();
             at += body.stored_len as usize;
             let plain = open.decode(number, stored)?;
-            let mut rest = plain.as_slice();
-            for chunk in &body.chunks {
-                let (this, after) = rest.split_at_checked(chunk.len as usize).unwrap_or((rest, &[]));
-                rest = after;
-                if self.key.chunk_id(this) != chunk.id {
+            for (chunk, bytes) in body.split(&plain) {
+                if self.key.chunk_id(bytes) != chunk.id {
                     return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
                 }
                 chunks += 1;
@@ -203,14 +200,9 @@ impl Store {
                 let plain =
                     self.packs.stored_body(&open, number).and_then(|stored| open.decode(number, stored));
                 let plain = plain.unwrap_or_default();
-                let mut at = 0;
-                for chunk in &body.chunks {
-                    let bytes = plain.get(at..at + chunk.len as usize).unwrap_or_default();
-                    at += chunk.len as usize;
-                    if self.key.chunk_id(bytes) != chunk.id {
-                        chunks.push(chunk.id);
-                    }
-                }
+                let damaged =
+                    body.split(&plain).filter(|(chunk, bytes)| self.key.chunk_id(bytes) != chunk.id);
+                chunks.extend(damaged.map(|(chunk, _)| chunk.id));
             }
         }
         let message = full_message(&error);
