@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use icecore_chunk::Grain;
 use icecore_format::names;
 use icecore_storage::{ErrorKind, MemoryStorage, Storage};
-use icecore_store::{FindingKind, RepairOptions, Silent, StoreError, VerifyExtent};
+use icecore_store::{FindingKind, RepairOptions, Silent, SnapshotReader, StoreError, VerifyExtent};
 use icecore_testkit::{Call, Calls, ERROR_KINDS, Fault, FaultyStorage};
 
 use crate::support::{
-    Crypto, Fixture, check_all, gc_options, in_time, noise, options, read, try_write, write,
+    Crypto, Fixture, begin, check_all, gc_options, in_time, noise, options, read, try_write, write,
 };
 
 type Faulty = FaultyStorage<MemoryStorage>;
@@ -213,6 +214,40 @@ fn a_list_of_chunks_that_goes_bad_after_it_was_indexed_is_a_finding() {
     assert_eq!(read(&fixture.reopen(), victim_id).unwrap(), victim);
 }
 
+/// A create reads of its parent what it can, and the source for the rest.
+#[test]
+fn a_parent_on_a_bad_sector_keeps_no_snapshot_from_being_taken() {
+    let (storage, fixture) = faulty(Crypto::Plain);
+    let content = noise(1, 600_000);
+    let first = write(&fixture.store, "dir", &[("a", &content)]).id;
+    let known = fixture.names("packs/");
+    for pack in &known {
+        let pack: &'static str = Box::leak(pack.clone().into_boxed_str());
+        for after in 0..6 {
+            let store = fixture.reopen();
+            let (snapshots, _) = store.snapshots().unwrap();
+            let parent = snapshots.into_iter().find(|snapshot| snapshot.id == first).unwrap();
+            let reader = SnapshotReader::new(Arc::clone(&store), parent.manifest.clone());
+            let part = reader.parts().next().unwrap().unwrap();
+            let (calls, kind) = (Calls::Look, ErrorKind::Other);
+            storage.fail(Fault { calls, prefix: pack, after, kind, for_good: true });
+            let writer = begin(&store, "dir").unwrap().commit_same(&parent, |_| ()).unwrap().err();
+            if let Some(mut writer) = writer {
+                writer.begin_part(&part.name, part.kind, Grain::Byte, true).unwrap();
+                if !writer.reuse(&mut reader.tree(), &part).unwrap() {
+                    writer.write(&content).unwrap();
+                }
+                writer.end_part(None, None).unwrap();
+                writer.commit(|_| ()).unwrap();
+            }
+            storage.heal();
+        }
+    }
+    for snapshot in fixture.store.snapshots().unwrap().0 {
+        assert!(read(&fixture.reopen(), snapshot.id).unwrap() == content);
+    }
+}
+
 #[test]
 fn a_restore_fails_wherever_the_storage_fails_and_works_again_after() {
     let (storage, fixture) = faulty(Crypto::Plain);
@@ -227,7 +262,7 @@ fn a_restore_fails_wherever_the_storage_fails_and_works_again_after() {
                 .into_iter()
                 .find(|snapshot| snapshot.id == id)
                 .ok_or(StoreError::NoSnapshot { id })?;
-            crate::support::restore(&icecore_store::SnapshotReader::new(Arc::clone(&store), found.manifest))
+            crate::support::restore(&SnapshotReader::new(Arc::clone(&store), found.manifest))
         });
         let hit = storage.heal();
         assert!(read(&fixture.reopen(), id).unwrap() == content);
