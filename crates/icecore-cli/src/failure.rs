@@ -128,6 +128,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::BadTime { .. } => {
             (S::Usage, "times look like 2026-11-20, 2026-11-20T10:00, \"2 hours ago\" or now")
         }
+        Error::Escapes { .. } => (
+            S::Refused,
+            "nothing was restored; --trusted restores them as they were: give it if you know who made the store",
+        ),
         Error::TargetExists { .. } => (S::Refused, "--yes replaces it; --to PATH restores elsewhere"),
         Error::NoRoom { .. } => {
             (S::Failed, "make room there, or restore elsewhere with --to PATH; nothing was written")

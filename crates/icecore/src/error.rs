@@ -91,6 +91,14 @@ pub enum Error {
         /// The target.
         path: PathBuf,
     },
+    /// The snapshot holds what would reach out of the target.
+    #[error("snapshot {id} holds what reaches out of the target: {}", named.join(", "))]
+    Escapes {
+        /// The snapshot's short id.
+        id: String,
+        /// The first entries that do, and what they are.
+        named: Vec<String>,
+    },
     /// What is stored of a snapshot is damaged.
     #[error("snapshot {id} is damaged{}", part.as_deref().map(|part| format!(" in {part}")).unwrap_or_default())]
     Damaged {

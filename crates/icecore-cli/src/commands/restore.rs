@@ -42,6 +42,9 @@ pub(crate) struct RestoreArgs {
     /// Restore what can be read of a damaged snapshot, with zeros in place of the rest; tells what that is
     #[arg(long, conflicts_with = "in_place")]
     allow_damaged: bool,
+    /// Restore links that lead out of the target, devices and setuid programs too: when you know who made the store
+    #[arg(long)]
+    trusted: bool,
     /// The newest snapshot of all
     #[arg(long, conflicts_with_all = ["snapshot", "index", "at"])]
     latest: bool,
@@ -90,6 +93,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         in_place: args.in_place,
         replace: false,
         allow_damaged: args.allow_damaged,
+        trusted: args.trusted,
         store_dir: opened.dir.canonicalize().unwrap_or_else(|_| opened.dir.clone()),
     };
     let attempt = |ui: &mut Ui, options: &RestoreOptions| {

@@ -154,3 +154,58 @@ fn standard_output_carries_nothing_but_data() {
     assert_eq!(said.stdout, b"three");
     assert_eq!(serde_json::from_str::<serde_json::Value>(&said.stderr).unwrap()["target"], "-");
 }
+
+/// A store may be a stranger's: what would reach out of the restored directory is refused before anything is written.
+#[test]
+fn what_reaches_out_of_the_target_is_restored_only_when_it_is_trusted() {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    let env = TestEnv::new();
+    for (name, target) in [("within", "sub/file"), ("sub/up", "../within")] {
+        env.write("tree/sub/file", "bytes");
+        symlink(target, env.path("tree").join(name)).unwrap();
+    }
+    env.ok(&["create", "tree"]);
+    env.ok(&["restore", "tree", "--to", "harmless"]);
+
+    type Make = fn(&TestEnv);
+    let entries: [(&str, Make); 3] = [
+        ("out (a link to /etc/passwd)", |env| symlink("/etc/passwd", env.path("tree/out")).unwrap()),
+        ("sub/far (a link to ../../elsewhere)", |env| {
+            symlink("../../elsewhere", env.path("tree/sub/far")).unwrap();
+        }),
+        ("su (runs with its owner's rights)", |env| {
+            env.write("tree/su", "#!/bin/sh");
+            fs::set_permissions(env.path("tree/su"), fs::Permissions::from_mode(0o4755)).unwrap();
+        }),
+    ];
+    for (said, make) in entries {
+        make(&env);
+        env.ok(&["create", "tree"]);
+        let refused = env.fails(15, &["restore", "tree", "--to", "copy"]);
+        assert!(
+            refused.contains("holds what reaches out of the target") && refused.contains(said),
+            "{refused}"
+        );
+        assert!(refused.contains("--trusted"), "{refused}");
+        assert!(!env.path("copy").exists());
+        // The question whether to replace it is not asked in vain.
+        let refused = env.fails(15, &["restore", "tree", "--in-place", "--yes"]);
+        assert!(refused.contains(said), "{refused}");
+        env.ok(&["restore", "tree", "--to", "copy", "--trusted"]);
+        let entry = said.split(' ').next().unwrap();
+        let (there, back) = (env.path("tree").join(entry), env.path("copy").join(entry));
+        let look = |path: &std::path::Path| path.symlink_metadata().unwrap().permissions().mode();
+        assert_eq!((look(&there), fs::read_link(&there).ok()), (look(&back), fs::read_link(&back).ok()));
+        // What stays within is restored alone all the same.
+        assert_eq!(env.ok(&["restore", "tree", "--part", "sub/file", "--to", "-"]), "bytes");
+        fs::remove_dir_all(env.path("copy")).unwrap();
+        fs::remove_file(there).unwrap();
+    }
+    env.write("tree/alone", "#!/bin/sh");
+    fs::set_permissions(env.path("tree/alone"), fs::Permissions::from_mode(0o2755)).unwrap();
+    env.ok(&["create", "tree/alone"]);
+    env.fails(15, &["restore", "alone", "--to", "copy"]);
+    env.ok(&["restore", "alone", "--to", "copy", "--trusted"]);
+}

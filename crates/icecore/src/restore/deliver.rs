@@ -1,0 +1,257 @@
+//! Handing a snapshot's parts to a target, each held to its length and hash.
+
+use bytes::Bytes;
+use icecore_engine::Target;
+use icecore_format::{ChunkRef, Digest, Part, PartKind};
+use icecore_store::{Counter, Monitor, Piece, SnapshotReader, StoreError};
+
+use super::Restored;
+use crate::{Error, Result};
+
+/// A restore on its way.
+pub(super) struct Progress<'a> {
+    pub(super) reader: &'a SnapshotReader,
+    pub(super) monitor: &'a dyn Monitor,
+    pub(super) restored: Restored,
+    /// The part that is being restored.
+    pub(super) current: &'a mut Option<String>,
+    /// Zeros take the place of what cannot be read.
+    pub(super) allow_damaged: bool,
+}
+
+/// Bytes on their way to a target, and whether they are those that were captured.
+type Pieces<'a> = Box<dyn Iterator<Item = Result<(Bytes, bool)>> + 'a>;
+
+impl<'a> Progress<'a> {
+    /// Everything, from front to back.
+    pub(super) fn all(&mut self, target: &mut dyn Target) -> Result<()> {
+        let mut content = Stream { pieces: self.pieces(0, u64::MAX)?, rest: Bytes::new(), whole: true };
+        let mut end = 0;
+        for part in self.reader.parts() {
+            match part {
+                Ok(part) => {
+                    self.deliver(&part, &mut content, target)?;
+                    end = part.offset + part.len;
+                }
+                Err(error) if self.allow_damaged && error.is_damage() => {
+                    return self.deliver_unnamed(end, &error, &mut content, target);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// One part.
+    pub(super) fn one(&mut self, part: &Part, target: &mut dyn Target) -> Result<()> {
+        let pieces = self.pieces(part.offset, part.len)?;
+        self.deliver(part, &mut Stream { pieces, rest: Bytes::new(), whole: true }, target)
+    }
+
+    /// The content from `offset` on, at least `len` bytes of it.
+    fn pieces(&self, offset: u64, len: u64) -> Result<Pieces<'a>> {
+        let reader = self.reader;
+        if self.allow_damaged {
+            return Ok(Box::new(reader.salvage(offset).flat_map(|piece| match piece {
+                Ok(Piece::Bytes(bytes)) => zeros_or(Some(bytes), 0),
+                Ok(Piece::Lost(len)) => zeros_or(None, len),
+                Err(error) => Box::new(std::iter::once(Err(error.into()))),
+            })));
+        }
+        if offset == 0 && len == u64::MAX {
+            return Ok(Box::new(reader.content().map(|piece| Ok((piece?.1, true)))));
+        }
+        Ok(Box::new(reader.range(offset, len)?.map(|piece| Ok((piece?, true)))))
+    }
+
+    fn deliver(&mut self, part: &Part, content: &mut Stream<'_>, target: &mut dyn Target) -> Result<()> {
+        target.begin(part)?;
+        *self.current = Some(named(part));
+        let mut check = PartCheck::new(self.reader, part);
+        let mut lost = 0;
+        while check.left > 0 {
+            let (piece, whole) = content.take(&check)?.ok_or_else(|| short(part))?;
+            check.update(&piece);
+            lost += if whole { 0 } else { piece.len() as u64 };
+            target.write(&piece)?;
+            self.written(piece.len())?;
+        }
+        match lost {
+            0 => check.finish()?,
+            lost => self.restored.warnings.push(format!(
+                "{}: {lost} of {} bytes could not be read, and are zeros now",
+                named(part),
+                part.len
+            )),
+        }
+        target.end()?;
+        self.restored.parts += 1;
+        Ok(())
+    }
+
+    /// What comes behind the last part of which anything is known: bytes of a dump or a file, nothing that could be told of a directory.
+    fn deliver_unnamed(
+        &mut self,
+        offset: u64,
+        error: &StoreError,
+        content: &mut Stream<'_>,
+        target: &mut dyn Target,
+    ) -> Result<()> {
+        let info = &self.reader.manifest().info;
+        let len = self.reader.manifest().content.len().saturating_sub(offset);
+        self.restored
+            .warnings
+            .push(format!("the list of parts ends after {} of {}: {error}", self.restored.parts, info.parts));
+        if info.form == "directory" || len == 0 {
+            return Ok(());
+        }
+        let hash = Digest(*self.reader.part_hasher().finalize().as_bytes());
+        let part = Part { name: Vec::new(), kind: PartKind::Data, offset, len, hash, rows: None, file: None };
+        target.begin(&part)?;
+        let mut check = PartCheck::new(self.reader, &part);
+        while check.left > 0 {
+            let Some((piece, _)) = content.take(&check)? else { break };
+            check.update(&piece);
+            target.write(&piece)?;
+            self.written(piece.len())?;
+        }
+        target.end()?;
+        Ok(())
+    }
+
+    /// Everything, but chunks that already lie where they belong are neither read from the store nor written.
+    pub(super) fn in_place(&mut self, target: &mut dyn Target) -> Result<()> {
+        let mut tree = self.reader.tree();
+        let mut chunk: Option<(Bytes, bool)> = None;
+        for part in self.reader.parts() {
+            let part = part?;
+            target.begin(&part)?;
+            *self.current = Some(named(&part));
+            let mut check = PartCheck::new(self.reader, &part);
+            while check.left > 0 {
+                let (mut rest, is_there) = match chunk.take() {
+                    Some(rest) => rest,
+                    None => {
+                        let (_, next) = tree.next_chunk()?.ok_or_else(|| short(&part))?;
+                        // A chunk that reaches into the next part is not looked for: the target knows this part only.
+                        if u64::from(next.len) <= check.left {
+                            self.present_or_stored(&next, target)?
+                        } else {
+                            (self.reader.chunk(&next)?, false)
+                        }
+                    }
+                };
+                let piece = rest.split_to(check.fitting(rest.len()));
+                check.update(&piece);
+                if is_there {
+                    target.keep(piece.len())?;
+                    self.kept(piece.len())?;
+                } else {
+                    target.write(&piece)?;
+                    self.written(piece.len())?;
+                }
+                if !rest.is_empty() {
+                    chunk = Some((rest, is_there));
+                }
+            }
+            check.finish()?;
+            target.end()?;
+            self.restored.parts += 1;
+        }
+        Ok(())
+    }
+
+    /// A chunk's bytes, and whether they are in their place already.
+    fn present_or_stored(&self, chunk: &ChunkRef, target: &mut dyn Target) -> Result<(Bytes, bool)> {
+        if let Some(found) = target.existing(chunk.len as usize)?
+            && self.reader.store().key().chunk_id(&found) == chunk.id
+        {
+            return Ok((found.into(), true));
+        }
+        Ok((self.reader.chunk(chunk)?, false))
+    }
+
+    fn written(&mut self, len: usize) -> Result<()> {
+        self.restored.written_bytes += len as u64;
+        self.kept(len)
+    }
+
+    fn kept(&mut self, len: usize) -> Result<()> {
+        self.restored.bytes += len as u64;
+        self.monitor.count(Counter::PlainBytes, len as u64);
+        if self.monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// A content, taken part by part.
+struct Stream<'a> {
+    pieces: Pieces<'a>,
+    rest: Bytes,
+    whole: bool,
+}
+
+impl Stream<'_> {
+    /// Bytes of the part that is checked; none at the content's end.
+    fn take(&mut self, check: &PartCheck<'_>) -> Result<Option<(Bytes, bool)>> {
+        while self.rest.is_empty() {
+            let Some(piece) = self.pieces.next() else { return Ok(None) };
+            (self.rest, self.whole) = piece?;
+        }
+        Ok(Some((self.rest.split_to(check.fitting(self.rest.len())), self.whole)))
+    }
+}
+
+/// Bytes as they are, or so many zeros.
+fn zeros_or<'a>(bytes: Option<Bytes>, len: u64) -> Pieces<'a> {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    if let Some(bytes) = bytes {
+        return Box::new(std::iter::once(Ok((bytes, true))));
+    }
+    let mut left = len;
+    Box::new(std::iter::from_fn(move || {
+        let now = usize::try_from(left).unwrap_or(ZEROS.len()).min(ZEROS.len());
+        left -= now as u64;
+        (now > 0).then(|| Ok((Bytes::from_static(ZEROS.get(..now).unwrap_or_default()), false)))
+    }))
+}
+
+/// A part as a person knows it.
+fn named(part: &Part) -> String {
+    if part.name.is_empty() { "the content".to_owned() } else { part.display_name() }
+}
+
+/// Holds a part to its length and hash while it passes.
+struct PartCheck<'p> {
+    part: &'p Part,
+    hasher: icecore_store::PartHasher,
+    left: u64,
+}
+
+impl<'p> PartCheck<'p> {
+    fn new(reader: &SnapshotReader, part: &'p Part) -> Self {
+        Self { part, hasher: reader.part_hasher(), left: part.len }
+    }
+
+    /// How many of `len` bytes belong to this part.
+    fn fitting(&self, len: usize) -> usize {
+        usize::try_from(self.left).unwrap_or(usize::MAX).min(len)
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.left = self.left.saturating_sub(bytes.len() as u64);
+    }
+
+    fn finish(self) -> Result<()> {
+        if self.left == 0 && Digest(*self.hasher.finalize().as_bytes()) == self.part.hash {
+            Ok(())
+        } else {
+            Err(StoreError::PartDamaged { part: self.part.display_name() }.into())
+        }
+    }
+}
+
+/// The content ends before its parts do.
+fn short(part: &Part) -> Error {
+    StoreError::PartDamaged { part: part.display_name() }.into()
+}

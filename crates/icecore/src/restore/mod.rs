@@ -1,0 +1,249 @@
+//! Giving a snapshot back.
+
+mod deliver;
+mod refuse;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use icecore_engine::Target;
+use icecore_engine::files::{DirectoryTarget, FileTarget, Placement, StreamTarget, Warnings};
+use icecore_engine::sqlite::SqliteTarget;
+use icecore_format::{Part, PartKind};
+use icecore_store::{Monitor, Snapshot, SnapshotReader, Store, StoreError};
+
+use deliver::Progress;
+
+use crate::{Error, Result};
+
+/// Where a snapshot goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Back to where it came from.
+    Origin,
+    /// To this path.
+    Path(PathBuf),
+    /// To standard output.
+    Stdout,
+}
+
+/// What the user wants of a restore.
+#[derive(Debug, Clone)]
+pub struct RestoreOptions {
+    /// Where it goes.
+    pub to: Destination,
+    /// Only this part.
+    pub part: Option<String>,
+    /// Rewrite only what differs.
+    pub in_place: bool,
+    /// Replace what is there.
+    pub replace: bool,
+    /// Give back what can be read of a damaged snapshot, with zeros in place of the rest.
+    pub allow_damaged: bool,
+    /// Restore what reaches out of the target too: links that lead elsewhere, devices, programs that run with rights of others.
+    pub trusted: bool,
+    /// The store's own directory, which no restore may harm.
+    pub store_dir: PathBuf,
+}
+
+/// What was restored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// The path, if it was not standard output.
+    pub target: Option<PathBuf>,
+    /// Parts given back.
+    pub parts: u64,
+    /// Plain bytes given back.
+    pub bytes: u64,
+    /// Bytes that had to be written; fewer than `bytes` only in place.
+    pub written_bytes: u64,
+    /// What could not be restored as it should be.
+    pub warnings: Vec<String>,
+}
+
+/// Restores a snapshot, or one part of it.
+pub fn restore(
+    store: &Arc<Store>,
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    monitor: &dyn Monitor,
+) -> Result<Restored> {
+    let mut part = None;
+    restore_listed(store, snapshot, options, monitor, &mut part).map_err(|error| match error {
+        Error::Store(error) => match store.unless_deleted(snapshot, error) {
+            source if source.is_damage() => Error::Damaged { id: short_id(snapshot), part, source },
+            error => error.into(),
+        },
+        error => error,
+    })
+}
+
+fn restore_listed(
+    store: &Arc<Store>,
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    monitor: &dyn Monitor,
+    current: &mut Option<String>,
+) -> Result<Restored> {
+    let reader = SnapshotReader::new(Arc::clone(store), snapshot.manifest.clone());
+    let part = options.part.as_deref().map(|name| find_part(&reader, snapshot, name)).transpose()?;
+    let path = target_path(snapshot, options, part.is_some())?;
+    let needed = part.as_ref().map_or(snapshot.info().logical_bytes, |part| part.len);
+    if let Some(path) = &path {
+        check(&reader, snapshot, options, part.as_ref(), path, needed)?;
+    }
+    let (mut target, warnings) = open_target(snapshot, options, path.as_deref(), part.as_ref())?;
+    let restored = Restored { target: path, ..Restored::default() };
+    let allow_damaged = options.allow_damaged;
+    let mut progress = Progress { reader: &reader, monitor, restored, current, allow_damaged };
+    monitor.expect(needed);
+    match &part {
+        Some(part) => progress.one(part, &mut *target)?,
+        None if options.in_place => progress.in_place(&mut *target)?,
+        None => progress.all(&mut *target)?,
+    }
+    let mut restored = progress.restored;
+    target.finish()?;
+    restored.warnings.extend(warnings.map(|warnings| warnings.take()).unwrap_or_default());
+    Ok(restored)
+}
+
+/// Finds out before anything is written, or anybody is asked, what would not do.
+fn check(
+    reader: &SnapshotReader,
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    part: Option<&Part>,
+    path: &Path,
+    needed: u64,
+) -> Result<()> {
+    // A bare name has no directory above it to look at.
+    let absolute = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    refuse::store(absolute, &options.store_dir)?;
+    let wants_directory = snapshot.info().form == "directory" && part.is_none();
+    refuse::other_kind(absolute, wants_directory, options.in_place)?;
+    if !options.trusted {
+        refuse::escapes(snapshot, reader, part)?;
+    }
+    if !options.replace && path.symlink_metadata().is_ok() {
+        return Err(Error::TargetExists { path: path.to_owned() });
+    }
+    if snapshot.info().form != "sqlite" {
+        refuse::companions(reader, part, path)?;
+    }
+    if !options.in_place {
+        refuse::without_room(absolute, needed)?;
+    }
+    Ok(())
+}
+
+/// The first digits of a snapshot's id.
+fn short_id(snapshot: &Snapshot) -> String {
+    snapshot.id.to_string().get(..8).unwrap_or_default().to_owned()
+}
+
+/// `None` is standard output.
+fn target_path(snapshot: &Snapshot, options: &RestoreOptions, is_part: bool) -> Result<Option<PathBuf>> {
+    match &options.to {
+        Destination::Stdout if options.in_place => {
+            Err(Error::Unfitting("standard output cannot be rewritten in place".to_owned()))
+        }
+        Destination::Stdout => Ok(None),
+        Destination::Path(path) => Ok(Some(path.clone())),
+        // A part alone must not take the place of the whole.
+        Destination::Origin if is_part => Err(Error::Unfitting(
+            "a single part needs a target of its own: give --to PATH, or --to -".to_owned(),
+        )),
+        Destination::Origin => match &snapshot.info().origin {
+            Some(origin) => Ok(Some(PathBuf::from(origin))),
+            None => {
+                let id = short_id(snapshot);
+                Err(Error::NoTarget { id, source_name: snapshot.info().source.clone() })
+            }
+        },
+    }
+}
+
+fn open_target(
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    path: Option<&Path>,
+    part: Option<&Part>,
+) -> Result<(Box<dyn Target>, Option<Warnings>)> {
+    let form = snapshot.info().form.as_str();
+    let Some(path) = path else {
+        if form == "directory" && part.is_none() {
+            let advice =
+                "a directory cannot go to standard output: give --to PATH, or one file with --part NAME";
+            return Err(Error::Unfitting(advice.to_owned()));
+        }
+        return Ok((Box::new(StreamTarget::new(io::stdout())), None));
+    };
+    let placement = match (options.in_place, options.replace) {
+        (true, _) => Placement::InPlace,
+        (false, true) => Placement::Replace,
+        (false, false) => Placement::CreateNew,
+    };
+    if part.is_none() && form == "directory" {
+        let target =
+            DirectoryTarget::new(path, placement)?.protect(std::slice::from_ref(&options.store_dir))?;
+        let warnings = target.warnings();
+        return Ok((Box::new(target), Some(warnings)));
+    }
+    if form == "sqlite" {
+        if options.in_place {
+            let advice =
+                "a SQLite database is not rewritten in place: without --in-place it is replaced safely";
+            return Err(Error::Unfitting(advice.to_owned()));
+        }
+        let target = SqliteTarget::new(path, placement)?;
+        return Ok(match options.allow_damaged {
+            true => (Box::new(target.accept_unsound()), None),
+            false => (Box::new(target), None),
+        });
+    }
+    let target = FileTarget::new(path, placement)?;
+    let warnings = target.warnings();
+    Ok((Box::new(target), Some(warnings)))
+}
+
+fn find_part(reader: &SnapshotReader, snapshot: &Snapshot, name: &str) -> Result<Part> {
+    let mut similar = Vec::new();
+    for part in reader.parts() {
+        let part = part?;
+        if part.name == name.as_bytes() {
+            return match part.kind {
+                PartKind::Directory => {
+                    Err(Error::Unfitting(format!("{name} is a directory; name one of its files")))
+                }
+                PartKind::Symlink
+                | PartKind::Fifo
+                | PartKind::CharDevice
+                | PartKind::BlockDevice
+                | PartKind::Socket => Err(Error::Unfitting(format!(
+                    "{name} is a {}: only what has bytes is restored alone",
+                    part.kind.as_str()
+                ))),
+                // The earlier name has the content. One step: what a stranger's catalog links in a circle is not followed.
+                PartKind::Hardlink => {
+                    let target = part.file.map(|file| file.target).unwrap_or_default();
+                    let found = reader.parts().find(|part| {
+                        part.as_ref().map_or(true, |part| part.name == target && part.kind == PartKind::File)
+                    });
+                    found
+                        .unwrap_or_else(|| Err(StoreError::PartDamaged { part: name.to_owned() }))
+                        .map_err(Error::from)
+                }
+                _ => Ok(part),
+            };
+        }
+        let shown = part.display_name();
+        if similar.len() < 5 && !shown.is_empty() && (shown.contains(name) || name.contains(&shown)) {
+            similar.push(shown);
+        }
+    }
+    let hint = if similar.is_empty() { String::new() } else { format!("; it has {}", similar.join(", ")) };
+    let id = short_id(snapshot);
+    Err(Error::NoPart { id, part: name.to_owned(), hint })
+}

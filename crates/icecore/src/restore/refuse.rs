@@ -1,0 +1,115 @@
+//! What no restore does, found out before anything is written.
+
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use icecore_engine::RestoreError;
+use icecore_engine::files::escape;
+use icecore_format::Part;
+use icecore_store::{Snapshot, SnapshotReader};
+use rustix::fs::statvfs;
+
+use super::short_id;
+use crate::{Error, Result};
+
+/// Entries of a snapshot that an error names.
+const NAMED_MAX: usize = 3;
+
+/// Nothing is restored over or into the store itself.
+pub(super) fn store(target: &Path, store_dir: &Path) -> Result<()> {
+    let Ok(store_dir) = store_dir.canonicalize() else { return Ok(()) };
+    // What does not exist yet lies where its nearest existing ancestor does.
+    let existing = target.ancestors().find_map(|path| path.canonicalize().ok());
+    if existing.is_some_and(|path| path.starts_with(&store_dir)) {
+        return Err(Error::Unfitting(format!("{} lies in the store itself", target.display())));
+    }
+    Ok(())
+}
+
+/// Refuses what could not take the snapshot's place, before anybody is asked to confirm it.
+pub(super) fn other_kind(target: &Path, wants_directory: bool, in_place: bool) -> Result<()> {
+    let Ok(there) = target.metadata() else { return Ok(()) };
+    let (fits, wanted) = match wants_directory {
+        true => (there.is_dir(), "directory"),
+        false => (there.is_file() || (in_place && there.file_type().is_block_device()), "regular file"),
+    };
+    match fits {
+        true => Ok(()),
+        false => {
+            Err(RestoreError::Refused(format!("{} is there, and is no {wanted}", target.display())).into())
+        }
+    }
+}
+
+/// Refuses what cannot fit beside what is there, before a disk is filled. A stranger's snapshot may say that it has exabytes.
+pub(super) fn without_room(target: &Path, needed: u64) -> Result<()> {
+    let Some(existing) = target.ancestors().skip(1).find(|dir| dir.is_dir()) else { return Ok(()) };
+    // Whoever cannot tell gets to try.
+    let Ok(room) = statvfs(existing) else { return Ok(()) };
+    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    match needed <= free {
+        true => Ok(()),
+        false => Err(Error::NoRoom { path: target.to_owned(), needed, free }),
+    }
+}
+
+/// Refuses to put the bytes of a SQLite database where another one's log lies beside: SQLite would replay it onto them.
+pub(super) fn companions(reader: &SnapshotReader, part: Option<&Part>, path: &Path) -> Result<()> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let (offset, len) = match part {
+        Some(part) => (part.offset, part.len),
+        None => (0, reader.manifest().content.len()),
+    };
+    let mut head = Vec::new();
+    for piece in reader.range(offset, len.min(MAGIC.len() as u64))? {
+        match piece {
+            Ok(piece) => head.extend_from_slice(&piece),
+            // The restore itself says so, or goes on without it.
+            Err(error) if error.is_damage() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if head != MAGIC {
+        return Ok(());
+    }
+    for suffix in ["-wal", "-journal"] {
+        let mut companion = path.as_os_str().to_owned();
+        companion.push(suffix);
+        let companion = PathBuf::from(companion);
+        if companion.symlink_metadata().is_ok() {
+            return Err(Error::Unfitting(format!(
+                "{} belongs to the database that is there, and SQLite would apply it to what is restored",
+                companion.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what would reach out of the target once it is restored: a store may be a stranger's.
+pub(super) fn escapes(snapshot: &Snapshot, reader: &SnapshotReader, part: Option<&Part>) -> Result<()> {
+    let described = |part: &Part| Some(format!("{} ({})", part.display_name(), escape(part)?));
+    let mut named = Vec::new();
+    match part {
+        Some(part) => named.extend(described(part)),
+        None => {
+            for part in reader.parts() {
+                match part {
+                    Ok(part) => named.extend(described(&part)),
+                    // The restore says so, or goes on without what comes behind.
+                    Err(error) if error.is_damage() => break,
+                    Err(error) => return Err(error.into()),
+                }
+                if named.len() > NAMED_MAX {
+                    named.pop();
+                    named.push("and more".to_owned());
+                    break;
+                }
+            }
+        }
+    }
+    match named.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Escapes { id: short_id(snapshot), named }),
+    }
+}
