@@ -132,6 +132,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
             S::Refused,
             "nothing was restored; --trusted restores them as they were: give it if you know who made the store",
         ),
+        Error::Incomplete { .. } => (
+            S::Refused,
+            "--to PATH restores elsewhere; --allow-incomplete replaces what is there all the same",
+        ),
         Error::TargetExists { .. } => (S::Refused, "--yes replaces it; --to PATH restores elsewhere"),
         Error::NoRoom { .. } => {
             (S::Failed, "make room there, or restore elsewhere with --to PATH; nothing was written")
@@ -173,6 +177,14 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
         StoreError::NotEncrypted => (
             S::Failed,
             "a store is encrypted from the start or never: `icecore init --encrypt` makes a new one",
+        ),
+        StoreError::ConfigMissing { .. } => (
+            S::Damaged,
+            "nothing can be read without it: put `config` back from a copy of the store, if there is one",
+        ),
+        StoreError::Damaged { object, .. } if object == "config" => (
+            S::Damaged,
+            "its copy is damaged too, and nothing can be read without it: put `config` back from a copy of the store, if there is one",
         ),
         error if error.is_full() => {
             (S::Failed, "make room: `icecore delete` and `icecore gc` work on a full disk too")
@@ -245,6 +257,10 @@ fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
         RestoreError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
             (ExitStatus::Failed, Some("make room there, or restore elsewhere with --to PATH".to_owned()))
         }
+        RestoreError::Write { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => (
+            ExitStatus::Failed,
+            Some("something is mounted there: --in-place rewrites what it holds".to_owned()),
+        ),
         RestoreError::Write { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             (ExitStatus::Failed, Some("make the directory for it first".to_owned()))
         }

@@ -92,7 +92,19 @@ impl Wanted<'_> {
                 })
         };
         let found = listing.snapshots.iter().find(fits);
-        found.ok_or_else(|| listing.blame(Error::NoSnapshot { selector: self.describe(), reason: None }))
+        found.ok_or_else(|| {
+            listing.blame(Error::NoSnapshot { selector: self.describe(), reason: self.reason(listing) })
+        })
+    }
+
+    /// Why nothing fits, where one thing alone rules everything out.
+    fn reason(&self, listing: &Listing) -> Option<String> {
+        let has_tag = |tag: &str| listing.snapshots.iter().any(|snapshot| snapshot.labels.tags.contains(tag));
+        match (self.tag, self.at) {
+            (Some(tag), _) if !has_tag(tag) => Some(format!("none is tagged {tag:?}")),
+            (None, Some(_)) => Some("none is as old as that".to_owned()),
+            _ => None,
+        }
     }
 
     fn describe(&self) -> String {

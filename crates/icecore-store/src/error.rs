@@ -129,7 +129,8 @@ pub enum StoreError {
         id: SnapshotId,
     },
     /// Lists of references cannot be read: what they lead to is unknown, so that nothing may be deleted.
-    #[error("{nodes} lists of chunks cannot be read, so nothing was deleted; affected: {snapshots}")]
+    #[error("{nodes} {} of chunks cannot be read, so nothing was deleted; affected: {snapshots}",
+        if *nodes == 1 { "list" } else { "lists" })]
     Unresolved {
         /// How many lists.
         nodes: u64,

@@ -10,8 +10,9 @@ use crate::{Error, Result};
 /// The file's name.
 pub const CONFIG_FILE: &str = "icecore.toml";
 
-/// What the file says. Unknown keys are left to newer versions.
+/// What the file says. A key that is not known is an error: it may be a misspelt one, and lead to another store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where the store is; relative to the file.
     pub store: Option<PathBuf>,

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use crate::sink::SnapshotSink;
 use crate::time::format_time;
-use crate::{Result, Source};
+use crate::{Error, Result, Source};
 
 /// What the user wants of a capture.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +73,7 @@ pub fn create(
     monitor: Arc<dyn Monitor>,
 ) -> Result<Created> {
     let started = Instant::now();
+    refuse_store(source, &options.store_dir)?;
     let name = options.name.clone().unwrap_or_else(|| source.default_name());
     let (snapshots, _) = store.snapshots()?;
     let parent = snapshots.into_iter().find(|snapshot| snapshot.info().source == name);
@@ -110,6 +111,17 @@ pub fn create(
         info.duration_ms = elapsed_ms(started);
     })?;
     created(store, written, findings, options)
+}
+
+/// A store is no source: what it holds changes while it is read.
+fn refuse_store(source: &Source, store_dir: &Path) -> Result<()> {
+    let (Source::Path(path) | Source::Sqlite(path)) = source else { return Ok(()) };
+    match (path.canonicalize(), store_dir.canonicalize()) {
+        (Ok(real), Ok(store_dir)) if real.starts_with(&store_dir) => {
+            Err(Error::Unfitting(format!("{} lies in the store itself", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Labels a published snapshot, and reports it.

@@ -99,6 +99,19 @@ pub enum Error {
         /// The first entries that do, and what they are.
         named: Vec<String>,
     },
+    /// A snapshot that was not taken whole would take the place of what is there.
+    #[error("snapshot {id} was not taken whole ({finding}{}), and what it lacks may be in {}",
+        if *more == 0 { String::new() } else { format!(", and {more} more") }, path.display())]
+    Incomplete {
+        /// The snapshot's short id.
+        id: String,
+        /// The first thing that was not captured as it was.
+        finding: String,
+        /// How many more there are.
+        more: usize,
+        /// The target.
+        path: PathBuf,
+    },
     /// What is stored of a snapshot is damaged.
     #[error("snapshot {id} is damaged{}", part.as_deref().map(|part| format!(" in {part}")).unwrap_or_default())]
     Damaged {

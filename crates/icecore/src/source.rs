@@ -40,6 +40,11 @@ impl Source {
         match path.symlink_metadata() {
             Ok(_) => Ok(Self::Path(path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if let Some((engine, example)) =
+                    text.to_str().and_then(|text| server(text.split(':').next()?))
+                {
+                    return Err(Error::UnsupportedSource { engine, example });
+                }
                 Err(Error::NoSource { name: text.display().to_string() })
             }
             // The capture says what is wrong with it.
@@ -49,8 +54,12 @@ impl Source {
 
     /// The name under which its snapshots form a series, if none is given.
     pub fn default_name(&self) -> String {
+        // As it was called: a link such as `current` stays one series, wherever it leads.
         let file_name = |path: &Path| {
-            let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            let path = match path.file_name() {
+                Some(_) => path.to_owned(),
+                None => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+            };
             path.file_name().map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned())
         };
         match self {
@@ -64,14 +73,21 @@ impl Source {
 }
 
 fn unsupported(scheme: &str, url: &str) -> Error {
-    let (engine, example) = match scheme {
+    match server(scheme) {
+        Some((engine, example)) => Error::UnsupportedSource { engine, example },
+        None => Error::NoSource { name: redact(url) },
+    }
+}
+
+/// The engine that a scheme means, and a command that dumps it.
+fn server(scheme: &str) -> Option<(&'static str, &'static str)> {
+    Some(match scheme {
         "postgres" | "postgresql" => ("PostgreSQL", "icecore create --name shop -- pg_dump shop"),
         "mysql" => ("MySQL", "icecore create --name shop -- mysqldump --single-transaction shop"),
         "mariadb" => ("MariaDB", "icecore create --name shop -- mariadb-dump --single-transaction shop"),
         "redis" | "rediss" | "valkey" => ("Redis", "icecore create --name cache -- redis-cli --rdb -"),
-        _ => return Error::NoSource { name: redact(url) },
-    };
-    Error::UnsupportedSource { engine, example }
+        _ => return None,
+    })
 }
 
 /// A URL without what may be a password.

@@ -51,7 +51,7 @@ pub(crate) struct CreateArgs {
     /// Accept an empty input
     #[arg(long)]
     allow_empty: bool,
-    /// Accept what was cut off
+    /// Accept a dump or tarball that was cut off; of a compressed stream that was cut off, --raw stores the bytes
     #[arg(long)]
     allow_incomplete: bool,
     #[command(flatten)]
@@ -120,7 +120,7 @@ fn report(ui: &mut Ui, created: &Created) -> Result<ExitStatus> {
     } else {
         let saved = saved_percent(info.logical_bytes, created.stored_bytes);
         ui.line(format_args!(
-            "Saved {} as {}: {} read, {} added, {}{}",
+            "Saved {} as {}: {}, {} added, {}{}",
             printable(&info.source),
             shortened(&id),
             Bytes(info.logical_bytes),
@@ -147,7 +147,9 @@ fn report(ui: &mut Ui, created: &Created) -> Result<ExitStatus> {
     }
     if created.findings.len() > FINDINGS_MAX {
         let more = created.findings.len() - FINDINGS_MAX;
-        ui.warn(format_args!("{more} more; `icecore show {}` lists them all", shortened(&id)));
+        // Of very many the snapshot keeps the first.
+        let all = if created.info.findings.len() == created.findings.len() { "all" } else { "the first" };
+        ui.warn(format_args!("{more} more; `icecore show {}` lists {all} of them", shortened(&id)));
     }
     Ok(ExitStatus::Findings)
 }

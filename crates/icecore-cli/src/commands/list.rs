@@ -100,7 +100,8 @@ fn row(context: &Context, index: u64, snapshot: &Snapshot) -> Vec<String> {
     let info = snapshot.info();
     let tags = snapshot.labels.tags.iter().cloned().collect::<Vec<_>>().join(", ");
     let note = snapshot.labels.note.as_deref().unwrap_or_default();
-    let separator = if tags.is_empty() || note.is_empty() { "" } else { "; " };
+    let incomplete = if info.findings.is_empty() { "" } else { "(not taken whole)" };
+    let remarks = [incomplete, &tags, note].into_iter().filter(|remark| !remark.is_empty());
     vec![
         index.to_string(),
         short_id(snapshot),
@@ -110,7 +111,7 @@ fn row(context: &Context, index: u64, snapshot: &Snapshot) -> Vec<String> {
         Bytes(info.logical_bytes).to_string(),
         Bytes(snapshot.stored_bytes()).to_string(),
         info.parts.to_string(),
-        printable(&format!("{tags}{separator}{note}")),
+        printable(&remarks.collect::<Vec<_>>().join("; ")),
     ]
 }
 

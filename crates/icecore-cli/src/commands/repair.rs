@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use icecore::{BrokenSnapshot, Counter, RepairOptions, RepairPlan, RepairReport};
-use icecore_store::FencePolicy;
+use icecore_store::{FencePolicy, Finding, FindingKind};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -16,6 +16,9 @@ use crate::units::{counted, parse_duration, printable};
 
 /// Parts named in one line.
 const PARTS_SHOWN_MAX: usize = 5;
+
+/// What becomes of a snapshot whose manifest cannot be read.
+const LOST: &str = "; this snapshot is lost, and the next gc frees what only it needs";
 
 /// Make a damaged store usable again
 ///
@@ -72,11 +75,23 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RepairArgs) -> Result<E
             "pack {pack} could not be read and was left as it is: look at the disk, or move the pack away"
         ));
     }
+    let lost = lost_snapshots(&plan, &report);
+    for manifest in &lost {
+        ui.warn(format_args!("{} could not be read{LOST}", printable(&manifest.object)));
+    }
     for record in &report.left {
         ui.warn(format_args!("{} was left as it is: a writer that runs may need it", printable(record)));
     }
-    let whole = report.broken.is_empty() && report.unread.is_empty() && report.left.is_empty();
+    let whole =
+        report.broken.is_empty() && report.unread.is_empty() && report.left.is_empty() && lost.is_empty();
     Ok(if whole { ExitStatus::Success } else { ExitStatus::Findings })
+}
+
+/// The manifests that were set aside.
+fn lost_snapshots<'p>(plan: &'p RepairPlan, report: &RepairReport) -> Vec<&'p Finding> {
+    let is_lost =
+        |record: &&Finding| record.kind == FindingKind::Manifest && !report.left.contains(&record.object);
+    plan.records.iter().filter(is_lost).collect()
 }
 
 fn show_plan(ui: &mut Ui, context: &Context, plan: &RepairPlan) -> Result<()> {
@@ -84,7 +99,13 @@ fn show_plan(ui: &mut Ui, context: &Context, plan: &RepairPlan) -> Result<()> {
         return ui.line("Nothing is damaged");
     }
     for record in &plan.records {
-        ui.line(format_args!("set aside {}: {}", printable(&record.object), printable(&record.message)))?;
+        let lost = if record.kind == FindingKind::Manifest { LOST } else { "" };
+        let (object, message) = (printable(&record.object), printable(&record.message));
+        ui.line(format_args!("set aside {object}: {message}{lost}"))?;
+    }
+    for record in &plan.renewed {
+        let (object, message) = (printable(&record.object), printable(&record.message));
+        ui.line(format_args!("clear {object}, or make it anew: {message}"))?;
     }
     for pack in plan.packs.iter().filter(|pack| pack.healable) {
         ui.line(format_args!("heal pack {} by its parity: {}", pack.id, pack.message))?;
@@ -137,15 +158,17 @@ fn show_report(ui: &mut Ui, context: &Context, plan: &RepairPlan, report: &Repai
     if report.parity_made > 0 {
         ui.line(format_args!("Made the parity of {} anew", counted(report.parity_made, "pack")))?;
     }
-    if report.healed + report.parity_made > 0 && report.set_aside == 0 && report.broken.is_empty() {
-        return Ok(());
+    if !plan.renewed.is_empty() {
+        ui.line(format_args!("Cleared or made anew {}", counted(plan.renewed.len() as u64, "record")))?;
     }
-    ui.line(format_args!(
-        "Set {} aside below damaged/: {} saved, {} lost",
-        counted(report.set_aside, "object"),
-        counted(report.chunks_saved, "chunk"),
-        counted(report.chunks_lost, "chunk"),
-    ))?;
+    if report.set_aside > 0 {
+        ui.line(format_args!(
+            "Set {} aside below damaged/: {} saved, {} lost",
+            counted(report.set_aside, "object"),
+            counted(report.chunks_saved, "chunk"),
+            counted(report.chunks_lost, "chunk"),
+        ))?;
+    }
     if !report.broken.is_empty() {
         ui.hint("take new snapshots of these sources: what they have again makes the old ones whole; or `icecore repair --drop-broken`");
     }

@@ -36,12 +36,15 @@ pub(crate) struct RestoreArgs {
     /// Restore only this part: a file of a directory, a table of a dump
     #[arg(long, value_name = "NAME")]
     part: Option<String>,
-    /// Rewrite only the blocks that differ; not undone if it is interrupted
+    /// Rewrite only the blocks that differ, and remove from a directory what the snapshot does not have; not undone if it is interrupted
     #[arg(long)]
     in_place: bool,
     /// Restore what can be read of a damaged snapshot, with zeros in place of the rest; tells what that is
     #[arg(long, conflicts_with = "in_place")]
     allow_damaged: bool,
+    /// Replace what is there even by a snapshot that was not taken whole, such as one of a directory with unreadable files
+    #[arg(long)]
+    allow_incomplete: bool,
     /// Restore links that lead out of the target, devices and setuid programs too: when you know who made the store
     #[arg(long)]
     trusted: bool,
@@ -93,6 +96,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         in_place: args.in_place,
         replace: false,
         allow_damaged: args.allow_damaged,
+        allow_incomplete: args.allow_incomplete,
         trusted: args.trusted,
         store_dir: opened.dir.canonicalize().unwrap_or_else(|_| opened.dir.clone()),
     };
@@ -131,15 +135,19 @@ fn confirm(ui: &mut Ui, path: &Path, in_place: bool) -> Result<()> {
         Ok(meta) => format!("{shown} ({})", Bytes(meta.len())),
         Err(_) => shown.clone(),
     };
-    let verb = if in_place { "Rewrite" } else { "Replace" };
-    let refused =
-        ui.confirm(&format!("{verb} {what}?"), &format!("{shown} exists already, and was not touched"));
-    refused.map_err(|error| match ui.can_ask() {
-        true => error,
-        false if in_place => {
-            error.hint(format!("--yes rewrites {what} where it differs; --to PATH restores elsewhere"))
+    let (question, effect) = match (in_place, path.is_dir()) {
+        (false, _) => (format!("Replace {what}?"), format!("replaces {what}")),
+        (true, false) => (format!("Rewrite {what}?"), format!("rewrites {what} where it differs")),
+        (true, true) => (
+            format!("Make the directory {shown} like the snapshot, and remove everything else in it?"),
+            format!("makes the directory {shown} like the snapshot, and removes everything else in it"),
+        ),
+    };
+    ui.confirm(&question, &format!("{shown} exists already, and was not touched")).map_err(|error| {
+        match ui.can_ask() {
+            true => error,
+            false => error.hint(format!("--yes {effect}; --to PATH restores elsewhere")),
         }
-        false => error.hint(format!("--yes replaces {what}; --to PATH restores elsewhere")),
     })
 }
 

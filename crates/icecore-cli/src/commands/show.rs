@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use icecore::{Snapshot, SnapshotReader};
-use icecore_format::Part;
+use icecore_format::{Part, PartKind};
 use serde_json::{Value, json};
 
 use crate::args::ServiceArgs;
@@ -48,7 +48,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Result<Exi
         let part = part.map_err(told)?;
         let rows = part.rows.map(|rows| rows.to_string()).unwrap_or_default();
         let name = match part.name.is_empty() {
-            true => "(all)".to_owned(),
+            true if part.kind == PartKind::Directory => ".".to_owned(),
+            true if snapshot.info().parts == 1 => "(all)".to_owned(),
+            true => "(no name)".to_owned(),
             false => printable(&part.display_name()),
         };
         ui.line(format_args!("{:<10} {rows:>12} {:>9}  {name}", part.kind.as_str(), Bytes(part.len)))?;

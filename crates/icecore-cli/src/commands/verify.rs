@@ -1,6 +1,7 @@
 //! `icecore verify`
 
 use icecore::{Counter, Snapshot, VerifyExtent, VerifyReport};
+use icecore_store::{Finding, FindingKind};
 use serde_json::json;
 
 use crate::args::ServiceArgs;
@@ -24,7 +25,7 @@ pub(crate) struct VerifyArgs {
     /// Only what these snapshots need
     #[arg(value_name = "SNAPSHOT")]
     snapshots: Vec<String>,
-    /// Read only this share of the data: 10% or 0.1
+    /// Read only this share of the data, in whole packs and at least one: 10% or 0.1
     #[arg(long, value_name = "P", value_parser = parse_share, group = "extent")]
     sample: Option<f64>,
     /// Read only about this much data: 10GiB
@@ -122,12 +123,22 @@ fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExte
                 counted(n as u64, "finding"),
                 Bytes(report.bytes_read)
             ))?;
-            ui.hint(if report.findings.iter().any(|finding| finding.healable) {
-                "`icecore repair` heals what parity can heal"
-            } else {
-                "what is not named can be restored; `icecore repair`, then new snapshots of the damaged sources make the old ones whole"
-            });
+            ui.hint(advice(&report.findings));
             Ok(())
         }
+    }
+}
+
+/// What helps against what was found.
+fn advice(findings: &[Finding]) -> &'static str {
+    let harms = findings.iter().any(|finding| !finding.snapshots.is_empty());
+    if findings.iter().any(|finding| finding.healable) {
+        "`icecore repair` heals what parity can heal"
+    } else if harms {
+        "what is not named can be restored; `icecore repair`, then new snapshots of the damaged sources make the old ones whole"
+    } else if findings.iter().any(|finding| finding.kind == FindingKind::Manifest) {
+        "a snapshot whose manifest cannot be read is lost, the others can be restored; `icecore repair` sets it aside"
+    } else {
+        "all snapshots can be restored; `icecore repair` mends what is named, or sets it aside"
     }
 }

@@ -76,7 +76,10 @@ fn an_unreadable_file_in_a_directory_is_reported_and_the_rest_is_stored() {
         stderr.contains("warning: ") && stderr.contains("secret") && stderr.contains("denied"),
         "{stderr}"
     );
-    run(&["restore", "tree", "--to", "back"]).ok();
+    // Where it would be lost, it stays.
+    let refused = run(&["restore", "tree", "--yes"]).fails(15);
+    assert!(refused.contains("was not taken whole (cannot read ") && secret.exists(), "{refused}");
+    assert!(run(&["restore", "tree", "--to", "back"]).fails(3).contains("was not taken whole"));
     assert_eq!(env.read("back/good"), b"good");
     assert!(!env.path("back/secret").exists());
 }
@@ -110,7 +113,10 @@ fn a_dump_that_was_cut_off_is_14_unless_it_is_allowed() {
             || said.contains("it was cut off"),
         "{said}"
     );
-    assert!(env.back("shop.sql") == cut.as_bytes());
+    // And it is remembered.
+    let said = env.run(&["restore", "shop.sql", "--to", "-"]);
+    assert!(said.stdout == cut.as_bytes());
+    assert!(said.fails(3).contains("was not taken whole"));
 }
 
 #[test]
@@ -329,7 +335,9 @@ fn a_file_that_changes_while_it_is_read_is_stored_with_a_finding() {
     assert!(said.text().starts_with("Saved log as"), "{}", said.text());
     let stderr = said.fails(3);
     assert!(stderr.contains("log changed while it was read"), "{stderr}");
-    assert!(env.back("log").starts_with(&noise(1, 30_000_000)));
+    let said = env.run(&["restore", "log", "--to", "-"]);
+    assert!(said.stdout.starts_with(&noise(1, 30_000_000)));
+    assert!(said.fails(3).contains("changed while it was read"));
     let findings = &env.json(&["show", "log"])["findings"];
     assert_eq!(findings.as_array().unwrap().len(), 1, "{findings}");
 }

@@ -8,7 +8,7 @@ fn a_file_comes_back_to_the_byte() {
     let content = noise(1, 1_500_000);
     env.write("data.bin", &content);
     let said = env.ok(&["create", "data.bin"]);
-    assert_eq!(redact(&said), "Saved data.bin as ID: 1.5 MB read, 1.5 MB added, TIME");
+    assert_eq!(redact(&said), "Saved data.bin as ID: 1.5 MB, 1.5 MB added, TIME");
     env.ok(&["restore", "data.bin", "--to", "copy.bin"]);
     assert!(env.read("copy.bin") == content);
 }
@@ -198,4 +198,34 @@ fn names_that_mean_something_else_are_wrong_usage() {
     env.fails(2, &["create"]);
     env.fails(2, &["create", "f", "--", "true"]);
     assert_eq!(env.count(), 0);
+}
+
+#[test]
+fn a_link_is_a_series_of_its_own_name_wherever_it_leads() {
+    let env = TestEnv::new();
+    for version in ["v1", "v2"] {
+        env.write(version, version);
+        let _ = std::fs::remove_file(env.path("current"));
+        std::os::unix::fs::symlink(version, env.path("current")).unwrap();
+        env.ok(&["create", "current"]);
+    }
+    assert_eq!(env.back("current"), b"v2");
+    assert_eq!(env.back("current~1"), b"v1");
+}
+
+#[test]
+fn what_lies_in_the_store_is_no_source() {
+    let env = TestEnv::new();
+    for inside in [".icecore", ".icecore/config"] {
+        let said = env.fails(2, &["create", inside]);
+        assert!(said.contains("lies in the store itself"), "{said}");
+    }
+}
+
+#[test]
+fn a_misspelt_key_of_the_configuration_is_an_error() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", "stroe = \"elsewhere\"");
+    let said = env.fails(1, &["list"]);
+    assert!(said.contains("stroe"), "{said}");
 }

@@ -473,6 +473,14 @@ fn a_repair_and_a_new_snapshot_make_everything_whole() {
         cell.is_fine(&plan, &[3]);
         let said = cell.run(&["repair"]);
         cell.is_fine(&said, &[3]);
+        if cell.object == Object::Manifest && cell.damage != Damage::Delete {
+            assert!(
+                said.status == 3 && said.stderr.contains("this snapshot is lost"),
+                "{}: {}",
+                cell.what(),
+                said.stderr
+            );
+        }
         cell.check_bystanders("after a repair");
         for (source, bytes) in
             [("victim", victim()), ("bystander", bystander()), ("dump", PG_DUMP.as_bytes().to_vec())]

@@ -209,3 +209,49 @@ fn what_reaches_out_of_the_target_is_restored_only_when_it_is_trusted() {
     env.fails(15, &["restore", "alone", "--to", "copy"]);
     env.ok(&["restore", "alone", "--to", "copy", "--trusted"]);
 }
+
+/// What could not be read when the snapshot was taken is not taken away by restoring it.
+#[test]
+fn a_snapshot_that_was_not_taken_whole_replaces_nothing_unasked() {
+    let env = TestEnv::new();
+    env.write("file", "as it was");
+    let said = env.run(&["create", "file"]);
+    assert_eq!(said.status, 0);
+    env.run_with_input(
+        &["create", "-", "--name", "cut", "--allow-incomplete"],
+        &PG_DUMP.as_bytes()[..PG_DUMP.len() / 2],
+    )
+    .fails(3);
+    let listed = env.ok(&["list"]);
+    let whole: Vec<_> = listed.lines().filter(|line| !line.contains("(not taken whole)")).collect();
+    assert!(whole.len() == 2 && whole[1].contains("file"), "{listed}");
+
+    let restored = env.run(&["restore", "cut", "--to", "new"]);
+    assert_eq!(restored.status, 3, "{}", restored.stderr);
+    assert!(restored.stderr.contains("the snapshot was not taken whole"), "{}", restored.stderr);
+    let refused = env.fails(15, &["restore", "cut", "--to", "file", "--yes"]);
+    assert!(refused.contains("was not taken whole") && refused.contains("--allow-incomplete"), "{refused}");
+    assert_eq!(env.read("file"), b"as it was");
+    env.run(&["restore", "cut", "--to", "file", "--yes", "--allow-incomplete"]).fails(3);
+    assert_eq!(env.read("file"), env.read("new"));
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_no_target() {
+    let env = three();
+    std::os::unix::fs::symlink("nowhere", env.path("link")).unwrap();
+    let refused = env.fails(15, &["restore", "f", "--to", "link", "--yes"]);
+    assert!(refused.contains("a link that leads nowhere"), "{refused}");
+}
+
+#[test]
+fn rewriting_a_directory_in_place_says_what_it_removes() {
+    let env = TestEnv::new();
+    env.write("tree/kept", "kept");
+    env.ok(&["create", "tree"]);
+    env.write("tree/new", "new");
+    let refused = env.fails(15, &["restore", "tree", "--in-place"]);
+    assert!(refused.contains("removes everything else in it"), "{refused}");
+    env.ok(&["restore", "tree", "--in-place", "--yes"]);
+    assert!(!env.path("tree/new").exists());
+}

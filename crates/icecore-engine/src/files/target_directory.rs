@@ -115,7 +115,8 @@ impl DirectoryTarget {
             if (replaces && within) || real == self.path {
                 let (path, directory) = (self.path.display(), directory.display());
                 return Err(RestoreError::Refused(format!(
-                    "{path} holds {directory} and cannot be replaced; restore it in place, or elsewhere"
+                    "{path} holds {directory} and cannot be replaced; restore elsewhere, or in place, which keeps only that and what the \
+                     snapshot has"
                 )));
             }
         }

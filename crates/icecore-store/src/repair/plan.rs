@@ -39,6 +39,8 @@ pub struct BrokenSnapshot {
 pub struct RepairPlan {
     /// Records that cannot be read: manifests, labels, keys, condemned lists. They are set aside.
     pub records: Vec<Finding>,
+    /// A claim or an epoch that cannot be read. A repair makes the one anew on its way, and clears the other with its writer.
+    pub renewed: Vec<Finding>,
     /// Packs that are damaged. They are healed by their parity; or what can be read of them is copied, then they are set aside.
     pub packs: Vec<DamagedPack>,
     /// Packs that could not be read, which says nothing about their bytes. They stay where they are, unless their parity heals them.
@@ -53,6 +55,7 @@ impl RepairPlan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
+            && self.renewed.is_empty()
             && self.packs.is_empty()
             && self.unread.is_empty()
             && self.parity.is_empty()
@@ -89,7 +92,7 @@ impl Store {
                 FindingKind::Parity => plan.parity.extend(names::parse_parity(&finding.object)),
                 FindingKind::PackMissing | FindingKind::ChunkMissing | FindingKind::Catalog => (),
                 // A claim tells whether its writer lives, readable or not; the epoch is made anew by whoever needs it.
-                FindingKind::Claim | FindingKind::Epoch => (),
+                FindingKind::Claim | FindingKind::Epoch => plan.renewed.push(finding),
                 FindingKind::Manifest | FindingKind::Label | FindingKind::Condemned | FindingKind::Key => {
                     plan.records.push(finding);
                 }

@@ -41,6 +41,8 @@ pub struct RestoreOptions {
     pub replace: bool,
     /// Give back what can be read of a damaged snapshot, with zeros in place of the rest.
     pub allow_damaged: bool,
+    /// Replace what is there even if the snapshot was not taken whole.
+    pub allow_incomplete: bool,
     /// Restore what reaches out of the target too: links that lead elsewhere, devices, programs that run with rights of others.
     pub trusted: bool,
     /// The store's own directory, which no restore may harm.
@@ -105,6 +107,12 @@ fn restore_listed(
     }
     let mut restored = progress.restored;
     target.finish()?;
+    if part.is_none()
+        && let Some((finding, more)) = first_finding(snapshot)
+    {
+        let more = if more == 0 { String::new() } else { format!("; `icecore show` tells {more} more") };
+        restored.warnings.push(format!("the snapshot was not taken whole: {finding}{more}"));
+    }
     restored.warnings.extend(warnings.map(|warnings| warnings.take()).unwrap_or_default());
     Ok(restored)
 }
@@ -126,8 +134,13 @@ fn check(
     if !options.trusted {
         refuse::escapes(snapshot, reader, part)?;
     }
-    if !options.replace && path.symlink_metadata().is_ok() {
-        return Err(Error::TargetExists { path: path.to_owned() });
+    if path.symlink_metadata().is_ok() {
+        if part.is_none() && !options.allow_incomplete {
+            refuse::incomplete(snapshot, path)?;
+        }
+        if !options.replace {
+            return Err(Error::TargetExists { path: path.to_owned() });
+        }
     }
     if snapshot.info().form != "sqlite" {
         refuse::companions(reader, part, path)?;
@@ -136,6 +149,12 @@ fn check(
         refuse::without_room(absolute, needed)?;
     }
     Ok(())
+}
+
+/// The first thing that was not captured as it was, and how many more the snapshot tells of.
+fn first_finding(snapshot: &Snapshot) -> Option<(&str, usize)> {
+    let (first, more) = snapshot.info().findings.split_first()?;
+    Some((first, more.len()))
 }
 
 /// The first digits of a snapshot's id.

@@ -9,7 +9,7 @@ use icecore_format::Part;
 use icecore_store::{Snapshot, SnapshotReader};
 use rustix::fs::statvfs;
 
-use super::short_id;
+use super::{first_finding, short_id};
 use crate::{Error, Result};
 
 /// Entries of a snapshot that an error names.
@@ -28,7 +28,14 @@ pub(super) fn store(target: &Path, store_dir: &Path) -> Result<()> {
 
 /// Refuses what could not take the snapshot's place, before anybody is asked to confirm it.
 pub(super) fn other_kind(target: &Path, wants_directory: bool, in_place: bool) -> Result<()> {
-    let Ok(there) = target.metadata() else { return Ok(()) };
+    let there = match target.metadata() {
+        Ok(there) => there,
+        Err(_) if target.is_symlink() => {
+            let error = format!("{} is a link that leads nowhere", target.display());
+            return Err(RestoreError::Refused(error).into());
+        }
+        Err(_) => return Ok(()),
+    };
     let (fits, wanted) = match wants_directory {
         true => (there.is_dir(), "directory"),
         false => (there.is_file() || (in_place && there.file_type().is_block_device()), "regular file"),
@@ -84,6 +91,13 @@ pub(super) fn companions(reader: &SnapshotReader, part: Option<&Part>, path: &Pa
         }
     }
     Ok(())
+}
+
+/// Refuses to replace what is there by a snapshot that may lack some of it.
+pub(super) fn incomplete(snapshot: &Snapshot, target: &Path) -> Result<()> {
+    let Some((finding, more)) = first_finding(snapshot) else { return Ok(()) };
+    let (id, path) = (short_id(snapshot), target.to_owned());
+    Err(Error::Incomplete { id, finding: finding.to_owned(), more, path })
 }
 
 /// Refuses what would reach out of the target once it is restored: a store may be a stranger's.

@@ -53,6 +53,7 @@ impl Place {
             part: None,
             in_place: false,
             allow_damaged: false,
+            allow_incomplete: false,
             trusted: true,
             replace: false,
             store_dir: self.path("store"),
