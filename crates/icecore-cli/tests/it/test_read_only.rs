@@ -66,6 +66,25 @@ fn reading_needs_no_right_to_write_with_an_index_and_without() {
     allow(&env.path(".icecore"), 0o755);
 }
 
+/// Nor a place for an index: then it lies in memory.
+#[test]
+fn reading_needs_no_right_to_write_anywhere() {
+    let env = read_only_store();
+    fs::set_permissions(env.path("home"), fs::Permissions::from_mode(0o555)).unwrap();
+    for turn in ["with its index", "without an index"] {
+        for arguments in [&["list"][..], &["show", "f"], &["stats"], &["verify"], &["gc", "--dry-run"]] {
+            let said = as_nobody(&env, arguments);
+            assert_eq!(said.status, 0, "{arguments:?} {turn}: {}", said.stderr);
+        }
+        let said = as_nobody(&env, &["restore", "f", "--to", "-"]);
+        assert!(said.stdout == noise(1, 400_000), "{turn}: {}", said.stderr);
+        allow(&env.path(".icecore"), 0o755);
+        drop(fs::remove_file(env.path(".icecore/index.redb")));
+        allow(&env.path(".icecore"), 0o555);
+    }
+    allow(&env.path(".icecore"), 0o755);
+}
+
 #[test]
 fn writing_needs_it_and_says_where() {
     let env = read_only_store();

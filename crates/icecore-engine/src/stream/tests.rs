@@ -133,10 +133,7 @@ fn truncated_gzip_is_reported_as_cut_off() {
     let packed = pack(Packing::Gzip, &noise(300_000));
     let (result, _) = run(&packed[..packed.len() / 2], &options());
     let message = result.unwrap_err().to_string();
-    assert_eq!(
-        message,
-        "the gzip stream in input.sql ends too early: it was cut off"
-    );
+    assert_eq!(message, "the gzip stream in input.sql ends too early: it was cut off");
 }
 
 #[test]

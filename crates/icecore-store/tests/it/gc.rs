@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecore_format::{Claim, Condemned, Epoch, Label, Manifest, PartKind, SnapshotId, TreeNode, names};
+use icecore_format::{Claim, Condemned, Epoch, Label, Manifest, SnapshotId, TreeNode, names};
 use icecore_storage::PutMode;
 use icecore_store::{
-    FencePolicy, GcOptions, GcReport, Grain, Monitor, RepairOptions, Silent, SnapshotReader, SnapshotWriter,
-    Store, StoreError, VerifyExtent,
+    FencePolicy, GcOptions, GcReport, Monitor, RepairOptions, Silent, SnapshotReader, Store, StoreError,
+    VerifyExtent,
 };
 
 use crate::support::{
-    BOTH, Crypto, Fixture, begin, check_all, find, gc_options, in_time, noise, read, restore, write,
+    BOTH, Crypto, Fixture, begin, begin_with, check_all, find, gc_options, in_time, noise, read, restore,
+    write,
 };
 
 fn gc(store: &Arc<Store>) -> GcReport {
@@ -24,14 +25,6 @@ fn delete(store: &Store, id: SnapshotId) {
 }
 
 /// Fills a part of a writer that is not committed yet.
-fn begin_with(store: &Arc<Store>, source: &str, bytes: &[u8]) -> SnapshotWriter {
-    let mut writer = begin(store, source).unwrap();
-    writer.begin_part(b"a", PartKind::File, Grain::Byte, true).unwrap();
-    writer.write(bytes).unwrap();
-    writer.end_part(None, None).unwrap();
-    writer
-}
-
 #[test]
 fn a_collection_removes_exactly_what_is_unreachable() {
     for crypto in BOTH {

@@ -7,6 +7,7 @@ mod faults;
 mod gc;
 mod hostile;
 mod index;
+mod meanwhile;
 mod order;
 mod parity;
 mod round_trip;

@@ -346,6 +346,27 @@ fn a_damaged_parent_is_not_reused_and_breaks_nothing() {
 }
 
 #[test]
+fn a_parent_whose_content_is_gone_is_not_reused() {
+    let fixture = Fixture::memory(Crypto::Plain);
+    let content = noise(1, 600_000);
+    let first = write(&fixture.store, "dir", &[("a", &content)]);
+    // The largest packs hold content, not lists of chunks.
+    let len = |name: &String| fixture.storage.len(name).unwrap();
+    let lost = fixture.names("packs/").into_iter().max_by_key(len).unwrap();
+    fixture.storage.delete(&lost).unwrap();
+    let store = fixture.reopen();
+    let parent = SnapshotReader::new(Arc::clone(&store), find(&store, first.id).manifest);
+    let part = parent.parts().next().unwrap().unwrap();
+    let mut writer = begin(&store, "dir").unwrap();
+    writer.begin_part(b"a", PartKind::File, Grain::Byte, true).unwrap();
+    assert!(!writer.reuse(&mut parent.tree(), &part).unwrap());
+    drop(writer);
+    // Nor is it published again as it is.
+    let same = begin(&store, "dir").unwrap().commit_same(&find(&store, first.id), |_| ()).unwrap();
+    assert!(same.is_err());
+}
+
+#[test]
 fn a_part_that_could_not_be_read_back_is_refused() {
     let fixture = Fixture::memory(Crypto::Plain);
     let mut writer = begin(&fixture.store, "dir").unwrap();

@@ -120,6 +120,15 @@ pub(crate) fn begin(store: &Arc<Store>, source: &str) -> Result<SnapshotWriter> 
     SnapshotWriter::begin(Arc::clone(store), head(source), Arc::new(Silent))
 }
 
+/// A writer that has all of its one part, and has still to publish.
+pub(crate) fn begin_with(store: &Arc<Store>, source: &str, bytes: &[u8]) -> SnapshotWriter {
+    let mut writer = begin(store, source).unwrap();
+    writer.begin_part(b"a", PartKind::File, Grain::Byte, true).unwrap();
+    writer.write(bytes).unwrap();
+    writer.end_part(None, None).unwrap();
+    writer
+}
+
 pub(crate) fn try_write(store: &Arc<Store>, source: &str, parts: &[(&str, &[u8])]) -> Result<Written> {
     let mut writer = begin(store, source)?;
     for (name, bytes) in parts {

@@ -1,0 +1,204 @@
+//! What somebody else does between one step of an operation and the next.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
+
+use icecore_format::Label;
+use icecore_storage::{LocalStorage, Storage as _};
+use icecore_store::{
+    Counter, FencePolicy, Monitor, RepairOptions, RepairPlan, Silent, SnapshotWriter, Store, StoreError,
+    VerifyExtent, Written,
+};
+use icecore_testkit::{Call, RecordingStorage};
+
+use crate::support::{
+    Crypto, Fixture, begin_with, check_all, find, gc_options, in_time, noise, open, read, write,
+};
+
+/// The store of `fixture` in a process that stops once, right after its first successful `call` of `prefix`, for `meanwhile`.
+fn stopping(
+    fixture: &Fixture,
+    (call, prefix): (Call, &'static str),
+    meanwhile: impl Fn() + Send + Sync + 'static,
+) -> Arc<Store> {
+    let once = Once::new();
+    let storage = RecordingStorage::watched(LocalStorage::new(fixture.dir.path()), move |recorded| {
+        if recorded.call == call && recorded.name.starts_with(prefix) {
+            once.call_once(&meanwhile);
+        }
+    });
+    open(Arc::new(storage), fixture.index_path())
+}
+
+/// A monitor that runs something when reading begins.
+struct Reading<F>(F);
+
+impl<F: Fn() + Send + Sync> Monitor for Reading<F> {
+    fn count(&self, _: Counter, _: u64) {}
+    fn expect(&self, _: u64) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn what_goes_between_listing_and_reading_is_no_error() {
+    for prefix in ["snapshots/", "labels/"] {
+        let fixture = Fixture::local(Crypto::Plain);
+        let kept = write(&fixture.store, "kept", &[("a", &noise(1, 10_000))]).id;
+        let going = write(&fixture.store, "going", &[("a", &noise(2, 10_000))]).id;
+        fixture.store.add_label(&going, &Label::Tag("going".into())).unwrap();
+        let other = fixture.another_process();
+        let store = stopping(&fixture, (Call::List, prefix), move || {
+            other.delete_snapshot(&find(&other, going)).unwrap();
+        });
+        let (snapshots, damaged) = store.snapshots().unwrap();
+        assert!(damaged.is_empty(), "{damaged:?}");
+        assert_eq!(snapshots.iter().map(|snapshot| snapshot.id).collect::<Vec<_>>(), [kept], "{prefix}");
+    }
+}
+
+#[test]
+fn labels_of_what_is_published_while_gc_lists_are_kept() {
+    let fixture = Fixture::local(Crypto::Plain);
+    write(&fixture.store, "old", &[("a", &noise(1, 10_000))]);
+    let (other, published) = (fixture.another_process(), Arc::new(Mutex::new(None)));
+    let note = Arc::clone(&published);
+    let store = stopping(&fixture, (Call::List, "snapshots/"), move || {
+        let written = write(&other, "new", &[("a", &noise(2, 10_000))]);
+        other.add_label(&written.id, &Label::Tag("fresh".into())).unwrap();
+        *note.lock().unwrap() = Some(written.id);
+    });
+    store.gc(&gc_options(), &Silent).unwrap();
+    let id = published.lock().unwrap().unwrap();
+    assert!(find(&fixture.store, id).labels.tags.contains("fresh"));
+}
+
+#[test]
+fn a_pack_that_a_collection_takes_while_it_is_verified_is_no_finding() {
+    let fixture = Fixture::local(Crypto::Plain);
+    write(&fixture.store, "kept", &[("a", &noise(1, 50_000))]);
+    let going = write(&fixture.store, "going", &[("a", &noise(2, 50_000))]).id;
+    let other = fixture.another_process();
+    let packs = fixture.names("packs/").len();
+    let meanwhile = Reading(move || {
+        other.delete_snapshot(&find(&other, going)).unwrap();
+        other.gc(&gc_options(), &Silent).unwrap();
+    });
+    let report = fixture.store.verify(None, VerifyExtent::Everything, 1, &meanwhile).unwrap();
+    assert!(fixture.names("packs/").len() < packs);
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+}
+
+#[test]
+fn a_pack_that_is_lost_while_it_is_verified_is_a_finding() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let victim = write(&fixture.store, "victim", &[("a", &noise(1, 50_000))]).id;
+    let packs = fixture.names("packs/");
+    let storage = LocalStorage::new(fixture.dir.path());
+    let meanwhile = Reading(move || packs.iter().for_each(|pack| storage.delete(pack).unwrap()));
+    let report = fixture.store.verify(None, VerifyExtent::Everything, 1, &meanwhile).unwrap();
+    assert!(report.findings.iter().any(|found| found.snapshots.contains_key(&victim)), "{report:?}");
+}
+
+/// A store with a snapshot whose content can no longer be read, and the plan for its repair.
+fn broken() -> (Fixture, Vec<u8>, RepairPlan) {
+    let fixture = Fixture::local(Crypto::Plain);
+    let content = noise(1, 150_000);
+    write(&fixture.store, "victim", &[("a", &content)]);
+    for pack in fixture.names("packs/") {
+        // Every body, but not the table.
+        fixture.tamper(&pack, |bytes| {
+            let bodies = 64..bytes.len() / 2;
+            bytes[bodies].fill(0);
+        });
+    }
+    let plan = fixture.reopen().plan_repair(1, &Silent).unwrap();
+    assert!(!plan.packs.is_empty() && !plan.broken.is_empty());
+    (fixture, content, plan)
+}
+
+fn repair_options() -> RepairOptions {
+    let fence = FencePolicy { after: Duration::from_secs(3600), poll: Duration::from_millis(2) };
+    RepairOptions { fence, ..RepairOptions::default() }
+}
+
+#[test]
+fn a_repair_waits_for_a_writer_that_was_there_first() {
+    struct Cancel(Mutex<bool>);
+    impl Monitor for Cancel {
+        fn count(&self, _: Counter, _: u64) {}
+        fn notice(&self, sentence: &str) {
+            *self.0.lock().unwrap() |= sentence.starts_with("waiting for create");
+        }
+        fn is_cancelled(&self) -> bool {
+            *self.0.lock().unwrap()
+        }
+    }
+    let (fixture, _, plan) = broken();
+    let packs = fixture.names("packs/");
+    let writer = begin_with(&fixture.store, "new", &noise(2, 1000));
+    let repair = fixture.another_process().repair(&plan, &repair_options(), 1, &Cancel(Mutex::new(false)));
+    assert!(matches!(repair, Err(StoreError::Cancelled)), "{repair:?}");
+    // Before it has copied or condemned anything.
+    assert_eq!((fixture.names("packs/"), fixture.names("condemned/").len()), (packs, 0));
+    writer.commit(|_| ()).unwrap();
+}
+
+/// Who starts after the list is there stores what is lost again, and what it stores is whole.
+#[test]
+fn a_writer_that_starts_during_a_repair_refers_to_nothing_that_is_lost() {
+    let (fixture, content, plan) = broken();
+    let (other, bytes, written) = (fixture.another_process(), content.clone(), Arc::new(Mutex::new(None)));
+    let note = Arc::clone(&written);
+    let store = stopping(&fixture, (Call::Put, "condemned/"), move || {
+        *note.lock().unwrap() = Some(write(&other, "again", &[("a", &bytes)]));
+    });
+    let report = store.repair(&plan, &repair_options(), 1, &Silent).unwrap();
+    let again: Written = written.lock().unwrap().take().unwrap();
+    assert!(again.info.changed_bytes > 0);
+    assert!(report.broken.is_empty(), "{report:?}");
+    assert_eq!(read(&fixture.reopen(), again.id).unwrap(), content);
+}
+
+/// Who started before the list was there may refer to what is lost: the repair waits for it, and says so at the end.
+#[test]
+fn a_writer_that_does_not_know_what_is_lost_is_waited_for_and_named() {
+    let (fixture, content, plan) = broken();
+    let (other, writing): (_, Arc<Mutex<Option<SnapshotWriter>>>) =
+        (fixture.another_process(), Arc::default());
+    let note = Arc::clone(&writing);
+    // Right after the epoch was raised for the first time.
+    let store = stopping(&fixture, (Call::Put, "epoch"), move || {
+        *note.lock().unwrap() = Some(begin_with(&other, "again", &content));
+    });
+    let repair = std::thread::spawn(move || store.repair(&plan, &repair_options(), 1, &Silent).unwrap());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!repair.is_finished());
+    let written = writing.lock().unwrap().take().unwrap().commit(|_| ()).unwrap();
+    let report = in_time(move || repair.join().unwrap());
+    assert!(report.broken.iter().any(|broken| broken.id == written.id), "{report:?}");
+}
+
+#[test]
+fn of_two_collections_that_raise_the_epoch_together_one_goes_on() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let dead = write(&fixture.store, "dead", &[("a", &noise(1, 50_000))]).id;
+    let kept = write(&fixture.store, "kept", &[("a", &noise(2, 50_000))]).id;
+    fixture.store.delete_snapshot(&find(&fixture.store, dead)).unwrap();
+    // Between reading the epoch and putting the next one: an old one that came back, say, or a claim that was not seen.
+    let other = LocalStorage::new(fixture.dir.path());
+    let reads = std::sync::atomic::AtomicUsize::new(0);
+    let storage = RecordingStorage::watched(LocalStorage::new(fixture.dir.path()), move |recorded| {
+        let is_third = || reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 2;
+        if recorded.call == Call::Get && recorded.name == "epoch" && is_third() {
+            let next = icecore_format::Epoch(99).encode("epoch");
+            other.put("epoch", &next, icecore_storage::PutMode::Overwrite).unwrap();
+        }
+    });
+    let store = open(Arc::new(storage), fixture.index_path());
+    let collected = store.gc(&gc_options(), &Silent);
+    assert!(matches!(collected, Err(StoreError::Busy { .. })), "{collected:?}");
+    assert_eq!(fixture.store.gc(&gc_options(), &Silent).unwrap().packs_deleted, 1);
+    check_all(&fixture.reopen(), &BTreeMap::from([(kept, noise(2, 50_000))]));
+}
