@@ -1,11 +1,13 @@
 //! What somebody else does between one step of an operation and the next.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
-use icecore_format::Label;
-use icecore_storage::{LocalStorage, Storage as _};
+use icecore_chunk::Grain;
+use icecore_format::{Epoch, KdfCost, Label, PartKind, names};
+use icecore_storage::{LocalStorage, PutMode, Storage as _};
 use icecore_store::{
     Counter, FencePolicy, Monitor, RepairOptions, RepairPlan, Silent, SnapshotWriter, Store, StoreError,
     VerifyExtent, Written,
@@ -13,7 +15,7 @@ use icecore_store::{
 use icecore_testkit::{Call, RecordingStorage};
 
 use crate::support::{
-    Crypto, Fixture, begin_with, check_all, find, gc_options, in_time, noise, open, read, write,
+    Crypto, Fixture, begin, begin_with, check_all, find, gc_options, in_time, noise, open, read, write,
 };
 
 /// The store of `fixture` in a process that stops once, right after its first successful `call` of `prefix`, for `meanwhile`.
@@ -180,25 +182,66 @@ fn a_writer_that_does_not_know_what_is_lost_is_waited_for_and_named() {
     assert!(report.broken.iter().any(|broken| broken.id == written.id), "{report:?}");
 }
 
+/// An old epoch that came back, say, or a claim that nobody saw: the later one must not work on what it no longer knows.
 #[test]
 fn of_two_collections_that_raise_the_epoch_together_one_goes_on() {
-    let fixture = Fixture::local(Crypto::Plain);
-    let dead = write(&fixture.store, "dead", &[("a", &noise(1, 50_000))]).id;
-    let kept = write(&fixture.store, "kept", &[("a", &noise(2, 50_000))]).id;
-    fixture.store.delete_snapshot(&find(&fixture.store, dead)).unwrap();
-    // Between reading the epoch and putting the next one: an old one that came back, say, or a claim that was not seen.
-    let other = LocalStorage::new(fixture.dir.path());
-    let reads = std::sync::atomic::AtomicUsize::new(0);
-    let storage = RecordingStorage::watched(LocalStorage::new(fixture.dir.path()), move |recorded| {
-        let is_third = || reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 2;
-        if recorded.call == Call::Get && recorded.name == "epoch" && is_third() {
-            let next = icecore_format::Epoch(99).encode("epoch");
-            other.put("epoch", &next, icecore_storage::PutMode::Overwrite).unwrap();
-        }
+    // After the claim was checked, and after the epoch was read to be raised.
+    for read_before in [1, 2] {
+        let fixture = Fixture::local(Crypto::Plain);
+        let dead = write(&fixture.store, "dead", &[("a", &noise(1, 50_000))]).id;
+        let kept = write(&fixture.store, "kept", &[("a", &noise(2, 50_000))]).id;
+        fixture.store.delete_snapshot(&find(&fixture.store, dead)).unwrap();
+        let (other, reads) = (LocalStorage::new(fixture.dir.path()), AtomicUsize::new(0));
+        let storage = RecordingStorage::watched(LocalStorage::new(fixture.dir.path()), move |recorded| {
+            let is_read = recorded.call == Call::Get && recorded.name == names::EPOCH;
+            if is_read && reads.fetch_add(1, Ordering::Relaxed) == read_before {
+                let next = Epoch(99).encode(names::EPOCH);
+                other.put(names::EPOCH, &next, PutMode::Overwrite).unwrap();
+            }
+        });
+        let collected = open(Arc::new(storage), fixture.index_path()).gc(&gc_options(), &Silent);
+        assert!(matches!(collected, Err(StoreError::Busy { .. })), "{read_before}: {collected:?}");
+        assert!(fixture.store.gc(&gc_options(), &Silent).unwrap().packs_deleted > 0);
+        check_all(&fixture.reopen(), &BTreeMap::from([(kept, noise(2, 50_000))]));
+    }
+}
+
+#[test]
+fn a_key_that_is_removed_while_it_is_added_stays_removed() {
+    let fixture = Fixture::local(Crypto::Encrypted);
+    let first = fixture.store.keys().unwrap().remove(0).id;
+    let other = fixture.another_process();
+    let store = stopping(&fixture, (Call::Put, names::KEYS), move || {
+        let keys = other.keys().unwrap();
+        let added = keys.into_iter().find(|key| key.id != first).unwrap();
+        other.remove_key(&added.id).unwrap();
     });
-    let store = open(Arc::new(storage), fixture.index_path());
-    let collected = store.gc(&gc_options(), &Silent);
-    assert!(matches!(collected, Err(StoreError::Busy { .. })), "{collected:?}");
-    assert_eq!(fixture.store.gc(&gc_options(), &Silent).unwrap().packs_deleted, 1);
-    check_all(&fixture.reopen(), &BTreeMap::from([(kept, noise(2, 50_000))]));
+    store.add_key(b"new", "new", "2026-11-20T10:00:00Z", KdfCost::CHEAPEST).unwrap();
+    // Nor is there a copy to bring it back.
+    assert_eq!(fixture.reopen().keys().unwrap().len(), 1);
+    assert_eq!(fixture.names(names::KEYS).len(), 1);
+}
+
+/// The index learns of a pack while a collection deletes it: a writer that has started since must not be led there.
+#[test]
+fn a_pack_that_goes_while_the_index_learns_of_it_is_not_known() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let content = noise(1, 50_000);
+    let dead = write(&fixture.store, "dead", &[("a", &content)]).id;
+    fixture.store.delete_snapshot(&find(&fixture.store, dead)).unwrap();
+    std::fs::remove_file(fixture.index_path()).unwrap();
+    let (other, storage) = (fixture.another_process(), LocalStorage::new(fixture.dir.path()));
+    let (packs, writing) = (fixture.names("packs/"), Arc::new(Mutex::new(None)));
+    let note = Arc::clone(&writing);
+    let store = stopping(&fixture, (Call::Settle, "packs/"), move || {
+        packs.iter().for_each(|pack| storage.delete(pack).unwrap());
+        *note.lock().unwrap() = Some(begin(&other, "new").unwrap());
+    });
+    store.plan_gc(&gc_options(), &Silent).unwrap();
+    let mut writer: SnapshotWriter = writing.lock().unwrap().take().unwrap();
+    writer.begin_part(b"a", PartKind::File, Grain::Byte, true).unwrap();
+    writer.write(&content).unwrap();
+    writer.end_part(None, None).unwrap();
+    let written = writer.commit(|_| ()).unwrap();
+    assert_eq!(read(&fixture.reopen(), written.id).unwrap(), content);
 }
