@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::{Said, TestEnv, noise};
@@ -12,6 +12,10 @@ const NOBODY: &str = "65534";
 
 /// The program as somebody who may read the store, but not write it.
 fn as_nobody(env: &TestEnv, arguments: &[&str]) -> Said {
+    Said::of(&mut nobody(env, arguments, Some(env.path("home"))))
+}
+
+fn nobody(env: &TestEnv, arguments: &[&str], home: Option<PathBuf>) -> Command {
     let program = env.path("icecore");
     let like = env.command(arguments);
     let is_root =
@@ -25,7 +29,9 @@ fn as_nobody(env: &TestEnv, arguments: &[&str]) -> Said {
     };
     command.args(arguments).current_dir(env.path("")).env_clear();
     command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    Said::of(command.env("HOME", env.path("home")))
+    command.env_remove("HOME").env_remove("XDG_CACHE_HOME");
+    command.envs(home.map(|home| ("HOME", home)));
+    command
 }
 
 fn allow(path: &Path, mode: u32) {
@@ -66,23 +72,37 @@ fn reading_needs_no_right_to_write_with_an_index_and_without() {
     allow(&env.path(".icecore"), 0o755);
 }
 
-/// Nor a place for an index: then it lies in memory.
+/// Nor a place for an index: then that of the store is read, or one lies in memory.
 #[test]
 fn reading_needs_no_right_to_write_anywhere() {
-    let env = read_only_store();
-    fs::set_permissions(env.path("home"), fs::Permissions::from_mode(0o555)).unwrap();
-    for turn in ["with its index", "without an index"] {
-        for arguments in [&["list"][..], &["show", "f"], &["stats"], &["verify"], &["gc", "--dry-run"]] {
-            let said = as_nobody(&env, arguments);
-            assert_eq!(said.status, 0, "{arguments:?} {turn}: {}", said.stderr);
+    for home in [Some("home"), None] {
+        let env = read_only_store();
+        let (store, index) = (env.path(".icecore"), env.path(".icecore/index.redb"));
+        allow(&store, 0o755);
+        fs::copy(&index, env.path("old-index")).unwrap();
+        env.write("g", noise(2, 100_000));
+        env.ok(&["create", "g"]);
+        fs::set_permissions(env.path("home"), fs::Permissions::from_mode(0o555)).unwrap();
+        let run =
+            |arguments: &[&str]| Said::of(&mut nobody(&env, arguments, home.map(|home| env.path(home))));
+        for turn in ["with its index", "with an older index", "without an index"] {
+            match turn {
+                "with an older index" => drop(fs::copy(env.path("old-index"), &index).unwrap()),
+                "without an index" => fs::remove_file(&index).unwrap(),
+                _ => (),
+            }
+            allow(&store, 0o555);
+            for arguments in [&["list"][..], &["show", "f"], &["stats"], &["verify"], &["gc", "--dry-run"]] {
+                let said = run(arguments);
+                assert_eq!(said.status, 0, "{arguments:?} {turn} {home:?}: {}", said.stderr);
+            }
+            for (source, bytes) in [("f", noise(1, 400_000)), ("g", noise(2, 100_000))] {
+                let said = run(&["restore", source, "--to", "-"]);
+                assert!(said.stdout == bytes, "{turn} {home:?}: {}", said.stderr);
+            }
+            allow(&store, 0o755);
         }
-        let said = as_nobody(&env, &["restore", "f", "--to", "-"]);
-        assert!(said.stdout == noise(1, 400_000), "{turn}: {}", said.stderr);
-        allow(&env.path(".icecore"), 0o755);
-        drop(fs::remove_file(env.path(".icecore/index.redb")));
-        allow(&env.path(".icecore"), 0o555);
     }
-    allow(&env.path(".icecore"), 0o755);
 }
 
 #[test]
