@@ -13,14 +13,20 @@ const SALT: [u8; 32] = [9; 32];
 
 /// Puts these chunks into a pack, as they are.
 fn put_pack(fixture: &Fixture, chunks: &[Vec<u8>]) {
+    let ids = chunks.iter().map(|chunk| ChunkId(Digest::of(chunk)));
+    put_pack_as(fixture, chunks, &ids.collect::<Vec<_>>());
+}
+
+/// A pack in which all is right but that chunks are called what the caller says.
+fn put_pack_as(fixture: &Fixture, chunks: &[Vec<u8>], ids: &[ChunkId]) {
     let header = PackHeader::new(false, SALT, 0);
     let len = |chunk: &[u8]| u32::try_from(chunk.len()).unwrap();
-    let bodies = chunks.iter().map(|chunk| Body {
+    let bodies = chunks.iter().zip(ids).map(|(chunk, id)| Body {
         stored_len: len(chunk),
         plain_len: len(chunk),
         codec: Codec::Raw,
         bases: Vec::new(),
-        chunks: vec![TocChunk { id: ChunkId(Digest::of(chunk)), len: len(chunk) }],
+        chunks: vec![TocChunk { id: *id, len: len(chunk) }],
     });
     let toc = PackToc { bodies: bodies.collect() };
     let mut pack = header.encode();
@@ -83,4 +89,14 @@ fn a_tree_that_repeats_itself_is_walked_once() {
         let found = far.range(part.len - 5, 5).unwrap().next().unwrap().unwrap();
         assert_eq!(&found[..], b"ytes!");
     });
+}
+
+#[test]
+fn a_chunk_that_is_not_what_a_right_pack_calls_it_is_found() {
+    let fixture = Fixture::memory(Crypto::Plain);
+    let id = ChunkId(Digest::of(b"what it should be"));
+    put_pack_as(&fixture, &[b"something else".to_vec()], &[id]);
+    let report = fixture.store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap();
+    assert_eq!(report.findings.len(), 1, "{report:?}");
+    assert_eq!(report.findings[0].message, format!("chunk {id} is damaged"));
 }
