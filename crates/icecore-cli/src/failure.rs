@@ -193,7 +193,7 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
             ErrorKind::Denied => (S::Failed, "look at the owner and the permissions of the store"),
             _ => return (S::Failed, None),
         },
-        StoreError::PackUnread { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+        StoreError::Unread { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             (S::Failed, "look at the owner and the permissions of the store")
         }
         StoreError::Index { .. } => (

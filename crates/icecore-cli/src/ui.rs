@@ -13,6 +13,7 @@ use crate::args::{ColorWhen, GlobalArgs};
 use crate::failure::{CommandError, Failure, Result};
 use crate::signals::Prompt;
 use crate::status::ExitStatus;
+use crate::units::printable;
 
 /// Standard output and standard error, and how talkative they should be.
 #[derive(Debug)]
@@ -134,6 +135,8 @@ impl Ui {
             CommandError::OutputClosed => return ExitStatus::Success,
             CommandError::StreamClosed => return ExitStatus::Failed,
         };
+        // What a stranger's store holds may be in it.
+        let message = message.split('\n').map(printable).collect::<Vec<_>>().join("\n");
         if self.json {
             let document = serde_json::json!({ "error": message, "status": status.code(), "hint": hint });
             drop(writeln!(io::stderr(), "{document}"));

@@ -64,12 +64,12 @@ pub enum StoreError {
     /// A request to the storage failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
-    /// A pack could not be read, which says nothing about what it is: a bad sector, a right that is missing, a cable.
+    /// An object could not be read, which says nothing about what it is: a bad sector, a right that is missing, a cable.
     #[error("cannot read {place}")]
-    PackUnread {
-        /// The pack.
-        pack: PackId,
-        /// The pack, as a person can look at it.
+    Unread {
+        /// The object's name in the store.
+        object: String,
+        /// The object, as a person can look at it.
         place: String,
         /// Why.
         #[source]
@@ -187,16 +187,16 @@ impl StoreError {
         self.is_damage() || matches!(self, Self::StoreTooNew { .. })
     }
 
-    /// Whether a pack's bytes cannot be had: for ever, or for now.
-    pub(crate) fn is_unreadable_pack(&self) -> bool {
-        self.is_unreadable() || matches!(self, Self::PackUnread { .. })
+    /// Whether an object's bytes cannot be had: for ever, or for now.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        self.is_unreadable() || matches!(self, Self::Unread { .. })
     }
 
-    /// What a failed read of a pack means.
-    pub(crate) fn of_pack(pack: &PackId, error: storage::Error) -> Self {
-        match error.kind {
+    /// What a failed read of an object means.
+    pub(crate) fn unread(object: &str) -> impl FnOnce(storage::Error) -> Self {
+        move |error| match error.kind {
             storage::ErrorKind::Other | storage::ErrorKind::Denied => {
-                Self::PackUnread { pack: *pack, place: error.place, source: error.source }
+                Self::Unread { object: object.to_owned(), place: error.place, source: error.source }
             }
             _ => error.into(),
         }

@@ -6,6 +6,7 @@ use icecore_format::{Label, SnapshotId, names};
 use icecore_storage::{ErrorKind, PutMode};
 
 use crate::snapshots::SnapshotLabels;
+use crate::snapshots::still_listed;
 use crate::store::Store;
 use crate::{Result, StoreError, random};
 
@@ -36,7 +37,10 @@ impl Store {
                 Ok(bytes) => bytes,
                 // Taken away since it was listed.
                 Err(error) if error.kind == ErrorKind::NotFound => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    damaged.push(still_listed(StoreError::unread(&object.name)(error))?);
+                    continue;
+                }
             };
             match Label::decode(&object.name, &bytes, &self.key) {
                 Ok(Label::Tag(tag)) => drop(all.entry(id).or_default().tags.insert(tag)),

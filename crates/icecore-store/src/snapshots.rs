@@ -45,7 +45,7 @@ impl Snapshot {
 }
 
 impl Store {
-    /// All snapshots, newest first, and the errors of manifests and labels that cannot be read.
+    /// All snapshots, newest first, and the errors of manifests and labels that cannot be read, be it for now.
     ///
     /// A reader that goes on to the index must have listed first: then it knows every chunk of what it saw.
     pub fn snapshots(&self) -> Result<(Vec<Snapshot>, Vec<StoreError>)> {
@@ -63,7 +63,11 @@ impl Store {
                 Ok(bytes) => bytes,
                 // Deleted since it was listed.
                 Err(error) if error.kind == ErrorKind::NotFound => continue,
-                Err(error) => return Err(error.into()),
+                // The others are there all the same.
+                Err(error) => {
+                    damaged.push(still_listed(StoreError::unread(&object.name)(error))?);
+                    continue;
+                }
             };
             match Manifest::decode(&object.name, &bytes, &self.key) {
                 Ok(Some((id, manifest))) => snapshots.push(Snapshot {
@@ -104,4 +108,9 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// An error that concerns one record, and not the others; any other is handed back as an error.
+pub(crate) fn still_listed(error: StoreError) -> Result<StoreError> {
+    if error.is_out_of_reach() { Ok(error) } else { Err(error) }
 }

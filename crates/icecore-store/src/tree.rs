@@ -250,7 +250,7 @@ impl Store {
             match step {
                 Ok(ids) if self.known_chunks(ids.iter(), condemned)?.contains(&false) => return Ok(false),
                 Ok(_) => (),
-                Err((_, error)) if error.is_unreadable_pack() => return Ok(false),
+                Err((_, error)) if error.is_out_of_reach() => return Ok(false),
                 Err((_, error)) => return Err(error),
             }
         }

@@ -41,7 +41,7 @@ impl Source {
             Ok(_) => Ok(Self::Path(path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 if let Some((engine, example)) =
-                    text.to_str().and_then(|text| server(text.split(':').next()?))
+                    text.to_str().and_then(|text| server(text.split_once(':')?.0))
                 {
                     return Err(Error::UnsupportedSource { engine, example });
                 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use icecore::{BrokenSnapshot, Counter, RepairOptions, RepairPlan, RepairReport};
-use icecore_store::{FencePolicy, Finding, FindingKind};
+use icecore_format::names;
+use icecore_store::{FencePolicy, FindingKind};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -75,23 +76,28 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RepairArgs) -> Result<E
             "pack {pack} could not be read and was left as it is: look at the disk, or move the pack away"
         ));
     }
-    let lost = lost_snapshots(&plan, &report);
+    let lost = lost_snapshots(&report);
     for manifest in &lost {
-        ui.warn(format_args!("{} could not be read{LOST}", printable(&manifest.object)));
+        ui.warn(format_args!("{} could not be read{LOST}", printable(manifest)));
+    }
+    for record in &plan.unread_records {
+        let (object, message) = (printable(&record.object), printable(&record.message));
+        ui.warn(format_args!("{object} was left as it is: {message}"));
     }
     for record in &report.left {
         ui.warn(format_args!("{} was left as it is: a writer that runs may need it", printable(record)));
     }
-    let whole =
-        report.broken.is_empty() && report.unread.is_empty() && report.left.is_empty() && lost.is_empty();
+    let whole = report.broken.is_empty()
+        && report.unread.is_empty()
+        && plan.unread_records.is_empty()
+        && report.left.is_empty()
+        && lost.is_empty();
     Ok(if whole { ExitStatus::Success } else { ExitStatus::Findings })
 }
 
 /// The manifests that were set aside.
-fn lost_snapshots<'p>(plan: &'p RepairPlan, report: &RepairReport) -> Vec<&'p Finding> {
-    let is_lost =
-        |record: &&Finding| record.kind == FindingKind::Manifest && !report.left.contains(&record.object);
-    plan.records.iter().filter(is_lost).collect()
+fn lost_snapshots(report: &RepairReport) -> Vec<&String> {
+    report.set_aside.iter().filter(|name| name.starts_with(names::SNAPSHOTS)).collect()
 }
 
 fn show_plan(ui: &mut Ui, context: &Context, plan: &RepairPlan) -> Result<()> {
@@ -106,6 +112,10 @@ fn show_plan(ui: &mut Ui, context: &Context, plan: &RepairPlan) -> Result<()> {
     for record in &plan.renewed {
         let (object, message) = (printable(&record.object), printable(&record.message));
         ui.line(format_args!("clear {object}, or make it anew: {message}"))?;
+    }
+    for record in &plan.unread_records {
+        let (object, message) = (printable(&record.object), printable(&record.message));
+        ui.line(format_args!("leave {object} as it is: {message}"))?;
     }
     for pack in plan.packs.iter().filter(|pack| pack.healable) {
         ui.line(format_args!("heal pack {} by its parity: {}", pack.id, pack.message))?;
@@ -133,7 +143,10 @@ fn show_report(ui: &mut Ui, context: &Context, plan: &RepairPlan, report: &Repai
         return ui.document(&json!({
             "healed": report.healed,
             "parity_made": report.parity_made,
-            "set_aside": report.set_aside,
+            "set_aside": report.set_aside.len(),
+            "lost": lost_snapshots(report),
+            "unread": report.unread.iter().map(names::pack).chain(unread_records(plan)).collect::<Vec<_>>(),
+            "left": report.left,
             "chunks_saved": report.chunks_saved,
             "chunks_lost": report.chunks_lost,
             "dropped": report.dropped.iter().map(broken_entry).collect::<Vec<_>>(),
@@ -161,10 +174,10 @@ fn show_report(ui: &mut Ui, context: &Context, plan: &RepairPlan, report: &Repai
     if !plan.renewed.is_empty() {
         ui.line(format_args!("Cleared or made anew {}", counted(plan.renewed.len() as u64, "record")))?;
     }
-    if report.set_aside > 0 {
+    if !report.set_aside.is_empty() {
         ui.line(format_args!(
             "Set {} aside below damaged/: {} saved, {} lost",
-            counted(report.set_aside, "object"),
+            counted(report.set_aside.len() as u64, "object"),
             counted(report.chunks_saved, "chunk"),
             counted(report.chunks_lost, "chunk"),
         ))?;
@@ -191,8 +204,12 @@ fn broken_line(context: &Context, broken: &BrokenSnapshot) -> String {
     )
 }
 
+fn unread_records(plan: &RepairPlan) -> impl Iterator<Item = String> {
+    plan.unread_records.iter().map(|record| record.object.clone())
+}
+
 fn plan_entry(plan: &RepairPlan) -> Value {
-    let records = plan.records.iter();
+    let records = plan.records.iter().chain(&plan.renewed);
     let records = records.map(|record| json!({ "kind": record.kind.as_str(), "object": record.object }));
     let packs = plan
         .packs
@@ -201,6 +218,7 @@ fn plan_entry(plan: &RepairPlan) -> Value {
     json!({
         "records": records.collect::<Vec<_>>(),
         "packs": packs.collect::<Vec<_>>(),
+        "unread": plan.unread.iter().map(|pack| names::pack(&pack.id)).chain(unread_records(plan)).collect::<Vec<_>>(),
         "parity": plan.parity.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "broken": plan.broken.iter().map(broken_entry).collect::<Vec<_>>(),
     })

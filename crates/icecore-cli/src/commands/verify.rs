@@ -136,9 +136,13 @@ fn advice(findings: &[Finding]) -> &'static str {
         "`icecore repair` heals what parity can heal"
     } else if harms {
         "what is not named can be restored; `icecore repair`, then new snapshots of the damaged sources make the old ones whole"
+    } else if findings.iter().any(|finding| matches!(finding.kind, FindingKind::TooNew { .. })) {
+        "update icecore: what is of a newer format is none of this version's business"
     } else if findings.iter().any(|finding| finding.kind == FindingKind::Manifest) {
-        "a snapshot whose manifest cannot be read is lost, the others can be restored; `icecore repair` sets it aside"
+        "a snapshot whose manifest cannot be read is lost; `icecore repair` sets it aside"
+    } else if findings.iter().all(|f| matches!(f.kind, FindingKind::PackUnread | FindingKind::RecordUnread)) {
+        "what could not be read may be right: look at the disk, and at the permissions"
     } else {
-        "all snapshots can be restored; `icecore repair` mends what is named, or sets it aside"
+        "no snapshot is known to be harmed; `icecore repair` mends what is named, or sets it aside"
     }
 }

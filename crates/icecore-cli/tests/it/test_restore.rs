@@ -170,7 +170,12 @@ fn what_reaches_out_of_the_target_is_restored_only_when_it_is_trusted() {
     env.ok(&["restore", "tree", "--to", "harmless"]);
 
     type Make = fn(&TestEnv);
-    let entries: [(&str, Make); 3] = [
+    let entries: [(&str, Make); 4] = [
+        ("up (another name of a link that leads upwards)", |env| {
+            fs::create_dir_all(env.path("tree/deep/er")).unwrap();
+            symlink("../../sub", env.path("tree/deep/er/up")).unwrap();
+            fs::hard_link(env.path("tree/deep/er/up"), env.path("tree/up")).unwrap();
+        }),
         ("out (a link to /etc/passwd)", |env| symlink("/etc/passwd", env.path("tree/out")).unwrap()),
         ("sub/far (a link to ../../elsewhere)", |env| {
             symlink("../../elsewhere", env.path("tree/sub/far")).unwrap();

@@ -3,7 +3,9 @@
 //! A restore itself never follows a link. But whoever uses the directory afterwards does: a link to `/etc` in a stranger's snapshot makes
 //! the next program that writes through it write there.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path};
 
@@ -12,24 +14,49 @@ use icecore_format::{Part, PartKind};
 /// Permission bits that lend a program its owner's or group's rights.
 const SETUID_SETGID: u32 = 0o6000;
 
-/// In which way an entry would reach out of a restored directory, in words; `None` if all stays within. Links that lead out, devices, and
-/// programs that run with the rights of others.
-pub fn escape(part: &Part) -> Option<String> {
-    let file = part.file.as_deref()?;
-    match part.kind {
-        PartKind::Symlink if leads_out(&part.name, &file.target) => {
-            Some(format!("a link to {}", String::from_utf8_lossy(&file.target)))
+/// Links with `..` that are remembered. Behind so many, no hard link is trusted: nobody has so many but who wants to be forgotten.
+const CLIMBING_MAX: usize = 1 << 16;
+
+/// Looks at the entries of a directory, in the order of a capture, for those that would reach out of it once they are restored: links that
+/// lead out, devices, and programs that run with the rights of others.
+#[derive(Debug, Default)]
+pub struct Escapes {
+    hasher: RandomState,
+    /// Hashes of the names of links that begin with `..`: under another name they may lead out.
+    climbing: HashSet<u64>,
+}
+
+impl Escapes {
+    /// In which way an entry would reach out, in words; `None` if all stays within.
+    pub fn look(&mut self, part: &Part) -> Option<String> {
+        let file = part.file.as_deref()?;
+        match part.kind {
+            PartKind::Symlink if leads_out(&part.name, &file.target) => {
+                Some(format!("a link to {}", String::from_utf8_lossy(&file.target)))
+            }
+            PartKind::Symlink if file.target.starts_with(b"..") || file.target.starts_with(b"./") => {
+                if self.climbing.len() < CLIMBING_MAX {
+                    self.climbing.insert(self.hasher.hash_one(&part.name));
+                }
+                None
+            }
+            PartKind::Hardlink
+                if self.climbing.len() == CLIMBING_MAX
+                    || self.climbing.contains(&self.hasher.hash_one(&file.target)) =>
+            {
+                Some("another name of a link that leads upwards".to_owned())
+            }
+            PartKind::CharDevice | PartKind::BlockDevice => Some(format!("a {}", part.kind.as_str())),
+            PartKind::File | PartKind::Data if file.mode & SETUID_SETGID != 0 => {
+                Some("runs with the rights of its owner or group".to_owned())
+            }
+            PartKind::File | PartKind::Data
+                if file.xattrs.iter().any(|(name, _)| name == b"security.capability") =>
+            {
+                Some("runs with rights of the system's".to_owned())
+            }
+            _ => None,
         }
-        PartKind::CharDevice | PartKind::BlockDevice => Some(format!("a {}", part.kind.as_str())),
-        PartKind::File | PartKind::Data if file.mode & SETUID_SETGID != 0 => {
-            Some("runs with its owner's rights".to_owned())
-        }
-        PartKind::File | PartKind::Data
-            if file.xattrs.iter().any(|(name, _)| name == b"security.capability") =>
-        {
-            Some("runs with rights of the system's".to_owned())
-        }
-        _ => None,
     }
 }
 
@@ -54,14 +81,14 @@ fn leads_out(name: &[u8], target: &[u8]) -> bool {
 mod tests {
     use icecore_format::{Digest, FileAttributes, Part, PartKind};
 
-    use super::{escape, leads_out};
+    use super::{Escapes, leads_out};
 
     #[test]
     fn what_has_powers_of_its_own_reaches_out_and_what_has_none_does_not() {
         let reaches = |kind: PartKind, file: FileAttributes| {
             let (name, hash) = (b"a".to_vec(), Digest::of(b""));
             let part = Part { name, kind, offset: 0, len: 0, hash, rows: None, file: Some(Box::new(file)) };
-            escape(&part).is_some()
+            Escapes::default().look(&part).is_some()
         };
         let of_mode = |mode| FileAttributes { mode, ..FileAttributes::default() };
         let with = |name: &[u8]| FileAttributes {
@@ -79,6 +106,23 @@ mod tests {
         assert!(!reaches(PartKind::Directory, of_mode(0o2775)));
         assert!(!reaches(PartKind::Fifo, of_mode(0o600)));
         assert!(!reaches(PartKind::Socket, of_mode(0o600)));
+    }
+
+    /// A link that climbs and stays within where it lies leads out from higher up.
+    #[test]
+    fn another_name_of_a_link_that_climbs_reaches_out() {
+        let part = |name: &str, kind: PartKind, target: &str| {
+            let file = FileAttributes { target: target.as_bytes().to_vec(), ..FileAttributes::default() };
+            let (name, hash) = (name.as_bytes().to_vec(), Digest::of(b""));
+            Part { name, kind, offset: 0, len: 0, hash, rows: None, file: Some(Box::new(file)) }
+        };
+        for climbs in ["../../c", "./../../c"] {
+            let mut escapes = Escapes::default();
+            assert_eq!(escapes.look(&part("a/b/level", PartKind::Symlink, "c")), None);
+            assert_eq!(escapes.look(&part("a/b/up", PartKind::Symlink, climbs)), None);
+            assert_eq!(escapes.look(&part("fine", PartKind::Hardlink, "a/b/level")), None);
+            assert!(escapes.look(&part("out", PartKind::Hardlink, "a/b/up")).is_some());
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ mod write_back;
 pub use attributes::attributes_of;
 pub(crate) use beside::file_beside;
 pub use capture::{capture_directory, capture_file};
-pub use escape::escape;
+pub use escape::Escapes;
 pub use parent::ParentParts;
 pub use placement::Placement;
 pub use target_directory::{DirectoryTarget, check_name};

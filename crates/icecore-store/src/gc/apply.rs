@@ -175,8 +175,8 @@ impl Store {
     fn gc_snapshots(&self) -> Result<(Vec<Snapshot>, BTreeSet<SnapshotId>, Vec<String>)> {
         let (snapshots, mut damaged, markers) = self.snapshots_and_markers()?;
         damaged.retain(|error| {
-            !matches!(error, StoreError::Damaged { object, .. } | StoreError::StoreTooNew { place: object, .. }
-                if object.starts_with(names::LABELS))
+            !matches!(error, StoreError::Damaged { object, .. } | StoreError::Unread { object, .. }
+                | StoreError::StoreTooNew { place: object, .. } if object.starts_with(names::LABELS))
         });
         if let Some(error) = damaged.into_iter().next() {
             return Err(error);

@@ -39,6 +39,11 @@ impl Store {
                 Ok(open) => open,
                 // Nothing can be read from it, or another collection took it.
                 Err(error) if error.is_unreadable() => continue,
+                // A cable, perhaps: it stays as it is.
+                Err(StoreError::Unread { .. }) => {
+                    doomed.only_copies.insert(pack.id);
+                    continue;
+                }
                 Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
@@ -69,7 +74,7 @@ impl Store {
     fn is_copy(&self, other: &PackId, ordinal: u32, chunk: &TocChunk, marks: &Marks) -> Result<Copy> {
         let open = match self.packs.open(other) {
             Ok(open) => open,
-            Err(error) if error.is_unreadable_pack() => return Ok(Copy::Rotten),
+            Err(error) if error.is_out_of_reach() => return Ok(Copy::Rotten),
             Err(error) => return Err(error),
         };
         let Some((place, _)) = open.locate(ordinal).filter(|(_, entry)| entry.id == chunk.id) else {
@@ -83,7 +88,7 @@ impl Store {
                 let bytes = plain.get(place.offset..place.offset + place.len).unwrap_or_default();
                 Ok(if self.key.chunk_id(bytes) == chunk.id { Copy::Right } else { Copy::Rotten })
             }
-            Err(error) if error.is_unreadable_pack() => Ok(Copy::Rotten),
+            Err(error) if error.is_out_of_reach() => Ok(Copy::Rotten),
             Err(error) => Err(error),
         }
     }

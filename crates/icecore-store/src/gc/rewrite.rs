@@ -159,7 +159,7 @@ impl Store {
         for pack in packs {
             match rewriter.copy(pack, marks, monitor) {
                 Ok(()) => (),
-                Err(error) if error.is_unreadable_pack() => rewritten.damaged.push(pack.id),
+                Err(error) if error.is_out_of_reach() => rewritten.damaged.push(pack.id),
                 Err(error) if error.is_full() => {
                     rewritten.full = true;
                     break;

@@ -98,7 +98,7 @@ impl Store {
                     Err(error) => return Err(error.into()),
                 },
                 // What it holds counts as absent, as long as nobody can read it.
-                Err(error) if error.is_unreadable_pack() => (),
+                Err(error) if error.is_out_of_reach() => (),
                 // Deleted by a collection since it was listed.
                 Err(StoreError::Storage(error))
                     if matches!(error.kind, ErrorKind::NotFound | ErrorKind::OutOfRange) => {}

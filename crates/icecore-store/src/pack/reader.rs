@@ -224,15 +224,18 @@ impl PackReader {
 
     /// All of a pack's bytes.
     pub(crate) fn whole(&self, id: &PackId) -> Result<Bytes> {
-        self.storage.get(&names::pack(id)).map_err(|error| StoreError::of_pack(id, error))
+        let name = names::pack(id);
+        self.storage.get(&name).map_err(StoreError::unread(&name))
     }
 
     fn range(&self, id: &PackId, range: Range<u64>) -> Result<Bytes> {
-        self.storage.get_range(&names::pack(id), range).map_err(|error| StoreError::of_pack(id, error))
+        let name = names::pack(id);
+        self.storage.get_range(&name, range).map_err(StoreError::unread(&name))
     }
 
     fn len(&self, id: &PackId) -> Result<u64> {
-        self.storage.len(&names::pack(id)).map_err(|error| StoreError::of_pack(id, error))
+        let name = names::pack(id);
+        self.storage.len(&name).map_err(StoreError::unread(&name))
     }
 
     /// Forgets what was read of a pack that is gone, or is not what it was.

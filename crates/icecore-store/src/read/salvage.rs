@@ -51,7 +51,7 @@ impl SalvageReader<'_> {
 
 /// Damage makes a hole; anything else is an error.
 fn lost(len: u64, error: StoreError) -> Result<Piece> {
-    if error.is_unreadable_pack() { Ok(Piece::Lost(len)) } else { Err(error) }
+    if error.is_out_of_reach() { Ok(Piece::Lost(len)) } else { Err(error) }
 }
 
 impl Iterator for SalvageReader<'_> {

@@ -33,8 +33,8 @@ pub struct RepairReport {
     pub unread: Vec<PackId>,
     /// Records that were left as they are: a living writer may need them.
     pub left: Vec<String>,
-    /// Objects that lie below `damaged/` now.
-    pub set_aside: u64,
+    /// The names of the objects that lie below `damaged/` now, parity left out.
+    pub set_aside: Vec<String>,
     /// Chunks that were copied out of damaged packs.
     pub chunks_saved: u64,
     /// Chunks of damaged packs that could not be read.
@@ -74,7 +74,7 @@ impl Store {
         {
             match self.may_be_needed(name)? {
                 true => report.left.push(name.clone()),
-                false => report.set_aside += u64::from(self.set_aside(name)?),
+                false => report.set_aside.extend(self.set_aside(name)?),
             }
         }
         if !packs.is_empty() {
@@ -90,7 +90,7 @@ impl Store {
             let second = self.raise_epoch(first)?;
             self.wait_for_older(second, claim.id(), options.fence, monitor)?;
             claim.check_unfenced(self)?;
-            report.set_aside += self.set_packs_aside(&packs)?;
+            report.set_aside.extend(self.set_packs_aside(&packs)?);
             self.delete_if_there(&list)?;
         }
         drop(claim);
@@ -106,6 +106,20 @@ impl Store {
         report: &mut RepairReport,
     ) -> Result<Vec<PackId>> {
         let mut healed = Vec::new();
+        let outcome = self.heal_each(plan, monitor, report, &mut healed);
+        report.healed = healed.len() as u64;
+        // Whatever came after: what was known of them may be wrong. The index learns of them anew, as of any pack that it does not know.
+        self.forget_packs(&healed)?;
+        outcome
+    }
+
+    fn heal_each(
+        &self,
+        plan: &RepairPlan,
+        monitor: &dyn Monitor,
+        report: &mut RepairReport,
+        healed: &mut Vec<PackId>,
+    ) -> Result<Vec<PackId>> {
         let mut damaged = Vec::new();
         let packs = plan.packs.iter().map(|pack| (pack, false));
         for (pack, is_unread) in packs.chain(plan.unread.iter().map(|pack| (pack, true))) {
@@ -113,30 +127,26 @@ impl Store {
                 return Err(StoreError::Cancelled);
             }
             // A healed pack is what it always was: nobody needs to be waited for.
-            let left = match pack.healable && self.heal(&pack.id)? {
-                true => &mut healed,
-                false if is_unread => &mut report.unread,
-                false => &mut damaged,
-            };
-            left.push(pack.id);
+            match pack.healable && self.heal(&pack.id)? {
+                true => healed.push(pack.id),
+                false if is_unread => report.unread.push(pack.id),
+                false => damaged.push(pack.id),
+            }
         }
-        report.healed = healed.len() as u64;
-        // What was known of them may be wrong. The index learns of them anew, as of any pack that it does not know.
-        self.forget_packs(&healed)?;
         Ok(damaged)
     }
 
-    /// Takes packs out of the index and sets them aside, with their parity. Returns how many were there.
-    fn set_packs_aside(&self, packs: &[PackId]) -> Result<u64> {
+    /// Takes packs out of the index and sets them aside, with their parity. Returns the names of those that were there.
+    fn set_packs_aside(&self, packs: &[PackId]) -> Result<Vec<String>> {
         self.forget_packs(packs)?;
-        let mut count = 0;
+        let mut set_aside = Vec::new();
         for pack in packs {
-            count += u64::from(self.set_aside(&names::pack(pack))?);
+            set_aside.extend(self.set_aside(&names::pack(pack))?);
             if self.has_parity() {
                 self.set_aside(&names::parity(pack))?;
             }
         }
-        Ok(count)
+        Ok(set_aside)
     }
 
     /// Finds out what is still broken, and drops it if that is wanted.
@@ -209,11 +219,11 @@ impl Store {
         Ok(())
     }
 
-    /// False if it is not there any more.
-    fn set_aside(&self, name: &str) -> Result<bool> {
+    /// Returns its name; none if it is not there any more.
+    fn set_aside(&self, name: &str) -> Result<Option<String>> {
         match self.storage.set_aside(name, &names::damaged(name)) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            Ok(()) => Ok(Some(name.to_owned())),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

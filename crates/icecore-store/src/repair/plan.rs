@@ -39,8 +39,10 @@ pub struct BrokenSnapshot {
 pub struct RepairPlan {
     /// Records that cannot be read: manifests, labels, keys, condemned lists. They are set aside.
     pub records: Vec<Finding>,
-    /// A claim or an epoch that cannot be read. A repair makes the one anew on its way, and clears the other with its writer.
+    /// An epoch that cannot be read, which a repair makes anew on its way; or a claim, which it clears when its writer is gone.
     pub renewed: Vec<Finding>,
+    /// Records that could not be read, which says nothing about their bytes. They stay where they are.
+    pub unread_records: Vec<Finding>,
     /// Packs that are damaged. They are healed by their parity; or what can be read of them is copied, then they are set aside.
     pub packs: Vec<DamagedPack>,
     /// Packs that could not be read, which says nothing about their bytes. They stay where they are, unless their parity heals them.
@@ -56,6 +58,7 @@ impl RepairPlan {
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
             && self.renewed.is_empty()
+            && self.unread_records.is_empty()
             && self.packs.is_empty()
             && self.unread.is_empty()
             && self.parity.is_empty()
@@ -93,6 +96,7 @@ impl Store {
                 FindingKind::PackMissing | FindingKind::ChunkMissing | FindingKind::Catalog => (),
                 // A claim tells whether its writer lives, readable or not; the epoch is made anew by whoever needs it.
                 FindingKind::Claim | FindingKind::Epoch => plan.renewed.push(finding),
+                FindingKind::RecordUnread => plan.unread_records.push(finding),
                 FindingKind::Manifest | FindingKind::Label | FindingKind::Condemned | FindingKind::Key => {
                     plan.records.push(finding);
                 }

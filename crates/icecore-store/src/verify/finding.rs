@@ -18,6 +18,8 @@ pub enum FindingKind {
     Pack,
     /// A pack could not be read, which says nothing about its bytes.
     PackUnread,
+    /// Another object could not be read, which says nothing about its bytes.
+    RecordUnread,
     /// An object is of a newer format than this program reads.
     TooNew {
         /// Its format.
@@ -49,6 +51,7 @@ impl FindingKind {
             Self::Label => "label",
             Self::Pack => "pack",
             Self::PackUnread => "pack_unread",
+            Self::RecordUnread => "record_unread",
             Self::TooNew { .. } => "too_new",
             Self::Parity => "parity",
             Self::PackMissing => "pack_missing",
@@ -94,6 +97,7 @@ impl Finding {
         let kind = kinds.into_iter().find(|(prefix, _)| object.starts_with(prefix));
         let kind = match error {
             StoreError::StoreTooNew { found, .. } => FindingKind::TooNew { found: *found },
+            StoreError::Unread { .. } => FindingKind::RecordUnread,
             _ => kind.map_or(FindingKind::Manifest, |(_, kind)| kind),
         };
         Self::new(kind, object.to_owned(), full_message(error))
@@ -102,9 +106,9 @@ impl Finding {
     /// What a listing could not read.
     pub(crate) fn of_listed(error: &StoreError) -> Option<Self> {
         match error {
-            StoreError::Damaged { object, .. } | StoreError::StoreTooNew { place: object, .. } => {
-                Some(Self::of_record(object, error))
-            }
+            StoreError::Damaged { object, .. }
+            | StoreError::Unread { object, .. }
+            | StoreError::StoreTooNew { place: object, .. } => Some(Self::of_record(object, error)),
             _ => None,
         }
     }
@@ -114,7 +118,7 @@ impl Finding {
 pub(super) fn pack_kind(error: &StoreError) -> FindingKind {
     match error {
         StoreError::StoreTooNew { found, .. } => FindingKind::TooNew { found: *found },
-        StoreError::PackUnread { .. } => FindingKind::PackUnread,
+        StoreError::Unread { .. } => FindingKind::PackUnread,
         _ => FindingKind::Pack,
     }
 }
@@ -210,7 +214,7 @@ impl Damage {
                 self.whole_packs.insert(pack);
             }
             // Its other chunks may well be read: they are looked at on their own.
-            StoreError::PackUnread { pack, .. } => {
+            StoreError::Unread { ref object, .. } if let Some(pack) = names::parse_pack(object) => {
                 let found = self.pack(pack_kind(&error), &pack, &full_message(&error), Vec::from_iter(node));
                 if let (Some(found), None) = (found, node) {
                     found.finding.snapshots.entry(snapshot.id).or_default();

@@ -189,7 +189,7 @@ impl Store {
         }
         // A bad sector, or a right that is missing, keeps nobody from looking at the other packs.
         let is_short = matches!(&error, StoreError::Storage(error) if error.kind == ErrorKind::OutOfRange);
-        if !error.is_unreadable_pack() && !is_short {
+        if !error.is_out_of_reach() && !is_short {
             return Err(error);
         }
         let mut chunks = Vec::new();

@@ -43,7 +43,7 @@ impl Store {
         name: &str,
         decode: impl Fn(&str, &[u8]) -> std::result::Result<(), DecodeError>,
     ) -> Result<()> {
-        let bytes = self.storage.get(name)?;
+        let bytes = self.storage.get(name).map_err(StoreError::unread(name))?;
         decode(name, &bytes).map_err(StoreError::damaged(name))
     }
 }

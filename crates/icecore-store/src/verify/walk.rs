@@ -213,7 +213,7 @@ impl Store {
                         match self.read_node(reference, *depth) {
                             Ok(child) => self.harmed_ranges(&child, offset, owners, clean, hits)?,
                             // Its own chunk is among the findings.
-                            Err(error) if error.is_unreadable_pack() => (),
+                            Err(error) if error.is_out_of_reach() => (),
                             Err(error) => return Err(error),
                         }
                         if hits.len() == before {

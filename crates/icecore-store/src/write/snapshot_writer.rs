@@ -231,7 +231,7 @@ impl SnapshotWriter {
             Ok(true) => (),
             Ok(false) => return Ok(false),
             // A damaged parent must not keep a new snapshot from being taken.
-            Err(error) if error.is_unreadable_pack() => return Ok(false),
+            Err(error) if error.is_out_of_reach() => return Ok(false),
             Err(error) => return Err(error),
         }
         // Walked twice, so that a file of any size is never held in memory as references.

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use icecore_chunk::Grain;
-use icecore_format::names;
+use icecore_format::{Label, SnapshotId, TreeNode, names};
 use icecore_storage::{ErrorKind, MemoryStorage, Storage};
-use icecore_store::{FindingKind, RepairOptions, Silent, SnapshotReader, StoreError, VerifyExtent};
+use icecore_store::{FindingKind, RepairOptions, Silent, SnapshotReader, Store, StoreError, VerifyExtent};
 use icecore_testkit::{Call, Calls, ERROR_KINDS, Fault, FaultyStorage};
 
 use crate::support::{
-    Crypto, Fixture, begin, check_all, gc_options, in_time, noise, options, read, try_write, write,
+    Crypto, Fixture, begin, check_all, find, gc_options, in_time, noise, options, read, try_write, write,
 };
 
 type Faulty = FaultyStorage<MemoryStorage>;
@@ -99,13 +99,7 @@ fn an_init_that_fails_can_be_repeated() {
             let faulty = Arc::new(FaultyStorage::new(MemoryStorage::new()));
             let dir = tempfile::tempdir().unwrap();
             let storage = Arc::clone(&faulty) as Arc<dyn Storage>;
-            let init = || {
-                icecore_store::Store::init(
-                    Arc::clone(&storage),
-                    dir.path().join("index.redb"),
-                    &options(crypto),
-                )
-            };
+            let init = || Store::init(Arc::clone(&storage), dir.path().join("index.redb"), &options(crypto));
             faulty.fail(Fault {
                 calls: Calls::Change,
                 prefix: "",
@@ -149,16 +143,12 @@ fn a_pack_that_is_gone_when_it_is_read_is_looked_up_once_more() {
 /// lists of chunks.
 #[test]
 fn a_pack_that_cannot_be_read_stays_and_harms_nobody_else() {
-    let mut packs = 1;
-    let mut at = 0;
-    while at < packs {
+    for is_content in [true, false] {
         let (storage, fixture) = faulty(Crypto::Plain);
         // Enough chunks that lists of them are packs of their own.
         let (victim, other) = (noise(1, 600_000), noise(2, 60_000));
         let victim_id = write(&fixture.store, "victim", &[("a", &victim)]).id;
-        let names = fixture.names("packs/");
-        packs = names.len();
-        let pack: &'static str = Box::leak(names[at].clone().into_boxed_str());
+        let pack = pack_of(&fixture.store, victim_id, is_content);
         let other_id = write(&fixture.store, "other", &[("a", &other)]).id;
         let (calls, kind) = (Calls::Look, ErrorKind::Other);
         storage.fail(Fault { calls, prefix: pack, after: 0, kind, for_good: true });
@@ -172,24 +162,120 @@ fn a_pack_that_cannot_be_read_stays_and_harms_nobody_else() {
         assert_eq!((plan.packs.len(), plan.unread.len()), (0, 1), "{plan:?}");
         let options = RepairOptions { drop_broken: true, ..RepairOptions::default() };
         let report = store.repair(&plan, &options, 1, &Silent).unwrap();
-        assert_eq!((report.unread.len(), report.set_aside, report.dropped.len()), (1, 0, 0), "{report:?}");
+        assert_eq!(
+            (report.unread.len(), report.set_aside.len(), report.dropped.len()),
+            (1, 0, 0),
+            "{report:?}"
+        );
         let store = fixture.reopen();
         assert_eq!(read(&store, other_id).unwrap(), other);
         write(&store, "new", &[("a", &noise(3, 10_000))]);
-        // What lists of chunks that cannot be read lead to is unknown: then nothing is collected.
-        let _ = store.gc(&gc_options(), &Silent);
+        // What lists that cannot be read lead to is unknown: then nothing is collected.
+        assert_eq!(store.gc(&gc_options(), &Silent).is_ok(), is_content);
         assert!(!store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap().findings.is_empty());
         storage.heal();
         assert_eq!(read(&fixture.reopen(), victim_id).unwrap(), victim);
-        at += 1;
     }
-    assert!(packs > 1, "content and lists lay in one pack");
+}
+
+/// The name of a pack with chunks of a snapshot's content, or of one with lists of them.
+fn pack_of(store: &Arc<Store>, id: SnapshotId, is_content: bool) -> &'static str {
+    let manifest = find(store, id).manifest;
+    let chunk = match (&manifest.content.root, is_content) {
+        (TreeNode::Inner { nodes, .. }, false) => nodes[0].node.id,
+        (_, true) => {
+            SnapshotReader::new(Arc::clone(store), manifest.clone())
+                .tree()
+                .next_chunk()
+                .unwrap()
+                .unwrap()
+                .1
+                .id
+        }
+        (TreeNode::Leaf(_), false) => panic!("the root lists all chunks"),
+    };
+    let pack = store.index().read(|index| {
+        let place = index.find(&chunk)?.unwrap();
+        index.pack(place.pack)
+    });
+    Box::leak(names::pack(&pack.unwrap().unwrap().id).into_boxed_str())
+}
+
+/// A pack in which nothing is live any more, on a bad sector: it stays, and keeps no collection from its work.
+#[test]
+fn a_dead_pack_that_cannot_be_read_stops_no_collection() {
+    let (storage, fixture) = faulty(Crypto::Plain);
+    let dead = write(&fixture.store, "dead", &[("a", &noise(1, 20_000))]).id;
+    let pack = pack_of(&fixture.store, dead, true);
+    let other = write(&fixture.store, "other", &[("a", &noise(2, 20_000))]).id;
+    let kept = write(&fixture.store, "kept", &[("a", &noise(3, 20_000))]).id;
+    for id in [dead, other] {
+        fixture.store.delete_snapshot(&find(&fixture.store, id)).unwrap();
+    }
+    storage.fail(Fault {
+        calls: Calls::Look,
+        prefix: pack,
+        after: 0,
+        kind: ErrorKind::Other,
+        for_good: true,
+    });
+    let report = fixture.reopen().gc(&gc_options(), &Silent).unwrap();
+    assert!(report.packs_deleted > 0, "{report:?}");
+    storage.heal();
+    assert!(fixture.storage.len(pack).is_ok());
+    fixture.reopen().gc(&gc_options(), &Silent).unwrap();
+    assert!(fixture.storage.len(pack).is_err());
+    check_all(&fixture.reopen(), &BTreeMap::from([(kept, noise(3, 20_000))]));
+}
+
+/// A manifest, a label or a key on a bad sector: the others are listed, captured and restored, nothing is collected, and nothing is set
+/// aside because of it.
+#[test]
+fn a_record_that_cannot_be_read_is_named_and_left_alone() {
+    for prefix in ["snapshots/", "labels/", "keys/"] {
+        let crypto = if prefix == "keys/" { Crypto::Encrypted } else { Crypto::Plain };
+        let (storage, fixture) = faulty(crypto);
+        let bytes = noise(1, 20_000);
+        let victim = write(&fixture.store, "victim", &[("a", &bytes)]).id;
+        fixture.store.add_label(&victim, &Label::Tag("tag".into())).unwrap();
+        let record: &'static str = Box::leak(fixture.names(prefix).remove(0).into_boxed_str());
+        let other = write(&fixture.store, "other", &[("a", &noise(2, 20_000))]).id;
+        let store = fixture.reopen();
+        let (calls, kind) = (Calls::Only(Call::Get), ErrorKind::Other);
+        storage.fail(Fault { calls, prefix: record, after: 0, kind, for_good: true });
+        let (snapshots, unread) = store.snapshots().unwrap();
+        assert_eq!(
+            (snapshots.len(), unread.len()),
+            if prefix == "snapshots/" { (1, 1) } else { (2, usize::from(prefix == "labels/")) }
+        );
+        write(&store, "new", &[("a", &noise(3, 20_000))]);
+        assert_eq!(read(&store, other).unwrap(), noise(2, 20_000));
+        assert_eq!(store.gc(&gc_options(), &Silent).is_ok(), prefix != "snapshots/");
+        let findings = store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap().findings;
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!((findings[0].kind, findings[0].object.as_str()), (FindingKind::RecordUnread, record));
+        let plan = store.plan_repair(1, &Silent).unwrap();
+        assert_eq!((plan.records.len(), plan.unread_records.len()), (0, 1), "{plan:?}");
+        let report = store.repair(&plan, &RepairOptions::default(), 1, &Silent).unwrap();
+        assert!(report.set_aside.is_empty(), "{report:?}");
+        storage.heal();
+        assert_eq!(read(&fixture.reopen(), victim).unwrap(), bytes);
+        assert!(find(&fixture.store, victim).labels.tags.contains("tag"));
+    }
 }
 
 /// The same, of a pack that was readable when the index learnt of it, as after a night in which a disk went bad.
 #[test]
 fn a_list_of_chunks_that_goes_bad_after_it_was_indexed_is_a_finding() {
-    let (storage, fixture) = faulty(Crypto::Plain);
+    for parity in [0, 5] {
+        goes_bad(parity);
+    }
+}
+
+fn goes_bad(parity: u8) {
+    let storage = Arc::new(FaultyStorage::new(MemoryStorage::new()));
+    let options = icecore_store::InitOptions { parity, ..options(Crypto::Plain) };
+    let fixture = Fixture::new(Arc::clone(&storage) as Arc<dyn Storage>, &options);
     let victim = noise(1, 600_000);
     let victim_id = write(&fixture.store, "victim", &[("a", &victim)]).id;
     for pack in fixture.names("packs/") {
@@ -221,6 +307,7 @@ fn a_parent_on_a_bad_sector_keeps_no_snapshot_from_being_taken() {
     let content = noise(1, 600_000);
     let first = write(&fixture.store, "dir", &[("a", &content)]).id;
     let known = fixture.names("packs/");
+    let (mut hits, mut same, mut reused) = (0, 0, 0);
     for pack in &known {
         let pack: &'static str = Box::leak(pack.clone().into_boxed_str());
         for after in 0..6 {
@@ -232,17 +319,20 @@ fn a_parent_on_a_bad_sector_keeps_no_snapshot_from_being_taken() {
             let (calls, kind) = (Calls::Look, ErrorKind::Other);
             storage.fail(Fault { calls, prefix: pack, after, kind, for_good: true });
             let writer = begin(&store, "dir").unwrap().commit_same(&parent, |_| ()).unwrap().err();
+            same += usize::from(writer.is_none());
             if let Some(mut writer) = writer {
                 writer.begin_part(&part.name, part.kind, Grain::Byte, true).unwrap();
-                if !writer.reuse(&mut reader.tree(), &part).unwrap() {
-                    writer.write(&content).unwrap();
+                match writer.reuse(&mut reader.tree(), &part).unwrap() {
+                    true => reused += 1,
+                    false => writer.write(&content).unwrap(),
                 }
                 writer.end_part(None, None).unwrap();
                 writer.commit(|_| ()).unwrap();
             }
-            storage.heal();
+            hits += usize::from(storage.heal());
         }
     }
+    assert!(hits > 0 && same > 0 && same + reused < 6 * known.len(), "{hits} {same} {reused}");
     for snapshot in fixture.store.snapshots().unwrap().0 {
         assert!(read(&fixture.reopen(), snapshot.id).unwrap() == content);
     }
@@ -293,7 +383,7 @@ fn a_collection_that_crashes_anywhere_loses_nothing_and_can_be_repeated() {
                 ids.push(written.id);
             }
             for id in &ids[..2] {
-                fixture.store.delete_snapshot(&crate::support::find(&fixture.store, *id)).unwrap();
+                fixture.store.delete_snapshot(&find(&fixture.store, *id)).unwrap();
                 expected.remove(id);
             }
             storage.fail(Fault { calls, prefix: "", after, kind: ErrorKind::Other, for_good: true });

@@ -24,7 +24,6 @@ fn delete(store: &Store, id: SnapshotId) {
     store.delete_snapshot(&find(store, id)).unwrap();
 }
 
-/// Fills a part of a writer that is not committed yet.
 #[test]
 fn a_collection_removes_exactly_what_is_unreachable() {
     for crypto in BOTH {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Mutex, Once, mpsc};
 use std::time::Duration;
 
 use icecore_chunk::Grain;
@@ -103,6 +103,25 @@ fn a_pack_that_is_lost_while_it_is_verified_is_a_finding() {
     assert!(report.findings.iter().any(|found| found.snapshots.contains_key(&victim)), "{report:?}");
 }
 
+#[test]
+fn of_two_who_delete_one_finds_nothing() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let id = write(&fixture.store, "going", &[("a", &noise(1, 10_000))]).id;
+    for tag in ["one", "two"] {
+        fixture.store.add_label(&id, &Label::Tag(tag.into())).unwrap();
+    }
+    let snapshot = find(&fixture.store, id);
+    // One listed the labels, and the other takes them away.
+    let other = LocalStorage::new(fixture.dir.path());
+    let labels = fixture.names("labels/");
+    let store = stopping(&fixture, (Call::List, "labels/"), move || {
+        labels.iter().for_each(|label| other.delete(label).unwrap());
+    });
+    store.delete_snapshot(&snapshot).unwrap();
+    let again = fixture.another_process().delete_snapshot(&snapshot);
+    assert!(matches!(again, Err(StoreError::NoSnapshot { id: gone }) if gone == id), "{again:?}");
+}
+
 /// A store with a snapshot whose content can no longer be read, and the plan for its repair.
 fn broken() -> (Fixture, Vec<u8>, RepairPlan) {
     let fixture = Fixture::local(Crypto::Plain);
@@ -167,17 +186,17 @@ fn a_writer_that_starts_during_a_repair_refers_to_nothing_that_is_lost() {
 #[test]
 fn a_writer_that_does_not_know_what_is_lost_is_waited_for_and_named() {
     let (fixture, content, plan) = broken();
-    let (other, writing): (_, Arc<Mutex<Option<SnapshotWriter>>>) =
-        (fixture.another_process(), Arc::default());
-    let note = Arc::clone(&writing);
+    let (other, (begun, writing)) = (fixture.another_process(), mpsc::channel());
     // Right after the epoch was raised for the first time.
     let store = stopping(&fixture, (Call::Put, "epoch"), move || {
-        *note.lock().unwrap() = Some(begin_with(&other, "again", &content));
+        begun.send(begin_with(&other, "again", &content)).unwrap();
     });
     let repair = std::thread::spawn(move || store.repair(&plan, &repair_options(), 1, &Silent).unwrap());
+    let writer: SnapshotWriter = writing.recv_timeout(Duration::from_secs(60)).unwrap();
+    // Long enough for a repair that does not wait.
     std::thread::sleep(Duration::from_millis(300));
     assert!(!repair.is_finished());
-    let written = writing.lock().unwrap().take().unwrap().commit(|_| ()).unwrap();
+    let written = writer.commit(|_| ()).unwrap();
     let report = in_time(move || repair.join().unwrap());
     assert!(report.broken.iter().any(|broken| broken.id == written.id), "{report:?}");
 }

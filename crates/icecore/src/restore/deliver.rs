@@ -1,7 +1,8 @@
 //! Handing a snapshot's parts to a target, each held to its length and hash.
 
 use bytes::Bytes;
-use icecore_engine::Target;
+use icecore_engine::files::Escapes;
+use icecore_engine::{RestoreError, Target};
 use icecore_format::{ChunkRef, Digest, Part, PartKind};
 use icecore_store::{Counter, Monitor, Piece, SnapshotReader, StoreError};
 
@@ -17,6 +18,8 @@ pub(super) struct Progress<'a> {
     pub(super) current: &'a mut Option<String>,
     /// Zeros take the place of what cannot be read.
     pub(super) allow_damaged: bool,
+    /// Present where nothing may reach out of the target.
+    pub(super) escapes: Option<Escapes>,
 }
 
 /// Bytes on their way to a target, and whether they are those that were captured.
@@ -65,8 +68,7 @@ impl<'a> Progress<'a> {
     }
 
     fn deliver(&mut self, part: &Part, content: &mut Stream<'_>, target: &mut dyn Target) -> Result<()> {
-        target.begin(part)?;
-        *self.current = Some(named(part));
+        self.begin(part, target)?;
         let mut check = PartCheck::new(self.reader, part);
         let mut lost = 0;
         while check.left > 0 {
@@ -86,6 +88,17 @@ impl<'a> Progress<'a> {
         }
         target.end()?;
         self.restored.parts += 1;
+        Ok(())
+    }
+
+    fn begin(&mut self, part: &Part, target: &mut dyn Target) -> Result<()> {
+        if let Some(what) = self.escapes.as_mut().and_then(|escapes| escapes.look(part)) {
+            return Err(
+                RestoreError::Refused(format!("{} reaches out of the target: {what}", named(part))).into()
+            );
+        }
+        target.begin(part)?;
+        *self.current = Some(named(part));
         Ok(())
     }
 
@@ -125,8 +138,7 @@ impl<'a> Progress<'a> {
         let mut chunk: Option<(Bytes, bool)> = None;
         for part in self.reader.parts() {
             let part = part?;
-            target.begin(&part)?;
-            *self.current = Some(named(&part));
+            self.begin(&part, target)?;
             let mut check = PartCheck::new(self.reader, &part);
             while check.left > 0 {
                 let (mut rest, is_there) = match chunk.take() {

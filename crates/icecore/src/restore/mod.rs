@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use icecore_engine::Target;
-use icecore_engine::files::{DirectoryTarget, FileTarget, Placement, StreamTarget, Warnings};
+use icecore_engine::files::{DirectoryTarget, Escapes, FileTarget, Placement, StreamTarget, Warnings};
 use icecore_engine::sqlite::SqliteTarget;
 use icecore_format::{Part, PartKind};
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store, StoreError};
@@ -93,12 +93,14 @@ fn restore_listed(
     let path = target_path(snapshot, options, part.is_some())?;
     let needed = part.as_ref().map_or(snapshot.info().logical_bytes, |part| part.len);
     if let Some(path) = &path {
-        check(&reader, snapshot, options, part.as_ref(), path, needed)?;
+        check(&reader, snapshot, options, part.as_ref(), path, needed, monitor)?;
     }
     let (mut target, warnings) = open_target(snapshot, options, path.as_deref(), part.as_ref())?;
     let restored = Restored { target: path, ..Restored::default() };
     let allow_damaged = options.allow_damaged;
-    let mut progress = Progress { reader: &reader, monitor, restored, current, allow_damaged };
+    // Looked at once more as they come: a catalog that could not be read to its end before may be readable now.
+    let escapes = (!options.trusted && restored.target.is_some()).then(Escapes::default);
+    let mut progress = Progress { reader: &reader, monitor, restored, current, allow_damaged, escapes };
     monitor.expect(needed);
     match &part {
         Some(part) => progress.one(part, &mut *target)?,
@@ -125,6 +127,7 @@ fn check(
     part: Option<&Part>,
     path: &Path,
     needed: u64,
+    monitor: &dyn Monitor,
 ) -> Result<()> {
     // A bare name has no directory above it to look at.
     let absolute = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -132,15 +135,11 @@ fn check(
     let wants_directory = snapshot.info().form == "directory" && part.is_none();
     refuse::other_kind(absolute, wants_directory, options.in_place)?;
     if !options.trusted {
-        refuse::escapes(snapshot, reader, part)?;
+        refuse::escapes(snapshot, reader, part, options, monitor)?;
     }
-    if path.symlink_metadata().is_ok() {
-        if part.is_none() && !options.allow_incomplete {
-            refuse::incomplete(snapshot, path)?;
-        }
-        if !options.replace {
-            return Err(Error::TargetExists { path: path.to_owned() });
-        }
+    let is_there = path.symlink_metadata().is_ok();
+    if is_there && part.is_none() && !options.allow_incomplete {
+        refuse::incomplete(snapshot, path)?;
     }
     if snapshot.info().form != "sqlite" {
         refuse::companions(reader, part, path)?;
@@ -148,7 +147,10 @@ fn check(
     if !options.in_place {
         refuse::without_room(absolute, needed)?;
     }
-    Ok(())
+    match is_there && !options.replace {
+        true => Err(Error::TargetExists { path: path.to_owned() }),
+        false => Ok(()),
+    }
 }
 
 /// The first thing that was not captured as it was, and how many more the snapshot tells of.

@@ -4,12 +4,12 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use icecore_engine::RestoreError;
-use icecore_engine::files::escape;
+use icecore_engine::files::Escapes;
 use icecore_format::Part;
-use icecore_store::{Snapshot, SnapshotReader};
+use icecore_store::{Monitor, Snapshot, SnapshotReader};
 use rustix::fs::statvfs;
 
-use super::{first_finding, short_id};
+use super::{RestoreOptions, first_finding, short_id};
 use crate::{Error, Result};
 
 /// Entries of a snapshot that an error names.
@@ -30,7 +30,7 @@ pub(super) fn store(target: &Path, store_dir: &Path) -> Result<()> {
 pub(super) fn other_kind(target: &Path, wants_directory: bool, in_place: bool) -> Result<()> {
     let there = match target.metadata() {
         Ok(there) => there,
-        Err(_) if target.is_symlink() => {
+        Err(error) if target.is_symlink() && error.kind() == std::io::ErrorKind::NotFound => {
             let error = format!("{} is a link that leads nowhere", target.display());
             return Err(RestoreError::Refused(error).into());
         }
@@ -97,33 +97,51 @@ pub(super) fn companions(reader: &SnapshotReader, part: Option<&Part>, path: &Pa
 pub(super) fn incomplete(snapshot: &Snapshot, target: &Path) -> Result<()> {
     let Some((finding, more)) = first_finding(snapshot) else { return Ok(()) };
     let (id, path) = (short_id(snapshot), target.to_owned());
-    Err(Error::Incomplete { id, finding: finding.to_owned(), more, path })
+    Err(Error::Incomplete { id, finding: shown(finding), more, path })
 }
 
 /// Refuses what would reach out of the target once it is restored: a store may be a stranger's.
-pub(super) fn escapes(snapshot: &Snapshot, reader: &SnapshotReader, part: Option<&Part>) -> Result<()> {
-    let described = |part: &Part| Some(format!("{} ({})", part.display_name(), escape(part)?));
+pub(super) fn escapes(
+    snapshot: &Snapshot,
+    reader: &SnapshotReader,
+    part: Option<&Part>,
+    options: &RestoreOptions,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    let mut escapes = Escapes::default();
     let mut named = Vec::new();
+    let mut look = |part: &Part| {
+        let what = escapes.look(part);
+        named.extend(what.map(|what| shown(&format!("{} ({what})", part.display_name()))));
+        named.len() <= NAMED_MAX
+    };
     match part {
-        Some(part) => named.extend(described(part)),
+        Some(part) => drop(look(part)),
         None => {
             for part in reader.parts() {
                 match part {
-                    Ok(part) => named.extend(described(&part)),
-                    // The restore says so, or goes on without what comes behind.
-                    Err(error) if error.is_damage() => break,
+                    _ if monitor.is_cancelled() => return Err(Error::Cancelled),
+                    Ok(part) if look(&part) => (),
+                    Ok(_) => break,
+                    // The restore goes on without what comes behind.
+                    Err(error) if error.is_damage() && options.allow_damaged => break,
                     Err(error) => return Err(error.into()),
-                }
-                if named.len() > NAMED_MAX {
-                    named.pop();
-                    named.push("and more".to_owned());
-                    break;
                 }
             }
         }
+    }
+    if named.len() > NAMED_MAX {
+        named.truncate(NAMED_MAX);
+        named.push("and more".to_owned());
     }
     match named.is_empty() {
         true => Ok(()),
         false => Err(Error::Escapes { id: short_id(snapshot), named }),
     }
+}
+
+/// What a stranger may have written, for an error: not too long, and nothing that a terminal would act on.
+fn shown(text: &str) -> String {
+    const SHOWN_MAX: usize = 200;
+    text.chars().take(SHOWN_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
