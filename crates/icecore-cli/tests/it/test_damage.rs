@@ -461,6 +461,9 @@ fn collecting_in_a_damaged_store_deletes_nothing_that_is_needed() {
         let said = cell.run(&["gc"]);
         // With status 3 it did its work, and tells of what it saw.
         cell.is_fine(&said, &[3]);
+        // What is a record of other collections, or has a copy, does not stop this one.
+        let may_stop = cell.object.is_pack() || cell.object == Object::Manifest;
+        assert!(said.status != 13 || may_stop, "{}: {}", cell.what(), said.stderr);
         assert_eq!(cell.restore("victim", &victim()), before, "{}: {}", cell.what(), said.stderr);
         cell.check_bystanders("after a collection");
     });

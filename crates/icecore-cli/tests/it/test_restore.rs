@@ -180,7 +180,7 @@ fn what_reaches_out_of_the_target_is_restored_only_when_it_is_trusted() {
         ("sub/far (a link to ../../elsewhere)", |env| {
             symlink("../../elsewhere", env.path("tree/sub/far")).unwrap();
         }),
-        ("su (runs with its owner's rights)", |env| {
+        ("su (runs with the rights of its owner or group)", |env| {
             env.write("tree/su", "#!/bin/sh");
             fs::set_permissions(env.path("tree/su"), fs::Permissions::from_mode(0o4755)).unwrap();
         }),

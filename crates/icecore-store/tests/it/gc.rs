@@ -1,6 +1,7 @@
 //! What no snapshot reaches goes; everything else stays.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -356,6 +357,28 @@ fn gc_waits_for_a_writer_that_was_there_first() {
 }
 
 /// A list that came after this collection had begun is unknown to writers that register before it came.
+/// A claim that cannot be read may be of any epoch: its writer lives, and is waited for.
+#[test]
+fn a_writer_whose_claim_cannot_be_read_is_waited_for() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let dead = noise(1, 150_000);
+    let id = write(&fixture.store, "old", &[("a", &dead)]).id;
+    delete(&fixture.store, id);
+    let writer = begin_with(&fixture.store, "new", &dead);
+    // Where it lies, for its lock is what says that it lives.
+    let claim = fixture.dir.path().join(&fixture.names("claims/")[0]);
+    let mut bytes = std::fs::read(&claim).unwrap();
+    bytes[20] ^= 1;
+    std::fs::OpenOptions::new().write(true).open(&claim).and_then(|mut file| file.write_all(&bytes)).unwrap();
+    let other = fixture.another_process();
+    let collector = std::thread::spawn(move || gc(&other));
+    std::thread::sleep(Duration::from_millis(150));
+    assert!(!collector.is_finished());
+    let written = writer.commit(|_| ()).unwrap();
+    in_time(move || collector.join().unwrap());
+    check_all(&fixture.store, &BTreeMap::from([(written.id, dead)]));
+}
+
 #[test]
 fn a_list_that_another_collection_writes_meanwhile_is_not_worked_off() {
     let fixture = Fixture::local(Crypto::Plain);

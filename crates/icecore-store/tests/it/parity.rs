@@ -102,6 +102,19 @@ fn every_pack_has_its_parity_where_it_is_wanted_and_none_where_it_is_not() {
     assert_eq!(without.fixture.names("parity/"), [""; 0]);
 }
 
+/// What was read of it before is forgotten.
+#[test]
+fn a_healed_pack_is_read_anew_by_whoever_read_it_damaged() {
+    for shop in Shop::each(5) {
+        shop.fixture.tamper(&shop.pack(), |bytes| bytes[5000] ^= 1);
+        let store = shop.fixture.reopen();
+        assert!(read(&store, shop.written.id).is_err());
+        let plan = store.plan_repair(1, &Silent).unwrap();
+        store.repair(&plan, &RepairOptions::default(), 1, &Silent).unwrap();
+        assert!(read(&store, shop.written.id).unwrap() == noise(1, LEN));
+    }
+}
+
 #[test]
 fn rot_in_any_place_of_a_pack_is_healed() {
     type Change = fn(&mut Vec<u8>);
