@@ -144,3 +144,21 @@ fn wherever_the_room_ends_a_create_is_whole_or_nothing() {
     disk.icecore(&["gc"]).ok();
     check_readable(&disk, "b");
 }
+
+/// What unpacks to more than there is room for, as a stranger's snapshot may, is refused before a disk is filled with it.
+#[test]
+fn what_cannot_fit_is_not_begun() {
+    let disk = SmallDisk::new("6m");
+    disk.env.write("bomb", vec![0; 64_000_000]);
+    disk.icecore(&["--store", "elsewhere", "init"]).ok();
+    disk.icecore(&["--store", "elsewhere", "create", "bomb"]).ok();
+    let free = disk.free();
+    let said = disk.icecore(&["--store", "elsewhere", "restore", "bomb", "--to", ".icecore/copy"]).fails(1);
+    assert!(said.contains("64000000 bytes are needed") && said.contains("nothing was written"), "{said}");
+    assert_eq!(disk.free(), free);
+    // Nor is anybody asked whether it may replace something.
+    std::fs::write(disk.store.join("copy"), "precious").unwrap();
+    let said = disk.icecore(&["--store", "elsewhere", "restore", "bomb", "--to", ".icecore/copy"]).fails(1);
+    assert!(said.contains("64000000 bytes are needed"), "{said}");
+    assert_eq!(std::fs::read(disk.store.join("copy")).unwrap(), b"precious");
+}
