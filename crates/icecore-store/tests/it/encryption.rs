@@ -9,7 +9,7 @@ use icecore_store::{
     Grain, Result, Silent, SnapshotHead, SnapshotWriter, Store, StoreError, Unlock, VerifyExtent,
 };
 
-use crate::support::{Crypto, Fixture, PASSWORD, find, head, noise, options, read, write};
+use crate::support::{Crypto, Fixture, PASSWORD, find, gc_options, head, noise, options, read, write};
 
 const NOW: &str = "2026-11-20T10:00:00Z";
 
@@ -285,4 +285,17 @@ fn a_head_says_what_it_was_given() {
     let found = find(&fixture.store, id);
     assert_eq!((found.info().source.as_str(), &found.info().created_at), ("shop", &head.created_at));
     assert_eq!(found.info().engine_version.as_deref(), Some("15.3"));
+}
+
+/// A crash between an object and its copy leaves none, and so does an older program.
+#[test]
+fn a_collection_makes_copies_that_are_missing() {
+    let fixture = Fixture::memory(Crypto::Encrypted);
+    let key = fixture.names(names::KEYS).remove(0);
+    for original in [names::CONFIG, &key] {
+        let copy = names::copy_of(original);
+        fixture.storage.delete(&copy).unwrap();
+        fixture.store.gc(&gc_options(), &Silent).unwrap();
+        assert_eq!(fixture.storage.get(&copy).unwrap(), fixture.storage.get(original).unwrap());
+    }
 }

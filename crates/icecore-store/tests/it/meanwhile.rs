@@ -76,6 +76,36 @@ fn labels_of_what_is_published_while_gc_lists_are_kept() {
     assert!(find(&fixture.store, id).labels.tags.contains("fresh"));
 }
 
+/// A list of condemned packs goes when they are gone, and not before: whoever starts then finds neither.
+#[test]
+fn a_writer_that_starts_when_the_list_goes_refers_to_nothing_that_is_deleted() {
+    for is_old_list in [false, true] {
+        let fixture = Fixture::local(Crypto::Plain);
+        let dead = noise(1, 150_000);
+        let id = write(&fixture.store, "dead", &[("a", &dead)]).id;
+        fixture.store.delete_snapshot(&find(&fixture.store, id)).unwrap();
+        if is_old_list {
+            // A writer that starts while it collects keeps the first collection from deleting anything.
+            let (other, running) = (fixture.another_process(), Arc::new(Mutex::new(None)));
+            let note = Arc::clone(&running);
+            let store = stopping(&fixture, (Call::Put, "condemned/"), move || {
+                *note.lock().unwrap() = Some(begin(&other, "running").unwrap());
+            });
+            assert!(store.gc(&gc_options(), &Silent).unwrap().packs_condemned > 0);
+            drop(running.lock().unwrap().take());
+        }
+        let (other, bytes, writing) = (fixture.another_process(), dead.clone(), Arc::new(Mutex::new(None)));
+        let note = Arc::clone(&writing);
+        let store = stopping(&fixture, (Call::Delete, "condemned/"), move || {
+            *note.lock().unwrap() = Some(begin_with(&other, "new", &bytes));
+        });
+        assert!(store.gc(&gc_options(), &Silent).unwrap().packs_deleted > 0);
+        let writer: SnapshotWriter = writing.lock().unwrap().take().unwrap();
+        let written = writer.commit(|_| ()).unwrap();
+        assert_eq!(read(&fixture.reopen(), written.id).unwrap(), dead);
+    }
+}
+
 #[test]
 fn a_pack_that_a_collection_takes_while_it_is_verified_is_no_finding() {
     let fixture = Fixture::local(Crypto::Plain);
