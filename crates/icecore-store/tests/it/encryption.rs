@@ -194,10 +194,7 @@ fn objects_cannot_be_swapped() {
         let elsewhere = names::snapshot("01hzzzzzzzzzzzzzzzzzzzzzzz");
         swap(&objects[0], &elsewhere);
         assert_eq!(fixture.store.snapshots().unwrap().1.len(), 2);
-        assert!(matches!(
-            fixture.store.gc(&crate::support::gc_options(), &Silent),
-            Err(StoreError::Damaged { .. })
-        ));
+        assert!(matches!(fixture.store.gc(&gc_options(), &Silent), Err(StoreError::Damaged { .. })));
     }
 }
 

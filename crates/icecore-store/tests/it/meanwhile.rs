@@ -94,14 +94,13 @@ fn a_writer_that_starts_when_the_list_goes_refers_to_nothing_that_is_deleted() {
             assert!(store.gc(&gc_options(), &Silent).unwrap().packs_condemned > 0);
             drop(running.lock().unwrap().take());
         }
-        let (other, bytes, writing) = (fixture.another_process(), dead.clone(), Arc::new(Mutex::new(None)));
-        let note = Arc::clone(&writing);
+        let (other, bytes, written) = (fixture.another_process(), dead.clone(), Arc::new(Mutex::new(None)));
+        let note = Arc::clone(&written);
         let store = stopping(&fixture, (Call::Delete, "condemned/"), move || {
-            *note.lock().unwrap() = Some(begin_with(&other, "new", &bytes));
+            *note.lock().unwrap() = Some(write(&other, "new", &[("a", &bytes)]));
         });
         assert!(store.gc(&gc_options(), &Silent).unwrap().packs_deleted > 0);
-        let writer: SnapshotWriter = writing.lock().unwrap().take().unwrap();
-        let written = writer.commit(|_| ()).unwrap();
+        let written: Written = written.lock().unwrap().take().unwrap();
         assert_eq!(read(&fixture.reopen(), written.id).unwrap(), dead);
     }
 }
