@@ -31,6 +31,8 @@ pub(crate) struct OpenPack {
     cipher: BodyCipher,
     /// For each body: where it starts in the pack, and the ordinal of its first chunk.
     places: Vec<(u64, u32)>,
+    /// For each chunk, by its ordinal: where it starts in its body. Summed up once: a body may hold a hundred thousand tiny ones.
+    offsets: Vec<u32>,
 }
 
 /// A chunk's place once its pack is open.
@@ -49,12 +51,25 @@ impl OpenPack {
         let mut offset = PACK_HEADER_LEN as u64;
         let mut ordinal = 0u32;
         let mut places = Vec::with_capacity(toc.bodies.len());
+        let mut offsets = Vec::with_capacity(toc.chunk_count());
         for body in &toc.bodies {
             places.push((offset, ordinal));
             offset += u64::from(body.stored_len);
+            offsets.extend(body.chunks.iter().scan(0u32, |at, chunk| {
+                let start = *at;
+                *at = at.saturating_add(chunk.len);
+                Some(start)
+            }));
             ordinal = ordinal.saturating_add(u32::try_from(body.chunks.len()).unwrap_or(u32::MAX));
         }
-        Self { id, toc, first_body: header.first_body, cipher: key.pack_cipher(&header.salt), places }
+        Self {
+            id,
+            toc,
+            first_body: header.first_body,
+            cipher: key.pack_cipher(&header.salt),
+            places,
+            offsets,
+        }
     }
 
     /// Where the chunk with this ordinal lies, and its entry.
@@ -64,7 +79,7 @@ impl OpenPack {
         let chunks = &self.toc.bodies.get(body)?.chunks;
         let at = (ordinal - first) as usize;
         let chunk = chunks.get(at)?;
-        let offset = chunks.iter().take(at).map(|chunk| chunk.len as usize).sum();
+        let offset = *self.offsets.get(ordinal as usize)? as usize;
         Some((BodyPlace { body, offset, len: chunk.len as usize }, chunk))
     }
 
@@ -97,7 +112,7 @@ impl OpenPack {
     }
 
     fn weight(&self) -> usize {
-        self.toc.bodies.iter().map(|body| 96 + body.chunks.len() * 36).sum::<usize>() + 256
+        self.toc.bodies.iter().map(|body| 96 + body.chunks.len() * 40).sum::<usize>() + 256
     }
 }
 
