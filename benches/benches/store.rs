@@ -43,6 +43,7 @@ fn create(store: &Arc<Store>, source: &str, dump: &[u8]) {
         host: "bench".to_owned(),
         tool_version: "0".to_owned(),
         parent: None,
+        deltas: true,
     };
     let mut writer =
         SnapshotWriter::begin(Arc::clone(store), head, Arc::new(Silent)).expect("a writer can start");

@@ -91,6 +91,7 @@ fn write(store: &Arc<Store>, seed: u64, len: u64) -> Result<u64, StoreError> {
         host: "bench".to_owned(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         parent: None,
+        deltas: true,
     };
     let mut writer = SnapshotWriter::begin(Arc::clone(store), head, Arc::new(Silent))?;
     writer.begin_part(b"noise", PartKind::Data, Grain::Byte, false)?;

@@ -1,8 +1,8 @@
 //! Packs: headers, trailers, tables, and all of it together.
 
 use icecore_format::{
-    BODY_LEN_MAX, CHUNK_LEN_MAX, DecodeError, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackToc,
-    PackTrailer, StoreKey,
+    BODY_LEN_MAX, CHUNK_LEN_MAX, Codec, DEPTH_MAX, DecodeError, PACK_HEADER_LEN, PACK_TRAILER_LEN,
+    PackHeader, PackToc, PackTrailer, Residue, StoreKey,
 };
 
 use crate::envelope;
@@ -67,13 +67,34 @@ fn check(toc: &PackToc, header: &PackHeader, toc_offset: u64, stored: &[u8]) {
     let mut end = PACK_HEADER_LEN as u64;
     for body in &toc.bodies {
         end += u64::from(body.stored_len);
-        let sum: u64 = body.chunks.iter().map(|chunk| u64::from(chunk.len)).sum();
-        assert_eq!(sum, u64::from(body.plain_len));
-        assert!(body.plain_len <= BODY_LEN_MAX && body.bases.is_empty() && !body.chunks.is_empty());
-        assert!(body.chunks.iter().all(|chunk| (1..=CHUNK_LEN_MAX).contains(&chunk.len)));
+        assert!(body.plain_len <= BODY_LEN_MAX && !body.runs.is_empty());
+        for run in &body.runs {
+            let sum: u64 = run.chunks.iter().map(|chunk| u64::from(chunk.len)).sum();
+            assert_eq!(sum, u64::from(run.plain_len()));
+            assert!(sum <= u64::from(BODY_LEN_MAX) && run.depth <= DEPTH_MAX && !run.chunks.is_empty());
+            assert!(run.chunks.iter().all(|chunk| (1..=CHUNK_LEN_MAX).contains(&chunk.len)));
+            assert_eq!(run.depth > 0, body.codec == Codec::Delta);
+            assert_eq!(run.depth > 0, !run.bases.is_empty() || run.is_listed);
+            assert!(body.codec == Codec::Delta || run.plain_len() == body.plain_len);
+        }
     }
     assert_eq!(end, toc_offset, "bodies fill the pack up to its table");
-    assert_eq!(toc.bodies.iter().map(icecore_format::Body::toc_len).sum::<usize>(), stored.len());
     let again = toc.encode(header, toc_offset, &StoreKey::Plain);
     assert_eq!(again, [stored, &envelope::trailer(header, toc_offset, stored)].concat());
+}
+
+/// The bytes that residues refer to.
+const BASE: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const RUN_LENS: [u32; 2] = [40, 25];
+
+/// The input is a residue of two runs, of 40 and of 25 bytes.
+pub(crate) fn residue(input: &[u8]) {
+    let Ok(residue) = Residue::decode(input.to_vec(), &RUN_LENS) else { return };
+    for (run, len) in RUN_LENS.iter().enumerate() {
+        if let Some(bytes) = residue.apply(run, BASE, *len as usize) {
+            assert_eq!(bytes.len(), *len as usize);
+        }
+        assert_eq!(residue.apply(run, BASE, *len as usize + 1), None, "no other length will do");
+    }
+    assert_eq!(residue.apply(RUN_LENS.len(), BASE, 0), None);
 }

@@ -44,7 +44,12 @@ impl fmt::Display for Millis {
 /// How much of `whole` was spared by storing `stored`, as `99.6 %`; nothing if it was not. Never rounded up to 100.
 pub(crate) fn saved_percent(whole: u64, stored: u64) -> Option<String> {
     let saved = whole.checked_sub(stored).filter(|saved| *saved > 0)?;
-    let tenths = u128::from(saved) * 1000 / u128::from(whole);
+    percent(saved, whole)
+}
+
+/// A part of a whole, rounded down, as `99.6 %`; nothing if there is no whole.
+pub(crate) fn percent(part: u64, whole: u64) -> Option<String> {
+    let tenths = (u128::from(part) * 1000).checked_div(u128::from(whole))?;
     Some(format!("{}.{} %", tenths / 10, tenths % 10))
 }
 

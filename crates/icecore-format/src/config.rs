@@ -19,7 +19,7 @@ pub struct ChunkSizes {
 
 impl Default for ChunkSizes {
     fn default() -> Self {
-        Self { min: 8 << 10, avg: 32 << 10, max: 128 << 10 }
+        Self { min: 16 << 10, avg: 64 << 10, max: 256 << 10 }
     }
 }
 
@@ -63,6 +63,9 @@ pub struct Config {
     /// Parity beside each pack, in percent of its bytes; 0 is none.
     #[serde(default, skip_serializing_if = "is_none")]
     pub parity: u8,
+    /// Whether what is new may be coded on what it resembles.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub deltas: bool,
 }
 
 impl Config {
@@ -84,6 +87,15 @@ impl Config {
             && config.parity <= 100;
         if bounded { Ok(config) } else { Err(DecodeError::Malformed { what: "configuration", offset: 0 }) }
     }
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_yes(deltas: &bool) -> bool {
+    *deltas
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]

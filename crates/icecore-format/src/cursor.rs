@@ -80,6 +80,28 @@ impl<'a> Cursor<'a> {
         Err(self.malformed())
     }
 
+    /// A varint that fits into 32 bits.
+    pub(crate) fn small(&mut self) -> Option<u32> {
+        // Nearly all are this short.
+        if let Some((byte, rest)) = self.rest.split_first().filter(|(byte, _)| **byte < 0x80) {
+            self.rest = rest;
+            return Some(u32::from(*byte));
+        }
+        self.varint().ok().and_then(|number| u32::try_from(number).ok())
+    }
+
+    /// Passes over so many varints.
+    pub(crate) fn skip_varints(&mut self, count: usize) -> Result<()> {
+        let mut left = count;
+        let mut ends = self.rest.iter().enumerate().filter(|(_, byte)| **byte < 0x80);
+        let mut len = 0;
+        while left > 0 {
+            len = ends.next().ok_or_else(|| self.malformed())?.0 + 1;
+            left -= 1;
+        }
+        self.bytes(len).map(drop)
+    }
+
     /// A length prefix and that many bytes.
     pub(crate) fn prefixed(&mut self) -> Result<&'a [u8]> {
         let len = self.varint()?;

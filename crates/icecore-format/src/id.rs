@@ -106,6 +106,41 @@ digest_id! {
     /// A chunk's identity: the blake3 hash of its plain bytes, keyed if the store is encrypted.
     ChunkId
 }
+impl ChunkId {
+    /// The id's first half.
+    pub fn short(&self) -> ShortId {
+        ShortId(self.as_bytes().first_chunk().copied().unwrap_or_default())
+    }
+}
+
+/// The first half of a chunk's id: 128 bits are enough to tell chunks apart, for whoever compares the whole id of what is made from them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShortId(pub [u8; 16]);
+
+impl ShortId {
+    /// The least and the greatest id that begins like this.
+    pub fn bounds(&self) -> (ChunkId, ChunkId) {
+        let filled = |with: u8| {
+            let mut bytes = [with; 32];
+            bytes.iter_mut().zip(self.0).for_each(|(to, from)| *to = from);
+            ChunkId::from_bytes(bytes)
+        };
+        (filled(0), filled(0xff))
+    }
+}
+
+impl fmt::Display for ShortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ShortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ShortId({self})")
+    }
+}
+
 digest_id! {
     /// A pack's identity: the plain blake3 hash of the whole file.
     PackId

@@ -23,6 +23,8 @@ pub mod names;
 mod pack;
 mod parity;
 mod protocol;
+mod residue;
+mod sketch;
 mod tree;
 
 pub use catalog::{Extent, FileAttributes, PART_NAME_LEN_MAX, Part, PartKind, decode_parts, encode_part};
@@ -30,18 +32,23 @@ pub use config::{ChunkSizes, Config, CryptoSuite};
 pub use cursor::Cursor;
 pub use envelope::ObjectKind;
 pub use error::DecodeError;
-pub use id::{ChunkId, Digest, PackId, SnapshotId, StoreId};
+pub use id::{ChunkId, Digest, PackId, ShortId, SnapshotId, StoreId};
 pub use key_file::{KdfCost, KeyFile, WrongPassword};
 pub use keys::{BodyCipher, SecretBytes, StoreKey};
 pub use label::Label;
 pub use manifest::{Catalog, Manifest, SnapshotInfo};
-pub use pack::{Body, Codec, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackToc, PackTrailer, TocChunk};
+pub use pack::{
+    Base, Body, Codec, DEPTH_MAX, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackToc, PackTrailer, Run,
+    TocChunk,
+};
 pub use parity::Parity;
 pub use protocol::{Claim, Condemned, Epoch};
+pub use residue::{Copy, Difference, Layout, Residue, Segment, Segments};
+pub use sketch::Sketch;
 pub use tree::{ChunkRef, NodeRef, Tree, TreeNode};
 
 /// The newest format this program writes; it reads every older one.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 /// No chunk is longer than this, whatever a store's parameters say: the bound on what a reader allocates for one.
 pub const CHUNK_LEN_MAX: u32 = 16 << 20;

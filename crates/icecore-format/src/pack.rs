@@ -2,26 +2,36 @@
 //!
 //! ```text
 //! header   64 bytes: "ICECORE" 'P', version u16, flags u16, reserved u32, salt (32), number of the first body u64, 0 (8)
-//! bodies   back to back; each one frame over a run of neighbouring chunks
-//! table    for each body: stored length u32, plain length u32, codec u8, bases u16, chunks u32,
-//!          then the base chunks' ids (32 each), then for each chunk its id (32) and plain length u32
+//! bodies   back to back; each one frame over a run of neighbouring chunks, or over the residue of several runs
+//! table    for each body: stored length u32, plain length u32, codec u8, runs u32, and for each of these:
+//!          depth u8, flags u8, bases u16, chunks u32, then for each base the first half of its id (16) and its
+//!          plain length u32, for each chunk its id (32) and plain length u32, then perhaps for each chunk its sketch
 //! trailer  64 bytes: place of the table u64, its length u32, reserved u32, blake3 of the header, the stored table and
 //!          the 12 bytes before (32), 0 (8), "ICECORE" 'p'
 //! ```
-//! In an encrypted store the bodies and the table are sealed under a key derived for the salt.
+//! In an encrypted store the bodies and the table are sealed under a key derived for the salt. Version 1 knew no deltas: there, a body's
+//! entry is stored length u32, plain length u32, codec u8, 0 u16, chunks u32, then the chunks.
 
 use crate::cursor::Cursor;
 use crate::envelope::{FLAG_ENCRYPTED, MAGIC, ObjectKind, put_preamble_of, read_preamble};
 use crate::error::{DecodeError, Result};
 use crate::keys::StoreKey;
-use crate::{BODY_LEN_MAX, CHUNK_LEN_MAX, ChunkId, Digest, FORMAT_VERSION};
+use crate::{BODY_LEN_MAX, CHUNK_LEN_MAX, ChunkId, Digest, FORMAT_VERSION, ShortId, Sketch};
 
 /// Bytes before the first body.
 pub const PACK_HEADER_LEN: usize = 64;
 /// Bytes after the table of contents.
 pub const PACK_TRAILER_LEN: usize = 64;
-const BODY_ENTRY_LEN: usize = 15;
+/// A run with bases is at least 1 and at most so deep: how many deltas are applied, one on the other, to read it.
+pub const DEPTH_MAX: u8 = 31;
+const BODY_ENTRY_LEN: usize = 13;
+const RUN_ENTRY_LEN: usize = 8;
+const BASE_ENTRY_LEN: usize = 20;
 const CHUNK_ENTRY_LEN: usize = 36;
+/// The flag of runs whose chunks' sketches follow.
+const FLAG_SKETCHES: u8 = 1;
+/// The flag of runs to whose bases the table itself belongs.
+const FLAG_LISTED: u8 = 2;
 
 /// The start of a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,13 +84,15 @@ impl PackHeader {
     }
 }
 
-/// How a body's plain bytes were coded.
+/// How a body's runs were coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
-    /// As they are.
+    /// One run, as it is.
     Raw,
-    /// One zstd frame.
+    /// One run as one zstd frame.
     Zstd,
+    /// One zstd frame over the residue of one run or more.
+    Delta,
 }
 
 impl Codec {
@@ -88,11 +100,21 @@ impl Codec {
         match self {
             Self::Raw => 0,
             Self::Zstd => 1,
+            Self::Delta => 2,
         }
     }
 }
 
-/// A chunk inside a body.
+/// A chunk that a run is coded on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Base {
+    /// The first half of its id.
+    pub id: ShortId,
+    /// Its plain length in bytes.
+    pub len: u32,
+}
+
+/// A chunk inside a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TocChunk {
     /// The chunk.
@@ -101,23 +123,48 @@ pub struct TocChunk {
     pub len: u32,
 }
 
-/// One frame over a run of neighbouring chunks.
+/// What is stored as one frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
     /// Bytes the body takes in the pack.
     pub stored_len: u32,
-    /// Bytes of its chunks together.
+    /// Bytes of the frame when it is decompressed: those of its chunks, or the residue of its runs.
     pub plain_len: u32,
-    /// How to get the plain bytes.
+    /// What the frame holds.
     pub codec: Codec,
-    /// The chunks whose plain bytes, one after the other, are the frame's prefix. Always empty in version 1.
-    pub bases: Vec<ChunkId>,
-    /// The chunks, in the order of their bytes.
-    pub chunks: Vec<TocChunk>,
+    /// Exactly one, unless they are coded as deltas.
+    pub runs: Vec<Run>,
 }
 
-impl Body {
-    /// The chunks, each with its bytes in `plain`, the body's. Where `plain` ends too early, so do they.
+/// Neighbouring chunks that are coded together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Run {
+    /// How many deltas are applied, one on the other, to read it: more than for any of its bases, and 0 only if it has none.
+    pub depth: u8,
+    /// The chunks whose plain bytes, one after the other, are what the residue refers to.
+    pub bases: Vec<Base>,
+    /// Whether these are followed by what [`PackToc::listing`] says of the bodies before this one: nodes of trees list the very chunks that
+    /// lie in the same pack.
+    pub is_listed: bool,
+    /// The chunks, in the order of their bytes.
+    pub chunks: Vec<TocChunk>,
+    /// For each chunk its sketch, or nothing at all. Stored only for runs of depth 0.
+    pub sketches: Vec<Sketch>,
+}
+
+impl Run {
+    /// Bytes of the chunks together.
+    pub fn plain_len(&self) -> u32 {
+        // Checked when it was decoded.
+        self.chunks.iter().fold(0, |sum, chunk| sum.saturating_add(chunk.len))
+    }
+
+    /// The ids of the bases.
+    pub fn base_ids(&self) -> Vec<ShortId> {
+        self.bases.iter().map(|base| base.id).collect()
+    }
+
+    /// The chunks, each with its bytes in `plain`, the run's. Where `plain` ends too early, so do they.
     pub fn split<'b>(&'b self, plain: &'b [u8]) -> impl Iterator<Item = (&'b TocChunk, &'b [u8])> {
         let mut rest = plain;
         self.chunks.iter().map(move |chunk| {
@@ -190,7 +237,7 @@ impl PackToc {
     pub fn encode(&self, header: &PackHeader, toc_offset: u64, key: &StoreKey) -> Vec<u8> {
         let mut plain = Vec::new();
         for body in &self.bodies {
-            body.encode(&mut plain);
+            body.encode(header.version, &mut plain);
         }
         let mut stored = key.pack_cipher(&header.salt).seal_toc(header.first_body, plain);
         let trailer = PackTrailer::new(header, toc_offset, &stored);
@@ -216,76 +263,199 @@ impl PackToc {
         let mut bodies = Vec::new();
         let mut end = PACK_HEADER_LEN as u64;
         while !cursor.is_empty() {
-            let body = Body::decode(&mut cursor)?;
+            let body = Body::decode(&mut cursor, header.version)?;
             end += u64::from(body.stored_len);
             bodies.push(body);
         }
         if end == trailer.toc_offset { Ok(Self { bodies }) } else { Err(cursor.malformed()) }
     }
 
+    /// What nodes of trees say of the chunks in the first so many bodies: their ids and lengths, as in a leaf.
+    pub fn listing(&self, bodies: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        let bodies = self.bodies.iter().take(bodies);
+        for chunk in bodies.flat_map(|body| &body.runs).flat_map(|run| &run.chunks) {
+            chunk.encode(&mut out);
+        }
+        out
+    }
+
+    /// The runs, in the order in which they lie in the pack.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.bodies.iter().flat_map(|body| &body.runs)
+    }
+
+    /// The chunks, in the order of their ordinals.
+    pub fn chunks(&self) -> impl Iterator<Item = &TocChunk> {
+        self.runs().flat_map(|run| &run.chunks)
+    }
+
     /// How many chunks the pack holds.
     pub fn chunk_count(&self) -> usize {
-        self.bodies.iter().map(|body| body.chunks.len()).sum()
+        self.runs().map(|run| run.chunks.len()).sum()
     }
 }
 
 impl Body {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let base_count = u16::try_from(self.bases.len()).expect("a body has few bases");
-        let chunk_count = u32::try_from(self.chunks.len()).expect("a body has few chunks");
+    /// Bytes this body adds to the table of a pack of this version.
+    pub fn toc_len(&self) -> usize {
+        BODY_ENTRY_LEN + self.runs.iter().map(Run::toc_len).sum::<usize>()
+    }
+
+    fn encode(&self, version: u16, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.stored_len.to_le_bytes());
         out.extend_from_slice(&self.plain_len.to_le_bytes());
         out.push(self.codec.byte());
-        out.extend_from_slice(&base_count.to_le_bytes());
-        out.extend_from_slice(&chunk_count.to_le_bytes());
-        for base in &self.bases {
-            out.extend_from_slice(base.as_bytes());
+        if version > 1 {
+            out.extend_from_slice(&count(self.runs.len()).to_le_bytes());
         }
-        for chunk in &self.chunks {
-            out.extend_from_slice(chunk.id.as_bytes());
-            out.extend_from_slice(&chunk.len.to_le_bytes());
-        }
+        self.runs.iter().for_each(|run| run.encode(version, out));
     }
 
-    fn decode(cursor: &mut Cursor<'_>) -> Result<Self> {
+    fn decode(cursor: &mut Cursor<'_>, version: u16) -> Result<Self> {
         let stored_len = cursor.u32()?;
         let plain_len = cursor.u32()?;
         let codec = match cursor.u8()? {
             0 => Codec::Raw,
             1 => Codec::Zstd,
+            2 if version > 1 => Codec::Delta,
             _ => return Err(cursor.malformed()),
         };
-        let base_count = usize::from(cursor.u16()?);
-        let chunk_count = usize::try_from(cursor.u32()?).map_err(|_| cursor.malformed())?;
-        let bounded = base_count * 32 <= cursor.remaining()
-            && chunk_count.checked_mul(CHUNK_ENTRY_LEN).is_some_and(|len| len <= cursor.remaining());
-        // No codec of this version looks at bases: a body that has some would be decoded wrongly.
-        if base_count != 0 || !bounded || plain_len > BODY_LEN_MAX || stored_len > BODY_LEN_MAX + (1 << 20) {
+        let run_count = if version > 1 { cursor.u32()? as usize } else { 1 };
+        let is_delta = codec == Codec::Delta;
+        let bounded = (1..=cursor.remaining() / RUN_ENTRY_LEN).contains(&run_count);
+        if !bounded
+            || (run_count > 1 && !is_delta)
+            || plain_len > BODY_LEN_MAX
+            || stored_len > BODY_LEN_MAX + (1 << 20)
+        {
             return Err(cursor.malformed());
         }
-        let bases =
-            (0..base_count).map(|_| cursor.array().map(ChunkId::from_bytes)).collect::<Result<_>>()?;
-        let mut sum = 0u64;
-        let mut chunks = Vec::with_capacity(chunk_count);
-        for _ in 0..chunk_count {
-            let chunk = TocChunk { id: ChunkId::from_bytes(cursor.array()?), len: cursor.u32()? };
-            if chunk.len == 0 || chunk.len > CHUNK_LEN_MAX {
+        let mut runs = Vec::with_capacity(run_count.min(1 << 10));
+        for _ in 0..run_count {
+            let run = if version > 1 { Run::decode(cursor)? } else { Run::decode_v1(cursor)? };
+            if (run.depth == 0) == is_delta || (!is_delta && run.plain_len() != plain_len) {
                 return Err(cursor.malformed());
             }
-            sum += u64::from(chunk.len);
-            chunks.push(chunk);
+            runs.push(run);
         }
-        if sum == u64::from(plain_len) && !chunks.is_empty() {
-            Ok(Self { stored_len, plain_len, codec, bases, chunks })
-        } else {
-            Err(cursor.malformed())
-        }
+        Ok(Self { stored_len, plain_len, codec, runs })
+    }
+}
+
+impl Run {
+    fn toc_len(&self) -> usize {
+        let sketches: usize = self.stored_sketches().iter().map(Sketch::encoded_len).sum();
+        RUN_ENTRY_LEN + BASE_ENTRY_LEN * self.bases.len() + CHUNK_ENTRY_LEN * self.chunks.len() + sketches
     }
 
-    /// Bytes this body adds to the pack's table.
-    pub fn toc_len(&self) -> usize {
-        BODY_ENTRY_LEN + 32 * self.bases.len() + CHUNK_ENTRY_LEN * self.chunks.len()
+    /// Those of a delta are not worth their bytes: it is found through its bases as well.
+    fn stored_sketches(&self) -> &[Sketch] {
+        if self.depth == 0 { &self.sketches } else { &[] }
     }
+
+    fn encode(&self, version: u16, out: &mut Vec<u8>) {
+        let base_count = u16::try_from(self.bases.len()).expect("a run has few bases");
+        let sketches = if version > 1 { self.stored_sketches() } else { &[] };
+        if version > 1 {
+            out.push(self.depth);
+            let flags = [(!sketches.is_empty(), FLAG_SKETCHES), (self.is_listed, FLAG_LISTED)];
+            out.push(flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum());
+        }
+        out.extend_from_slice(&base_count.to_le_bytes());
+        out.extend_from_slice(&count(self.chunks.len()).to_le_bytes());
+        for base in &self.bases {
+            out.extend_from_slice(&base.id.0);
+            out.extend_from_slice(&base.len.to_le_bytes());
+        }
+        self.chunks.iter().for_each(|chunk| chunk.encode(out));
+        sketches.iter().for_each(|sketch| sketch.encode(out));
+    }
+
+    fn decode(cursor: &mut Cursor<'_>) -> Result<Self> {
+        let (depth, flags) = (cursor.u8()?, cursor.u8()?);
+        let base_count = usize::from(cursor.u16()?);
+        let chunk_count = cursor.u32()? as usize;
+        let (has_sketches, is_listed) = (flags & FLAG_SKETCHES != 0, flags & FLAG_LISTED != 0);
+        let is_known = flags & !(FLAG_SKETCHES | FLAG_LISTED) == 0 && !(has_sketches && depth > 0);
+        if !is_known || depth > DEPTH_MAX || (depth == 0) != (base_count == 0 && !is_listed) {
+            return Err(cursor.malformed());
+        }
+        let bases = decode_bases(cursor, base_count)?;
+        let chunks = decode_chunks(cursor, chunk_count)?;
+        if chunks.is_empty() {
+            return Err(cursor.malformed());
+        }
+        let sketch_count = if has_sketches { chunks.len() } else { 0 };
+        let sketches = (0..sketch_count).map(|_| Sketch::decode(cursor)).collect::<Result<_>>()?;
+        Ok(Self { depth, bases, is_listed, chunks, sketches })
+    }
+
+    /// A run of version 1, which wrote a number of bases that was always 0.
+    fn decode_v1(cursor: &mut Cursor<'_>) -> Result<Self> {
+        let base_count = cursor.u16()?;
+        let chunk_count = cursor.u32()? as usize;
+        if base_count != 0 {
+            return Err(cursor.malformed());
+        }
+        let chunks = decode_chunks(cursor, chunk_count)?;
+        if chunks.is_empty() { Err(cursor.malformed()) } else { Ok(Self { chunks, ..Self::default() }) }
+    }
+}
+
+impl TocChunk {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.id.as_bytes());
+        out.extend_from_slice(&self.len.to_le_bytes());
+    }
+}
+
+impl TocChunk {
+    /// What it is called as a base.
+    pub fn base(&self) -> Base {
+        Base { id: self.id.short(), len: self.len }
+    }
+}
+
+fn decode_chunks(cursor: &mut Cursor<'_>, count: usize) -> Result<Vec<TocChunk>> {
+    let chunk = |cursor: &mut Cursor<'_>| {
+        Ok(TocChunk { id: ChunkId::from_bytes(cursor.array()?), len: cursor.u32()? })
+    };
+    decode_entries(cursor, count, CHUNK_ENTRY_LEN, chunk, |chunk| chunk.len)
+}
+
+fn decode_bases(cursor: &mut Cursor<'_>, count: usize) -> Result<Vec<Base>> {
+    let base = |cursor: &mut Cursor<'_>| Ok(Base { id: ShortId(cursor.array()?), len: cursor.u32()? });
+    decode_entries(cursor, count, BASE_ENTRY_LEN, base, |base| base.len)
+}
+
+/// No more bytes together than a reader dares to allocate.
+fn decode_entries<T>(
+    cursor: &mut Cursor<'_>,
+    count: usize,
+    entry_len: usize,
+    decode: impl Fn(&mut Cursor<'_>) -> Result<T>,
+    len_of: impl Fn(&T) -> u32,
+) -> Result<Vec<T>> {
+    if count > cursor.remaining() / entry_len {
+        return Err(cursor.malformed());
+    }
+    let mut sum = 0u64;
+    let mut entries = Vec::with_capacity(count);
+    for _ in 0..count {
+        let entry = decode(cursor)?;
+        let len = len_of(&entry);
+        sum += u64::from(len);
+        if len == 0 || len > CHUNK_LEN_MAX || sum > u64::from(BODY_LEN_MAX) {
+            return Err(cursor.malformed());
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+fn count(len: usize) -> u32 {
+    u32::try_from(len).expect("a pack is smaller than 4 GiB")
 }
 
 fn checksum(header: &PackHeader, toc_offset: u64, toc_len: u32, stored_toc: &[u8]) -> Digest {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use icecore_format::{ChunkId, DecodeError, PackId, SnapshotId};
+use icecore_format::{ChunkId, DecodeError, PackId, ShortId, SnapshotId};
 use icecore_storage as storage;
 
 /// A failed operation on a store.
@@ -114,7 +114,7 @@ pub enum StoreError {
     #[error("chunk {chunk} is missing from the store")]
     ChunkMissing {
         /// The chunk.
-        chunk: ChunkId,
+        chunk: ShortId,
     },
     /// A part's bytes are not those that were captured.
     #[error("part {part:?} does not have the hash that was recorded")]
@@ -190,6 +190,11 @@ impl StoreError {
     /// Whether an object's bytes cannot be had: for ever, or for now.
     pub(crate) fn is_out_of_reach(&self) -> bool {
         self.is_unreadable() || matches!(self, Self::Unread { .. })
+    }
+
+    /// Whether what was to be read is not there.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Storage(error) if error.kind == storage::ErrorKind::NotFound)
     }
 
     /// What a failed read of an object means.

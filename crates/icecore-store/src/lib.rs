@@ -10,6 +10,7 @@
 
 mod claim;
 mod copies;
+mod delta;
 mod error;
 mod gc;
 mod index;
@@ -35,7 +36,7 @@ pub use gc::{GcOptions, GcPlan, GcReport, PackVerdict};
 pub use icecore_chunk::Grain;
 pub use index::{Index, IndexReader, PackRecord};
 pub use monitor::{Counter, Monitor, Silent};
-pub use read::{ContentReader, PartReader, Piece, SalvageReader, SnapshotReader};
+pub use read::{ContentReader, Depths, PartReader, Piece, SalvageReader, SnapshotReader};
 pub use repair::{BrokenSnapshot, DamagedPack, RepairOptions, RepairPlan, RepairReport};
 pub use snapshots::{Snapshot, SnapshotLabels};
 pub use stats::Stats;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use icecore_chunk::Cutter;
+use icecore_chunk::{Cutter, Sketcher};
 use icecore_format::{
     ChunkSizes, Config, CryptoSuite, DecodeError, Epoch, KdfCost, KeyFile, SecretBytes, StoreId, StoreKey,
     names,
@@ -31,6 +31,8 @@ pub struct InitOptions {
     pub zstd_level: i32,
     /// Parity beside each pack, in percent of its bytes, up to 100; 0 is none.
     pub parity: u8,
+    /// Whether what is new may be coded on what it resembles.
+    pub deltas: bool,
     /// The first password and what it costs to try one; `None` makes a plain store.
     pub password: Option<(Vec<u8>, KdfCost)>,
 }
@@ -45,6 +47,7 @@ impl InitOptions {
             body_len: 1 << 20,
             zstd_level: 3,
             parity: 0,
+            deltas: true,
             password: None,
         }
     }
@@ -71,6 +74,7 @@ pub struct Store {
     pub(crate) config: Config,
     pub(crate) key: StoreKey,
     pub(crate) cutter: Cutter,
+    pub(crate) sketcher: Sketcher,
     pub(crate) index: Index,
     pub(crate) packs: PackReader,
 }
@@ -88,6 +92,7 @@ impl Store {
             zstd_level: options.zstd_level,
             crypto: options.password.as_ref().map(|_| CryptoSuite::Aes256Gcm),
             parity: options.parity,
+            deltas: options.deltas,
         };
         // What nobody could open again must not be written.
         Config::decode(&config.encode()).map_err(StoreError::damaged("the new store's configuration"))?;
@@ -192,7 +197,8 @@ impl Store {
         let seed = key.gear_seed();
         let cutter = Cutter::new(config.chunk_sizes, seed.as_ref().map(|seed| &seed.0));
         let packs = PackReader::new(Arc::clone(&storage), key.clone());
-        Self { storage, config, key, cutter, index: Index::new(index_path), packs }
+        let sketcher = Sketcher::new(config.chunk_sizes, seed.as_ref().map(|seed| &seed.0));
+        Self { storage, config, key, cutter, sketcher, index: Index::new(index_path), packs }
     }
 
     /// What the store is.

@@ -35,6 +35,8 @@ pub struct CreateOptions {
     pub allow_empty: bool,
     /// Accept a dump that was cut off.
     pub allow_incomplete: bool,
+    /// Store what is new as it is, not as what it changes in something else.
+    pub no_delta: bool,
     /// The machine's name.
     pub host: String,
     /// The store's own directory: left out of captures, and the place for temporary files.
@@ -83,6 +85,7 @@ pub fn create(
         host: options.host.clone(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         parent: parent.as_ref().map(|parent| parent.id),
+        deltas: !options.no_delta,
     };
     let mut writer = SnapshotWriter::begin(Arc::clone(store), head, Arc::clone(&monitor))?;
     let fingerprint = fingerprint(source, options, now);

@@ -20,8 +20,9 @@ pub use config::{CONFIG_FILE, Config};
 pub use create::{CreateOptions, Created, create};
 pub use error::{Error, Result};
 pub use icecore_store::{
-    BrokenSnapshot, Counter, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RepairOptions, RepairPlan,
-    RepairReport, Silent, Snapshot, SnapshotReader, Stats, Store, StoreError, VerifyExtent, VerifyReport,
+    BrokenSnapshot, Counter, Depths, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RepairOptions,
+    RepairPlan, RepairReport, Silent, Snapshot, SnapshotReader, Stats, Store, StoreError, VerifyExtent,
+    VerifyReport,
 };
 pub use open::{init, open};
 pub use place::{STORE_DIR, find_store};

@@ -67,6 +67,7 @@ fn config(crypto: Option<CryptoSuite>) -> Config {
         zstd_level: 3,
         crypto,
         parity: 0,
+        deltas: true,
     }
 }
 

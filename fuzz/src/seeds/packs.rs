@@ -1,8 +1,8 @@
 //! Packs, catalogs and records of the index.
 
 use icecore_format::{
-    Body, ChunkId, Codec, Digest, Extent, FileAttributes, PACK_TRAILER_LEN, PackHeader, PackId, PackToc,
-    Parity, Part, PartKind, StoreKey, TocChunk, encode_part,
+    Body, ChunkId, Codec, Copy, Difference, Digest, Extent, FileAttributes, PACK_TRAILER_LEN, PackHeader,
+    PackId, PackToc, Parity, Part, PartKind, Residue, Run, StoreKey, TocChunk, encode_part,
 };
 use icecore_store::PackRecord;
 
@@ -10,7 +10,7 @@ use super::Seed;
 use crate::parity;
 
 pub(super) fn seeds() -> Vec<Seed> {
-    [packs(), tables(), catalogs(), records(), parities()].concat()
+    [packs(), tables(), residues(), catalogs(), records(), parities()].concat()
 }
 
 fn body(stored_len: u32, chunks: &[u32]) -> Body {
@@ -19,8 +19,25 @@ fn body(stored_len: u32, chunks: &[u32]) -> Body {
         stored_len,
         plain_len: chunks.iter().sum(),
         codec: if chunks.len() > 1 { Codec::Zstd } else { Codec::Raw },
-        bases: Vec::new(),
-        chunks: (1..).zip(chunks).map(chunk).collect(),
+        runs: vec![Run { chunks: (1..).zip(chunks).map(chunk).collect(), ..Run::default() }],
+    }
+}
+
+/// A body of two runs, one coded on the other.
+fn deltas(stored_len: u32, depth: u8) -> Body {
+    let id = |n: u8| ChunkId::from_bytes([n; 32]);
+    let run = |n: u8, depth: u8, base: u8| Run {
+        depth,
+        bases: vec![TocChunk { id: id(base), len: 200 }.base()],
+        is_listed: n == 4,
+        chunks: vec![TocChunk { id: id(n), len: 100 }],
+        sketches: Vec::new(),
+    };
+    Body {
+        stored_len,
+        plain_len: 30,
+        codec: Codec::Delta,
+        runs: vec![run(3, depth, 1), run(4, depth + 1, 3)],
     }
 }
 
@@ -93,6 +110,8 @@ fn tables() -> Vec<Seed> {
         Seed::new("pack_table", name, [table, &at.to_le_bytes()].concat())
     };
     let (valid, _, at) = table(vec![body(20, &[1, 2, 300]), body(9, &[9]), body(1 << 20, &[16 << 20])]);
+    let (on_others, _, deltas_at) = table(vec![body(20, &[1, 2, 300]), deltas(12, 1)]);
+    let (too_deep, ..) = table(vec![body(20, &[1, 2, 300]), deltas(12, 31)]);
     let change = |from: usize, to: &[u8]| {
         let mut bytes = valid.clone();
         bytes.splice(from..from + to.len(), to.iter().copied());
@@ -103,13 +122,44 @@ fn tables() -> Vec<Seed> {
         seed("empty", &[], 64),
         seed("bodies-end-elsewhere", &valid, at + 1),
         seed("at-the-last-offset", &valid, u64::MAX),
-        seed("more-chunks-than-bytes", &change(11, &[0xff; 4]), at),
-        seed("bases", &change(9, &[1, 0]), at),
-        seed("more-bases-than-bytes", &change(9, &[0xff; 2]), at),
+        seed("more-chunks-than-bytes", &change(17, &[0xff; 4]), at),
+        seed("more-runs-than-bytes", &change(9, &[0xff; 4]), at),
+        seed("two-runs-in-a-plain-body", &change(9, &[2]), at),
+        seed("no-runs", &change(9, &[0]), at),
+        seed("bases-of-a-plain-run", &change(15, &[1, 0]), at),
+        seed("more-bases-than-bytes", &change(15, &[0xff; 2]), at),
+        seed("depth-of-a-plain-run", &change(13, &[1]), at),
+        seed("sketches-that-are-not-there", &change(14, &[1]), at),
         seed("body-longer-than-memory", &change(0, &[0xff; 8]), at),
-        seed("unknown-codec", &change(8, &[2]), at),
-        seed("no-chunks", &change(11, &[0; 4]), at),
+        seed("unknown-codec", &change(8, &[3]), at),
+        seed("no-chunks", &change(17, &[0; 4]), at),
+        seed("deltas", &on_others, deltas_at),
+        seed("deltas-at-the-bottom", &too_deep, deltas_at),
         seed("cut", valid.get(..valid.len() - 1).unwrap_or_default(), at),
+    ]
+}
+
+/// The residue of two runs, of 40 and of 25 bytes, as the target expects it.
+fn residues() -> Vec<Seed> {
+    let copy = |literals, len, from| Copy { literals, len, from };
+    let first = Difference { copies: vec![copy(3, 20, 10), copy(0, 9, 50)], literals: b"literals".to_vec() };
+    let second = Difference { copies: vec![copy(0, 24, 0)], literals: b"x".to_vec() };
+    let valid = Residue::encode(&[first, second]);
+    let change = |at: usize, to: u8| {
+        let mut bytes = valid.clone();
+        bytes.splice(at..=at, [to]);
+        bytes
+    };
+    vec![
+        Seed::new("residue", "valid", valid.clone()),
+        Seed::new("residue", "empty", b""),
+        Seed::new("residue", "more-copies-than-bytes", change(0, 0x7f)),
+        Seed::new("residue", "longer-than-the-run", change(5, 0x7f)),
+        Seed::new("residue", "copies-of-nothing", change(5, 0)),
+        Seed::new("residue", "before-the-base", change(8, 0x7f)),
+        Seed::new("residue", "behind-the-base", change(8, 0x7e)),
+        Seed::new("residue", "cut", valid.get(..valid.len() - 1).unwrap_or_default()),
+        Seed::new("residue", "longer", [&valid[..], b"more"].concat()),
     ]
 }
 
@@ -165,13 +215,24 @@ fn catalogs() -> Vec<Seed> {
 }
 
 fn records() -> Vec<Seed> {
-    let record = PackRecord { id: PackId::from_bytes([3; 32]), len: 32 << 20, chunks: 1000, verified_at: 0 };
-    let extreme = PackRecord { len: u64::MAX, chunks: u32::MAX, verified_at: u64::MAX, ..record };
+    let record = PackRecord {
+        id: PackId::from_bytes([3; 32]),
+        len: 32 << 20,
+        chunks: 1000,
+        deltas: 2,
+        plain_len: 2 << 20,
+        delta_len: 1 << 20,
+        delta_stored_len: 1 << 14,
+        sound_at: 3,
+        verified_at: 0,
+    };
+    let extreme =
+        PackRecord { len: u64::MAX, chunks: u32::MAX, deltas: u32::MAX, verified_at: u64::MAX, ..record };
     let bytes = record.encode();
     vec![
         Seed::new("index_record", "valid", bytes),
         Seed::new("index_record", "extreme", extreme.encode()),
-        Seed::new("index_record", "cut", bytes.get(..51).unwrap_or_default()),
+        Seed::new("index_record", "cut", bytes.get(..55).unwrap_or_default()),
         Seed::new("index_record", "longer", [&bytes[..], b"more"].concat()),
     ]
 }

@@ -23,28 +23,34 @@ fn cuts(cutter: &Cutter, mut data: &[u8], grain: Grain) -> Vec<usize> {
     lengths
 }
 
+/// What stores of version 1 were made with.
+const SMALL: ChunkSizes = ChunkSizes { min: 8 << 10, avg: 32 << 10, max: 128 << 10 };
+
 /// Pinned for ever: stores made with other cuts would share nothing with what was stored before.
 #[test]
 fn golden_cut_points_of_the_published_table() {
-    let lengths = cuts(&cutter(), &noise(1, 400_000), Grain::Byte);
-    assert_eq!(lengths, GOLDEN_PLAIN);
+    let lengths = |sizes| cuts(&Cutter::new(sizes, None), &noise(1, 400_000), Grain::Byte);
+    assert_eq!(lengths(ChunkSizes::default()), GOLDEN_PLAIN);
+    assert_eq!(lengths(SMALL), GOLDEN_PLAIN_SMALL);
 }
 
 #[test]
 fn golden_cut_points_of_a_keyed_table() {
-    let keyed = Cutter::new(ChunkSizes::default(), Some(&[7; 32]));
-    let lengths = cuts(&keyed, &noise(1, 400_000), Grain::Byte);
-    assert_eq!(lengths, GOLDEN_KEYED);
-    assert_ne!(lengths, GOLDEN_PLAIN);
+    let lengths = |sizes| cuts(&Cutter::new(sizes, Some(&[7; 32])), &noise(1, 400_000), Grain::Byte);
+    assert_eq!(lengths(ChunkSizes::default()), GOLDEN_KEYED);
+    assert_eq!(lengths(SMALL), GOLDEN_KEYED_SMALL);
 }
 
-const GOLDEN_PLAIN: &[usize] = &[34830, 48574, 68346, 39685, 42356, 40534, 25542, 16513, 83620];
-const GOLDEN_KEYED: &[usize] = &[35133, 23064, 27722, 44290, 15811, 65215, 47811, 39578, 37216, 35872, 28288];
+const GOLDEN_PLAIN: &[usize] = &[76660, 159_933, 163_407];
+const GOLDEN_KEYED: &[usize] = &[103_676, 23755, 18589, 69897, 31916, 83323, 67249, 1595];
+const GOLDEN_PLAIN_SMALL: &[usize] = &[34830, 48574, 68346, 39685, 42356, 40534, 25542, 16513, 83620];
+const GOLDEN_KEYED_SMALL: &[usize] =
+    &[35133, 23064, 27722, 44290, 15811, 65215, 47811, 39578, 37216, 35872, 28288];
 
 #[test]
 fn zeros_are_cut_at_the_largest_size() {
     let lengths = cuts(&cutter(), &vec![0; 300_000], Grain::Byte);
-    assert_eq!(lengths, [131_072, 131_072, 37_856]);
+    assert_eq!(lengths, [262_144, 37_856]);
 }
 
 #[test]
@@ -117,7 +123,7 @@ fn a_page_of_nonsense_makes_no_chunk_that_a_reader_refuses() {
     for page in [0, 1, 3, (1 << 20) + 1, u32::MAX] {
         let lengths = cuts(&cutter(), &data, Grain::Page(page));
         assert_eq!(lengths.iter().sum::<usize>(), data.len());
-        assert!(lengths.iter().all(|len| *len <= 132_000), "{page}");
-        assert!(cutter().lookahead(Grain::Page(page)) <= 132_000);
+        assert!(lengths.iter().all(|len| *len <= 263_000), "{page}");
+        assert!(cutter().lookahead(Grain::Page(page)) <= 263_000);
     }
 }

@@ -54,6 +54,9 @@ pub(crate) struct CreateArgs {
     /// Accept a dump or tarball that was cut off; of a compressed stream that was cut off, --raw stores the bytes
     #[arg(long)]
     allow_incomplete: bool,
+    /// Store what is new by itself, not by how it differs from what is there: more bytes, and the fastest restore
+    #[arg(long)]
+    no_delta: bool,
     #[command(flatten)]
     service: ServiceArgs,
 }
@@ -68,6 +71,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<Ex
         raw: args.raw,
         allow_empty: args.allow_empty,
         allow_incomplete: args.allow_incomplete,
+        no_delta: args.no_delta,
         host: context.host(),
         store_dir: dir.canonicalize().unwrap_or(dir),
     };

@@ -23,6 +23,9 @@ pub(crate) struct GcArgs {
     /// Only show what would be done
     #[arg(long)]
     dry_run: bool,
+    /// Rewrite what lies deeper than so many deltas, so that it is restored faster; takes room
+    #[arg(long, value_name = "DEPTH", num_args = 0..=1, default_missing_value = "8", value_parser = clap::value_parser!(u8).range(1..=31))]
+    flatten: Option<u8>,
     /// After how long without a sign of life a writer is given up
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
     fence_after: Duration,
@@ -31,7 +34,8 @@ pub(crate) struct GcArgs {
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &GcArgs) -> Result<ExitStatus> {
     let store = context.open()?.store;
     let fence = FencePolicy { after: args.fence_after, ..FencePolicy::default() };
-    let options = GcOptions { fence, ..GcOptions::default() };
+    let mut options = GcOptions { fence, ..GcOptions::default() };
+    options.depth_max = args.flatten.unwrap_or(options.depth_max);
     let drawing = Progress::begin(ui, context, Counter::StoredBytes, "Collecting");
     let monitor = drawing.monitor();
     if args.dry_run {

@@ -22,6 +22,9 @@ pub(crate) struct InitArgs {
     /// Keep parity beside the data, so that `repair` can heal bit rot: 5% heals damage in about one block of twenty
     #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
     parity: Option<u8>,
+    /// Never store data by how it differs from what is there: as `create --no-delta`, for all
+    #[arg(long)]
+    no_delta: bool,
     /// How large packs become
     #[arg(long, hide = true, value_name = "SIZE", value_parser = parse_size)]
     pack_size: Option<u64>,
@@ -35,6 +38,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<Exi
             u32::try_from(size).map_err(|_| CommandError::usage("packs cannot be that large"))?;
     }
     options.parity = args.parity.unwrap_or(0);
+    options.deltas = !args.no_delta;
     if !args.encrypt && password::is_given(context.password_file.as_deref()) {
         // Whoever gives a password expects to be protected by it.
         return Err(CommandError::usage(
@@ -53,6 +57,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<Exi
             "id": id,
             "encrypted": args.encrypt,
             "parity": options.parity,
+            "deltas": options.deltas,
         }))?;
     } else if ui.quiet {
         ui.line(dir.display())?;

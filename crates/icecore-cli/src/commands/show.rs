@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use icecore::{Snapshot, SnapshotReader};
+use icecore::{Depths, Snapshot, SnapshotReader};
 use icecore_format::{Part, PartKind};
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::failure::{CommandError, Result};
 use crate::select::shortened;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
-use crate::units::{Bytes, Millis, counted, printable};
+use crate::units::{Bytes, Millis, counted, percent, printable};
 
 /// Show a snapshot and its parts
 #[derive(Debug, clap::Args)]
@@ -37,10 +37,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Result<Exi
     if ui.json {
         let parts =
             reader.parts().map(|part| Ok(part_entry(&part.map_err(told)?))).collect::<Result<Vec<_>>>()?;
-        ui.document(&entry(snapshot, &parts))?;
+        ui.document(&entry(snapshot, &reader.depths().map_err(told)?, &parts))?;
         return Ok(ExitStatus::Success);
     }
-    show_facts(ui, context, snapshot)?;
+    show_facts(ui, context, snapshot, &reader.depths().map_err(told)?)?;
     ui.line("")?;
     ui.line(format_args!("{:<10} {:>12} {:>9}  PART", "KIND", "ROWS", "SIZE"))?;
     // Line by line: a directory may have millions of files.
@@ -58,7 +58,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Result<Exi
     Ok(ExitStatus::Success)
 }
 
-fn show_facts(ui: &mut Ui, context: &Context, snapshot: &Snapshot) -> Result<()> {
+fn show_facts(ui: &mut Ui, context: &Context, snapshot: &Snapshot, depths: &Depths) -> Result<()> {
     let info = snapshot.info();
     let engine = match &info.engine_version {
         Some(version) => format!("{} {version}", info.engine),
@@ -90,6 +90,7 @@ fn show_facts(ui: &mut Ui, context: &Context, snapshot: &Snapshot) -> Result<()>
         ),
     ];
     let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+    add("Deltas", chains(depths));
     add("From", info.origin.clone());
     add("Unpacked", info.unpacked.as_ref().map(|format| format!("from {format}")));
     add("Parent", info.parent.map(|parent| shortened(&parent.to_string())));
@@ -109,7 +110,14 @@ fn show_facts(ui: &mut Ui, context: &Context, snapshot: &Snapshot) -> Result<()>
     Ok(())
 }
 
-fn entry(snapshot: &Snapshot, parts: &[Value]) -> Value {
+/// How deep the snapshot lies, if any of it lies deep.
+fn chains(depths: &Depths) -> Option<String> {
+    let share = percent(depths.delta_bytes, depths.bytes)?;
+    let (mean, max) = (depths.mean(), depths.max);
+    (max > 0).then(|| format!("{share} of it; {mean:.1} deep on average, {max} at most"))
+}
+
+fn entry(snapshot: &Snapshot, depths: &Depths, parts: &[Value]) -> Value {
     let info = snapshot.info();
     json!({
         "id": snapshot.id,
@@ -129,6 +137,9 @@ fn entry(snapshot: &Snapshot, parts: &[Value]) -> Value {
         "chunks": info.chunks,
         "new_chunks": info.new_chunks,
         "delta_chunks": info.delta_chunks,
+        "delta_bytes": depths.delta_bytes,
+        "depth_mean": depths.mean(),
+        "depth_max": depths.max,
         "duration_ms": info.duration_ms,
         "findings": info.findings,
         "tags": snapshot.labels.tags,

@@ -22,6 +22,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, _args: &StatsArgs) -> Result<E
             "stored_bytes": stats.stored_bytes,
             "packs": stats.packs,
             "chunks": stats.chunks,
+            "delta_bytes": stats.delta_bytes,
+            "delta_stored_bytes": stats.delta_stored_bytes,
+            "delta_saved_bytes": stats.delta_saved_bytes,
         }))?;
         return Ok(ExitStatus::Success);
     }
@@ -31,6 +34,14 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, _args: &StatsArgs) -> Result<E
     ui.line(format_args!("Content    {} in all snapshots", Bytes(stats.logical_bytes)))?;
     let saved = saved.map(|percent| format!(", {percent} saved")).unwrap_or_default();
     ui.line(format_args!("Stored     {}{saved}", Bytes(stats.stored_bytes)))?;
+    if stats.delta_bytes > 0 {
+        ui.line(format_args!(
+            "Deltas     {} of it in {}, about {} saved",
+            Bytes(stats.delta_bytes),
+            Bytes(stats.delta_stored_bytes),
+            Bytes(stats.delta_saved_bytes)
+        ))?;
+    }
     ui.line(format_args!("Packs      {}", stats.packs))?;
     ui.line(format_args!("Chunks     {}", stats.chunks))?;
     Ok(ExitStatus::Success)

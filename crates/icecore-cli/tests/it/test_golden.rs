@@ -25,21 +25,37 @@ fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
+/// The nights that stores have since there are deltas: every night one row of fifty has a new text.
+fn night(n: u64) -> String {
+    let text = |row: u64, version: u64| {
+        let mut state = (row * 2_654_435_761 + version * 40_503 + 12_345) & 0xffff_ffff;
+        let mut next = || {
+            state = (state * 1_664_525 + 1_013_904_223) & 0xffff_ffff;
+            format!("{state:08x}")
+        };
+        (0..16).map(|_| next()).collect::<String>()
+    };
+    let version = |row: u64| (1..=n).filter(|night| (row + 31 * night).is_multiple_of(50)).count() as u64;
+    (0..2500).map(|row| format!("{row:06} {}\n", text(row, version(row)))).collect()
+}
+
 struct Golden {
     env: TestEnv,
+    version: u16,
     expected: PathBuf,
 }
 
 impl Golden {
-    fn open(version: &Path, kind: &str) -> Self {
+    fn open(version: u16, kind: &str) -> Self {
         let env = TestEnv::bare();
-        copy_tree(&version.join(kind), &env.path(".icecore"));
-        Self { env, expected: version.join("expected") }
+        copy_tree(&golden().join(format!("v{version}")).join(kind), &env.path(".icecore"));
+        Self { env, version, expected: golden().join("v1/expected") }
     }
 
     fn run(&self, arguments: &[&str]) -> Said {
-        // A plain store asks for none.
-        Said::of(self.env.command(arguments).env("ICECORE_PASSWORD", PASSWORD))
+        let mut command = self.env.command(arguments);
+        // A plain store asks for none. Whatever is done, is done after all that.
+        Said::of(command.env("ICECORE_PASSWORD", PASSWORD).env("ICECORE_NOW", "2026-12-01T00:00:00Z"))
     }
 
     fn stream(&self, selector: &str) -> Vec<u8> {
@@ -50,12 +66,22 @@ impl Golden {
 
     fn check(&self) {
         let listed: serde_json::Value = self.run(&["list", "--json"]).json();
-        let sources: Vec<_> =
-            listed["snapshots"].as_array().unwrap().iter().map(|s| s["source"].as_str().unwrap()).collect();
-        assert_eq!(sources, ["rows", "many", "tree", "noise", "shop", "shop"]);
-        assert_eq!(listed["snapshots"][5]["tags"], serde_json::json!(["first"]));
-        assert_eq!(listed["snapshots"][5]["note"], "the first night");
-        assert_eq!(listed["snapshots"][5]["created_at"], "2026-11-21T01:00:00.000000Z");
+        let snapshots = listed["snapshots"].as_array().unwrap();
+        let sources: Vec<_> = snapshots.iter().map(|snapshot| snapshot["source"].as_str().unwrap()).collect();
+        let nights = if self.version == 1 { 0 } else { 13 };
+        assert_eq!(sources[..nights], vec!["nights"; nights]);
+        assert_eq!(sources[nights..], ["rows", "many", "tree", "noise", "shop", "shop"]);
+        let first = snapshots.last().unwrap();
+        assert_eq!(first["tags"], serde_json::json!(["first"]));
+        assert_eq!(first["note"], "the first night");
+        assert_eq!(first["created_at"], "2026-11-21T01:00:00.000000Z");
+        for back in 0..nights as u64 {
+            assert!(self.stream(&format!("nights~{back}")) == night(12 - back).as_bytes(), "{back}");
+        }
+        if nights > 0 {
+            let shown: serde_json::Value = self.run(&["show", "nights", "--json"]).json();
+            assert_eq!(shown["depth_max"], 12, "each night is coded on the one before");
+        }
         let shown: serde_json::Value = self.run(&["show", "shop", "--json"]).json();
         let tables: Vec<_> =
             shown["parts"].as_array().unwrap().iter().filter(|part| part["kind"] == "table").collect();
@@ -90,8 +116,22 @@ impl Golden {
         let created: serde_json::Value = self.run(&["create", "shop", "--json"]).json();
         assert_eq!(created["new_chunks"], 0, "the same bytes are cut and named as they were then");
         self.run(&["delete", "shop@first", "many", "--yes"]).ok();
+        if self.version > 1 {
+            self.env.write("night", night(13));
+            let created: serde_json::Value =
+                self.run(&["create", "night", "--name", "nights", "--json"]).json();
+            // Without the index of who wrote them, on the first night: thirteen nights of changes, which is a quarter of it.
+            assert!(created["stored_bytes"].as_u64().unwrap() < 60_000, "coded on what there was: {created}");
+            let older: Vec<String> = (2..14).map(|back| format!("nights~{back}")).collect();
+            let delete = [&["delete", "--yes"], &older.iter().map(String::as_str).collect::<Vec<_>>()[..]];
+            self.run(&delete.concat()).ok();
+        }
         self.run(&["gc"]).ok();
         self.run(&["verify"]).ok();
+        if self.version > 1 {
+            assert!(self.stream("nights") == night(13).as_bytes());
+            assert!(self.stream("nights~1") == night(12).as_bytes());
+        }
         assert!(self.stream("shop~1") == bytes);
         assert!(self.stream("noise") == fs::read(self.expected.join("noise")).unwrap());
     }
@@ -101,7 +141,7 @@ impl Golden {
 fn stores_of_every_version_are_read_and_used() {
     for version in 1..=FORMAT_VERSION {
         for kind in ["plain", "encrypted"] {
-            let golden = Golden::open(&golden().join(format!("v{version}")), kind);
+            let golden = Golden::open(version, kind);
             golden.check();
             golden.check_use();
         }

@@ -15,10 +15,11 @@ fn init_makes_a_store_that_commands_below_find() {
 fn init_in_json_tells_place_and_identity() {
     let env = TestEnv::bare();
     let made = env.json(&["init", "--store", "kept"]);
-    check_keys(&made, &["store", "id", "encrypted", "parity"]);
+    check_keys(&made, &["store", "id", "encrypted", "parity", "deltas"]);
     assert_eq!(made["store"], env.path("kept").to_str().unwrap());
     assert_eq!(made["encrypted"], false);
     assert_eq!(made["parity"], 0);
+    assert_eq!(made["deltas"], true);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use crate::support::{PG_DUMP, TestEnv, check_keys};
+use crate::support::{PG_DUMP, TestEnv, check_keys, noise};
 
 #[test]
 fn show_in_json_has_exactly_its_fields() {
@@ -26,6 +26,9 @@ fn show_in_json_has_exactly_its_fields() {
             "chunks",
             "new_chunks",
             "delta_chunks",
+            "delta_bytes",
+            "depth_mean",
+            "depth_max",
             "duration_ms",
             "findings",
             "tags",
@@ -48,6 +51,64 @@ fn show_prints_facts_and_a_table_of_parts() {
     assert!(said.contains("\nSource    shop.sql\nEngine    postgres 17.2\n"), "{said}");
     let row = said.lines().find(|line| line.ends_with("public.orders")).unwrap();
     assert!(row.starts_with("table                 3 "), "{row}");
+}
+
+#[test]
+fn show_tells_how_deep_a_snapshot_lies() {
+    let env = TestEnv::new();
+    let mut bytes = noise(3, 300_000);
+    for night in 0..3 {
+        bytes.iter_mut().skip(night).step_by(20_000).for_each(|byte| *byte ^= 1);
+        env.write("f", &bytes);
+        env.ok(&["create", "f", "--tag", &format!("night-{night}")]);
+    }
+    assert!(!env.ok(&["show", "f@night-0"]).contains("Deltas"));
+    let said = env.ok(&["show", "f"]);
+    assert!(said.contains("\nDeltas    100.0 % of it; 2.0 deep on average, 2 at most\n"), "{said}");
+    let shown = env.json(&["show", "f~1"]);
+    assert_eq!((&shown["delta_bytes"], &shown["depth_max"]), (&300_000.into(), &1.into()));
+    // A lost index says the same once it is made anew.
+    std::fs::remove_file(env.path(".icecore/index.redb")).unwrap();
+    assert_eq!(env.ok(&["show", "f"]), said);
+}
+
+#[test]
+fn gc_flattens_what_lies_deep() {
+    let env = TestEnv::new();
+    let mut bytes = noise(5, 300_000);
+    for night in 0..5 {
+        bytes.iter_mut().skip(night).step_by(20_000).for_each(|byte| *byte ^= 1);
+        env.write("f", &bytes);
+        env.ok(&["create", "f"]);
+    }
+    assert_eq!(env.json(&["show", "f"])["depth_max"], 4);
+    env.ok(&["gc", "--flatten"]);
+    assert_eq!(env.json(&["show", "f"])["depth_max"], 4, "eight is not too deep");
+    env.ok(&["gc", "--flatten", "2"]);
+    for back in 0..5 {
+        let depth = env.json(&["show", &format!("f~{back}")])["depth_max"].as_u64().unwrap();
+        assert!(depth <= 2, "{depth}");
+    }
+    env.ok(&["verify"]);
+    env.fails(2, &["gc", "--flatten", "0"]);
+}
+
+#[test]
+fn a_create_without_deltas_is_coded_on_nothing() {
+    for (init, create) in [(&[][..], &["--no-delta"][..]), (&["--no-delta"], &[])] {
+        let env = TestEnv::bare();
+        env.ok(&[&["init"], init].concat());
+        let mut bytes = noise(4, 300_000);
+        env.write("f", &bytes);
+        env.ok(&["create", "f"]);
+        bytes.iter_mut().step_by(20_000).for_each(|byte| *byte ^= 1);
+        env.write("f", &bytes);
+        let created = env.json(&[&["create", "f"], create].concat());
+        assert_eq!(created["delta_chunks"], 0);
+        assert!(created["stored_bytes"].as_u64().unwrap() > 300_000, "{created}");
+        assert_eq!(env.json(&["show", "f"])["depth_max"], 0);
+        assert_eq!(env.json(&["stats"])["delta_bytes"], 0);
+    }
 }
 
 #[test]

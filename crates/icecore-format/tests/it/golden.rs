@@ -86,7 +86,7 @@ fn a_configuration_reads_like_this() {
     let bytes = config().encode();
     let text = String::from_utf8_lossy(&bytes[16..bytes.len() - 32]);
     assert_eq!(text, CONFIG.trim());
-    assert_eq!(&bytes[..12], b"ICECOREC\x01\x00\x00\x00");
+    assert_eq!(&bytes[..12], b"ICECOREC\x02\x00\x00\x00");
 }
 
 const CONFIG: &str = r#"
@@ -106,24 +106,24 @@ const CONFIG: &str = r#"
 "#;
 
 const GOLDEN: [(&str, &str); 19] = [
-    ("config", "c3e2f40863a9e8a6"),
-    ("plain config", "0753d6e33c8b50c2"),
-    ("key file", "9e723acddd0f418f"),
-    ("epoch", "3fba70a92e8dbb5c"),
-    ("claim", "a8349bd21071e8e6"),
-    ("condemned", "9d38922ac5a5bef5"),
-    ("manifest", "4a4ca8defe286382"),
-    ("sealed manifest", "19b8dc6efb1ce446"),
-    ("fence", "56405a364021476e"),
-    ("sealed fence", "19a95a79348e4520"),
-    ("tag", "6a840fe047a2358a"),
-    ("sealed tag", "e6438c6b4ae4efae"),
-    ("note", "0118b3c089aae6ae"),
+    ("config", "8cafebdb974bea82"),
+    ("plain config", "aade23feb54324e8"),
+    ("key file", "21f03bbd1b56599e"),
+    ("epoch", "fe4e22e2a6951781"),
+    ("claim", "07250a3cbcc4ab80"),
+    ("condemned", "bb1ef7c9838d8d39"),
+    ("manifest", "133feb75420ccad0"),
+    ("sealed manifest", "17865c7f39c5ae4a"),
+    ("fence", "e150d8e7250d3e72"),
+    ("sealed fence", "c2fae1bff0c389c7"),
+    ("tag", "75f18ab108c0d082"),
+    ("sealed tag", "37faf288a959afe9"),
+    ("note", "38bb4725905e73ac"),
     ("catalog", "9fedd183028d2999"),
     ("leaf", "e93337b3ea69694d"),
     ("inner node", "f49c307f2fd76bc3"),
-    ("pack header and table", "fe3d58d749283c09"),
-    ("sealed pack header and table", "1cc0b09fb5e88a3f"),
+    ("pack header and table", "89f230b23bcd7402"),
+    ("sealed pack header and table", "e1b1c879e2bc4ad5"),
     ("sealed body", "cd39fc173d799ba4"),
 ];
 const IDS: [&str; 8] = [

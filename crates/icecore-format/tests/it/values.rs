@@ -1,9 +1,10 @@
 //! Valid values of every type, fixed ones and any.
 
 use icecore_format::{
-    Body, Catalog, ChunkId, ChunkRef, ChunkSizes, Claim, Codec, Condemned, Config, CryptoSuite, Digest,
-    Epoch, Extent, FileAttributes, Label, Manifest, NodeRef, PackHeader, PackId, PackToc, Part, PartKind,
-    SecretBytes, SnapshotId, SnapshotInfo, StoreId, StoreKey, TocChunk, Tree, TreeNode,
+    Body, Catalog, ChunkId, ChunkRef, ChunkSizes, Claim, Codec, Condemned, Config, CryptoSuite, DEPTH_MAX,
+    Digest, Epoch, Extent, FileAttributes, Label, Manifest, NodeRef, PackHeader, PackId, PackToc, Part,
+    PartKind, Run, SecretBytes, Sketch, SnapshotId, SnapshotInfo, StoreId, StoreKey, TocChunk, Tree,
+    TreeNode,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -123,15 +124,28 @@ pub(crate) fn headers() -> impl Strategy<Value = PackHeader> {
 }
 
 pub(crate) fn tables() -> impl Strategy<Value = PackToc> {
-    let chunk = (chunk_ids(), 1..100_000u32).prop_map(|(id, len)| TocChunk { id, len });
-    let body = (1..1u32 << 20, any::<bool>(), vec(chunk, 1..20)).prop_map(|(stored_len, raw, chunks)| Body {
-        stored_len,
-        plain_len: chunks.iter().map(|chunk| chunk.len).sum(),
-        codec: if raw { Codec::Raw } else { Codec::Zstd },
-        bases: Vec::new(),
+    let chunk = || (chunk_ids(), 1..100_000u32).prop_map(|(id, len)| TocChunk { id, len });
+    let plain_run = (vec(chunk(), 1..20), any::<bool>()).prop_map(|(chunks, is_sketched)| Run {
+        sketches: if is_sketched { chunks.iter().map(|chunk| sketch(chunk.len)).collect() } else { vec![] },
         chunks,
+        ..Run::default()
     });
-    vec(body, 0..10).prop_map(|bodies| PackToc { bodies })
+    let plain = (1..1u32 << 20, any::<bool>(), plain_run).prop_map(|(stored_len, raw, run)| Body {
+        stored_len,
+        plain_len: run.plain_len(),
+        codec: if raw { Codec::Raw } else { Codec::Zstd },
+        runs: vec![run],
+    });
+    let delta_run = (1..=DEPTH_MAX, vec(chunk(), 0..9), any::<bool>(), vec(chunk(), 1..20)).prop_map(
+        |(depth, bases, is_listed, chunks)| {
+            let bases: Vec<_> = bases.iter().map(TocChunk::base).collect();
+            let is_listed = is_listed || bases.is_empty();
+            Run { depth, bases, is_listed, chunks, sketches: vec![] }
+        },
+    );
+    let delta = (1..1u32 << 20, 1..1u32 << 20, vec(delta_run, 1..5))
+        .prop_map(|(stored_len, plain_len, runs)| Body { stored_len, plain_len, codec: Codec::Delta, runs });
+    vec(prop_oneof![plain, delta], 0..10).prop_map(|bodies| PackToc { bodies })
 }
 
 pub(crate) fn table_end(toc: &PackToc) -> u64 {
@@ -189,12 +203,13 @@ pub(crate) fn config() -> Config {
     Config {
         store_id: StoreId::from_bytes([1; 32]),
         created_at: "2026-11-20T10:00:00Z".into(),
-        chunk_sizes: ChunkSizes::default(),
+        chunk_sizes: ChunkSizes { min: 8 << 10, avg: 32 << 10, max: 128 << 10 },
         pack_len: 32 << 20,
         body_len: 512 << 10,
         zstd_level: 3,
         crypto: Some(CryptoSuite::Aes256Gcm),
         parity: 0,
+        deltas: true,
     }
 }
 
@@ -237,12 +252,40 @@ pub(crate) fn table() -> PackToc {
                 stored_len: 2,
                 plain_len: 3,
                 codec: Codec::Zstd,
-                bases: vec![],
-                chunks: vec![chunk(1), chunk(2)],
+                runs: vec![Run {
+                    chunks: vec![chunk(1), chunk(2)],
+                    sketches: vec![sketch(3), Sketch::default()],
+                    ..Run::default()
+                }],
             },
-            Body { stored_len: 9, plain_len: 3, codec: Codec::Raw, bases: vec![], chunks: vec![chunk(3)] },
+            Body {
+                stored_len: 9,
+                plain_len: 3,
+                codec: Codec::Raw,
+                runs: vec![Run { chunks: vec![chunk(3)], ..Run::default() }],
+            },
+            Body {
+                stored_len: 5,
+                plain_len: 7,
+                codec: Codec::Delta,
+                runs: vec![on(1, &[1, 2], chunk(4)), on(2, &[4], chunk(5))],
+            },
         ],
     }
+}
+
+fn on(depth: u8, bases: &[u8], chunk: TocChunk) -> Run {
+    let base = |n: &u8| TocChunk { id: ChunkId::from_bytes([*n; 32]), len: u32::from(*n) }.base();
+    let bases = bases.iter().map(base).collect();
+    Run { depth, bases, is_listed: depth == 2, chunks: vec![chunk], sketches: vec![] }
+}
+
+/// Up to four numbers.
+fn sketch(seed: u32) -> Sketch {
+    let mut sketch = Sketch::default();
+    (0..u64::from(seed % 6))
+        .for_each(|n| sketch.insert((u64::from(seed) + n).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    sketch
 }
 
 pub(crate) fn some_parts() -> Vec<Part> {

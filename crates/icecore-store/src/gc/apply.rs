@@ -6,6 +6,7 @@ use std::sync::Arc;
 use icecore_format::{Condemned, Epoch, PackId, SnapshotId, names};
 use icecore_storage::{ErrorKind, PutMode};
 
+use super::bases;
 use super::doomed::Doomed;
 use super::mark::Marks;
 use super::plan::{self, GcOptions, GcPlan, PackUse};
@@ -103,6 +104,7 @@ impl Store {
         self.remove_orphaned_markers(&markers)?;
         // Whoever deleted a snapshot may have crashed before that was durable: it must not come back without its chunks.
         self.storage.settle(names::SNAPSHOTS)?;
+        let removals = self.index.read(IndexReader::removals)?;
         let (plan, marks) = self.marked_plan(&snapshots, options, monitor)?;
         self.remove_orphaned_labels(&labels, &known)?;
         // Where something is missing, it may be what a lost pack is healed with.
@@ -116,30 +118,49 @@ impl Store {
             ..GcReport::default()
         };
         let Rewritten { moved, len: rewritten_len, damaged, full } =
-            self.rewrite(&plan.rewrite, &marks, monitor)?;
+            self.rewrite(&plan.rewrite, &marks, options.depth_max, monitor)?;
         let stays = plan.rewrite.iter().filter(|pack| !moved.contains(&pack.id));
         report.bytes_kept += rewritten_len + stays.map(|pack| pack.len).sum::<u64>();
         report.packs_rewritten = moved.len() as u64;
         (report.packs_damaged, report.full) = (damaged, full);
-        // What a list named that was there before this epoch is known to every writer that runs: what of it is still dead can go.
-        let (gone, condemned): (Vec<PackUse>, Vec<PackUse>) = plan
-            .drop
-            .iter()
-            .chain(plan.rewrite.iter().filter(|pack| moved.contains(&pack.id)))
-            .partition(|pack| pack.live == 0 && old_packs.contains(&pack.id));
+        // What a list named that was there before this epoch is known to every writer that runs: what of it is still dead can go, unless
+        // something is coded on it that they do not know of yet.
+        let going = plan.drop.iter().chain(plan.rewrite.iter().filter(|pack| moved.contains(&pack.id)));
+        // What was to be rewritten and was not stays, with all that is coded on others in it.
+        let stays = plan.rewrite.iter().map(|pack| pack.id).filter(|id| !moved.contains(id)).collect();
+        let held = self.held_by(&stays, &bases::ids(going.clone()))?;
+        report.bytes_kept +=
+            going.clone().filter(|pack| held.contains(&pack.id)).map(|pack| pack.len).sum::<u64>();
+        let going = going.filter(|pack| !held.contains(&pack.id)).copied();
+        let (known, unknown): (Vec<PackUse>, Vec<PackUse>) =
+            going.partition(|pack: &PackUse| pack.live == 0 && old_packs.contains(&pack.id));
+        let held = self.held_by(&bases::ids(&unknown), &bases::ids(&known))?;
+        let (held, gone): (Vec<_>, Vec<_>) = known.into_iter().partition(|pack| held.contains(&pack.id));
+        let condemned = [unknown, held].concat();
         let list = self.condemn(first, &condemned)?;
         claim.check_unfenced(self)?;
         self.delete_packs(&gone)?;
         // The lists go last: while a pack may still be there, a list says that it does not count.
         claim.check_unfenced(self)?;
-        for name in old_lists {
-            self.delete_if_there(&name)?;
+        // Who deleted some of them may not have come to make it durable: a pack must not come back without the list, nor without what it is
+        // coded on.
+        let there = self.listed_packs()?;
+        for id in old_packs.iter().filter(|id| !there.contains_key(id)) {
+            self.delete_if_there(&names::pack(id))?;
+        }
+        let is_stranded = |pack: &PackUse| marks.stranded.contains(&pack.id) && !moved.contains(&pack.id);
+        if !plan.rewrite.iter().any(is_stranded) {
+            for name in old_lists {
+                self.delete_if_there(&name)?;
+            }
         }
         let unfinished_len = self.storage.clear_unfinished()?;
         let Executed { dead, acquitted, waiting } = match list {
-            Some(list) => self.execute(&claim, first, &list, condemned, &plan.seen, monitor)?,
+            Some(list) => self.execute(&claim, first, &list, condemned, &plan, monitor)?,
             None => Executed::default(),
         };
+        let removals = removals + removals_of(&gone) + removals_of(&dead);
+        self.remember_sound(&bases::ids(&plan.keep), removals)?;
         report.packs_deleted = (gone.len() + dead.len()) as u64;
         report.packs_condemned = waiting.len() as u64;
         report.bytes_kept += len_of(&acquitted) + len_of(&waiting);
@@ -154,14 +175,14 @@ impl Store {
         first: Epoch,
         list: &str,
         condemned: Vec<PackUse>,
-        seen: &BTreeSet<SnapshotId>,
+        plan: &GcPlan,
         monitor: &dyn Monitor,
     ) -> Result<Executed> {
         let second = self.raise_epoch(first)?;
         if self.has_older_claims(second, claim.id())? {
             return Ok(Executed { waiting: condemned, ..Executed::default() });
         }
-        let needed = self.needed_since(seen, &condemned, monitor)?;
+        let needed = self.needed_since(plan, &condemned, monitor)?;
         let (acquitted, dead): (Vec<_>, Vec<_>) =
             condemned.into_iter().partition(|pack| needed.contains(&pack.id));
         claim.check_unfenced(self)?;
@@ -195,35 +216,66 @@ impl Store {
     ) -> Result<(GcPlan, Marks)> {
         let seen: BTreeSet<SnapshotId> = snapshots.iter().map(|snapshot| snapshot.id).collect();
         let mut since = self.refresh_index(&BTreeSet::new())?;
+        let mut spared = BTreeSet::new();
         let mut gone = 0;
         loop {
             let mut marks = Marks::default();
             self.mark(snapshots, &mut marks, monitor)?;
+            self.mark_bases(&BTreeSet::new(), &mut marks, monitor)?;
             if !marks.is_complete() && self.ask_index_again(&mut since)? {
                 continue;
             }
             marks.resolved()?;
-            let packs = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
-            let mut plan = plan::plan(packs, &marks, seen.clone(), &self.config, options);
+            let plan = self.closed_plan(&seen, &spared, &mut marks, options, monitor)?;
             match self.look_at_doomed(&plan, &marks) {
-                Ok(Doomed { misplaced: None, only_copies }) => {
-                    plan.keep_instead(&only_copies);
+                // An index that somebody has made anew may not have known all packs with deltas, nor where all bases are.
+                Ok(Doomed { misplaced: None, .. }) if self.was_made_anew(&mut since)? => (),
+                Ok(Doomed { misplaced: None, only_copies }) if only_copies.is_empty() => {
                     return Ok((plan, marks));
                 }
+                // What stays needs what it is coded on.
+                Ok(Doomed { misplaced: None, only_copies }) => spared.extend(only_copies),
                 Ok(Doomed { misplaced: Some(_), .. }) if self.ask_index_again(&mut since)? => (),
                 // It has come since it was looked for.
                 Ok(Doomed { misplaced: Some(chunk), .. })
-                    if marks.missing.contains_key(&chunk) && gone < GONE_MAX =>
+                    if marks.was_looked_for(&chunk) && gone < GONE_MAX =>
                 {
                     gone += 1;
                 }
-                Ok(Doomed { misplaced: Some(chunk), .. }) => return Err(StoreError::ChunkMissing { chunk }),
+                Ok(Doomed { misplaced: Some(chunk), .. }) => {
+                    return Err(StoreError::ChunkMissing { chunk: chunk.short() });
+                }
                 // Who only plans may meet a collection, which takes packs from under the plan.
                 Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound && gone < GONE_MAX => {
                     gone += 1;
                     since = self.refresh_index(&BTreeSet::new())?;
                 }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// A plan by which whatever stays can be read: what stays is marked until nothing more has to stay because of it.
+    fn closed_plan(
+        &self,
+        seen: &BTreeSet<SnapshotId>,
+        spared: &BTreeSet<PackId>,
+        marks: &mut Marks,
+        options: &GcOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<GcPlan> {
+        loop {
+            let packs = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
+            // A collection that crashed may have taken what dead runs of a pack are coded on, and the list that named the pack goes with this
+            // one: nobody may refer to these runs then.
+            let deep = self.deep_packs(marks, options.depth_max)?;
+            let unfit = deep.union(&marks.stranded).copied().collect();
+            let plan = plan::plan(packs, marks, seen.clone(), spared, &unfit, &self.config, options);
+            let has_grown = self.mark_bases(&bases::ids(&plan.keep), marks, monitor)?;
+            let is_settled =
+                plan.keep.iter().all(|pack| !marks.stranded.contains(&pack.id) || spared.contains(&pack.id));
+            if !has_grown && is_settled {
+                return Ok(plan);
             }
         }
     }
@@ -257,17 +309,20 @@ impl Store {
     /// Condemned packs that hold the only copy of something published since the plan was made.
     fn needed_since(
         self: &Arc<Self>,
-        seen: &BTreeSet<SnapshotId>,
+        plan: &GcPlan,
         condemned: &[PackUse],
         monitor: &dyn Monitor,
     ) -> Result<BTreeSet<PackId>> {
         let (snapshots, ..) = self.gc_snapshots()?;
-        let fresh: Vec<_> = snapshots.into_iter().filter(|snapshot| !seen.contains(&snapshot.id)).collect();
+        let fresh: Vec<_> =
+            snapshots.into_iter().filter(|snapshot| !plan.seen.contains(&snapshot.id)).collect();
         let mut since = self.refresh_index(&BTreeSet::new())?;
         let mut marks = Marks::default();
         loop {
             self.mark(&fresh, &mut marks, monitor)?;
-            if marks.is_complete() || !self.was_made_anew(&mut since)? {
+            self.mark_bases(&BTreeSet::new(), &mut marks, monitor)?;
+            // Even if all was found: an index that somebody makes anew may not know yet which packs hold deltas.
+            if !self.was_made_anew(&mut since)? {
                 break;
             }
             marks = Marks::default();
@@ -278,7 +333,17 @@ impl Store {
             // What is missing may have come by now, into whichever pack: this time nothing more goes.
             return Ok(condemned.iter().map(|pack| pack.id).collect());
         }
-        Ok(condemned.iter().map(|pack| pack.id).filter(|id| marks.live_count(id) > 0).collect())
+        let going = bases::ids(condemned);
+        let mut needed: BTreeSet<PackId> =
+            going.iter().filter(|id| marks.live_count(id) > 0).copied().collect();
+        // Packs that were stored since the plan was made stay, published or not, and so does whatever they are coded on; the same goes for
+        // what is needed now after all.
+        let planned: BTreeSet<PackId> =
+            [&plan.keep, &plan.drop, &plan.rewrite].into_iter().flatten().map(|pack| pack.id).collect();
+        let packs = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record.id);
+        let fresh_packs: BTreeSet<PackId> = packs.filter(|id| !planned.contains(id)).collect();
+        needed.extend(self.held_by(&fresh_packs.union(&needed).copied().collect(), &going)?);
+        Ok(needed)
     }
 
     fn delete_packs(&self, packs: &[PackUse]) -> Result<()> {
@@ -302,6 +367,11 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// In how many transactions packs are taken out of the index.
+fn removals_of(packs: &[PackUse]) -> u64 {
+    packs.len().div_ceil(PACKS_A_TRANSACTION) as u64
 }
 
 fn len_of(packs: &[PackUse]) -> u64 {

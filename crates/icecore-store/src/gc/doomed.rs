@@ -7,6 +7,7 @@ use icecore_storage::ErrorKind;
 
 use super::mark::Marks;
 use super::plan::GcPlan;
+use crate::read::Assembler;
 use crate::store::Store;
 use crate::{Result, StoreError};
 
@@ -47,13 +48,13 @@ impl Store {
                 Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            let chunks = open.toc.bodies.iter().flat_map(|body| &body.chunks).zip(0u32..);
+            let chunks = open.toc.chunks().zip(0u32..);
             let dead: Vec<_> = chunks.filter(|(_, ordinal)| !marks.is_live(&pack.id, *ordinal)).collect();
             let ids: Vec<_> = dead.iter().map(|(chunk, _)| chunk.id).collect();
             let places = self.index.read(|index| index.places(&ids))?;
             for ((chunk, ordinal), place) in dead.into_iter().zip(places) {
                 match place {
-                    _ if marks.missing.contains_key(&chunk.id) => doomed.misplaced = Some(chunk.id),
+                    _ if marks.was_looked_for(&chunk.id) => doomed.misplaced = Some(chunk.id),
                     Some(here) if here == (pack.id, ordinal) => (),
                     Some((other, ordinal)) => match self.is_copy(&other, ordinal, chunk, marks) {
                         Ok(Copy::Right) => (),
@@ -77,17 +78,14 @@ impl Store {
             Err(error) if error.is_out_of_reach() => return Ok(Copy::Rotten),
             Err(error) => return Err(error),
         };
-        let Some((place, _)) = open.locate(ordinal).filter(|(_, entry)| entry.id == chunk.id) else {
+        let Some((span, _)) = open.locate(ordinal).filter(|(_, entry)| entry.id == chunk.id) else {
             return Ok(Copy::Elsewhere);
         };
         if !marks.is_live(other, ordinal) {
             return Ok(Copy::Right);
         }
-        match self.packs.body(&open, place.body) {
-            Ok(plain) => {
-                let bytes = plain.get(place.offset..place.offset + place.len).unwrap_or_default();
-                Ok(if self.key.chunk_id(bytes) == chunk.id { Copy::Right } else { Copy::Rotten })
-            }
+        match Assembler::new(self).chunk(&open, &span) {
+            Ok(_) => Ok(Copy::Right),
             Err(error) if error.is_out_of_reach() => Ok(Copy::Rotten),
             Err(error) => Err(error),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use icecore_format::{ChunkId, PackId, SnapshotId};
+use icecore_format::{ChunkId, PackId, ShortId, SnapshotId};
 
 use crate::snapshots::Snapshot;
 use crate::store::Store;
@@ -21,27 +21,39 @@ pub(crate) struct Marks {
     walk: NodeWalk,
     /// Chunks that no pack holds, and who needs them. Nothing else is unknown because of them: a pack is deleted only if the index knows
     /// where each of its chunks lies, which it does not of these.
-    pub(crate) missing: BTreeMap<ChunkId, BTreeSet<SnapshotId>>,
+    pub(crate) missing: BTreeMap<ShortId, BTreeSet<SnapshotId>>,
+    /// Bases that no pack holds, of runs that nobody needs: no loss, unless the index did not know them for a moment.
+    pub(super) unfound: BTreeSet<ShortId>,
+    /// Packs in which runs that nobody needs are coded on those: what is there of them cannot be read.
+    pub(super) stranded: BTreeSet<PackId>,
     /// Tree nodes that cannot be read, and whose they are. What lies below them is unknown.
     hidden: BTreeMap<ChunkId, BTreeSet<SnapshotId>>,
 }
 
 impl Marks {
-    fn set(&mut self, pack: PackId, ordinal: u32) {
+    /// Returns whether it was not set before.
+    pub(super) fn set(&mut self, pack: PackId, ordinal: u32) -> bool {
         let words = self.packs.entry(pack).or_default();
         let word = (ordinal / 64) as usize;
         if words.len() <= word {
             words.resize(word + 1, 0);
         }
-        if let Some(word) = words.get_mut(word) {
-            *word |= 1 << (ordinal % 64);
-        }
+        let Some(word) = words.get_mut(word) else { return false };
+        let bit = 1 << (ordinal % 64);
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
     }
 
     /// Whether a snapshot reaches this chunk.
     pub(crate) fn is_live(&self, pack: &PackId, ordinal: u32) -> bool {
         let word = self.packs.get(pack).and_then(|words| words.get((ordinal / 64) as usize));
         word.is_some_and(|word| word & (1 << (ordinal % 64)) != 0)
+    }
+
+    /// Whether this chunk was looked for and not found.
+    pub(super) fn was_looked_for(&self, chunk: &ChunkId) -> bool {
+        self.missing.contains_key(&chunk.short()) || self.unfound.contains(&chunk.short())
     }
 
     /// Whether all that snapshots refer to was found.
@@ -98,8 +110,8 @@ impl Store {
             let places = self.index.read(|index| index.places(ids))?;
             for (id, place) in ids.iter().zip(places) {
                 match place {
-                    Some((pack, ordinal)) => marks.set(pack, ordinal),
-                    None => drop(marks.missing.entry(*id).or_default().insert(owner)),
+                    Some((pack, ordinal)) => drop(marks.set(pack, ordinal)),
+                    None => drop(marks.missing.entry(id.short()).or_default().insert(owner)),
                 }
             }
         }

@@ -9,6 +9,7 @@
 //!    collection goes on from here. Otherwise mark what was published since, acquit what has become live, and delete the rest.
 
 mod apply;
+mod bases;
 mod doomed;
 mod mark;
 mod plan;

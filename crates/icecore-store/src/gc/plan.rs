@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use icecore_format::{Config, PackId, Parity, SnapshotId};
+use icecore_format::{Config, DEPTH_MAX, PackId, Parity, SnapshotId};
 
 use super::mark::Marks;
 use crate::FencePolicy;
@@ -13,13 +13,15 @@ use crate::index::PackRecord;
 pub struct GcOptions {
     /// A pack is rewritten when more than this share of its chunks is dead.
     pub dead_share_max: f64,
+    /// Packs with runs that a snapshot needs and that lie deeper than this are rewritten, so that none does.
+    pub depth_max: u8,
     /// What to do about writers that were there first.
     pub fence: FencePolicy,
 }
 
 impl Default for GcOptions {
     fn default() -> Self {
-        Self { dead_share_max: 0.25, fence: FencePolicy::default() }
+        Self { dead_share_max: 0.25, depth_max: DEPTH_MAX, fence: FencePolicy::default() }
     }
 }
 
@@ -61,13 +63,6 @@ pub struct GcPlan {
 }
 
 impl GcPlan {
-    /// Keeps packs that were to go.
-    pub(super) fn keep_instead(&mut self, packs: &BTreeSet<PackId>) {
-        for going in [&mut self.drop, &mut self.rewrite] {
-            self.keep.extend(going.extract_if(.., |pack| packs.contains(&pack.id)));
-        }
-    }
-
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.drop.is_empty() && self.rewrite.is_empty()
@@ -83,11 +78,13 @@ impl GcPlan {
     }
 }
 
-/// Sorts the packs by how live they are. Small packs are rewritten together when they fill at least one.
+/// Sorts the packs by how live they are; `spared` ones stay, `unfit` ones do not. Small packs are rewritten together when they fill at least one.
 pub(super) fn plan(
     packs: impl IntoIterator<Item = PackRecord>,
     marks: &Marks,
     seen: BTreeSet<SnapshotId>,
+    spared: &BTreeSet<PackId>,
+    unfit: &BTreeSet<PackId>,
     config: &Config,
     options: &GcOptions,
 ) -> GcPlan {
@@ -100,8 +97,10 @@ pub(super) fn plan(
         let len = record.len + Parity::stored_len(record.len, config.parity);
         let pack = PackUse { id: record.id, len, chunks: record.chunks, live };
         match verdict(&pack, options) {
+            _ if spared.contains(&record.id) => plan.keep.push(pack),
             PackVerdict::Drop => plan.drop.push(pack),
             PackVerdict::Rewrite => plan.rewrite.push(pack),
+            PackVerdict::Keep if unfit.contains(&record.id) => plan.rewrite.push(pack),
             PackVerdict::Keep if record.len < pack_len / 4 => {
                 small_len += record.len;
                 small.push(pack);

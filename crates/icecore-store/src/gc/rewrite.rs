@@ -1,14 +1,23 @@
 //! Copying what is live of half-dead packs into new ones.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use icecore_format::{BodyCipher, PackId, names};
+use bytes::Bytes;
+
+use icecore_chunk::Matcher;
+use icecore_format::{Base, DEPTH_MAX, PackId, Run};
 
 use super::mark::Marks;
 use super::plan::PackUse;
-use crate::pack::{EncodedBody, OpenPack, PackBuilder, encode_body};
+use crate::delta::{Candidate, code_listed};
+use crate::pack::{DeltaGroup, EncodedBody, OpenPack, PackBuilder, encode_deltas, encode_plain};
+use crate::read::Assembler;
 use crate::store::Store;
 use crate::{Monitor, Result, StoreError, random};
+
+/// A run that is taken from its chain is coded on no more chunks than this.
+const ORIGINS_MAX: usize = 512;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -26,10 +35,9 @@ pub(super) struct Rewritten {
 /// Fills new packs.
 pub(crate) struct Rewriter<'s> {
     store: &'s Store,
-    salt: [u8; 32],
-    cipher: BodyCipher,
-    next_body: u64,
     builder: PackBuilder,
+    deltas: DeltaGroup,
+    matcher: Matcher,
     /// Copied into the pack that grows: they have moved once it is stored.
     waiting: Vec<PackId>,
     pub(super) moved: BTreeSet<PackId>,
@@ -38,59 +46,218 @@ pub(crate) struct Rewriter<'s> {
 
 impl<'s> Rewriter<'s> {
     pub(crate) fn new(store: &'s Store) -> Self {
-        let salt = random::salt();
-        let builder = PackBuilder::new(store.key.is_encrypted(), salt, 0);
-        let cipher = store.key.pack_cipher(&salt);
+        let builder = PackBuilder::new(store.key.clone(), random::salt());
         let (waiting, moved) = (Vec::new(), BTreeSet::new());
-        Self { store, salt, cipher, next_body: 0, builder, waiting, moved, len: 0 }
+        let (deltas, matcher) = (DeltaGroup::default(), Matcher::default());
+        Self { store, builder, deltas, matcher, waiting, moved, len: 0 }
     }
 
     /// Copies what is live of one pack: all of it, or nothing that counts.
     pub(super) fn copy(&mut self, pack: &PackUse, marks: &Marks, monitor: &dyn Monitor) -> Result<()> {
         let open = self.store.packs.open(&pack.id)?;
-        for body in live_bodies(pack, &open, marks) {
+        for number in 0..open.runs().count() {
             if monitor.is_cancelled() {
                 return Err(StoreError::Cancelled);
             }
-            let copied = self.copy_body(&open, &body, self.next_body)?;
-            self.push(copied)?;
+            self.copy_run(&open, number, marks, None)?;
         }
         self.waiting.push(pack.id);
         Ok(())
     }
 
-    /// Copies every chunk of a damaged pack that can be read, and returns how many those are.
-    pub(crate) fn salvage(&mut self, open: &OpenPack, monitor: &dyn Monitor) -> Result<u64> {
-        let mut saved = 0;
-        for (number, body) in open.toc.bodies.iter().enumerate() {
+    /// Copies what is live of several packs, no run deeper than `depth_max`. The less deep runs of all packs come first, and are known to the
+    /// index before what is coded on them comes: so that lies less deep as well. Returns the packs that could not be read.
+    fn flatten(
+        &mut self,
+        packs: &[PackUse],
+        marks: &Marks,
+        depth_max: u8,
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<PackId>> {
+        let mut damaged = BTreeSet::new();
+        for depth in 0..=DEPTH_MAX {
+            for pack in packs.iter().filter(|pack| !damaged.contains(&pack.id)).collect::<Vec<_>>() {
+                match self.flatten_level(pack, marks, depth, depth_max, monitor) {
+                    Ok(()) => (),
+                    Err(error) if error.is_out_of_reach() => drop(damaged.insert(pack.id)),
+                    Err(error) => return Err(error),
+                }
+            }
+            self.store_pack()?;
+        }
+        self.moved.extend(packs.iter().map(|pack| pack.id).filter(|id| !damaged.contains(id)));
+        Ok(damaged.into_iter().collect())
+    }
+
+    fn flatten_level(
+        &mut self,
+        pack: &PackUse,
+        marks: &Marks,
+        depth: u8,
+        depth_max: u8,
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
+        let open = self.store.packs.open(&pack.id)?;
+        for (number, _) in open.runs().enumerate().filter(|(_, (_, run))| run.depth == depth) {
             if monitor.is_cancelled() {
                 return Err(StoreError::Cancelled);
             }
-            let stored = self.store.packs.stored_body(open, number);
-            let plain = match stored.and_then(|stored| open.decode(number, stored)) {
-                Ok(plain) => plain,
-                Err(error) if error.is_unreadable() => continue,
-                // A cable, perhaps: what cannot be read now is not lost.
-                Err(error) => return Err(error),
-            };
-            let (mut kept, mut chunks) = (Vec::new(), Vec::new());
-            for (chunk, bytes) in body.split(&plain) {
-                if self.store.key.chunk_id(bytes) == chunk.id {
-                    kept.extend_from_slice(bytes);
-                    chunks.push((chunk.id, chunk.len));
-                }
+            self.copy_run(&open, number, marks, Some(depth_max))?;
+        }
+        Ok(())
+    }
+
+    /// Copies what is live of a run, coded as it was; no deeper than `depth_max`, if that is given.
+    fn copy_run(
+        &mut self,
+        open: &Arc<OpenPack>,
+        number: usize,
+        marks: &Marks,
+        depth_max: Option<u8>,
+    ) -> Result<()> {
+        let (place, run) = open.run(number).ok_or_else(|| open.damaged())?;
+        let is_live = |ordinal| marks.is_live(&open.id, ordinal);
+        let live: Vec<bool> = (place.first..).zip(&run.chunks).map(|(ordinal, _)| is_live(ordinal)).collect();
+        if !live.contains(&true) {
+            return Ok(());
+        }
+        let mut chunks = Vec::with_capacity(live.len());
+        let mut assembler = Assembler::new(self.store);
+        for (span, is_live) in open.spans(number).zip(&live) {
+            chunks.push(if *is_live { Some(assembler.chunk(open, &span)?) } else { None });
+        }
+        if run.depth == 0 && !live.contains(&false) {
+            // The frame is copied, and sealed anew for its new place.
+            let stored = self.store.packs.stored_body(open, place.body)?;
+            let coded = open.unseal(place.body, stored)?;
+            let entry = open.toc.bodies.get(place.body).ok_or_else(|| open.damaged())?.clone();
+            return self.push(EncodedBody { entry, coded });
+        }
+        let (bases, depth) = match depth_max {
+            Some(depth_max) => self.bases_within(open, number, run, depth_max, &mut assembler)?,
+            // They are as deep as they may be: what it comes to lie at is not less.
+            None => (run.bases.iter().map(|base| (*base, run.depth - 1)).collect(), run.depth),
+        };
+        self.push_chunks(run, &bases, depth, &chunks)
+    }
+
+    /// The bases of a run with how deep they lie by now, and how deep the run comes to lie; those that its chains started from, if that would be
+    /// deeper than `depth_max`.
+    fn bases_within(
+        &self,
+        open: &Arc<OpenPack>,
+        number: usize,
+        run: &Run,
+        depth_max: u8,
+        assembler: &mut Assembler<'_>,
+    ) -> Result<(Vec<(Base, u8)>, u8)> {
+        let places = self.store.index.read(|index| {
+            run.bases.iter().map(|base| index.find_base(&base.id, run.depth)).collect::<Result<Vec<_>>>()
+        })?;
+        let bases: Option<Vec<(Base, u8)>> =
+            run.bases.iter().zip(places).map(|(base, place)| Some((*base, place?.depth))).collect();
+        let depth = |bases: &[(Base, u8)]| bases.iter().map(|(_, depth)| depth + 1).max().unwrap_or(0);
+        if let Some(bases) = bases
+            && depth(&bases).max(u8::from(run.is_listed)) <= depth_max
+        {
+            let depth = depth(&bases).max(u8::from(run.is_listed));
+            return Ok((bases, depth));
+        }
+        // Those that give most.
+        let mut origins = assembler.origins(open, number)?.chunks;
+        let mut given: Vec<u64> = origins.iter().map(|(.., given)| *given).collect();
+        given.sort_unstable_by(|one, other| other.cmp(one));
+        let enough = given.get(ORIGINS_MAX).copied().unwrap_or(0);
+        origins.retain(|(.., given)| *given > enough);
+        Ok((origins.into_iter().map(|(.., chunk, _)| (chunk.base(), 0)).collect(), 1))
+    }
+
+    /// Copies every chunk of a damaged pack that can be read, and returns how many those are.
+    pub(crate) fn salvage(&mut self, open: &Arc<OpenPack>, monitor: &dyn Monitor) -> Result<u64> {
+        let mut saved = 0;
+        for (number, (_, run)) in open.runs().enumerate() {
+            if monitor.is_cancelled() {
+                return Err(StoreError::Cancelled);
             }
-            saved += chunks.len() as u64;
-            if !chunks.is_empty() {
-                let level = self.store.config.zstd_level;
-                self.push(encode_body(&kept, chunks, level, &self.cipher, self.next_body))?;
+            let mut chunks = Vec::with_capacity(run.chunks.len());
+            for read in self.store.run_chunks(open, number) {
+                chunks.push(match read {
+                    Ok(bytes) => Some(bytes),
+                    Err(error) if error.is_unreadable() => None,
+                    // A cable, perhaps: what cannot be read now is not lost.
+                    Err(error) => return Err(error),
+                });
             }
+            saved += chunks.iter().flatten().count() as u64;
+            let bases: Vec<_> = run.bases.iter().map(|base| (*base, run.depth - 1)).collect();
+            self.push_chunks(run, &bases, run.depth, &chunks)?;
         }
         Ok(saved)
     }
 
+    /// Codes some chunks of a run anew, on these bases, each with how deep it lies, if it was a delta.
+    fn push_chunks(
+        &mut self,
+        run: &Run,
+        bases: &[(Base, u8)],
+        depth: u8,
+        chunks: &[Option<Bytes>],
+    ) -> Result<()> {
+        let mut bytes = Vec::with_capacity(run.plain_len() as usize);
+        let depth = if run.depth == 0 { 0 } else { depth };
+        let mut kept = Run { depth, is_listed: run.is_listed, ..Run::default() };
+        kept.bases = bases.iter().map(|(base, _)| *base).collect();
+        for (within, (chunk, chunk_bytes)) in run.chunks.iter().zip(chunks).enumerate() {
+            if let Some(chunk_bytes) = chunk_bytes {
+                bytes.extend_from_slice(chunk_bytes);
+                kept.chunks.push(*chunk);
+                kept.sketches.extend(run.sketches.get(within));
+            }
+        }
+        if kept.chunks.is_empty() {
+            return Ok(());
+        }
+        if kept.is_listed {
+            return self.push_listed(kept, &bytes);
+        }
+        if kept.depth > 0 {
+            let candidate = |(stretch, (base, depth)): (usize, &(Base, u8))| Candidate {
+                base: *base,
+                depth: *depth,
+                pack: None,
+                stretch,
+            };
+            let candidates: Vec<Candidate> = bases.iter().enumerate().map(candidate).collect();
+            if let Some((run, difference)) =
+                self.store.difference(&kept, &bytes, &candidates, &mut self.matcher)
+            {
+                return self.deltas.push(run, difference).map_or(Ok(()), |body| self.push(body));
+            }
+            kept = self.store.without_bases(kept, &bytes);
+        }
+        self.push(encode_plain(kept, &bytes, self.store.config.zstd_level))
+    }
+
+    /// Codes nodes anew, on what is listed now.
+    fn push_listed(&mut self, mut run: Run, plain: &[u8]) -> Result<()> {
+        if let Some(body) = self.deltas.flush() {
+            self.push(body)?;
+        }
+        let bases = self.store.base_bytes(&run.bases, run.depth, &[]).unwrap_or_else(|_| {
+            run.bases.clear();
+            Vec::new()
+        });
+        let coded = code_listed(run, plain, bases, &self.builder.listing(), &mut self.matcher);
+        self.push(match coded {
+            Ok((run, difference)) => encode_deltas(vec![run], &[difference]),
+            Err(run) => {
+                let run = self.store.without_bases(run, plain);
+                encode_plain(run, plain, self.store.config.zstd_level)
+            }
+        })
+    }
+
     fn push(&mut self, body: EncodedBody) -> Result<()> {
-        self.next_body += 1;
         self.builder.push(body);
         match self.builder.len() >= self.store.config.pack_len as usize {
             true => self.store_pack(),
@@ -105,57 +272,41 @@ impl<'s> Rewriter<'s> {
 
     /// Makes the new pack durable and lets the index find the chunks in it: only then have they moved.
     fn store_pack(&mut self) -> Result<()> {
-        let next = PackBuilder::new(self.store.key.is_encrypted(), self.salt, self.next_body);
-        let full = std::mem::replace(&mut self.builder, next);
+        // What waits to share a body is of packs that count as moved from here on.
+        if let Some(body) = self.deltas.flush() {
+            self.builder.push(body);
+        }
         // Taken out first: if this fails, they have not moved, whatever is tried next.
         let waiting = std::mem::take(&mut self.waiting);
-        if !full.is_empty() {
-            self.len += self.store.put_pack(&full.seal(&self.store.key))?;
+        if !self.builder.is_empty() {
+            self.len += self.store.put_pack(&self.builder.seal())?;
         }
         self.moved.extend(waiting);
         Ok(())
     }
-
-    /// A body for a new pack, its chunks checked: as it is if all of it is live, else with its live chunks only.
-    fn copy_body(&self, pack: &OpenPack, live: &LiveBody, number: u64) -> Result<EncodedBody> {
-        let (store, cipher) = (self.store, &self.cipher);
-        let Some(entry) = pack.toc.bodies.get(live.body) else {
-            return Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged));
-        };
-        let stored = store.packs.stored_body(pack, live.body)?;
-        let plain = pack.decode(live.body, stored.clone())?;
-        let mut kept = Vec::with_capacity(plain.len());
-        let mut chunks = Vec::new();
-        for ((chunk, bytes), keep) in entry.split(&plain).zip(&live.chunks) {
-            if *keep {
-                if store.key.chunk_id(bytes) != chunk.id {
-                    return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
-                }
-                kept.extend_from_slice(bytes);
-                chunks.push((chunk.id, chunk.len));
-            }
-        }
-        if live.chunks.contains(&false) {
-            return Ok(encode_body(&kept, chunks, store.config.zstd_level, cipher, number));
-        }
-        // All of it is live: the frame is copied, and sealed anew for its new place.
-        let coded = pack.unseal(live.body, stored)?;
-        let stored = cipher.seal_body(number, coded);
-        Ok(EncodedBody { entry: entry.clone(), stored })
-    }
 }
 
 impl Store {
-    /// Copies the live chunks of `packs` into new packs. A pack that cannot be read stays as it is, and so do those for which there is no
+    /// Copies the live chunks of `packs` into new packs, none deeper than `depth_max`. A pack that cannot be read stays as it is, and so do those for which there is no
     /// room.
     pub(super) fn rewrite(
         &self,
         packs: &[PackUse],
         marks: &Marks,
+        depth_max: u8,
         monitor: &dyn Monitor,
     ) -> Result<Rewritten> {
         let mut rewriter = Rewriter::new(self);
         let mut rewritten = Rewritten::default();
+        if depth_max < DEPTH_MAX {
+            match rewriter.flatten(packs, marks, depth_max, monitor) {
+                Ok(damaged) => rewritten.damaged = damaged,
+                Err(error) if error.is_full() => rewritten.full = true,
+                Err(error) => return Err(error),
+            }
+            (rewritten.moved, rewritten.len) = (rewriter.moved, rewriter.len);
+            return Ok(rewritten);
+        }
         for pack in packs {
             match rewriter.copy(pack, marks, monitor) {
                 Ok(()) => (),
@@ -174,28 +325,4 @@ impl Store {
         (rewritten.moved, rewritten.len) = (rewriter.moved, rewriter.len);
         Ok(rewritten)
     }
-}
-
-/// A body with a live chunk.
-struct LiveBody {
-    body: usize,
-    /// For each chunk of it, whether it is live.
-    chunks: Vec<bool>,
-}
-
-fn live_bodies(pack: &PackUse, open: &OpenPack, marks: &Marks) -> Vec<LiveBody> {
-    let mut ordinal = 0u32;
-    let mut live = Vec::new();
-    for (body, entry) in open.toc.bodies.iter().enumerate() {
-        let mut is_live = |_: &icecore_format::TocChunk| {
-            let is_live = marks.is_live(&pack.id, ordinal);
-            ordinal += 1;
-            is_live
-        };
-        let chunks: Vec<bool> = entry.chunks.iter().map(&mut is_live).collect();
-        if chunks.contains(&true) {
-            live.push(LiveBody { body, chunks });
-        }
-    }
-    live
 }

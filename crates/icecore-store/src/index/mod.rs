@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use icecore_format::{ChunkId, PackId, PackToc};
+use icecore_format::{ChunkId, PackId, PackToc, Run, ShortId};
 use redb::{
     Builder, Database, ReadableDatabase, ReadableMultimapTable as _, ReadableTable as _,
     ReadableTableMetadata as _,
@@ -24,7 +24,10 @@ use redb::{
 
 pub(crate) use refresh::IndexBirth;
 pub use tables::PackRecord;
-use tables::{BIRTH, CHUNKS, META, NEXT_NUMBER, PACK_NUMBERS, PACKS, SPARES};
+use tables::{
+    BIRTH, CHUNKS, META, NEXT_NUMBER, Namesake, Namesakes, OLD_MULTIMAP, OLD_TABLES, PACK_NUMBERS, PACKS,
+    REMOVALS, SKETCHES, SPARES,
+};
 
 use crate::{Result, StoreError, random};
 
@@ -43,6 +46,8 @@ pub struct ChunkPlace {
     pub pack: u32,
     /// The chunk's ordinal in the pack's table of contents.
     pub ordinal: u32,
+    /// How deep the run lies that holds it there: see [`Run::depth`].
+    pub depth: u8,
 }
 
 /// A pack to be added: its id, its stored length, its table.
@@ -153,7 +158,9 @@ impl Index {
         transaction.set_quick_repair(true);
         let outcome = {
             let mut writer = IndexWriter::new(&transaction).map_err(|error| self.error(error))?;
-            writer.be_born()?;
+            if writer.be_born()? {
+                remove_old_tables(&transaction).map_err(|error| self.error(error))?;
+            }
             let work = work.take().expect("it is tried again only if it did not begin");
             work(&mut writer)
         };
@@ -330,6 +337,19 @@ fn patiently<T>(
     }
 }
 
+/// An index of an older make becomes this one's: nothing in it is needed.
+fn remove_old_tables(transaction: &redb::WriteTransaction) -> std::result::Result<(), redb::TableError> {
+    let gone = |removed: std::result::Result<bool, redb::TableError>| match removed {
+        // A name is enough to remove it; what it holds need not be as it says here.
+        Err(redb::TableError::TableTypeMismatch { .. }) | Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    for table in OLD_TABLES {
+        gone(transaction.delete_table(table))?;
+    }
+    gone(transaction.delete_multimap_table(OLD_MULTIMAP))
+}
+
 /// Whether the file itself, rather than the disk or the system, is at fault.
 fn is_damage(error: &redb::Error) -> bool {
     match error {
@@ -351,6 +371,8 @@ pub struct IndexReader {
     chunks: Option<redb::ReadOnlyTable<&'static [u8; 32], u64>>,
     packs: Option<redb::ReadOnlyTable<u32, &'static [u8]>>,
     numbers: Option<redb::ReadOnlyTable<&'static [u8; 32], u32>>,
+    spares: Option<redb::ReadOnlyMultimapTable<&'static [u8; 32], u64>>,
+    sketches: Option<redb::ReadOnlyTable<u64, (u64, u64)>>,
     meta: Option<redb::ReadOnlyTable<&'static str, u64>>,
 }
 
@@ -375,6 +397,8 @@ impl IndexReader {
             chunks: transaction.open_table(CHUNKS).map(Some).or_else(absent)?,
             packs: transaction.open_table(PACKS).map(Some).or_else(absent)?,
             numbers: transaction.open_table(PACK_NUMBERS).map(Some).or_else(absent)?,
+            spares: transaction.open_multimap_table(SPARES).map(Some).or_else(absent)?,
+            sketches: transaction.open_table(SKETCHES).map(Some).or_else(absent)?,
             meta: transaction.open_table(META).map(Some).or_else(absent)?,
         })
     }
@@ -385,6 +409,12 @@ impl IndexReader {
         Ok(meta.get(BIRTH).map_err(read_error)?.map_or(0, |birth| birth.value()))
     }
 
+    /// How often packs were taken out.
+    pub(crate) fn removals(&self) -> Result<u64> {
+        let Some(meta) = &self.meta else { return Ok(0) };
+        Ok(meta.get(REMOVALS).map_err(read_error)?.map_or(0, |removals| removals.value()))
+    }
+
     /// Where a chunk lies.
     pub fn find(&self, id: &ChunkId) -> Result<Option<ChunkPlace>> {
         let Some(chunks) = &self.chunks else { return Ok(None) };
@@ -392,11 +422,66 @@ impl IndexReader {
         Ok(found.map(|place| tables::unpack_place(place.value())))
     }
 
+    /// Where a chunk lies that is to be a base of a run that lies at `depth`: less deep than that, which is what keeps deltas from going in
+    /// circles. A chunk that lies in several packs may be a base in one of them only.
+    pub(crate) fn find_base(&self, id: &ShortId, depth: u8) -> Result<Option<ChunkPlace>> {
+        let (Some(chunks), (from, to)) = (&self.chunks, id.bounds()) else { return Ok(None) };
+        let mut found = chunks.range::<&[u8; 32]>(from.as_bytes()..=to.as_bytes()).map_err(read_error)?;
+        let Some(found) = found.next() else { return Ok(None) };
+        let (id, place) = found.map_err(read_error)?;
+        let place = tables::unpack_place(place.value());
+        if place.depth < depth {
+            return Ok(Some(place));
+        }
+        let Some(spares) = &self.spares else { return Ok(None) };
+        for spare in spares.get(id.value()).map_err(read_error)? {
+            let spare = tables::unpack_place(spare.map_err(read_error)?.value());
+            if spare.depth < depth {
+                return Ok(Some(spare));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the chunks lie that have this number in their sketches, as far as they are known: the one that was stored last, then the one
+    /// that its chain started from.
+    pub(crate) fn namesakes(&self, number: u64) -> Result<[Option<ChunkPlace>; 2]> {
+        let Some(sketches) = &self.sketches else { return Ok([None; 2]) };
+        let Some(found) = sketches.get(number).map_err(read_error)? else { return Ok([None; 2]) };
+        let Namesakes { newest, anchor } = Namesakes::unpack(found.value());
+        let found = self.by_name(newest)?;
+        Ok([found, if anchor == newest { found } else { self.by_name(anchor)? }])
+    }
+
+    /// The first chunk whose id begins like this.
+    fn by_name(&self, name: Namesake) -> Result<Option<ChunkPlace>> {
+        let Some(chunks) = &self.chunks else { return Ok(None) };
+        let (from, to) = name.range();
+        let Some(found) = chunks.range::<&[u8; 32]>(&from..=&to).map_err(read_error)?.next() else {
+            return Ok(None);
+        };
+        let (_, place) = found.map_err(read_error)?;
+        Ok(Some(tables::unpack_place(place.value())))
+    }
+
     /// For each chunk the pack it lies in, and its ordinal there.
     pub(crate) fn places(&self, ids: &[ChunkId]) -> Result<Vec<Option<(PackId, u32)>>> {
+        self.places_of(ids, |id| self.find(id))
+    }
+
+    /// As [`IndexReader::places`], of the bases of a run that lies at `depth`.
+    pub(crate) fn base_places(&self, ids: &[ShortId], depth: u8) -> Result<Vec<Option<(PackId, u32)>>> {
+        self.places_of(ids, |id| self.find_base(id, depth))
+    }
+
+    fn places_of<I>(
+        &self,
+        ids: &[I],
+        find: impl Fn(&I) -> Result<Option<ChunkPlace>>,
+    ) -> Result<Vec<Option<(PackId, u32)>>> {
         let mut last: Option<(u32, PackId)> = None;
-        let place = |id: &ChunkId| {
-            let Some(place) = self.find(id)? else { return Ok(None) };
+        let place = |id: &I| {
+            let Some(place) = find(id)? else { return Ok(None) };
             let pack = match last {
                 Some((number, pack)) if number == place.pack => pack,
                 _ => match self.pack(place.pack)? {
@@ -466,6 +551,7 @@ pub(crate) struct IndexWriter<'a> {
     packs: redb::Table<'a, u32, &'static [u8]>,
     numbers: redb::Table<'a, &'static [u8; 32], u32>,
     spares: redb::MultimapTable<'a, &'static [u8; 32], u64>,
+    sketches: redb::Table<'a, u64, (u64, u64)>,
     meta: redb::Table<'a, &'static str, u64>,
 }
 
@@ -476,16 +562,18 @@ impl<'a> IndexWriter<'a> {
             packs: transaction.open_table(PACKS)?,
             numbers: transaction.open_table(PACK_NUMBERS)?,
             spares: transaction.open_multimap_table(SPARES)?,
+            sketches: transaction.open_table(SKETCHES)?,
             meta: transaction.open_table(META)?,
         })
     }
 
-    /// Draws the number of a new index.
-    fn be_born(&mut self) -> Result<()> {
-        if self.meta.get(BIRTH).map_err(read_error)?.is_none() {
+    /// Draws the number of a new index. False if it is not new.
+    fn be_born(&mut self) -> Result<bool> {
+        let is_new = self.meta.get(BIRTH).map_err(read_error)?.is_none();
+        if is_new {
             self.meta.insert(BIRTH, random::number()).map_err(read_error)?;
         }
-        Ok(())
+        Ok(is_new)
     }
 
     /// Adds a pack and its chunks. A chunk that is known already is from now on found here, and its place before becomes a spare.
@@ -500,22 +588,14 @@ impl<'a> IndexWriter<'a> {
             read_error(redb::StorageError::Corrupted("the index has run out of pack numbers".to_owned()))
         })?;
         self.meta.insert(NEXT_NUMBER, next + 1).map_err(read_error)?;
-        let record = PackRecord {
-            id,
-            len,
-            chunks: u32::try_from(toc.chunk_count()).unwrap_or(u32::MAX),
-            verified_at: 0,
-        };
+        let record = PackRecord::new(id, len, toc);
         self.packs.insert(number, record.encode().as_slice()).map_err(read_error)?;
         self.numbers.insert(id.as_bytes(), number).map_err(read_error)?;
         // In the order of the keys: neighbours in the tree share pages.
-        let mut places: Vec<_> = toc
-            .bodies
-            .iter()
-            .flat_map(|body| &body.chunks)
-            .zip(0u32..)
-            .map(|(chunk, ordinal)| (chunk.id, tables::pack_place(ChunkPlace { pack: number, ordinal })))
-            .collect();
+        let chunks = toc.runs().flat_map(|run| run.chunks.iter().map(|chunk| (chunk.id, run.depth)));
+        let place = |ordinal, depth| tables::pack_place(ChunkPlace { pack: number, ordinal, depth });
+        let mut places: Vec<_> =
+            chunks.zip(0u32..).map(|((id, depth), ordinal)| (id, place(ordinal, depth))).collect();
         places.sort_unstable();
         for (id, place) in places {
             let before =
@@ -524,7 +604,47 @@ impl<'a> IndexWriter<'a> {
                 self.spares.insert(id.as_bytes(), before).map_err(read_error)?;
             }
         }
+        self.add_sketches(toc.runs())?;
         Ok(number)
+    }
+
+    /// Lets the chunks of runs be found by what they look like.
+    fn add_sketches<'r>(&mut self, runs: impl Iterator<Item = &'r Run>) -> Result<()> {
+        let mut entries: Vec<(u64, Namesake)> = Vec::new();
+        for run in runs {
+            for (chunk, sketch) in run.chunks.iter().zip(&run.sketches) {
+                let name = Namesake::new(&chunk.id, run.depth);
+                entries.extend(sketch.numbers().iter().map(|number| (*number, name)));
+            }
+        }
+        entries.sort_unstable();
+        for (number, name) in entries {
+            let known = self.sketches.get(number).map_err(read_error)?.map(|known| known.value());
+            let namesakes =
+                known.map_or(Namesakes::only(name), |known| Namesakes::unpack(known).followed_by(name));
+            self.sketches.insert(number, namesakes.pack()).map_err(read_error)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what chunks look like that are in no pack any more, as far as a table tells.
+    fn forget_sketches(&mut self, toc: &PackToc) -> Result<()> {
+        for run in toc.runs() {
+            for (chunk, sketch) in run.chunks.iter().zip(&run.sketches) {
+                if self.chunks.get(chunk.id.as_bytes()).map_err(read_error)?.is_some() {
+                    continue;
+                }
+                for number in sketch.numbers() {
+                    let known = self.sketches.get(number).map_err(read_error)?.map(|known| known.value());
+                    let Some(known) = known else { continue };
+                    match Namesakes::unpack(known).without(&chunk.id) {
+                        None => drop(self.sketches.remove(number).map_err(read_error)?),
+                        Some(left) => drop(self.sketches.insert(number, left.pack()).map_err(read_error)?),
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Forgets packs and what was found in them. Each comes with its table, where that can be read: for those without, the whole index is
@@ -534,6 +654,7 @@ impl<'a> IndexWriter<'a> {
         packs: impl IntoIterator<Item = (&'p PackId, Option<&'p PackToc>)>,
     ) -> Result<()> {
         let mut without = HashSet::new();
+        let removals = self.removals()?;
         for (id, toc) in packs {
             let Some(number) =
                 self.numbers.remove(id.as_bytes()).map_err(read_error)?.map(|number| number.value())
@@ -541,6 +662,7 @@ impl<'a> IndexWriter<'a> {
                 continue;
             };
             self.packs.remove(number).map_err(read_error)?;
+            self.meta.insert(REMOVALS, removals + 1).map_err(read_error)?;
             match toc {
                 Some(toc) => self.forget_listed(number, toc)?,
                 None => drop(without.insert(number)),
@@ -554,7 +676,7 @@ impl<'a> IndexWriter<'a> {
         let here = |place: u64| tables::unpack_place(place).pack == number;
         let mut removed = Vec::new();
         let mut spares = Vec::new();
-        for chunk in toc.bodies.iter().flat_map(|body| &body.chunks) {
+        for chunk in toc.chunks() {
             let key = chunk.id.as_bytes();
             let found = self.chunks.get(key).map_err(read_error)?.map(|place| place.value());
             if found.is_some_and(here) {
@@ -568,7 +690,8 @@ impl<'a> IndexWriter<'a> {
                 }
             }
         }
-        self.replace_removed(&removed, spares)
+        self.replace_removed(&removed, spares)?;
+        self.forget_sketches(toc)
     }
 
     /// Forgets all places in these packs.
@@ -614,8 +737,24 @@ impl<'a> IndexWriter<'a> {
         Ok(())
     }
 
+    fn removals(&self) -> Result<u64> {
+        Ok(self.meta.get(REMOVALS).map_err(read_error)?.map_or(0, |removals| removals.value()))
+    }
+
+    /// Remembers that all bases of these packs' runs were found, if no pack was taken out since.
+    pub(crate) fn set_sound(&mut self, ids: &[PackId], removals: u64) -> Result<()> {
+        if self.removals()? != removals {
+            return Ok(());
+        }
+        self.change_records(ids, |record| record.sound_at = removals + 1)
+    }
+
     /// Remembers when packs were last read and found right, in seconds since 1970.
     pub(crate) fn set_verified(&mut self, ids: &[PackId], at: u64) -> Result<()> {
+        self.change_records(ids, |record| record.verified_at = at)
+    }
+
+    fn change_records(&mut self, ids: &[PackId], change: impl Fn(&mut PackRecord)) -> Result<()> {
         for id in ids {
             let Some(number) =
                 self.numbers.get(id.as_bytes()).map_err(read_error)?.map(|number| number.value())
@@ -624,8 +763,8 @@ impl<'a> IndexWriter<'a> {
             };
             let record =
                 self.packs.get(number).map_err(read_error)?.and_then(|r| PackRecord::decode(r.value()));
-            if let Some(record) = record {
-                let record = PackRecord { verified_at: at, ..record };
+            if let Some(mut record) = record {
+                change(&mut record);
                 self.packs.insert(number, record.encode().as_slice()).map_err(read_error)?;
             }
         }

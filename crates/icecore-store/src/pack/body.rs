@@ -1,17 +1,20 @@
-//! Coding a run of chunks as one body, and back.
+//! Coding runs of chunks as bodies, and back.
 
 use std::cell::RefCell;
 
-use icecore_format::{Body, BodyCipher, ChunkId, Codec, DecodeError, TocChunk};
+use icecore_format::{Body, Codec, DecodeError, Difference, Residue, Run};
 use zstd::bulk::{Compressor, Decompressor};
 
-/// A body ready for a pack.
+/// The zstd level of residues: there are few bytes of them, and they are what a night costs.
+const RESIDUE_LEVEL: i32 = 9;
+
+/// A body that a pack can take.
 #[derive(Debug)]
 pub(crate) struct EncodedBody {
-    /// Its entry in the table of contents.
+    /// Its entry in the table of contents; the stored length is that of `coded`.
     pub(crate) entry: Body,
-    /// Its bytes, sealed if the store is.
-    pub(crate) stored: Vec<u8>,
+    /// Its frame, not sealed.
+    pub(crate) coded: Vec<u8>,
 }
 
 thread_local! {
@@ -19,48 +22,44 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// Compresses and seals `plain`, which is the bytes of `chunks` one after the other. `number` is the body's own under its salt.
-pub(crate) fn encode_body(
-    plain: &[u8],
-    chunks: Vec<(ChunkId, u32)>,
-    level: i32,
-    cipher: &BodyCipher,
-    number: u64,
-) -> EncodedBody {
+/// Compresses `plain`, which is the bytes of the run's chunks one after the other.
+pub(crate) fn encode_plain(run: Run, plain: &[u8], level: i32) -> EncodedBody {
     let compressed = compress(plain, level).filter(|compressed| compressed.len() < plain.len());
     let (codec, coded) = match compressed {
         Some(compressed) => (Codec::Zstd, compressed),
         None => (Codec::Raw, plain.to_vec()),
     };
-    let stored = cipher.seal_body(number, coded);
-    let len = |len: usize| u32::try_from(len).expect("bodies are bounded");
-    let entry = Body {
-        stored_len: len(stored.len()),
-        plain_len: len(plain.len()),
-        codec,
-        bases: Vec::new(),
-        chunks: chunks.into_iter().map(|(id, len)| TocChunk { id, len }).collect(),
-    };
-    EncodedBody { entry, stored }
+    let entry = Body { stored_len: len(coded.len()), plain_len: len(plain.len()), codec, runs: vec![run] };
+    EncodedBody { entry, coded }
 }
 
-/// Opens and decompresses a body to exactly the length its entry says.
-pub(crate) fn decode_body(
-    entry: &Body,
-    stored: Vec<u8>,
-    cipher: &BodyCipher,
-    number: u64,
-) -> Result<Vec<u8>, DecodeError> {
-    let coded = cipher.open_body(number, stored)?;
+/// Codes what runs are besides what is in their bases.
+///
+/// # Panics
+/// If zstd refuses to compress, which it does for no input.
+pub(crate) fn encode_deltas(runs: Vec<Run>, differences: &[Difference]) -> EncodedBody {
+    let residue = Residue::encode(differences);
+    let coded = compress(&residue, RESIDUE_LEVEL).expect("zstd compresses anything");
+    let entry =
+        Body { stored_len: len(coded.len()), plain_len: len(residue.len()), codec: Codec::Delta, runs };
+    EncodedBody { entry, coded }
+}
+
+/// Decompresses a body's frame to exactly the length its entry says.
+pub(crate) fn decode_frame(entry: &Body, coded: Vec<u8>) -> Result<Vec<u8>, DecodeError> {
     let plain_len = usize::try_from(entry.plain_len).map_err(|_| DecodeError::Damaged)?;
     let plain = match entry.codec {
         Codec::Raw => coded,
-        Codec::Zstd => decompress(&coded, plain_len).ok_or(DecodeError::Damaged)?,
+        Codec::Zstd | Codec::Delta => decompress(&coded, plain_len).ok_or(DecodeError::Damaged)?,
     };
     if plain.len() == plain_len { Ok(plain) } else { Err(DecodeError::Damaged) }
 }
 
-/// `None` if zstd refuses, which it does for no input we know: the body is then stored as it is.
+fn len(len: usize) -> u32 {
+    u32::try_from(len).expect("bodies are bounded")
+}
+
+/// `None` if zstd refuses, which it does for no input we know: a run is then stored as it is.
 fn compress(plain: &[u8], level: i32) -> Option<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|slot| {
         if slot.as_ref().is_none_or(|(found, _)| *found != level) {

@@ -50,6 +50,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
             self.weight -= entry.weight;
         }
     }
+
     pub(crate) fn retain(&mut self, keep: impl Fn(&K) -> bool) {
         let gone: Vec<K> = self.entries.keys().filter(|key| !keep(key)).cloned().collect();
         gone.iter().for_each(|key| self.remove(key));

@@ -3,8 +3,12 @@
 mod body;
 mod builder;
 mod cache;
+mod delta_run;
+mod deltas;
 mod reader;
 
-pub(crate) use body::{EncodedBody, decode_body, encode_body};
+pub(crate) use body::{EncodedBody, decode_frame, encode_deltas, encode_plain};
 pub(crate) use builder::{PackBuilder, SealedPack};
-pub(crate) use reader::{OpenPack, PackReader};
+pub(crate) use delta_run::DeltaRun;
+pub(crate) use deltas::DeltaGroup;
+pub(crate) use reader::{ChunkSpan, Frame, OpenPack, PackReader, RunPlace};

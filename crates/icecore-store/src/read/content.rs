@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, bounded};
-use icecore_format::{ChunkId, ChunkRef};
+use icecore_format::{ChunkId, ChunkRef, ShortId};
 use icecore_storage::ErrorKind;
 
+use super::assembler::Assembler;
 use crate::index::{ChunkPlace, IndexBirth, PackRecord};
-use crate::pack::OpenPack;
+use crate::pack::{ChunkSpan, OpenPack};
 use crate::store::Store;
 use crate::{Result, StoreError};
 
@@ -20,15 +21,14 @@ const REFS_A_LOOKUP: usize = 512;
 /// How often the pack in which a chunk was found may be gone before it can be opened.
 const GONE_MAX: u32 = 5;
 
-/// Where a chunk's bytes are: an open pack, a body of it, a range of the body.
+/// Where a chunk's bytes are: an open pack, a run of it, a range of the run.
 struct Located {
     chunk: ChunkRef,
     pack: Arc<OpenPack>,
-    body: usize,
-    offset: usize,
+    span: ChunkSpan,
 }
 
-/// Neighbouring references into one body: one job.
+/// Neighbouring references into one run: one job.
 struct Segment {
     bytes: Receiver<Result<Vec<(ChunkRef, Bytes)>>>,
     len: u64,
@@ -75,20 +75,20 @@ impl<'a, R: Iterator<Item = Result<ChunkRef>>> ContentReader<'a, R> {
                 return Ok(());
             }
             let Some(first) = self.located.pop_front() else { return Ok(()) };
-            let mut picks = vec![(first.chunk, first.offset)];
+            let mut picks = vec![(first.chunk, first.span)];
             while let Some(next) = self.located.front() {
-                if next.pack.id != first.pack.id || next.body != first.body {
+                if next.pack.id != first.pack.id || next.span.run != first.span.run {
                     break;
                 }
-                picks.push((next.chunk, next.offset));
+                picks.push((next.chunk, next.span));
                 self.located.pop_front();
             }
             let len = picks.iter().map(|(chunk, _)| u64::from(chunk.len)).sum();
             let (done, bytes) = bounded(1);
-            let (store, pack, body) = (Arc::clone(self.store), first.pack, first.body);
+            let (store, pack, run) = (Arc::clone(self.store), first.pack, first.span.run);
             rayon::spawn(move || {
                 // Nobody waits for it when the reader was dropped.
-                let _ = done.send(read_picks(&store, &pack, body, &picks));
+                let _ = done.send(read_picks(&store, &pack, run, &picks));
             });
             self.ahead += len;
             self.segments.push_back(Segment { bytes, len });
@@ -116,16 +116,15 @@ impl<'a, R: Iterator<Item = Result<ChunkRef>>> ContentReader<'a, R> {
                 }
             }
         }
-        let ids: Vec<_> = refs.iter().map(|chunk| chunk.id).collect();
-        for (chunk, (pack, place)) in refs.into_iter().zip(self.store.locate(&ids)?) {
+        let ids: Vec<_> = refs.iter().map(|chunk| chunk.id.short()).collect();
+        for (chunk, (pack, place)) in refs.into_iter().zip(self.store.locate(&ids, ANY_DEPTH)?) {
             let located = pack
                 .locate(place.ordinal)
-                .filter(|(place, entry)| entry.id == chunk.id && place.len == chunk.len as usize);
-            let Some((place, _)) = located else {
+                .filter(|(span, entry)| entry.id == chunk.id && span.len == chunk.len as usize);
+            let Some((span, _)) = located else {
                 return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
             };
-            let (body, offset) = (place.body, place.offset);
-            self.located.push_back(Located { chunk, pack, body, offset });
+            self.located.push_back(Located { chunk, pack, span });
         }
         Ok(!self.located.is_empty())
     }
@@ -165,47 +164,38 @@ impl<R: Iterator<Item = Result<ChunkRef>>> Iterator for ContentReader<'_, R> {
 
 fn read_picks(
     store: &Store,
-    pack: &OpenPack,
-    body: usize,
-    picks: &[(ChunkRef, usize)],
+    pack: &Arc<OpenPack>,
+    run: usize,
+    picks: &[(ChunkRef, ChunkSpan)],
 ) -> Result<Vec<(ChunkRef, Bytes)>> {
-    let plain = match store.packs.body(pack, body) {
-        Ok(plain) => plain,
-        // A collection rewrote the pack since it was looked up: the chunks lie elsewhere now.
-        Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => {
-            return picks.iter().map(|(chunk, _)| Ok((*chunk, store.read_chunk(&chunk.id)?))).collect();
-        }
-        Err(error) => return Err(error),
-    };
-    // A slice keeps the whole body in memory. Where little of it is wanted, that is copied out, or scattered references would hold
+    let run_len = pack.run(run).map_or(0, |(_, run)| run.plain_len() as usize);
+    // A slice keeps the whole run in memory. Where little of it is wanted, that is copied out, or scattered references would hold
     // many times what they count.
-    let wanted: usize = picks.iter().map(|(chunk, _)| chunk.len as usize).sum();
-    let copies = wanted < plain.len() / 2;
-    picks
-        .iter()
-        .map(|(chunk, offset)| {
-            let end = offset + chunk.len as usize;
-            if end > plain.len() {
-                return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
-            }
-            let bytes = plain.slice(*offset..end);
-            if store.key.chunk_id(&bytes) == chunk.id {
-                Ok((*chunk, if copies { Bytes::copy_from_slice(&bytes) } else { bytes }))
-            } else {
-                Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id })
-            }
-        })
-        .collect()
+    let wanted: usize = picks.iter().map(|(_, span)| span.len).sum();
+    let copies = wanted < run_len / 2;
+    let mut assembler = Assembler::new(store);
+    let mut read = |(chunk, span): &(ChunkRef, ChunkSpan)| match assembler.chunk(pack, span) {
+        Ok(bytes) => Ok((*chunk, if copies { Bytes::copy_from_slice(&bytes) } else { bytes })),
+        // A collection rewrote the pack since it was looked up: the chunks lie elsewhere now.
+        Err(error) if error.is_gone() => Ok((*chunk, store.read_chunk(&chunk.id)?)),
+        Err(error) => Err(error),
+    };
+    picks.iter().map(&mut read).collect()
 }
+
+/// Deeper than any run lies.
+pub(crate) const ANY_DEPTH: u8 = u8::MAX;
 
 impl Store {
     /// Where chunks lie. What the index does not know, or knows in a pack that is gone, is looked for once more after the index and
     /// the packs were brought together.
-    pub(crate) fn locate(&self, ids: &[ChunkId]) -> Result<Vec<(Arc<OpenPack>, ChunkPlace)>> {
+    ///
+    /// Only places less deep than `below` count: [`ANY_DEPTH`], or the depth of a run that these are the bases of.
+    pub(crate) fn locate(&self, ids: &[ShortId], below: u8) -> Result<Vec<(Arc<OpenPack>, ChunkPlace)>> {
         let mut since: Option<IndexBirth> = None;
         let mut gone = 0;
         let found = loop {
-            let error = match self.try_locate(ids) {
+            let error = match self.try_locate(ids, below) {
                 Ok(found) => break found,
                 Err(error) => error,
             };
@@ -230,15 +220,16 @@ impl Store {
                 since = Some(self.refresh_index(&BTreeSet::new())?);
             }
         };
-        let wrong = |(id, (pack, place)): (&ChunkId, &(Arc<OpenPack>, ChunkPlace))| {
-            pack.locate(place.ordinal).is_none_or(|(_, entry)| entry.id != *id)
+        let wrong = |(id, (pack, place)): (&ShortId, &(Arc<OpenPack>, ChunkPlace))| {
+            let is_right = |span: &ChunkSpan| pack.run(span.run).is_some_and(|(_, run)| run.depth < below);
+            pack.locate(place.ordinal).is_none_or(|(span, entry)| entry.id.short() != *id || !is_right(&span))
         };
         if ids.iter().zip(&found).any(wrong) {
             // The packs' tables are checksummed, so it is the index that lies: it is made anew.
             self.index.discard();
             let mut since = self.refresh_index(&BTreeSet::new())?;
             return loop {
-                match self.try_locate(ids) {
+                match self.try_locate(ids, below) {
                     Err(StoreError::ChunkMissing { .. }) if self.was_made_anew(&mut since)? => (),
                     found => break found,
                 }
@@ -247,13 +238,13 @@ impl Store {
         Ok(found)
     }
 
-    fn try_locate(&self, ids: &[ChunkId]) -> Result<Vec<(Arc<OpenPack>, ChunkPlace)>> {
+    fn try_locate(&self, ids: &[ShortId], below: u8) -> Result<Vec<(Arc<OpenPack>, ChunkPlace)>> {
         let places: Vec<(ChunkPlace, PackRecord)> = self.index.read(|index| {
             let mut last: Option<(u32, PackRecord)> = None;
             ids.iter()
                 .map(|id| {
                     let missing = || StoreError::ChunkMissing { chunk: *id };
-                    let place = index.find(id)?.ok_or_else(missing)?;
+                    let place = index.find_base(id, below)?.ok_or_else(missing)?;
                     let record = match last {
                         Some((number, record)) if number == place.pack => record,
                         _ => index.pack(place.pack)?.ok_or_else(missing)?,
@@ -270,22 +261,16 @@ impl Store {
     pub(crate) fn read_chunk(&self, id: &ChunkId) -> Result<Bytes> {
         let mut tried = None;
         loop {
-            let found = self.locate(std::slice::from_ref(id))?;
+            let found = self.locate(&[id.short()], ANY_DEPTH)?;
             let Some((pack, place)) = found.into_iter().next() else {
-                return Err(StoreError::ChunkMissing { chunk: *id });
+                return Err(StoreError::ChunkMissing { chunk: id.short() });
             };
             let damaged = || StoreError::ChunkDamaged { pack: pack.id, chunk: *id };
             let (at, _) =
                 pack.locate(place.ordinal).filter(|(_, entry)| entry.id == *id).ok_or_else(damaged)?;
-            match self.packs.body(&pack, at.body) {
-                Ok(plain) => {
-                    let bytes =
-                        plain.slice(at.offset.min(plain.len())..(at.offset + at.len).min(plain.len()));
-                    return if self.key.chunk_id(&bytes) == *id { Ok(bytes) } else { Err(damaged()) };
-                }
-                Err(StoreError::Storage(error))
-                    if error.kind == ErrorKind::NotFound && tried != Some(pack.id) =>
-                {
+            match Assembler::new(self).chunk(&pack, &at) {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) if error.is_gone() && tried != Some(pack.id) => {
                     tried = Some(pack.id);
                     self.packs.forget(&pack.id);
                     self.forget_if_gone(&pack.id)?;

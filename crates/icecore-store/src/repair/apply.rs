@@ -177,7 +177,7 @@ impl Store {
     fn salvage(&self, id: &PackId, monitor: &dyn Monitor) -> Result<(u64, u64)> {
         self.packs.forget(id);
         let open = match self.packs.find_toc(id) {
-            Ok(open) => open,
+            Ok(open) => Arc::new(open),
             Err(error) if error.is_unreadable() => return Ok((0, 0)),
             // Gone since the plan was made.
             Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => return Ok((0, 0)),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use icecore_format::{ChunkId, PackId, SnapshotId, names};
+use icecore_format::{ChunkId, PackId, ShortId, SnapshotId, names};
 
 use crate::snapshots::Snapshot;
 use crate::{Result, StoreError};
@@ -127,7 +127,7 @@ pub(super) fn pack_kind(error: &StoreError) -> FindingKind {
 pub(super) struct ObjectDamage {
     pub(super) finding: Finding,
     /// The chunks that cannot be read because of it.
-    pub(super) chunks: Vec<ChunkId>,
+    pub(super) chunks: Vec<ShortId>,
 }
 
 /// What has been found so far.
@@ -149,7 +149,7 @@ impl Damage {
         kind: FindingKind,
         object: String,
         message: &str,
-        chunks: Vec<ChunkId>,
+        chunks: Vec<ShortId>,
     ) -> Option<&mut ObjectDamage> {
         let at = *self.objects.entry(object.clone()).or_insert(self.findings.len());
         if at == self.findings.len() {
@@ -162,7 +162,7 @@ impl Damage {
     }
 
     /// A chunk that is in no pack; `pack` held it before.
-    pub(super) fn missing(&mut self, chunk: ChunkId, pack: Option<&PackId>) {
+    pub(super) fn missing(&mut self, chunk: ShortId, pack: Option<&PackId>) {
         match pack {
             Some(pack) => {
                 self.pack(FindingKind::PackMissing, pack, "the pack is not in the storage", vec![chunk]);
@@ -176,14 +176,32 @@ impl Damage {
         }
     }
 
+    /// As [`Damage::missing`], unless it was found missing when it was looked up, and named there, perhaps with its pack.
+    fn missing_unless_known(&mut self, chunk: ShortId) {
+        if self.findings.iter().all(|found| !found.chunks.contains(&chunk)) {
+            self.missing(chunk, None);
+        }
+    }
+
     pub(super) fn pack(
         &mut self,
         kind: FindingKind,
         id: &PackId,
         message: &str,
-        chunks: Vec<ChunkId>,
+        chunks: Vec<ShortId>,
     ) -> Option<&mut ObjectDamage> {
         self.note(kind, names::pack(id), message, chunks)
+    }
+
+    /// A chunk that others are coded on, as one of them has shown.
+    pub(super) fn note_base(&mut self, error: &StoreError) {
+        match error {
+            StoreError::ChunkMissing { chunk } => self.missing_unless_known(*chunk),
+            StoreError::ChunkDamaged { pack, chunk } => {
+                self.pack(FindingKind::Pack, pack, &full_message(error), vec![chunk.short()]);
+            }
+            _ => (),
+        }
     }
 
     pub(super) fn parity(&mut self, id: &PackId, message: &str) {
@@ -198,32 +216,41 @@ impl Damage {
         error: StoreError,
     ) -> Result<()> {
         match error {
-            StoreError::ChunkMissing { chunk } => {
-                // Found missing when it was looked up, and named there, perhaps with its pack.
-                if self.findings.iter().all(|found| !found.chunks.contains(&chunk)) {
-                    self.missing(chunk, None);
-                }
-            }
+            StoreError::ChunkMissing { chunk } => self.missing_unless_known(chunk),
             StoreError::ChunkDamaged { pack, chunk } => {
-                self.pack(FindingKind::Pack, &pack, &full_message(&error), vec![chunk]);
+                self.pack(FindingKind::Pack, &pack, &full_message(&error), vec![chunk.short()]);
             }
             StoreError::Damaged { ref object, .. } | StoreError::StoreTooNew { place: ref object, .. }
                 if let Some(pack) = names::parse_pack(object) =>
             {
-                self.pack(pack_kind(&error), &pack, &full_message(&error), Vec::from_iter(node));
+                self.pack(
+                    pack_kind(&error),
+                    &pack,
+                    &full_message(&error),
+                    node.map(|node| node.short()).into_iter().collect(),
+                );
                 self.whole_packs.insert(pack);
             }
             // Its other chunks may well be read: they are looked at on their own.
             StoreError::Unread { ref object, .. } if let Some(pack) = names::parse_pack(object) => {
-                let found = self.pack(pack_kind(&error), &pack, &full_message(&error), Vec::from_iter(node));
+                let found = self.pack(
+                    pack_kind(&error),
+                    &pack,
+                    &full_message(&error),
+                    node.map(|node| node.short()).into_iter().collect(),
+                );
                 if let (Some(found), None) = (found, node) {
                     found.finding.snapshots.entry(snapshot.id).or_default();
                 }
             }
             error if error.is_unreadable() => {
                 let message = full_message(&error);
-                let found =
-                    self.note(FindingKind::Catalog, snapshot.object.clone(), &message, Vec::from_iter(node));
+                let found = self.note(
+                    FindingKind::Catalog,
+                    snapshot.object.clone(),
+                    &message,
+                    node.map(|node| node.short()).into_iter().collect(),
+                );
                 if let Some(found) = found {
                     found.finding.snapshots.entry(snapshot.id).or_default();
                 }

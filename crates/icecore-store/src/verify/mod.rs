@@ -1,5 +1,6 @@
 //! Reading back, and checking.
 
+mod bases;
 mod finding;
 mod packs;
 mod records;
@@ -65,7 +66,8 @@ impl Store {
         let chosen = snapshots.unwrap_or(&all);
         report.snapshots = chosen.len() as u64;
 
-        let needed = self.walk(chosen, &lost, &mut damage, &mut report, monitor)?;
+        let mut needed = self.walk(chosen, &lost, &mut damage, &mut report, monitor)?;
+        self.follow_bases(&mut needed, &lost, &mut damage, monitor)?;
         let packs = self.index.read(IndexReader::packs)?;
         let packs: Vec<_> = packs
             .into_iter()

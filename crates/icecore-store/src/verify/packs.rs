@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use icecore_format::{ChunkId, Digest, PackId, names};
+use icecore_format::{Digest, PackId, ShortId, names};
 use icecore_storage::ErrorKind;
 
 use super::finding::{Damage, ObjectDamage, full_message, pack_kind};
 use super::{Extent, VerifyReport};
 use crate::index::{IndexReader, PackRecord};
+use crate::pack::Frame;
+use crate::read::{ANY_DEPTH, Assembler};
 use crate::store::Store;
 use crate::{Counter, Monitor, Result, StoreError, random};
 
@@ -19,6 +21,8 @@ const PACKS_AT_ONCE: usize = 3;
 /// A pack that is right.
 struct CheckedPack {
     chunks: u64,
+    /// Chunks that cannot be read because of what they are coded on, which lies in other packs.
+    elsewhere: Vec<StoreError>,
     /// What is wrong with its parity.
     parity: Option<String>,
 }
@@ -47,10 +51,9 @@ impl Store {
         let chunks =
             self.chunks_of(known.into_iter().filter(|(_, record)| damage.vanished.contains(&record.id)))?;
         let mut since = self.refresh_index(&BTreeSet::new())?;
-        let ids: Vec<ChunkId> = chunks.keys().copied().collect();
+        let ids: Vec<ShortId> = chunks.keys().copied().collect();
         let places = loop {
-            let places =
-                self.index.read(|index| ids.iter().map(|id| index.find(id)).collect::<Result<Vec<_>>>())?;
+            let places = self.index.read(|index| index.base_places(&ids, ANY_DEPTH))?;
             if !places.contains(&None) || !self.was_made_anew(&mut since)? {
                 break places;
             }
@@ -116,8 +119,9 @@ impl Store {
                         let outcome = if cancelled {
                             Err(StoreError::Cancelled)
                         } else {
-                            let chunks = self.check_pack(pack, monitor);
-                            chunks.map(|chunks| CheckedPack { chunks, parity: self.check_parity(&pack.id) })
+                            let checked = self.check_pack(pack, monitor);
+                            checked
+                                .map(|checked| CheckedPack { parity: self.check_parity(&pack.id), ..checked })
                         };
                         outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((*pack, outcome));
                     }
@@ -133,6 +137,9 @@ impl Store {
                 Ok(checked) => {
                     report.chunks += checked.chunks;
                     verified.push(pack.id);
+                    for error in checked.elsewhere {
+                        damage.note_base(&error);
+                    }
                     if let Some(message) = checked.parity {
                         damage.parity(&pack.id, &message);
                     }
@@ -143,26 +150,46 @@ impl Store {
         Ok(verified)
     }
 
-    /// Reads one pack whole: its hash, its table, every body, every chunk. Returns how many chunks.
-    fn check_pack(&self, pack: &PackRecord, monitor: &dyn Monitor) -> Result<u64> {
+    /// Reads one pack whole: its hash, its table, every body, every chunk.
+    fn check_pack(&self, pack: &PackRecord, monitor: &dyn Monitor) -> Result<CheckedPack> {
         let bytes = self.packs.whole(&pack.id)?;
         monitor.count(Counter::ReadBytes, bytes.len() as u64);
         let open = self.packs.parse(&pack.id, &bytes)?;
+        let open = Arc::new(open);
         let mut at = icecore_format::PACK_HEADER_LEN;
-        let mut chunks = 0;
-        for (number, body) in open.toc.bodies.iter().enumerate() {
-            let stored = bytes.get(at..at + body.stored_len as usize).unwrap_or_default().to_vec();
-            at += body.stored_len as usize;
-            let plain = open.decode(number, stored)?;
-            for (chunk, bytes) in body.split(&plain) {
-                if self.key.chunk_id(bytes) != chunk.id {
-                    return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
-                }
-                chunks += 1;
+        let mut frame = Frame::Rotten;
+        let mut checked = CheckedPack { chunks: 0, elsewhere: Vec::new(), parity: None };
+        for (number, (place, run)) in open.runs().enumerate() {
+            if place.within == 0 {
+                let stored_len = open.toc.bodies.get(place.body).map_or(0, |body| body.stored_len as usize);
+                let stored = bytes.get(at..at + stored_len).unwrap_or_default().to_vec();
+                at += stored_len;
+                frame = open.frame(place.body, stored);
             }
+            // One for each run: it keeps what it has seen.
+            let mut assembler = Assembler::new(self);
+            assembler.seed(&open, number, frame.clone());
+            for span in open.spans(number) {
+                match assembler.chunk(&open, &span) {
+                    Ok(_) => (),
+                    Err(error @ StoreError::ChunkDamaged { pack: at, .. }) if at == pack.id => {
+                        return Err(error);
+                    }
+                    Err(error @ (StoreError::ChunkDamaged { .. } | StoreError::ChunkMissing { .. })) => {
+                        checked.elsewhere.push(error);
+                    }
+                    Err(StoreError::Damaged { object, source }) if object == names::pack(&pack.id) => {
+                        return Err(StoreError::Damaged { object, source });
+                    }
+                    // Only bases are read from elsewhere, and their packs are looked at as well.
+                    Err(error) if error.is_out_of_reach() || error.is_gone() => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            checked.chunks += run.chunks.len() as u64;
         }
         if PackId(Digest::of(&bytes)) == pack.id {
-            Ok(chunks)
+            Ok(checked)
         } else {
             // Every chunk is right, but bytes between are not: a header field, or something appended.
             Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged))
@@ -192,17 +219,15 @@ impl Store {
         if !error.is_out_of_reach() && !is_short {
             return Err(error);
         }
+        self.packs.forget(&pack.id);
         let mut chunks = Vec::new();
         let mut readable = false;
         if let Ok(open) = self.packs.find_toc(&pack.id) {
+            let open = Arc::new(open);
             readable = true;
-            for (number, body) in open.toc.bodies.iter().enumerate() {
-                let plain =
-                    self.packs.stored_body(&open, number).and_then(|stored| open.decode(number, stored));
-                let plain = plain.unwrap_or_default();
-                let damaged =
-                    body.split(&plain).filter(|(chunk, bytes)| self.key.chunk_id(bytes) != chunk.id);
-                chunks.extend(damaged.map(|(chunk, _)| chunk.id));
+            for (number, (_, run)) in open.runs().enumerate() {
+                let damaged = run.chunks.iter().zip(self.run_chunks(&open, number));
+                chunks.extend(damaged.filter(|(_, read)| read.is_err()).map(|(chunk, _)| chunk.id.short()));
             }
         }
         let message = full_message(&error);

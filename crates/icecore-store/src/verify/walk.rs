@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use icecore_format::{Catalog, ChunkId, PackId, TreeNode, names};
+use icecore_format::{Catalog, ChunkId, PackId, ShortId, TreeNode, names};
 
 use super::VerifyReport;
 use super::finding::{Damage, FindingKind};
-use crate::index::{IndexReader, PackRecord};
+use crate::index::{IndexBirth, IndexReader, PackRecord};
+use crate::read::ANY_DEPTH;
 use crate::snapshots::Snapshot;
 use crate::store::Store;
 use crate::tree::NodeWalk;
@@ -16,7 +17,7 @@ use crate::{Monitor, Result, SnapshotReader, StoreError};
 
 impl Store {
     /// For each chunk that the index finds in a pack that is not in the storage any more, that pack.
-    pub(super) fn lost_packs(&self) -> Result<HashMap<ChunkId, PackId>> {
+    pub(super) fn lost_packs(&self) -> Result<HashMap<ShortId, PackId>> {
         let listed = self.listed_packs()?;
         let known = self.index.read(IndexReader::packs)?;
         self.chunks_of(known.into_iter().filter(|(_, record)| !listed.contains_key(&record.id)))
@@ -25,20 +26,20 @@ impl Store {
     pub(super) fn chunks_of(
         &self,
         packs: impl Iterator<Item = (u32, PackRecord)>,
-    ) -> Result<HashMap<ChunkId, PackId>> {
+    ) -> Result<HashMap<ShortId, PackId>> {
         let packs: HashMap<u32, PackId> = packs.map(|(number, record)| (number, record.id)).collect();
         if packs.is_empty() {
             return Ok(HashMap::new());
         }
         let chunks = self.index.read(|index| index.chunks_in(&packs.keys().copied().collect()))?;
-        Ok(chunks.into_iter().filter_map(|(id, number)| Some((id, *packs.get(&number)?))).collect())
+        Ok(chunks.into_iter().filter_map(|(id, number)| Some((id.short(), *packs.get(&number)?))).collect())
     }
 
     /// Walks trees and catalogs; returns the packs that hold what they refer to.
     pub(super) fn walk(
         self: &Arc<Self>,
         snapshots: &[Snapshot],
-        lost: &HashMap<ChunkId, PackId>,
+        lost: &HashMap<ShortId, PackId>,
         damage: &mut Damage,
         report: &mut VerifyReport,
         monitor: &dyn Monitor,
@@ -59,21 +60,10 @@ impl Store {
                         continue;
                     }
                 };
-                let mut places = self.index.read(|index| index.places(&ids))?;
-                while places.contains(&None) {
-                    let unknown =
-                        |(id, place): (&ChunkId, &Option<_>)| place.is_none() && !lost.contains_key(id);
-                    let again = match ids.iter().zip(&places).any(unknown) {
-                        true => self.ask_index_again(&mut since)?,
-                        false => self.was_made_anew(&mut since)?,
-                    };
-                    if !again {
-                        break;
-                    }
-                    places = self.index.read(|index| index.places(&ids))?;
-                }
+                let short: Vec<ShortId> = ids.iter().map(ChunkId::short).collect();
+                let places = self.settled_places(&short, ANY_DEPTH, lost, &mut since)?;
                 report.chunks += ids.len() as u64;
-                for (id, place) in ids.iter().zip(places) {
+                for (id, place) in short.iter().zip(places) {
                     match place {
                         Some((pack, _)) => drop(packs.insert(pack)),
                         None => damage.missing(*id, lost.get(id)),
@@ -91,6 +81,27 @@ impl Store {
             }
         }
         Ok(packs)
+    }
+
+    /// Where chunks lie, less deep than `below`; what the index did not know has been asked for once more.
+    pub(super) fn settled_places(
+        &self,
+        ids: &[ShortId],
+        below: u8,
+        lost: &HashMap<ShortId, PackId>,
+        since: &mut IndexBirth,
+    ) -> Result<Vec<Option<(PackId, u32)>>> {
+        loop {
+            let places = self.index.read(|index| index.base_places(ids, below))?;
+            let unknown = |(id, place): (&ShortId, &Option<_>)| place.is_none() && !lost.contains_key(id);
+            let again = match ids.iter().zip(&places).any(unknown) {
+                true => self.ask_index_again(since)?,
+                false => places.contains(&None) && self.was_made_anew(since)?,
+            };
+            if !again {
+                return Ok(places);
+            }
+        }
     }
 
     /// Says for every finding which snapshots and parts it harms, and drops what harms none because a collection took it.
@@ -111,7 +122,7 @@ impl Store {
             .enumerate()
             .map(|(at, found)| (found.finding.object.clone(), at))
             .collect();
-        let mut owners: HashMap<ChunkId, Vec<usize>> = HashMap::new();
+        let mut owners: HashMap<ShortId, Vec<usize>> = HashMap::new();
         for (at, damaged) in damage.findings.iter().enumerate() {
             for chunk in &damaged.chunks {
                 owners.entry(*chunk).or_default().push(at);
@@ -120,6 +131,7 @@ impl Store {
         for (chunk, pack) in unreadable {
             owners.entry(chunk).or_default().extend(by_pack.get(&names::pack(&pack)));
         }
+        self.trace_bases(&mut owners)?;
 
         let listed: BTreeSet<String> =
             self.storage.list(names::SNAPSHOTS)?.into_iter().map(|object| object.name).collect();
@@ -137,7 +149,7 @@ impl Store {
     fn name_harm(
         self: &Arc<Self>,
         snapshot: &Snapshot,
-        owners: &HashMap<ChunkId, Vec<usize>>,
+        owners: &HashMap<ShortId, Vec<usize>>,
         damage: &mut Damage,
     ) -> Result<()> {
         let (mut hits, mut catalog, mut clean) = (Vec::new(), Vec::new(), HashSet::new());
@@ -185,12 +197,12 @@ impl Store {
         &self,
         node: &TreeNode,
         mut offset: u64,
-        owners: &HashMap<ChunkId, Vec<usize>>,
+        owners: &HashMap<ShortId, Vec<usize>>,
         clean: &mut HashSet<ChunkId>,
         hits: &mut Vec<Harm>,
     ) -> Result<()> {
         let hit = |id: &ChunkId, range: Range<u64>, hits: &mut Vec<Harm>| {
-            let found = owners.get(id).into_iter().flatten();
+            let found = owners.get(&id.short()).into_iter().flatten();
             hits.extend(found.map(|at| (range.clone(), *at)));
         };
         match node {

@@ -1,12 +1,14 @@
-//! Writing a snapshot: a pipeline of four threads around a pool.
+//! Writing a snapshot: a pipeline of five threads around a pool.
 //!
 //! ```text
-//! caller: parts, cuts ──> [pool: hash] ──> sequencer: known? runs, tree ──> [pool: compress, seal] ──> packer ──> storer
+//! caller: parts, cuts ──> [pool: hash] ──> sequencer: known? trees ──> [pool: join, sketch] ──> coder: bases?
+//!     ──> [pool: difference, compress] ──> packer: residues, seal ──> storer
 //! ```
 //! Work that is done on the pool is handed on in the order in which it was begun, by a queue of one-shot channels. Every queue is
 //! bounded: memory does not depend on the input. The storer makes a pack durable, then tells the index of it, and only then
 //! are its chunks looked up there instead of among the pending ones. The manifest comes last.
 
+mod coder;
 mod feeder;
 mod packer;
 mod pending;
@@ -17,7 +19,9 @@ pub use snapshot_writer::{SnapshotHead, SnapshotWriter, Written};
 
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
-use icecore_format::{ChunkId, ChunkRef, Tree};
+use icecore_format::{ChunkId, ChunkRef, Difference, Run, Tree};
+
+use crate::pack::EncodedBody;
 
 /// Whose bytes a chunk holds: bodies are made of one kind only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +51,26 @@ enum Feed {
     Batch(Receiver<HashedBatch>),
     /// Content that is in the store already.
     Known(Vec<ChunkRef>),
+}
+
+/// Chunks that are in no pack yet, to be coded together.
+#[derive(Debug)]
+struct NewRun {
+    lane: Lane,
+    run: Run,
+    /// Their bytes, one after the other.
+    plain: Vec<u8>,
+}
+
+/// A run that is coded.
+#[derive(Debug)]
+enum CodedRun {
+    /// By itself.
+    Plain(EncodedBody),
+    /// On its bases.
+    Delta(Run, Difference),
+    /// Not yet: with these bytes of its bases and what the pack will list.
+    Listed { run: Run, plain: Vec<u8>, bases: Vec<u8> },
 }
 
 /// What the sequencer found out.

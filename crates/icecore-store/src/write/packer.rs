@@ -3,40 +3,55 @@
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
+use icecore_chunk::Matcher;
 use icecore_format::names;
 use icecore_storage::{ErrorKind, PutMode};
 
+use super::CodedRun;
 use super::pending::Pending;
-use crate::pack::{EncodedBody, PackBuilder, SealedPack};
+use crate::delta::code_listed;
+use crate::pack::{DeltaGroup, PackBuilder, SealedPack, encode_deltas, encode_plain};
 use crate::store::Store;
-use crate::{Counter, Monitor, Result};
+use crate::{Counter, Monitor, Result, random};
 
-/// Fills packs with bodies in the order in which they were begun.
-pub(super) fn pack_bodies(
-    store: &Store,
-    salt: [u8; 32],
-    bodies: &Receiver<Receiver<EncodedBody>>,
-    out: &Sender<SealedPack>,
-) {
-    let encrypted = store.key.is_encrypted();
-    let mut next_body = 0;
-    let mut pack = PackBuilder::new(encrypted, salt, next_body);
-    for body in bodies {
+/// Fills packs with runs in the order in which they were begun; those that are coded as deltas wait for each other. Returns how many chunks
+/// these have.
+pub(super) fn pack_runs(store: &Store, runs: &Receiver<Receiver<CodedRun>>, out: &Sender<SealedPack>) -> u64 {
+    let mut pack = PackBuilder::new(store.key.clone(), random::salt());
+    let mut deltas = DeltaGroup::default();
+    let mut matcher = Matcher::default();
+    let mut delta_chunks = 0;
+    for run in runs {
         // The pool dropped it: it is shutting down with us.
-        let Ok(body) = body.recv() else { return };
-        pack.push(body);
-        next_body += 1;
-        if pack.len() >= store.config.pack_len as usize {
-            let full = std::mem::replace(&mut pack, PackBuilder::new(encrypted, salt, next_body));
-            if out.send(full.seal(&store.key)).is_err() {
-                return;
+        let Ok(run) = run.recv() else { return delta_chunks };
+        let body = match run {
+            CodedRun::Plain(body) => Some(body),
+            CodedRun::Delta(run, difference) => {
+                delta_chunks += run.chunks.len() as u64;
+                deltas.push(run, difference)
             }
+            CodedRun::Listed { run, plain, bases } => {
+                // What waits is listed as well.
+                deltas.flush().into_iter().for_each(|body| pack.push(body));
+                Some(match code_listed(run, &plain, bases, &pack.listing(), &mut matcher) {
+                    Ok((run, difference)) => encode_deltas(vec![run], &[difference]),
+                    Err(run) => {
+                        encode_plain(store.without_bases(run, &plain), &plain, store.config.zstd_level)
+                    }
+                })
+            }
+        };
+        body.into_iter().for_each(|body| pack.push(body));
+        if pack.len() >= store.config.pack_len as usize && out.send(pack.seal()).is_err() {
+            return delta_chunks;
         }
     }
+    deltas.flush().into_iter().for_each(|body| pack.push(body));
     if !pack.is_empty() {
         // If the storer is gone, it says why.
-        let _ = out.send(pack.seal(&store.key));
+        let _ = out.send(pack.seal());
     }
+    delta_chunks
 }
 
 /// Makes packs durable, then known. Returns the bytes stored.
@@ -51,7 +66,7 @@ pub(super) fn store_packs(
         let len = store.put_pack(&pack)?;
         stored += len;
         monitor.count(Counter::StoredBytes, len);
-        pending.settle(pack.toc.bodies.iter().flat_map(|body| &body.chunks).map(|chunk| chunk.id));
+        pending.settle(pack.toc.chunks().map(|chunk| chunk.id));
     }
     Ok(stored)
 }

@@ -6,33 +6,30 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use icecore_format::{BodyCipher, ChunkId, ChunkRef};
+use icecore_format::{ChunkId, ChunkRef, Run, TocChunk};
 
 use super::pending::Pending;
-use super::{Feed, HashedBatch, Lane, Sequenced};
+use super::{Feed, HashedBatch, Lane, NewRun, Sequenced};
 use crate::Result;
-use crate::pack::{EncodedBody, encode_body};
 use crate::store::Store;
 use crate::tree::TreeBuilder;
 
-/// Neighbouring new chunks that will be coded as one body.
+/// Neighbouring new chunks that will be coded together.
 #[derive(Debug, Default)]
-struct Run {
+struct Gathered {
     chunks: Vec<(ChunkId, Bytes)>,
     len: usize,
 }
 
 pub(super) struct Sequencer<'a> {
-    store: &'a Store,
+    store: &'a Arc<Store>,
     /// Packs that a collection will delete: what lies in them counts as absent.
     condemned: &'a std::collections::BTreeSet<icecore_format::PackId>,
-    cipher: Arc<BodyCipher>,
-    next_body: u64,
-    out: Sender<Receiver<EncodedBody>>,
+    out: Sender<Receiver<NewRun>>,
     pending: Pending,
-    content_run: Run,
+    content_run: Gathered,
     /// Catalog and tree nodes: few, and read together.
-    meta_run: Run,
+    meta_run: Gathered,
     sequenced: Sequenced,
 }
 
@@ -41,21 +38,18 @@ struct Hangup;
 
 impl<'a> Sequencer<'a> {
     pub(super) fn new(
-        store: &'a Store,
+        store: &'a Arc<Store>,
         condemned: &'a std::collections::BTreeSet<icecore_format::PackId>,
-        cipher: BodyCipher,
-        out: Sender<Receiver<EncodedBody>>,
+        out: Sender<Receiver<NewRun>>,
         pending: Pending,
     ) -> Self {
         Self {
             store,
             condemned,
-            cipher: Arc::new(cipher),
-            next_body: 0,
             out,
             pending,
-            content_run: Run::default(),
-            meta_run: Run::default(),
+            content_run: Gathered::default(),
+            meta_run: Gathered::default(),
             sequenced: Sequenced::default(),
         }
     }
@@ -189,33 +183,43 @@ impl<'a> Sequencer<'a> {
 
     fn flush_content(&mut self) -> std::result::Result<(), Hangup> {
         let run = mem::take(&mut self.content_run);
-        self.encode(run)
+        self.send(run, Lane::Content)
     }
 
     fn flush_meta(&mut self) -> std::result::Result<(), Hangup> {
         let run = mem::take(&mut self.meta_run);
-        self.encode(run)
+        self.send(run, Lane::Catalog)
     }
 
-    fn encode(&mut self, run: Run) -> std::result::Result<(), Hangup> {
-        if run.chunks.is_empty() {
+    fn send(&mut self, gathered: Gathered, lane: Lane) -> std::result::Result<(), Hangup> {
+        if gathered.chunks.is_empty() {
             return Ok(());
         }
-        let number = self.next_body;
-        self.next_body += 1;
-        let (level, cipher) = (self.store.config.zstd_level, Arc::clone(&self.cipher));
-        let (done, encoded) = bounded(1);
-        self.out.send(encoded).map_err(|_| Hangup)?;
-        rayon::spawn(move || {
-            let mut plain = Vec::with_capacity(run.len);
-            let mut chunks = Vec::with_capacity(run.chunks.len());
-            for (id, bytes) in run.chunks {
-                plain.extend_from_slice(&bytes);
-                chunks.push((id, u32::try_from(bytes.len()).expect("chunks are bounded")));
-            }
-            let _ = done.send(encode_body(&plain, chunks, level, &cipher, number));
-        });
+        let (done, run) = bounded(1);
+        self.out.send(run).map_err(|_| Hangup)?;
+        let store = Arc::clone(self.store);
+        rayon::spawn(move || drop(done.send(gathered.join(lane, &store))));
         Ok(())
+    }
+}
+
+impl Gathered {
+    /// One piece of memory instead of many, with what its chunks are recognised by.
+    fn join(self, lane: Lane, store: &Store) -> NewRun {
+        let mut plain = Vec::with_capacity(self.len);
+        let mut run = Run::default();
+        for (id, bytes) in self.chunks {
+            plain.extend_from_slice(&bytes);
+            run.chunks.push(TocChunk { id, len: u32::try_from(bytes.len()).expect("chunks are bounded") });
+            // A create that may not use deltas draws them for those that may.
+            if store.config.deltas {
+                run.sketches.push(match lane {
+                    Lane::Content => store.sketcher.sketch(&bytes),
+                    Lane::Catalog => store.sketch(&bytes),
+                });
+            }
+        }
+        NewRun { lane, run, plain }
     }
 }
 

@@ -13,8 +13,9 @@ use icecore_format::{
 };
 use icecore_storage::{ErrorKind, PutMode};
 
+use super::coder::code_runs;
 use super::feeder::{Feeder, Hangup};
-use super::packer::{pack_bodies, store_packs};
+use super::packer::{pack_runs, store_packs};
 use super::pending::Pending;
 use super::sequencer::Sequencer;
 use super::{Feed, Lane, Sequenced};
@@ -25,8 +26,8 @@ use crate::{Counter, Monitor, Result, StoreError, TreeReader, random};
 
 /// Blocks that wait to be hashed or looked at.
 const FEED_QUEUE: usize = 4;
-/// Bodies that wait to be compressed or packed.
-const BODY_QUEUE: usize = 5;
+/// Runs that wait to be joined or looked at, and as many that wait to be coded or packed.
+const RUN_QUEUE: usize = 3;
 /// A part that wants chunks of its own gets them if this many bytes have been written since the last cut.
 const OWN_CHUNK_MIN: usize = 4 << 10;
 
@@ -43,6 +44,8 @@ pub struct SnapshotHead {
     pub tool_version: String,
     /// See [`SnapshotInfo::parent`].
     pub parent: Option<SnapshotId>,
+    /// Whether what is new may be coded on what it resembles. A store may say no for all.
+    pub deltas: bool,
 }
 
 /// A published snapshot.
@@ -80,8 +83,18 @@ pub struct SnapshotWriter {
 
 struct Threads {
     sequencer: JoinHandle<Result<Sequenced>>,
-    packer: JoinHandle<()>,
+    coder: JoinHandle<Result<()>>,
+    packer: JoinHandle<u64>,
     storer: JoinHandle<Result<u64>>,
+}
+
+/// What came of the pipeline.
+struct Stored {
+    sequenced: Sequenced,
+    /// Bytes of the packs.
+    bytes: u64,
+    /// Chunks that are coded as deltas.
+    delta_chunks: u64,
 }
 
 #[derive(Debug)]
@@ -111,30 +124,40 @@ impl SnapshotWriter {
         let claim = WriterClaim::register(&store, &holder)?;
         // Crashed captures may have left whole copies of databases.
         store.storage.clear_unfinished()?;
-        let condemned = Arc::new(store.condemned_packs()?);
+        let mut condemned = store.condemned_packs()?;
         // What crashed writers left is valid content: the index learns of it now, and it is not stored again.
         store.refresh_index(&condemned)?;
         store.forget_misshapen_packs()?;
+        // What cannot be read counts as absent like what is about to go.
+        condemned.extend(store.unsound_packs()?);
+        let condemned = Arc::new(condemned);
         let (feed, fed) = bounded(FEED_QUEUE);
-        let (bodies_out, bodies) = bounded(BODY_QUEUE);
+        let (new_out, new_runs) = bounded(RUN_QUEUE);
+        let (coded_out, coded_runs) = bounded(RUN_QUEUE);
         let (packs_out, packs) = bounded(0);
         let pending = Pending::default();
-        let salt = random::salt();
         let spawn_error = |source| StoreError::Thread { source };
 
         let sequencer = {
             let (store, condemned, pending) = (Arc::clone(&store), Arc::clone(&condemned), pending.clone());
-            thread::Builder::new().name("sequencer".into()).spawn(move || {
-                let cipher = store.key.pack_cipher(&salt);
-                Sequencer::new(&store, &condemned, cipher, bodies_out, pending).run(&fed)
-            })
+            thread::Builder::new()
+                .name("sequencer".into())
+                .spawn(move || Sequencer::new(&store, &condemned, new_out, pending).run(&fed))
+        }
+        .map_err(spawn_error)?;
+        let coder = {
+            let (store, condemned) = (Arc::clone(&store), Arc::clone(&condemned));
+            let deltas = head.deltas && store.config.deltas;
+            thread::Builder::new()
+                .name("coder".into())
+                .spawn(move || code_runs(&store, &condemned, deltas, &new_runs, &coded_out))
         }
         .map_err(spawn_error)?;
         let packer = {
             let store = Arc::clone(&store);
             thread::Builder::new()
                 .name("packer".into())
-                .spawn(move || pack_bodies(&store, salt, &bodies, &packs_out))
+                .spawn(move || pack_runs(&store, &coded_runs, &packs_out))
         }
         .map_err(spawn_error)?;
         let storer = {
@@ -150,7 +173,7 @@ impl SnapshotWriter {
             content: Some(feeder(Lane::Content)),
             catalog: Some(feeder(Lane::Catalog)),
             feed: Some(feed),
-            threads: Some(Threads { sequencer, packer, storer }),
+            threads: Some(Threads { sequencer, coder, packer, storer }),
             store,
             monitor,
             head,
@@ -293,14 +316,15 @@ impl SnapshotWriter {
         let inline = if self.spilled { None } else { Some(std::mem::take(&mut self.records)) };
         let flushed =
             [self.content.take(), self.catalog.take()].into_iter().flatten().all(|mut f| f.flush().is_ok());
-        let (sequenced, stored_bytes) = self.join()?;
+        let Stored { sequenced, bytes, delta_chunks } = self.join()?;
         if !flushed {
             return Err(StoreError::Panicked { thread: "sequencer" });
         }
         assert_eq!(sequenced.content.len(), self.offset, "the tree covers the content");
         let mut info = self.info();
         info.chunks = sequenced.chunks;
-        info.stored_bytes = stored_bytes;
+        info.stored_bytes = bytes;
+        info.delta_chunks = delta_chunks;
         info.changed_bytes = sequenced.changed_bytes;
         info.new_chunks = sequenced.new_chunks;
         describe(&mut info);
@@ -421,17 +445,19 @@ impl SnapshotWriter {
     }
 
     /// Ends the pipeline and takes its results; the first error downstream is the cause of those before it.
-    fn join(&mut self) -> Result<(Sequenced, u64)> {
+    fn join(&mut self) -> Result<Stored> {
         self.feed = None;
         let Some(threads) = self.threads.take() else {
             return Err(StoreError::Panicked { thread: "pipeline" });
         };
         let sequenced = threads.sequencer.join().map_err(|_| StoreError::Panicked { thread: "sequencer" });
+        let coded = threads.coder.join().map_err(|_| StoreError::Panicked { thread: "coder" });
         let packed = threads.packer.join().map_err(|_| StoreError::Panicked { thread: "packer" });
         let stored = threads.storer.join().map_err(|_| StoreError::Panicked { thread: "storer" });
-        let stored = stored??;
-        packed?;
-        Ok((sequenced??, stored))
+        let bytes = stored??;
+        let delta_chunks = packed?;
+        coded??;
+        Ok(Stored { sequenced: sequenced??, bytes, delta_chunks })
     }
 }
 

@@ -343,6 +343,31 @@ fn every_crash_point_of_a_second_create() {
     });
 }
 
+/// A content of which a few bytes here and there are others every night.
+fn night(n: u64) -> Vec<u8> {
+    let mut content = noise(1, 30_000);
+    for night in 0..=n {
+        content
+            .iter_mut()
+            .skip(usize::try_from(night).unwrap() * 31)
+            .step_by(9_000)
+            .for_each(|byte| *byte ^= 1);
+    }
+    content
+}
+
+#[test]
+fn every_crash_point_of_a_create_that_is_coded_on_another() {
+    every_crash_point(Operation {
+        prepare: Some(|_, store, expected| {
+            expected.write(store, &[("a", &night(0))]);
+            expected.write(store, &[("a", &night(1))]);
+        }),
+        work: |site, expected| expected.try_write(&site.open()?, &[("a", &night(2))]),
+        done: nothing_more,
+    });
+}
+
 #[test]
 fn every_crash_point_of_a_create_with_parity() {
     every_crash_point_with_parity(Operation {
@@ -382,7 +407,7 @@ fn every_crash_point_of_a_deletion() {
                 // They go with the snapshot.
                 expected.open_tags.insert((id, tag.into()));
             }
-            expected.write(store, &[("a", &noise(2, 50_000))]);
+            expected.write(store, &[("a", &noise(2, 25_000))]);
         }),
         work: |site, expected| {
             let store = site.open()?;
@@ -521,6 +546,50 @@ fn every_crash_point_of_a_collection_that_repacks() {
         }),
         work: collect,
         done: nothing_more,
+    });
+}
+
+#[test]
+fn every_crash_point_of_a_collection_that_repacks_deltas() {
+    every_crash_point(Operation {
+        prepare: Some(|_, store, expected| {
+            let first = write(store, "all", &[("a", &night(0)), ("b", &noise(2, 25_000))]).id;
+            let mut other = noise(2, 25_000);
+            other.iter_mut().step_by(7_000).for_each(|byte| *byte ^= 1);
+            let both = write(store, "all", &[("a", &night(1)), ("b", &other)]).id;
+            expected.write(store, &[("a", &night(1))]);
+            for id in [first, both] {
+                store.delete_snapshot(&find(store, id)).expect("delete");
+            }
+            let plan = store.plan_gc(&gc_options(), &Silent).expect("plan");
+            assert!(!plan.rewrite.is_empty(), "{plan:?}");
+        }),
+        work: collect,
+        done: nothing_more,
+    });
+}
+
+#[test]
+fn every_crash_point_of_a_collection_that_flattens() {
+    every_crash_point(Operation {
+        prepare: Some(|_, store, expected| {
+            for n in 0..3 {
+                expected.write(store, &[("a", &night(n))]);
+            }
+        }),
+        work: |site, _| {
+            let report = site.open()?.gc(&GcOptions { depth_max: 1, ..gc_options() }, &Silent)?;
+            assert_eq!(report.packs_condemned, 0);
+            Ok(())
+        },
+        done: |site| {
+            let store = site.open().expect("opens");
+            let (snapshots, _) = store.snapshots().expect("listed");
+            snapshots.into_iter().all(|snapshot| {
+                let reader = SnapshotReader::new(Arc::clone(&store), snapshot.manifest);
+                reader.depths().expect("read").max <= 1
+            })
+        },
     });
 }
 

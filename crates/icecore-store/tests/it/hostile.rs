@@ -2,7 +2,7 @@
 
 use icecore_format::{
     Body, Catalog, ChunkId, ChunkRef, Codec, Digest, Manifest, NodeRef, PACK_HEADER_LEN, PackHeader, PackId,
-    PackToc, Part, PartKind, StoreKey, TocChunk, Tree, TreeNode, encode_part, names,
+    PackToc, Part, PartKind, Run, StoreKey, TocChunk, Tree, TreeNode, encode_part, names,
 };
 use icecore_storage::PutMode;
 use icecore_store::{Silent, VerifyExtent};
@@ -25,8 +25,7 @@ fn put_pack_as(fixture: &Fixture, chunks: &[Vec<u8>], ids: &[ChunkId]) {
         stored_len: len(chunk),
         plain_len: len(chunk),
         codec: Codec::Raw,
-        bases: Vec::new(),
-        chunks: vec![TocChunk { id: *id, len: len(chunk) }],
+        runs: vec![Run { chunks: vec![TocChunk { id: *id, len: len(chunk) }], ..Run::default() }],
     });
     let toc = PackToc { bodies: bodies.collect() };
     let mut pack = header.encode();

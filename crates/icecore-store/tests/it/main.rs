@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in the helpers of tests too")]
 
 mod crash;
+mod deltas;
 mod encryption;
 mod faults;
 mod gc;

@@ -113,6 +113,7 @@ pub(crate) fn head(source: &str) -> SnapshotHead {
         host: "db3".to_owned(),
         tool_version: "0.1.0".to_owned(),
         parent: None,
+        deltas: true,
     }
 }
 
