@@ -11,6 +11,7 @@ Prints Markdown tables, and writes them to FILE.
 ICECORE              the binary [target/release/icecore]
 ICECORE_BENCH_FILES  "night0 night1": your own files instead of generated ones
 ICECORE_BENCH_SIZE   how large the generated ones are [300MB]
+ICECORE_BENCH_NIGHT  how their rows change in the night: inplace, moved or inserted, and how many of them [moved:0.01]
 ICECORE_BENCH_RUNS   runs of each tool; medians are shown [3]
 ICECORE_BENCH_DIR    where to work, on the disk to measure; about 8 times the size of a night is needed [a temporary directory]
 END
@@ -31,6 +32,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 icecore=$(realpath -m -- "${ICECORE:-$root/target/release/icecore}")
 generate=$root/target/release/examples/generate
 size=${ICECORE_BENCH_SIZE:-300MB}
+night=${ICECORE_BENCH_NIGHT:-moved:0.01}
 runs=${ICECORE_BENCH_RUNS:-3}
 [[ $runs =~ ^[1-9][0-9]*$ ]] || die "ICECORE_BENCH_RUNS must be a number above 0, not $runs"
 [ -x /usr/bin/time ] || die "/usr/bin/time is missing (Debian: time)"
@@ -91,10 +93,10 @@ export BUPSTASH_SEND_LOG=$home/bupstash.sendlog BUPSTASH_QUERY_CACHE=$home/bupst
 
 if [ ${#nights[@]} -eq 0 ]; then
     nights=("$work/night0.sql" "$work/night1.sql")
-    data="generated PostgreSQL dump, 1 % of the rows changed and moved in the night"
+    data="generated PostgreSQL dump, a night of $night"
     say "generating two nights of $size"
     "$generate" --dialect postgres --size "$size" --seed 1 --output "${nights[0]}"
-    "$generate" --dialect postgres --size "$size" --seed 1 --night moved:0.01 --output "${nights[1]}"
+    "$generate" --dialect postgres --size "$size" --seed 1 --night "$night" --output "${nights[1]}"
 else
     data="$(basename -- "${nights[0]}") and $(basename -- "${nights[1]}")"
 fi
