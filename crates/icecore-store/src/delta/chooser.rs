@@ -13,6 +13,8 @@ use crate::store::Store;
 
 /// Candidates may have so many times the bytes of the run: it is what coding it costs.
 const BASES_SHARE_MAX: u64 = 3;
+/// A run is tried on others if these have one in so many of its numbers.
+const SHARED_MIN: usize = 8;
 /// Chunks that lie between two that are alike are taken for alike if they are no more than this.
 const GAP_MAX: u32 = 3;
 /// How many runs in a row may be tried on what follows the bases of the run before, when nothing else is known of them.
@@ -63,6 +65,11 @@ impl<'a> Chooser<'a> {
         let mut next = None;
         for votes in [anchors, newest] {
             let stretches = stretches(&votes, votes_min);
+            // What shares less than this has a phrase in common with it, or two.
+            let shared: u32 = stretches.iter().map(|stretch| stretch.votes).sum();
+            if (shared as usize) < numbers / SHARED_MIN {
+                continue;
+            }
             if let Some((candidates, after)) = self.take(stretches, room) {
                 choices.push(candidates);
                 next = Some(after);

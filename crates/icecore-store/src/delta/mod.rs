@@ -41,9 +41,9 @@ const NEW_SHARE_MAX: usize = 24;
 /// About what a copy takes once it is written down.
 const COPY_LEN: usize = 4;
 
-/// Whether a difference is clearly smaller than the run itself, whatever zstd makes of both: a quarter of the run is in its bases.
+/// Whether a difference is clearly smaller than the run itself, whatever zstd makes of both: half of the run is in its bases.
 pub(crate) fn is_worth_it(difference: &Difference, len: usize) -> bool {
-    difference.copied() * 4 >= len as u64
+    difference.copied() * 2 >= len as u64
 }
 
 /// A table of contents helps with nodes of trees only if it is not out of all proportion to them.
