@@ -103,7 +103,7 @@ fi
 
 # Measuring
 
-bytes_of() { du -sb -- "$1" | cut -f1; }
+bytes_of() { du -sb --exclude='index.redb' -- "$1" | cut -f1; }
 
 # A command that is not timed, and only heard if it fails.
 quietly() {
