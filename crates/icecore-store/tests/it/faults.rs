@@ -121,6 +121,32 @@ fn an_init_that_fails_can_be_repeated() {
     }
 }
 
+/// A writer may refer to what is dead in a pack that stays.
+#[test]
+fn a_pack_for_whose_copy_there_is_no_room_keeps_what_it_is_coded_on() {
+    let (storage, fixture) = faulty(Crypto::Plain);
+    let one = noise(31, 30_000);
+    let mut changed = one.clone();
+    changed.iter_mut().step_by(900).for_each(|byte| *byte ^= 1);
+    let base = write(&fixture.store, "base", &[("a", &one)]).id;
+    let under = fixture.names("packs/");
+    let other = noise(32, 16_600);
+    let both = write(&fixture.store, "both", &[("b", &other), ("a", &changed)]).id;
+    let half = write(&fixture.store, "half", &[("b", &other)]).id;
+    for id in [base, both] {
+        fixture.store.delete_snapshot(&find(&fixture.store, id)).unwrap();
+    }
+    let plan = fixture.store.plan_gc(&gc_options(), &Silent).unwrap();
+    assert!(!plan.rewrite.is_empty() && !plan.drop.is_empty(), "{plan:?}");
+    let (calls, kind) = (Calls::Only(Call::Put), ErrorKind::Full);
+    storage.fail(Fault { calls, prefix: "packs/", after: 0, kind, for_good: true });
+    let report = fixture.store.gc(&gc_options(), &Silent).unwrap();
+    assert!(storage.heal() && report.full);
+    assert!(under.iter().all(|name| fixture.names("packs/").contains(name)), "what stays keeps its bases");
+    let again = write(&fixture.reopen(), "again", &[("a", &changed)]).id;
+    check_all(&fixture.reopen(), &BTreeMap::from([(half, other), (again, changed)]));
+}
+
 /// As for a reader whose pack a collection has just rewritten.
 #[test]
 fn a_pack_that_is_gone_when_it_is_read_is_looked_up_once_more() {
