@@ -81,7 +81,7 @@ struct Template {
 }
 
 fn victim() -> Vec<u8> {
-    noise(1, 1_500_000)
+    noise(1, 2_000_000)
 }
 
 fn bystander() -> Vec<u8> {
