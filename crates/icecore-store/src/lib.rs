@@ -8,6 +8,7 @@
 //! A snapshot that can be listed can be read, whatever crashed. The store knows no SQL and prints nothing.
 #![warn(missing_docs)]
 
+mod absent;
 mod claim;
 mod copies;
 mod delta;

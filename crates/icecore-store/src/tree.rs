@@ -1,9 +1,10 @@
 //! Building and walking the tree of chunk references.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
-use icecore_format::{Catalog, ChunkId, ChunkRef, Manifest, NodeRef, PackId, Tree, TreeNode};
+use icecore_format::{Catalog, ChunkId, ChunkRef, Manifest, NodeRef, Tree, TreeNode};
 
+use crate::absent::Absent;
 use crate::store::Store;
 use crate::{Result, StoreError};
 
@@ -242,13 +243,13 @@ impl<'a> TreeReader<'a> {
 }
 
 impl Store {
-    /// Whether everything that a manifest refers to lies in packs that are not condemned, its trees' nodes included.
-    pub(crate) fn holds(&self, manifest: &Manifest, condemned: &BTreeSet<PackId>) -> Result<bool> {
+    /// Whether everything that a manifest refers to lies in packs that are not absent, its trees' nodes included.
+    pub(crate) fn holds(&self, manifest: &Manifest, absent: &Absent) -> Result<bool> {
         let mut walk = NodeWalk::default();
         walk.enter(manifest);
         while let Some(step) = walk.step(self) {
             match step {
-                Ok(ids) if self.known_chunks(ids.iter(), condemned)?.contains(&false) => return Ok(false),
+                Ok(ids) if self.known_chunks(ids.iter(), absent)?.contains(&false) => return Ok(false),
                 Ok(_) => (),
                 Err((_, error)) if error.is_out_of_reach() => return Ok(false),
                 Err((_, error)) => return Err(error),

@@ -1,12 +1,13 @@
 //! Which chunks a run of new ones is coded on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use icecore_format::{BODY_LEN_MAX, DEPTH_MAX, PackId, Run, TocChunk};
 
 use super::Candidate;
 use crate::Result;
+use crate::absent::Absent;
 use crate::index::{ChunkPlace, IndexReader};
 use crate::pack::OpenPack;
 use crate::store::Store;
@@ -28,8 +29,7 @@ pub(crate) type Choices = Vec<Vec<Candidate>>;
 /// Finds bases, run by run, in the order of the content.
 pub(crate) struct Chooser<'a> {
     store: &'a Store,
-    /// Packs that a collection will delete: nothing is coded on what lies in them.
-    condemned: &'a BTreeSet<PackId>,
+    absent: &'a Absent,
     /// What comes after the last base, in its pack.
     next: Option<(PackId, u32)>,
     guesses: u32,
@@ -50,8 +50,8 @@ struct Stretch {
 }
 
 impl<'a> Chooser<'a> {
-    pub(crate) fn new(store: &'a Store, condemned: &'a BTreeSet<PackId>) -> Self {
-        Self { store, condemned, next: None, guesses: 0 }
+    pub(crate) fn new(store: &'a Store, absent: &'a Absent) -> Self {
+        Self { store, absent, next: None, guesses: 0 }
     }
 
     /// What a run whose chunks have sketches may be coded on; nothing if it resembles nothing.
@@ -123,7 +123,7 @@ impl<'a> Chooser<'a> {
                 Some(pack) => *pack,
                 None => *packs.entry(place.pack).or_insert(index.pack(place.pack)?.map(|record| record.id)),
             };
-            if let Some(pack) = pack.filter(|pack| !self.condemned.contains(pack)) {
+            if let Some(pack) = pack.filter(|pack| !self.absent.has(pack)) {
                 votes.entry((pack, place.ordinal)).or_insert((0, met)).0 += 1;
             }
         }

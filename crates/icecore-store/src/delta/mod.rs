@@ -4,7 +4,6 @@
 //! something, if that is clearly smaller. `docs/deltas.md` has what was measured, and why it is done like this.
 
 mod chooser;
-mod sound;
 mod thin;
 
 pub(crate) use chooser::{Choices, Chooser};

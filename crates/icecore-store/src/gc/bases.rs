@@ -55,15 +55,15 @@ impl Store {
         // If it cannot be read, what it is coded on may be all that it takes to heal it: nothing may be deleted until somebody has decided.
         let open = self.packs.open(id)?;
         let mut grown = false;
-        for (place, run) in open.runs().filter(|(_, run)| run.depth > 0) {
-            if monitor.is_cancelled() {
-                return Err(StoreError::Cancelled);
-            }
+        if monitor.is_cancelled() {
+            return Err(StoreError::Cancelled);
+        }
+        let places = self.index.read(|index| index.run_base_places(open.deltas().map(|(_, run)| run)))?;
+        for ((place, run), places) in open.deltas().zip(places) {
             let is_live = (place.first..).zip(&run.chunks).any(|(ordinal, _)| marks.is_live(id, ordinal));
             if !is_live && !is_whole {
                 continue;
             }
-            let places = self.index.read(|index| index.base_places(&run.base_ids(), run.depth))?;
             for (base, place) in run.bases.iter().zip(places) {
                 match place {
                     Some((pack, ordinal)) => grown |= marks.set(pack, ordinal),
@@ -113,13 +113,15 @@ impl Store {
                 Err(error) if error.is_unreadable() || error.is_gone() => continue,
                 Err(error) => return Err(error),
             };
-            for (_, run) in open.runs().filter(|(_, run)| run.depth > 0) {
-                let places = self.index.read(|index| index.base_places(&run.base_ids(), run.depth))?;
-                is_complete &= !places.contains(&None);
-                for (pack, _) in places.into_iter().flatten() {
-                    if going.contains(&pack) && held.insert(pack) && coded.contains(&pack) {
-                        next.push(pack);
-                    }
+            let places = self.index.read(|index| index.run_base_places(open.deltas().map(|(_, run)| run)))?;
+            for place in places.into_iter().flatten() {
+                is_complete &= place.is_some();
+                if let Some((pack, _)) = place
+                    && going.contains(&pack)
+                    && held.insert(pack)
+                    && coded.contains(&pack)
+                {
+                    next.push(pack);
                 }
             }
         }
@@ -141,7 +143,7 @@ impl Store {
             let is_live = |place: RunPlace, run: &Run| {
                 (place.first..).zip(&run.chunks).any(|(ordinal, _)| marks.is_live(&id, ordinal))
             };
-            if open.runs().any(|(place, run)| run.depth > depth_max && is_live(place, run)) {
+            if open.deltas().any(|(place, run)| run.depth > depth_max && is_live(place, run)) {
                 deep.insert(id);
             }
         }
@@ -149,7 +151,7 @@ impl Store {
     }
 
     /// The packs that hold runs with bases.
-    fn coded_packs(&self) -> Result<BTreeSet<PackId>> {
+    pub(crate) fn coded_packs(&self) -> Result<BTreeSet<PackId>> {
         let packs = self.index.read(IndexReader::packs)?;
         Ok(packs.into_iter().filter(|(_, record)| record.deltas > 0).map(|(_, record)| record.id).collect())
     }

@@ -366,6 +366,9 @@ fn is_damage(error: &redb::Error) -> bool {
     }
 }
 
+/// For each base of a run the pack it lies in, and its ordinal there.
+pub(crate) type BasePlaces = Vec<Option<(PackId, u32)>>;
+
 /// A consistent view of the index.
 pub struct IndexReader {
     chunks: Option<redb::ReadOnlyTable<&'static [u8; 32], u64>>,
@@ -470,8 +473,13 @@ impl IndexReader {
     }
 
     /// As [`IndexReader::places`], of the bases of a run that lies at `depth`.
-    pub(crate) fn base_places(&self, ids: &[ShortId], depth: u8) -> Result<Vec<Option<(PackId, u32)>>> {
+    pub(crate) fn base_places(&self, ids: &[ShortId], depth: u8) -> Result<BasePlaces> {
         self.places_of(ids, |id| self.find_base(id, depth))
+    }
+
+    /// As [`IndexReader::base_places`], of the bases of several runs.
+    pub(crate) fn run_base_places<'r>(&self, runs: impl Iterator<Item = &'r Run>) -> Result<Vec<BasePlaces>> {
+        runs.map(|run| self.base_places(&run.base_ids(), run.depth)).collect()
     }
 
     fn places_of<I>(

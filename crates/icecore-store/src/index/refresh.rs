@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use icecore_format::{ChunkId, PackId, names};
+use icecore_format::{PackId, names};
 use icecore_storage::ErrorKind;
 
 use super::IndexReader;
@@ -144,21 +144,5 @@ impl Store {
     /// Forgets a pack, if it is really not there.
     pub(crate) fn forget_if_gone(&self, id: &PackId) -> Result<()> {
         self.forget_gone(std::iter::once(id))
-    }
-
-    /// For each chunk, whether a pack holds it that is not condemned.
-    pub(crate) fn known_chunks<'c>(
-        &self,
-        ids: impl Iterator<Item = &'c ChunkId>,
-        condemned: &BTreeSet<PackId>,
-    ) -> Result<Vec<bool>> {
-        self.index.read(|index| {
-            ids.map(|id| match index.find(id)? {
-                None => Ok(false),
-                Some(_) if condemned.is_empty() => Ok(true),
-                Some(place) => Ok(index.pack(place.pack)?.is_some_and(|pack| !condemned.contains(&pack.id))),
-            })
-            .collect()
-        })
     }
 }

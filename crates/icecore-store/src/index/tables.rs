@@ -83,6 +83,11 @@ impl PackRecord {
         Self { id, len, chunks, deltas, plain_len, delta_len, delta_stored_len, sound_at: 0, verified_at: 0 }
     }
 
+    /// Whether all bases of its runs were found, and no pack was taken out of the index since.
+    pub(crate) fn is_sound(&self, removals: u64) -> bool {
+        self.sound_at == removals + 1
+    }
+
     /// The record as the index holds it.
     pub fn encode(&self) -> [u8; RECORD_LEN] {
         let mut out = [0; RECORD_LEN];

@@ -101,6 +101,11 @@ impl OpenPack {
         self.runs.iter().copied().zip(self.toc.runs())
     }
 
+    /// The runs that are deltas.
+    pub(crate) fn deltas(&self) -> impl Iterator<Item = (RunPlace, &Run)> {
+        self.runs().filter(|(_, run)| run.depth > 0)
+    }
+
     /// A run by its number.
     pub(crate) fn run(&self, run: usize) -> Option<(RunPlace, &Run)> {
         let place = *self.runs.get(run)?;

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use icecore_format::{PackId, ShortId};
 
 use super::finding::Damage;
-use crate::index::IndexReader;
 use crate::read::ANY_DEPTH;
 use crate::store::Store;
 use crate::{Monitor, Result, StoreError};
@@ -20,7 +19,7 @@ impl Store {
         monitor: &dyn Monitor,
     ) -> Result<()> {
         let mut since = self.refresh_index(&BTreeSet::new())?;
-        let coded = self.packs_with_deltas()?;
+        let coded = self.coded_packs()?;
         let mut seen = HashSet::new();
         loop {
             let found: Vec<PackId> =
@@ -38,7 +37,7 @@ impl Store {
                     Err(error) if error.is_out_of_reach() || error.is_gone() => continue,
                     Err(error) => return Err(error),
                 };
-                for (_, run) in open.runs().filter(|(_, run)| run.depth > 0) {
+                for (_, run) in open.deltas() {
                     let places = self.settled_places(&run.base_ids(), run.depth, lost, &mut since)?;
                     for (base, place) in run.bases.iter().zip(places) {
                         match place {
@@ -53,7 +52,7 @@ impl Store {
 
     /// Lets what harms a chunk count for every chunk that cannot be read because of it.
     pub(super) fn trace_bases(&self, owners: &mut HashMap<ShortId, Vec<usize>>) -> Result<()> {
-        let coded = self.packs_with_deltas()?;
+        let coded = self.coded_packs()?;
         // Once more when there are more causes.
         let mut traced: HashSet<(PackId, usize, Vec<usize>)> = HashSet::new();
         loop {
@@ -92,11 +91,5 @@ impl Store {
                 return Ok(());
             }
         }
-    }
-
-    /// The packs that hold runs with bases.
-    fn packs_with_deltas(&self) -> Result<Vec<PackId>> {
-        let packs = self.index.read(IndexReader::packs)?;
-        Ok(packs.into_iter().filter(|(_, record)| record.deltas > 0).map(|(_, record)| record.id).collect())
     }
 }

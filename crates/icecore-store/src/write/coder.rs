@@ -1,15 +1,14 @@
 //! The pipeline between the sequencer and the packer: what a new run is coded on.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use icecore_chunk::Matcher;
-use icecore_format::PackId;
 
 use super::{CodedRun, Lane, NewRun};
 use crate::Result;
+use crate::absent::Absent;
 use crate::delta::{Choices, Chooser};
 use crate::pack::encode_plain;
 use crate::store::Store;
@@ -21,13 +20,13 @@ thread_local! {
 /// Chooses bases in the order of the content, and has the runs coded on the pool.
 pub(super) fn code_runs(
     store: &Arc<Store>,
-    condemned: &BTreeSet<PackId>,
+    absent: &Absent,
     deltas: bool,
     runs: &Receiver<Receiver<NewRun>>,
     out: &Sender<Receiver<CodedRun>>,
 ) -> Result<()> {
     // What follows what, one does not learn from the other.
-    let (mut content, mut catalog) = (Chooser::new(store, condemned), Chooser::new(store, condemned));
+    let (mut content, mut catalog) = (Chooser::new(store, absent), Chooser::new(store, absent));
     for run in runs {
         // The pool dropped it: it is shutting down with us.
         let Ok(run) = run.recv() else { return Ok(()) };
@@ -35,6 +34,7 @@ pub(super) fn code_runs(
             Lane::Content => &mut content,
             Lane::Catalog => &mut catalog,
         };
+        let deltas = deltas && !absent.wants(&run.run);
         let choices = if deltas { chooser.choose(&run.run)? } else { Choices::new() };
         let (done, coded) = bounded(1);
         // If the packer is gone, it knows why.

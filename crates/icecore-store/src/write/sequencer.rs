@@ -11,6 +11,7 @@ use icecore_format::{ChunkId, ChunkRef, Run, TocChunk};
 use super::pending::Pending;
 use super::{Feed, HashedBatch, Lane, NewRun, Sequenced};
 use crate::Result;
+use crate::absent::Absent;
 use crate::store::Store;
 use crate::tree::TreeBuilder;
 
@@ -23,8 +24,7 @@ struct Gathered {
 
 pub(super) struct Sequencer<'a> {
     store: &'a Arc<Store>,
-    /// Packs that a collection will delete: what lies in them counts as absent.
-    condemned: &'a std::collections::BTreeSet<icecore_format::PackId>,
+    absent: &'a Absent,
     out: Sender<Receiver<NewRun>>,
     pending: Pending,
     content_run: Gathered,
@@ -39,13 +39,13 @@ struct Hangup;
 impl<'a> Sequencer<'a> {
     pub(super) fn new(
         store: &'a Arc<Store>,
-        condemned: &'a std::collections::BTreeSet<icecore_format::PackId>,
+        absent: &'a Absent,
         out: Sender<Receiver<NewRun>>,
         pending: Pending,
     ) -> Self {
         Self {
             store,
-            condemned,
+            absent,
             out,
             pending,
             content_run: Gathered::default(),
@@ -129,7 +129,7 @@ impl<'a> Sequencer<'a> {
         Ok(true)
     }
 
-    /// For each chunk, whether it is on its way into a pack, or lies in one that will stay. Looked up in one short transaction.
+    /// For each chunk, whether it is on its way into a pack, or lies in one that is not absent. Looked up in one short transaction.
     ///
     /// Pending chunks first: the storer adds chunks to the index before it removes them there, so that none is missed.
     fn known<'c>(&self, ids: impl Iterator<Item = &'c ChunkId> + Clone) -> Result<Vec<bool>> {
@@ -137,7 +137,7 @@ impl<'a> Sequencer<'a> {
             let pending = self.pending.lock();
             ids.clone().map(|id| pending.contains(id)).collect()
         };
-        let indexed = self.store.known_chunks(ids, self.condemned)?;
+        let indexed = self.store.known_chunks(ids, self.absent)?;
         known.iter_mut().zip(indexed).for_each(|(known, indexed)| *known |= indexed);
         Ok(known)
     }

@@ -1,6 +1,5 @@
 //! A snapshot while it is being written.
 
-use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -8,8 +7,8 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Sender, bounded};
 use icecore_chunk::Grain;
 use icecore_format::{
-    Catalog, ChunkRef, Digest, FileAttributes, Manifest, PART_NAME_LEN_MAX, PackId, Part, PartKind,
-    SnapshotId, SnapshotInfo, decode_parts, encode_part, names,
+    Catalog, ChunkRef, Digest, FileAttributes, Manifest, PART_NAME_LEN_MAX, Part, PartKind, SnapshotId,
+    SnapshotInfo, decode_parts, encode_part, names,
 };
 use icecore_storage::{ErrorKind, PutMode};
 
@@ -19,6 +18,7 @@ use super::packer::{pack_runs, store_packs};
 use super::pending::Pending;
 use super::sequencer::Sequencer;
 use super::{Feed, Lane, Sequenced};
+use crate::absent::Absent;
 use crate::claim::WriterClaim;
 use crate::snapshots::Snapshot;
 use crate::store::Store;
@@ -66,7 +66,7 @@ pub struct SnapshotWriter {
     monitor: Arc<dyn Monitor>,
     head: SnapshotHead,
     claim: WriterClaim,
-    condemned: Arc<BTreeSet<PackId>>,
+    absent: Arc<Absent>,
     content: Option<Feeder>,
     catalog: Option<Feeder>,
     feed: Option<Sender<Feed>>,
@@ -124,13 +124,11 @@ impl SnapshotWriter {
         let claim = WriterClaim::register(&store, &holder)?;
         // Crashed captures may have left whole copies of databases.
         store.storage.clear_unfinished()?;
-        let mut condemned = store.condemned_packs()?;
+        let condemned = store.condemned_packs()?;
         // What crashed writers left is valid content: the index learns of it now, and it is not stored again.
         store.refresh_index(&condemned)?;
         store.forget_misshapen_packs()?;
-        // What cannot be read counts as absent like what is about to go.
-        condemned.extend(store.unsound_packs()?);
-        let condemned = Arc::new(condemned);
+        let absent = Arc::new(store.absent(condemned)?);
         let (feed, fed) = bounded(FEED_QUEUE);
         let (new_out, new_runs) = bounded(RUN_QUEUE);
         let (coded_out, coded_runs) = bounded(RUN_QUEUE);
@@ -139,18 +137,18 @@ impl SnapshotWriter {
         let spawn_error = |source| StoreError::Thread { source };
 
         let sequencer = {
-            let (store, condemned, pending) = (Arc::clone(&store), Arc::clone(&condemned), pending.clone());
+            let (store, absent, pending) = (Arc::clone(&store), Arc::clone(&absent), pending.clone());
             thread::Builder::new()
                 .name("sequencer".into())
-                .spawn(move || Sequencer::new(&store, &condemned, new_out, pending).run(&fed))
+                .spawn(move || Sequencer::new(&store, &absent, new_out, pending).run(&fed))
         }
         .map_err(spawn_error)?;
         let coder = {
-            let (store, condemned) = (Arc::clone(&store), Arc::clone(&condemned));
+            let (store, absent) = (Arc::clone(&store), Arc::clone(&absent));
             let deltas = head.deltas && store.config.deltas;
             thread::Builder::new()
                 .name("coder".into())
-                .spawn(move || code_runs(&store, &condemned, deltas, &new_runs, &coded_out))
+                .spawn(move || code_runs(&store, &absent, deltas, &new_runs, &coded_out))
         }
         .map_err(spawn_error)?;
         let packer = {
@@ -178,7 +176,7 @@ impl SnapshotWriter {
             monitor,
             head,
             claim,
-            condemned,
+            absent,
             records: Vec::new(),
             spilled: false,
             offset: 0,
@@ -247,7 +245,7 @@ impl SnapshotWriter {
             return Ok(true);
         }
         let all_known = for_whole_chunks(parent, part, &mut |chunks| {
-            let known = self.store.known_chunks(chunks.iter().map(|chunk| &chunk.id), &self.condemned)?;
+            let known = self.store.known_chunks(chunks.iter().map(|chunk| &chunk.id), &self.absent)?;
             Ok(!known.contains(&false))
         });
         match all_known {
@@ -354,7 +352,7 @@ impl SnapshotWriter {
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(Err(self)),
             Err(error) => return Err(error.into()),
         }
-        if !self.store.holds(&parent.manifest, &self.condemned)? {
+        if !self.store.holds(&parent.manifest, &self.absent)? {
             return Ok(Err(self));
         }
         (self.content, self.catalog) = (None, None);

@@ -329,6 +329,56 @@ fn nobody_refers_to_a_delta_whose_base_is_lost() {
     }
 }
 
+/// A base helps only if it lies less deep than what is coded on it.
+#[test]
+fn a_lost_base_that_comes_again_heals_what_is_coded_on_it() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let first = noise(33, 60_000);
+    let [second, third] = [night(&first, 34), night(&night(&first, 34), 35)];
+    put(&fixture.store, &first);
+    let lost = fixture.names("packs/");
+    let ids = [put(&fixture.store, &second), put(&fixture.store, &third)];
+    lost.iter().for_each(|name| fixture.storage.delete(name).unwrap());
+    assert!(read(&fixture.another_process(), ids[0]).is_err());
+    // Something that it could be coded on when it comes again.
+    put(&fixture.another_process(), &night(&first, 36));
+    let again = put(&fixture.another_process(), &first);
+    for (id, content) in ids.into_iter().zip([second, third]).chain([(again, first)]) {
+        assert!(read(&fixture.another_process(), id).unwrap() == content);
+    }
+    assert_eq!(verify(&fixture.another_process()).findings, []);
+    // From then on it is what it was.
+    gc(&fixture.another_process());
+    assert_eq!(verify(&fixture.another_process()).findings, []);
+}
+
+/// What is coded on it was away while it came again, so that nobody knew that it was wanted.
+#[test]
+fn a_base_that_came_again_too_deep_is_stored_plain_when_it_comes_once_more() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let first = noise(37, 60_000);
+    let second = night(&first, 38);
+    put(&fixture.store, &first);
+    let lost = fixture.names("packs/");
+    let id = put(&fixture.store, &second);
+    let away: Vec<_> = fixture
+        .names("packs/")
+        .into_iter()
+        .filter(|name| !lost.contains(name))
+        .map(|name| (name.clone(), fixture.storage.get(&name).unwrap()))
+        .collect();
+    fixture.names("packs/").iter().for_each(|name| fixture.storage.delete(name).unwrap());
+    put(&fixture.another_process(), &night(&first, 39));
+    put(&fixture.another_process(), &first);
+    for (name, bytes) in &away {
+        fixture.storage.put(name, bytes, PutMode::CreateNew).unwrap();
+    }
+    assert!(read(&fixture.another_process(), id).is_err());
+    put(&fixture.another_process(), &first);
+    assert!(read(&fixture.another_process(), id).unwrap() == second);
+    assert_eq!(verify(&fixture.another_process()).findings, []);
+}
+
 /// As a collection leaves it that crashed when one of the packs it had condemned was gone, and the other one was not.
 #[test]
 fn nobody_refers_to_a_dead_delta_whose_base_is_gone() {

@@ -1,0 +1,135 @@
+//! What counts as absent for a writer, although the index knows where it lies.
+//!
+//! A pack may be lost, be set aside, or be deleted by a collection while a writer that it has given up still stores what is coded on it. What is
+//! coded on it then lies in the index, and cannot be read: nobody may refer to it again, and what it is coded on is stored anew when it comes.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use icecore_format::{ChunkId, PackId, Run, ShortId};
+
+use crate::Result;
+use crate::index::{IndexReader, PackRecord};
+use crate::pack::OpenPack;
+use crate::store::Store;
+
+/// What a writer must not refer to, nor code anything on.
+#[derive(Debug, Default)]
+pub(crate) struct Absent {
+    /// Packs that a collection will delete, and those with runs of which a base cannot be read.
+    packs: BTreeSet<PackId>,
+    /// Those bases. They help what is coded on them only if they lie less deep, so that they must be stored plain.
+    wanted: HashSet<ShortId>,
+}
+
+impl Absent {
+    /// Whether what lies in this pack counts as absent.
+    pub(crate) fn has(&self, pack: &PackId) -> bool {
+        self.packs.contains(pack)
+    }
+
+    /// Whether one of these chunks must be stored plain.
+    pub(crate) fn wants(&self, run: &Run) -> bool {
+        !self.wanted.is_empty() && run.chunks.iter().any(|chunk| self.wanted.contains(&chunk.id.short()))
+    }
+
+    fn is_known(&self, index: &IndexReader, id: &ChunkId) -> Result<bool> {
+        let Some(place) = index.find(id)? else { return Ok(false) };
+        if place.depth > 0 && self.wanted.contains(&id.short()) {
+            return Ok(false);
+        }
+        Ok(self.packs.is_empty() || index.pack(place.pack)?.is_some_and(|record| !self.has(&record.id)))
+    }
+}
+
+impl Store {
+    /// What counts as absent beside `condemned` packs.
+    pub(crate) fn absent(&self, condemned: BTreeSet<PackId>) -> Result<Absent> {
+        let unsound = self.unsound_packs()?;
+        let mut wanted = HashSet::new();
+        for id in &unsound {
+            if let Some(open) = self.open_if_there(id)? {
+                let places = self.base_places(&open)?;
+                let is_lost = |place: &Option<PackId>| place.is_none_or(|pack| unsound.contains(&pack));
+                let lost = places.into_iter().filter(|(_, place)| is_lost(place));
+                wanted.extend(lost.map(|(base, _)| base));
+            }
+        }
+        let packs = condemned.into_iter().chain(unsound).collect();
+        Ok(Absent { packs, wanted })
+    }
+
+    /// For each chunk, whether a pack holds it that is not absent.
+    pub(crate) fn known_chunks<'c>(
+        &self,
+        ids: impl Iterator<Item = &'c ChunkId>,
+        absent: &Absent,
+    ) -> Result<Vec<bool>> {
+        self.index.read(|index| ids.map(|id| absent.is_known(index, id)).collect())
+    }
+
+    /// Packs with runs of which a base lies nowhere, or in such a pack. Packs that were found sound are looked at again only when others
+    /// were taken out of the index since.
+    fn unsound_packs(&self) -> Result<BTreeSet<PackId>> {
+        let (removals, packs) = self.index.read(|index| Ok((index.removals()?, index.packs()?)))?;
+        let is_suspect = |record: &PackRecord| record.deltas > 0 && !record.is_sound(removals);
+        let suspects: BTreeSet<PackId> =
+            packs.into_iter().filter(|(_, record)| is_suspect(record)).map(|(_, record)| record.id).collect();
+        // For each suspect the packs that it is coded on.
+        let mut under: BTreeMap<PackId, BTreeSet<PackId>> = BTreeMap::new();
+        let mut unsound = BTreeSet::new();
+        for id in &suspects {
+            let places = self.open_if_there(id)?.map(|open| self.base_places(&open)).transpose()?;
+            let packs = places.and_then(|places| places.into_iter().map(|(_, pack)| pack).collect());
+            match packs {
+                Some(packs) => drop(under.insert(*id, packs)),
+                None => drop(unsound.insert(*id)),
+            }
+        }
+        loop {
+            let falls = |packs: &BTreeSet<PackId>| !packs.is_disjoint(&unsound);
+            let fallen: Vec<PackId> =
+                under.iter().filter(|(_, packs)| falls(packs)).map(|(id, _)| *id).collect();
+            if fallen.is_empty() {
+                break;
+            }
+            under.retain(|id, _| !fallen.contains(id));
+            unsound.extend(fallen);
+        }
+        self.remember_sound(&suspects.difference(&unsound).copied().collect(), removals)?;
+        Ok(unsound)
+    }
+
+    /// Remembers which packs are sound, if no pack was taken out of the index since.
+    pub(crate) fn remember_sound(&self, packs: &BTreeSet<PackId>, removals: u64) -> Result<()> {
+        let known = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
+        let is_news = |record: &PackRecord| {
+            record.deltas > 0 && !record.is_sound(removals) && packs.contains(&record.id)
+        };
+        let sound: Vec<PackId> = known.filter(is_news).map(|record| record.id).collect();
+        if sound.is_empty() {
+            return Ok(());
+        }
+        match self.index.write(|index| index.set_sound(&sound, removals)) {
+            // They are looked at once more, then.
+            Err(error) if error.is_full() => Ok(()),
+            done => done,
+        }
+    }
+
+    /// A pack, unless it is gone or cannot be read.
+    fn open_if_there(&self, id: &PackId) -> Result<Option<std::sync::Arc<OpenPack>>> {
+        match self.packs.open(id) {
+            Ok(open) => Ok(Some(open)),
+            Err(error) if error.is_out_of_reach() || error.is_gone() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The bases of a pack's runs, and in which packs they lie.
+    fn base_places(&self, open: &OpenPack) -> Result<Vec<(ShortId, Option<PackId>)>> {
+        let places = self.index.read(|index| index.run_base_places(open.deltas().map(|(_, run)| run)))?;
+        let bases = open.deltas().flat_map(|(_, run)| run.base_ids());
+        let packs = places.into_iter().flatten().map(|place| place.map(|(pack, _)| pack));
+        Ok(bases.zip(packs).collect())
+    }
+}
