@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use icecore_format::{Condemned, Epoch, PackId, SnapshotId, names};
-use icecore_storage::{ErrorKind, PutMode};
+use icecore_storage::PutMode;
 
 use super::bases;
 use super::doomed::Doomed;
@@ -12,7 +12,7 @@ use super::mark::Marks;
 use super::plan::{self, GcOptions, GcPlan, PackUse};
 use super::rewrite::Rewritten;
 use crate::claim::{COLLECTOR, WriterClaim};
-use crate::index::IndexReader;
+use crate::index::{IndexBirth, IndexReader};
 use crate::snapshots::Snapshot;
 use crate::store::Store;
 use crate::{Monitor, Result, StoreError};
@@ -144,9 +144,11 @@ impl Store {
         claim.check_unfenced(self)?;
         // Who deleted some of them may not have come to make it durable: a pack must not come back without the list, nor without what it is
         // coded on.
-        let there = self.listed_packs()?;
-        for id in old_packs.iter().filter(|id| !there.contains_key(id)) {
-            self.delete_if_there(&names::pack(id))?;
+        if !old_packs.is_empty() {
+            let there = self.listed_packs()?;
+            for id in old_packs.iter().filter(|id| !there.contains_key(id)) {
+                self.delete_if_there(&names::pack(id))?;
+            }
         }
         let is_stranded = |pack: &PackUse| marks.stranded.contains(&pack.id) && !moved.contains(&pack.id);
         if !plan.rewrite.iter().any(is_stranded) {
@@ -220,37 +222,53 @@ impl Store {
         let mut gone = 0;
         loop {
             let mut marks = Marks::default();
-            self.mark(snapshots, &mut marks, monitor)?;
-            self.mark_bases(&BTreeSet::new(), &mut marks, monitor)?;
-            if !marks.is_complete() && self.ask_index_again(&mut since)? {
-                continue;
-            }
-            marks.resolved()?;
-            let plan = self.closed_plan(&seen, &spared, &mut marks, options, monitor)?;
-            match self.look_at_doomed(&plan, &marks) {
+            let planned = self
+                .mark_all(snapshots, &mut since, &mut marks, monitor)
+                .and_then(|()| self.closed_plan(&seen, &spared, &mut marks, options, monitor))
+                .and_then(|plan| Ok((self.look_at_doomed(&plan, &marks)?, plan)));
+            let (doomed, plan) = match planned {
+                // Who only plans may meet a collection, which takes packs from under the plan.
+                Err(error) if error.is_gone() && gone < GONE_MAX => {
+                    gone += 1;
+                    since = self.refresh_index(&BTreeSet::new())?;
+                    continue;
+                }
+                planned => planned?,
+            };
+            match doomed {
                 // An index that somebody has made anew may not have known all packs with deltas, nor where all bases are.
-                Ok(Doomed { misplaced: None, .. }) if self.was_made_anew(&mut since)? => (),
-                Ok(Doomed { misplaced: None, only_copies }) if only_copies.is_empty() => {
+                Doomed { misplaced: None, .. } if self.was_made_anew(&mut since)? => (),
+                Doomed { misplaced: None, only_copies } if only_copies.is_empty() => {
                     return Ok((plan, marks));
                 }
                 // What stays needs what it is coded on.
-                Ok(Doomed { misplaced: None, only_copies }) => spared.extend(only_copies),
-                Ok(Doomed { misplaced: Some(_), .. }) if self.ask_index_again(&mut since)? => (),
+                Doomed { misplaced: None, only_copies } => spared.extend(only_copies),
+                Doomed { misplaced: Some(_), .. } if self.ask_index_again(&mut since)? => (),
                 // It has come since it was looked for.
-                Ok(Doomed { misplaced: Some(chunk), .. })
-                    if marks.was_looked_for(&chunk) && gone < GONE_MAX =>
-                {
+                Doomed { misplaced: Some(chunk), .. } if marks.was_looked_for(&chunk) && gone < GONE_MAX => {
                     gone += 1;
                 }
-                Ok(Doomed { misplaced: Some(chunk), .. }) => {
+                Doomed { misplaced: Some(chunk), .. } => {
                     return Err(StoreError::ChunkMissing { chunk: chunk.short() });
                 }
-                // Who only plans may meet a collection, which takes packs from under the plan.
-                Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound && gone < GONE_MAX => {
-                    gone += 1;
-                    since = self.refresh_index(&BTreeSet::new())?;
-                }
-                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Marks what the snapshots reach, and what that is coded on.
+    fn mark_all(
+        self: &Arc<Self>,
+        snapshots: &[Snapshot],
+        since: &mut IndexBirth,
+        marks: &mut Marks,
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
+        loop {
+            *marks = Marks::default();
+            self.mark(snapshots, marks, monitor)?;
+            self.mark_bases(&BTreeSet::new(), marks, monitor)?;
+            if marks.is_complete() || !self.ask_index_again(since)? {
+                return marks.resolved();
             }
         }
     }

@@ -58,7 +58,7 @@ impl IndexReader {
         Ok(meta.get(BIRTH).map_err(read_error)?.map_or(0, |birth| birth.value()))
     }
 
-    /// How often packs were taken out.
+    /// A number that grows whenever packs are taken out, and that another index does not have.
     pub(crate) fn removals(&self) -> Result<u64> {
         let Some(meta) = &self.meta else { return Ok(0) };
         Ok(meta.get(REMOVALS).map_err(read_error)?.map_or(0, |removals| removals.value()))

@@ -34,7 +34,7 @@ pub(super) const OLD_MULTIMAP: MultimapTableDefinition<'_, &[u8; 32], u64> =
 /// The number of the next pack: none is given twice, for somebody may still hold it.
 pub(super) const NEXT_NUMBER: &str = "next-number";
 
-/// How often packs were taken out: what was found before may be gone since.
+/// Counts how often packs were taken out: what was found before may be gone since.
 pub(super) const REMOVALS: &str = "removals";
 
 /// A number drawn when the file was made: it tells one index from the next.

@@ -36,11 +36,13 @@ impl<'a> IndexWriter<'a> {
         })
     }
 
-    /// Draws the number of a new index. False if it is not new.
+    /// Draws the numbers of a new index. False if it is not new.
     pub(super) fn be_born(&mut self) -> Result<bool> {
         let is_new = self.meta.get(BIRTH).map_err(read_error)?.is_none();
         if is_new {
             self.meta.insert(BIRTH, random::number()).map_err(read_error)?;
+            // Far from that of any other index: what was found sound by one is not taken for sound by the next. It counts up from here.
+            self.meta.insert(REMOVALS, random::number() >> 1).map_err(read_error)?;
         }
         Ok(is_new)
     }
