@@ -39,6 +39,8 @@ enum Object {
     PackBody,
     PackTable,
     PackTrailer,
+    DeltaBody,
+    DeltaTable,
     Index,
     Manifest,
     Config,
@@ -49,11 +51,13 @@ enum Object {
     Condemned,
 }
 
-const OBJECTS: [Object; 12] = [
+const OBJECTS: [Object; 14] = [
     Object::PackHeader,
     Object::PackBody,
     Object::PackTable,
     Object::PackTrailer,
+    Object::DeltaBody,
+    Object::DeltaTable,
     Object::Index,
     Object::Manifest,
     Object::Config,
@@ -67,21 +71,39 @@ const OBJECTS: [Object; 12] = [
 impl Object {
     fn is_pack(self) -> bool {
         matches!(self, Self::PackHeader | Self::PackBody | Self::PackTable | Self::PackTrailer)
+            || self.is_delta()
+    }
+
+    /// Whether it is a pack that holds only how the night differs from the victim.
+    fn is_delta(self) -> bool {
+        matches!(self, Self::DeltaBody | Self::DeltaTable)
     }
 }
 
-/// A store with three snapshots, which every cell of the matrix gets a copy of.
+/// A store with four snapshots, which every cell of the matrix gets a copy of.
 struct Template {
     encrypted: bool,
     env: TestEnv,
     /// A pack that only the victim needs, and one that only another snapshot needs.
     packs: [PathBuf; 2],
+    /// The pack with how the night differs from the victim.
+    delta: PathBuf,
     manifests: [PathBuf; 2],
     labels: [PathBuf; 2],
 }
 
 fn victim() -> Vec<u8> {
     noise(1, 2_000_000)
+}
+
+/// What the victim is a night later: a little everywhere is new.
+fn night() -> Vec<u8> {
+    let mut night = victim();
+    night
+        .chunks_mut(4_000)
+        .zip(noise(3, 15_000).chunks(30))
+        .for_each(|(row, new)| row[..30].copy_from_slice(new));
+    night
 }
 
 fn bystander() -> Vec<u8> {
@@ -113,6 +135,10 @@ fn build(encrypted: bool) -> Template {
     create("victim", &victim());
     create("bystander", &bystander());
     create("dump", PG_DUMP.as_bytes());
+    create("night", &night());
+    let stats = env.ok(&[&["stats", "--json"], password].concat());
+    let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
+    assert!(stats["delta_bytes"].as_u64().unwrap() >= 2_000_000, "{stats}");
     let root = env.path(".icecore");
     let find = |snapshot: usize, folder: &str| {
         let path = new[snapshot].iter().find(|file| file.starts_with(root.join(folder))).unwrap();
@@ -127,6 +153,7 @@ fn build(encrypted: bool) -> Template {
     };
     Template {
         packs: [largest(0), largest(1)],
+        delta: largest(3),
         manifests: both("snapshots"),
         labels: both("labels"),
         encrypted,
@@ -208,13 +235,16 @@ impl Cell {
             let name = |at: usize| files[at].strip_prefix(&root).unwrap().to_owned();
             (name(0), name(1), 30)
         };
-        let [pack, other] = template.packs.clone();
+        let [mut pack, other] = template.packs.clone();
+        if self.object.is_delta() {
+            pack.clone_from(&template.delta);
+        }
         let len =
             usize::try_from(fs::metadata(self.env.path(".icecore").join(&pack)).unwrap().len()).unwrap();
         match self.object {
             Object::PackHeader => (pack, other, 20),
-            Object::PackBody => (pack, other, 500),
-            Object::PackTable => (pack, other, len - 64 - 40),
+            Object::PackBody | Object::DeltaBody => (pack, other, 500),
+            Object::PackTable | Object::DeltaTable => (pack, other, len - 64 - 40),
             Object::PackTrailer => (pack, other, len - 20),
             Object::Index => ("index.redb".into(), "config".into(), 5000),
             Object::Manifest => (template.manifests[0].clone(), template.manifests[1].clone(), 80),
@@ -251,6 +281,7 @@ impl Cell {
                     Object::PackHeader | Object::PackBody | Object::PackTable | Object::PackTrailer => {
                         stranger.packs[0].clone()
                     }
+                    Object::DeltaBody | Object::DeltaTable => stranger.delta.clone(),
                     Object::Manifest => stranger.manifests[0].clone(),
                     Object::Label => stranger.labels[0].clone(),
                     Object::Key => {
@@ -319,6 +350,9 @@ impl Cell {
             "{}: the bystander does not restore {when}",
             self.what()
         );
+        if self.object.is_delta() {
+            assert!(self.restore("victim", &victim()), "{}: the victim does not restore {when}", self.what());
+        }
     }
 
     /// Status 13 with a reason, where it is not 0.
@@ -343,8 +377,10 @@ fn for_each_cell(check: impl Fn(&Cell)) {
             if object != Object::Key {
                 check(&Cell::new(object, damage, false));
             }
-            let differs =
-                matches!(object, Object::PackBody | Object::PackTable | Object::Manifest | Object::Label);
+            let differs = matches!(
+                object,
+                Object::PackBody | Object::PackTable | Object::DeltaBody | Object::Manifest | Object::Label
+            );
             if object == Object::Key || (differs && matches!(damage, Damage::Flip | Damage::Swap)) {
                 check(&Cell::new(object, damage, true));
             }
@@ -359,6 +395,8 @@ fn restoring_from_a_damaged_store_gives_the_right_bytes_or_says_what_is_damaged(
         // What is only a record, or a cache, harms no snapshot.
         let harmless = !cell.object.is_pack() && cell.object != Object::Manifest;
         assert!(whole || !harmless, "{} keeps the victim from being restored", cell.what());
+        let whole = cell.restore("night", &night());
+        assert!(whole || !harmless, "{} keeps the night from being restored", cell.what());
         cell.check_bystanders("at once");
         let said = cell.run(&["list"]);
         cell.is_fine(&said, &[]);
@@ -372,19 +410,22 @@ fn what_can_be_read_of_a_damaged_snapshot_is_given_back() {
         if !cell.object.is_pack() {
             return;
         }
-        let said = cell.run(&["restore", "victim", "--to", "-", "--allow-damaged"]);
-        let whole = victim();
-        match said.status {
-            0 => assert!(said.stdout == whole, "{}", cell.what()),
-            3 => {
-                assert_eq!(said.stdout.len(), whole.len(), "{}", cell.what());
-                let right = said.stdout.iter().zip(&whole).filter(|(a, b)| a == b).count();
-                let wrong = said.stdout.iter().zip(&whole).filter(|(a, b)| a != b && **a != 0).count();
-                assert_eq!(wrong, 0, "{}: bytes that are neither right nor zero", cell.what());
-                assert!(right > whole.len() / 4, "{}: only {right} bytes were saved", cell.what());
-                assert!(said.stderr.contains("could not be read"), "{}: {}", cell.what(), said.stderr);
+        for (source, whole) in [("victim", victim()), ("night", night())] {
+            let said = cell.run(&["restore", source, "--to", "-", "--allow-damaged"]);
+            match said.status {
+                0 => assert!(said.stdout == whole, "{}", cell.what()),
+                3 => {
+                    assert_eq!(said.stdout.len(), whole.len(), "{}", cell.what());
+                    let right = said.stdout.iter().zip(&whole).filter(|(a, b)| a == b).count();
+                    let wrong = said.stdout.iter().zip(&whole).filter(|(a, b)| a != b && **a != 0).count();
+                    assert_eq!(wrong, 0, "{}: bytes that are neither right nor zero", cell.what());
+                    // All deltas of a night may lie in one pack.
+                    let enough = right > whole.len() / 4 || cell.object.is_delta();
+                    assert!(enough, "{}: only {right} bytes of {source} were saved", cell.what());
+                    assert!(said.stderr.contains("could not be read"), "{}: {}", cell.what(), said.stderr);
+                }
+                status => panic!("{}: {status} {}", cell.what(), said.stderr),
             }
-            status => panic!("{}: {status} {}", cell.what(), said.stderr),
         }
     });
 }
@@ -407,6 +448,8 @@ fn creating_in_a_damaged_store_stores_what_restores_or_says_what_is_damaged() {
             cell.run(&["create", "victim", "--name", "again"]).ok();
             assert!(cell.restore("again", &victim()), "{}", cell.what());
             assert!(cell.restore("victim", &victim()), "{}: not healed by what came again", cell.what());
+            cell.run(&["create", "night", "--name", "again"]).ok();
+            assert!(cell.restore("night", &night()), "{}: not healed by what came again", cell.what());
         }
         cell.check_bystanders("after a create");
     });
@@ -425,8 +468,16 @@ fn verifying_a_damaged_store_names_what_is_damaged() {
                 assert!(!finding["object"].as_str().unwrap().is_empty(), "{}: {report}", cell.what());
             }
             let loses_data = cell.object.is_pack() && cell.damage != Damage::Append;
-            let named = said.text().contains(r#""source":"victim""#) || cell.restore("victim", &victim());
-            assert!(named || !loses_data, "{}: the victim is not named: {report}", cell.what());
+            for (source, bytes) in [("victim", victim()), ("night", night())] {
+                let named = said.text().contains(&format!(r#""source":"{source}""#));
+                assert!(
+                    named || !loses_data || cell.restore(source, &bytes),
+                    "{}: {source} is not named: {report}",
+                    cell.what()
+                );
+            }
+            let accused = cell.object.is_delta() && said.text().contains(r#""source":"victim""#);
+            assert!(!accused, "{}: wrongly accused: {report}", cell.what());
             let bystander = said.text().contains(r#""source":"bystander""#);
             assert!(!bystander || cell.damage == Damage::Swap, "{}: wrongly accused: {report}", cell.what());
             assert!(
@@ -457,14 +508,15 @@ fn collecting_in_a_damaged_store_deletes_nothing_that_is_needed() {
         if cell.run(&["create", "gone"]).status == 0 {
             cell.run(&["delete", "gone", "--yes"]).ok();
         }
-        let before = cell.restore("victim", &victim());
+        let before = [cell.restore("victim", &victim()), cell.restore("night", &night())];
         let said = cell.run(&["gc"]);
         // With status 3 it did its work, and tells of what it saw.
         cell.is_fine(&said, &[3]);
         // What is a record of other collections, or has a copy, does not stop this one.
         let may_stop = cell.object.is_pack() || cell.object == Object::Manifest;
         assert!(said.status != 13 || may_stop, "{}: {}", cell.what(), said.stderr);
-        assert_eq!(cell.restore("victim", &victim()), before, "{}: {}", cell.what(), said.stderr);
+        let after = [cell.restore("victim", &victim()), cell.restore("night", &night())];
+        assert_eq!(after, before, "{}: {}", cell.what(), said.stderr);
         cell.check_bystanders("after a collection");
     });
 }
@@ -485,9 +537,12 @@ fn a_repair_and_a_new_snapshot_make_everything_whole() {
             );
         }
         cell.check_bystanders("after a repair");
-        for (source, bytes) in
-            [("victim", victim()), ("bystander", bystander()), ("dump", PG_DUMP.as_bytes().to_vec())]
-        {
+        for (source, bytes) in [
+            ("victim", victim()),
+            ("night", night()),
+            ("bystander", bystander()),
+            ("dump", PG_DUMP.as_bytes().to_vec()),
+        ] {
             cell.run(&["create", source, "--name", "again"]).ok();
             assert!(cell.restore("again", &bytes), "{}", cell.what());
         }
@@ -499,6 +554,7 @@ fn a_repair_and_a_new_snapshot_make_everything_whole() {
                 "{}: the old snapshot is not whole again",
                 cell.what()
             );
+            assert!(cell.restore("night", &night()), "{}: the night is not whole again", cell.what());
             assert!(cell.restore("bystander", &bystander()), "{}", cell.what());
         }
         cell.run(&["gc"]).ok();
