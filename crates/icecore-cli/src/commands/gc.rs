@@ -23,7 +23,7 @@ pub(crate) struct GcArgs {
     /// Only show what would be done
     #[arg(long)]
     dry_run: bool,
-    /// Rewrite what lies deeper than so many deltas, so that it is restored faster; takes room
+    /// Rewrite what lies deeper than so many deltas (8 if none is given), so that it is restored faster; takes room
     #[arg(long, value_name = "DEPTH", num_args = 0..=1, default_missing_value = "8", value_parser = clap::value_parser!(u8).range(1..=31))]
     flatten: Option<u8>,
     /// After how long without a sign of life a writer is given up
