@@ -107,6 +107,11 @@ digest_id! {
     ChunkId
 }
 impl ChunkId {
+    /// The id's first eight bytes: they lie in the order of the ids.
+    pub fn first(&self) -> u64 {
+        self.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    }
+
     /// The id's first half.
     pub fn short(&self) -> ShortId {
         ShortId(self.as_bytes().first_chunk().copied().unwrap_or_default())

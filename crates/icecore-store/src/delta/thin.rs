@@ -1,5 +1,7 @@
 //! Leaving out what a run is hardly made from: every base must be read to read the run.
 
+use std::collections::BTreeMap;
+
 use icecore_format::{Copy, Difference};
 
 use super::Candidate;
@@ -24,15 +26,16 @@ pub(super) fn thin(
             }
         });
     }
-    let of_stretch = |stretch: usize| {
-        let neighbours = candidates.iter().zip(&given).filter(|(other, _)| other.stretch == stretch);
-        neighbours
-            .fold((0, 0), |(len, given), (other, gives)| (len + u64::from(other.base.len), given + gives))
-    };
-    let stays = |(candidate, given): (&Candidate, &u64)| {
-        let (stretch_len, stretch_given) = of_stretch(candidate.stretch);
-        *given > 0 && stretch_given * SHARE_MIN >= stretch_len
-    };
+    // Of each stretch: how long it is, and what it gives.
+    let mut stretches: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
+    for (candidate, given) in candidates.iter().zip(&given) {
+        let (len, gives) = stretches.entry(candidate.stretch).or_default();
+        *len += u64::from(candidate.base.len);
+        *gives += given;
+    }
+    let gives_enough =
+        |stretch: &usize| stretches.get(stretch).is_some_and(|(len, gives)| gives * SHARE_MIN >= *len);
+    let stays = |(candidate, given): (&Candidate, &u64)| *given > 0 && gives_enough(&candidate.stretch);
     let stays: Vec<bool> = candidates.iter().zip(&given).map(stays).collect();
     if !stays.contains(&false) {
         return (candidates.to_vec(), bytes, difference);

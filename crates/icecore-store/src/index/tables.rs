@@ -157,8 +157,7 @@ const DEPTH_MASK: u64 = 0x1f;
 
 impl Namesake {
     pub(super) fn new(id: &ChunkId, depth: u8) -> Self {
-        let first = id.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
-        Self(first & !DEPTH_MASK | u64::from(depth) & DEPTH_MASK)
+        Self(id.first() & !DEPTH_MASK | u64::from(depth) & DEPTH_MASK)
     }
 
     pub(super) fn depth(self) -> u64 {

@@ -72,6 +72,11 @@ pub(crate) struct ChunkSpan {
 }
 
 impl OpenPack {
+    /// A chunk's entry in the table.
+    pub(crate) fn chunk_at(&self, span: &ChunkSpan) -> Option<&TocChunk> {
+        self.run(span.run).and_then(|(_, run)| run.chunks.get(span.within))
+    }
+
     fn new(id: PackId, header: &PackHeader, toc: PackToc, key: &StoreKey) -> Self {
         let mut start = PACK_HEADER_LEN as u64;
         let mut first = 0u32;

@@ -7,7 +7,7 @@
 //! A base lies less deep than what is coded on it, and a part has a byte at least: that bounds the recursion and the work.
 
 use std::cell::{Cell, LazyCell, OnceCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -94,8 +94,7 @@ impl<'s> Assembler<'s> {
     }
 
     fn try_chunk(&mut self, pack: &Arc<OpenPack>, span: &ChunkSpan) -> Read<Bytes> {
-        let (_, run) = pack.run(span.run).ok_or(Failure::Nonsense)?;
-        let id = run.chunks.get(span.within).ok_or(Failure::Nonsense)?.id;
+        let id = pack.chunk_at(span).ok_or(Failure::Nonsense)?.id;
         let view = self.view(pack, span.run)?;
         let bytes = match &view.frame {
             Frame::Plain(plain) => {
@@ -116,7 +115,7 @@ impl<'s> Assembler<'s> {
             return Ok(bytes);
         }
         self.blame(&view, span)?;
-        Err(StoreError::ChunkDamaged { pack: pack.id, chunk: id }.into())
+        Err(Failure::chunk(pack, span))
     }
 
     /// How many bytes of a run come from which plain chunks, directly or not.
@@ -181,9 +180,7 @@ impl<'s> Assembler<'s> {
                 None => {
                     let run = self.view(pack, span.run)?;
                     if matches!(run.frame, Frame::Rotten) {
-                        let (_, chunks) = pack.run(span.run).ok_or(Failure::Nonsense)?;
-                        let chunk = chunks.chunks.get(span.within).ok_or(Failure::Nonsense)?.id;
-                        return Err(StoreError::ChunkDamaged { pack: pack.id, chunk }.into());
+                        return Err(Failure::chunk(pack, span));
                     }
                     known.get_or_init(|| run)
                 }
@@ -192,11 +189,7 @@ impl<'s> Assembler<'s> {
             let start = to_u32(span.offset).saturating_add(from - base.start);
             match self.follow(run, start..start.saturating_add(now), out) {
                 // It is the base that makes no sense.
-                Err(Failure::Nonsense) => {
-                    let (_, chunks) = pack.run(span.run).ok_or(Failure::Nonsense)?;
-                    let chunk = chunks.chunks.get(span.within).ok_or(Failure::Nonsense)?.id;
-                    return Err(StoreError::ChunkDamaged { pack: pack.id, chunk }.into());
-                }
+                Err(Failure::Nonsense) => return Err(Failure::chunk(pack, span)),
                 followed => followed?,
             }
             from += now;
@@ -218,12 +211,14 @@ impl<'s> Assembler<'s> {
             Segment::Base { from, len } => Some(from..from.saturating_add(len)),
             Segment::Literal { .. } => None,
         };
-        let used: Vec<Range<u32>> = segments.filter_map(of_base).collect();
-        for base in &delta.bases {
-            let range = base.start..base.start + base.len;
-            if let Some((pack, span)) = &base.found
-                && used.iter().any(|used| used.start < range.end && range.start < used.end)
-            {
+        let mut used = BTreeSet::new();
+        for range in segments.filter_map(of_base) {
+            let first = delta.bases.partition_point(|base| base.start + base.len <= range.start);
+            let met = delta.bases.iter().enumerate().skip(first);
+            used.extend(met.take_while(|(_, base)| base.start < range.end).map(|(number, _)| number));
+        }
+        for base in used.into_iter().filter_map(|number| delta.bases.get(number)) {
+            if let Some((pack, span)) = &base.found {
                 self.try_chunk(pack, span)?;
             }
         }
@@ -362,6 +357,14 @@ enum Failure {
     /// What is said of it cannot be.
     Nonsense,
     Error(StoreError),
+}
+
+impl Failure {
+    /// A chunk that is not what it should be.
+    fn chunk(pack: &OpenPack, span: &ChunkSpan) -> Self {
+        let damaged = |chunk: &TocChunk| StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id };
+        pack.chunk_at(span).map_or(Self::Nonsense, |chunk| damaged(chunk).into())
+    }
 }
 
 impl From<StoreError> for Failure {
