@@ -48,6 +48,7 @@ fn nobody_fails_because_somebody_else_runs_or_is_killed_and_nothing_is_lost() {
     println!("seed {seed}: {:?}", arena.counts());
     let left = std::panic::AssertUnwindSafe(|| {
         outcome.unwrap_or_else(|error| panic!("{error}"));
+        println!("{}", arena.calm(&["stats"]));
         check_the_end(&arena);
     });
     if let Err(panic) = std::panic::catch_unwind(left) {

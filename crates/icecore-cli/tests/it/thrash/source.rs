@@ -124,6 +124,12 @@ fn change_file(path: &Path, dice: &mut Dice) {
             let more = dice.below(200_000);
             bytes.extend(noise(dice.next() >> 1, more));
         }
+        // A little everywhere: only a delta makes that small.
+        3..=6 => {
+            let step = 500 + dice.below(20_000);
+            let seed = dice.next() >> 1;
+            bytes.chunks_mut(step).zip(0..).for_each(|(row, number)| row[0] ^= noise(seed ^ number, 1)[0]);
+        }
         _ => {
             let at = dice.below(bytes.len());
             let end = (at + 1 + dice.below(20_000)).min(bytes.len());

@@ -208,6 +208,7 @@ impl Worker<'_> {
         let ran = match self.dice.below(6) {
             0 => self.run("gc", &now, &["--dry-run"])?.expect(&[0])?,
             1 => self.run("gc", &now, &["--fence-after", "0s"])?,
+            2 => self.run("gc", &now, &["--flatten", "2"])?,
             _ => self.run("gc", &now, &[])?,
         };
         ran.expect(&[0, 11]).map(drop)
