@@ -17,6 +17,8 @@ struct Notes {
     parts: u64,
     len: u64,
     hasher: blake3::Hasher,
+    /// All bytes, where somebody wants them.
+    kept: Option<Vec<u8>>,
 }
 
 impl Sink for Notes {
@@ -30,6 +32,9 @@ impl Sink for Notes {
         assert!(self.open, "bytes outside of a part");
         self.len += bytes.len() as u64;
         self.hasher.update(bytes);
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(bytes);
+        }
         if self.len > PLAIN_MAX { Err("enough".into()) } else { Ok(()) }
     }
 
@@ -109,4 +114,25 @@ fn run(stream: &[u8], piece: usize, options: &StreamOptions) -> Result<(StreamRe
     assert_eq!(report.bytes, notes.len, "bytes are counted as they come");
     assert!(notes.len == 0 || notes.parts > 0);
     Ok((report, notes.hasher.finalize()))
+}
+
+/// What comes between the first and the last bytes of an RDB. It is stored in order, and then stays as it is; or as it came.
+pub(crate) fn rdb(input: &[u8]) {
+    let mut rdb = [b"REDIS0011", input, &[255]].concat();
+    let checksum = crc::Crc::<u64>::new(&crc::CRC_64_REDIS).checksum(&rdb);
+    rdb.extend_from_slice(&checksum.to_le_bytes());
+    let keep = |bytes: &[u8]| {
+        let mut notes = Notes { kept: Some(Vec::new()), ..Notes::default() };
+        let options = StreamOptions { what: "stdin".to_owned(), ..StreamOptions::default() };
+        let report = capture_stream(&mut &*bytes, &options, &mut notes).ok()?;
+        Some((report.form, notes.kept.unwrap_or_default()))
+    };
+    // Refused: it ends in the middle of something.
+    let Some((form, stored)) = keep(&rdb) else { return };
+    if form == "rdb" {
+        assert_eq!(stored.len(), rdb.len());
+        assert_eq!(keep(&stored), Some((form, stored)));
+    } else {
+        assert_eq!(stored, rdb);
+    }
 }

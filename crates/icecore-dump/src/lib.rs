@@ -24,6 +24,7 @@ mod mysql;
 mod outcome;
 mod parts;
 mod pg;
+pub mod rdb;
 mod scanner;
 mod statement;
 mod tar;

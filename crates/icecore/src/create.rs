@@ -279,6 +279,7 @@ fn stream_options(options: &CreateOptions, name: &[u8], what: &str) -> StreamOpt
         allow_incomplete: options.allow_incomplete,
         allow_empty: options.allow_empty,
         what: what.to_owned(),
+        scratch: options.store_dir.join("tmp"),
         file: None,
     }
 }

@@ -29,9 +29,32 @@ pub(super) fn seeds() -> Vec<Seed> {
     for (name, packed) in packings(&vec![0; 2 << 20]) {
         seeds.push(Seed::new("stream", &format!("zeros-{name}"), choice(&packed)));
     }
+    seeds.extend(keys());
     seeds.extend(awkward_sql());
     seeds.extend(awkward_tarballs());
     seeds
+}
+
+/// What lies between the ends of an RDB.
+fn keys() -> Vec<Seed> {
+    let seeds: [(&str, &[u8]); 8] = [
+        ("strings", b"\xfa\x09redis-ver\x067.0.15\xfe\0\xfb\x02\0\0\x01b\x01x\0\x01a\xc0\x05"),
+        ("databases", b"\xfe\x03\0\x01b\x01x\xfe\0\0\x01c\x01x\xfe\x03\0\x01a\x01x"),
+        ("tables", b"\x02\x01s\x02\x01b\x01a\x04\x01h\x02\x02f2\x01x\x02f1\x01y\x01\x01l\x02\x01b\x01a"),
+        ("times", b"\xfc12345678\xf9\x05\0\x01k\x01v\xfd1234\xf8\x40\x80\0\x01j\x01v"),
+        ("scores", b"\x05\x01z\x01\x01m12345678\x03\x01o\x02\x01m\x031.5\x01n\xfe"),
+        (
+            "stream",
+            b"\x15\x01x\x01\x101234567890123456\x02lp\x01\x01\x01\x01\x01\0\0\x01\x01\x01g\x01\x01\x01\x01\
+              123456789012345612345678\x01\x01\x01c1234567812345678\x011234567890123456",
+        ),
+        ("module", b"\xf7\x05\x02\x01\x05\x01x\0\x07\x01m\x05\x02\x01\x0412345678\x031234\0\xf5\x03lua"),
+        (
+            "lengths",
+            b"\0\x01k\xc3\x02\x40\xff12\0\x01l\x80\0\0\0\x02vv\0\x01m\x81\0\0\0\0\0\0\0\x01v\0\x01n\xc21234",
+        ),
+    ];
+    seeds.into_iter().map(|(name, bytes)| Seed::new("rdb", name, bytes)).collect()
 }
 
 /// With piece lengths for the second scan.

@@ -25,6 +25,7 @@ mod test_list;
 mod test_output;
 mod test_parity;
 mod test_read_only;
+mod test_redis;
 mod test_restore;
 mod test_show;
 mod test_snapshot_alias;

@@ -7,12 +7,14 @@
 mod dump;
 mod ending;
 mod input;
+mod rdb;
 #[cfg(test)]
 mod tests;
 mod unpack;
 
 use std::cell::Cell;
 use std::io::{self, Cursor, Read};
+use std::path::PathBuf;
 
 use icecore_format::{FileAttributes, PartKind};
 
@@ -39,6 +41,8 @@ pub struct StreamOptions {
     pub allow_empty: bool,
     /// What the stream is in an error: a path, `stdin`, a command.
     pub what: String,
+    /// A folder for what is too much for memory.
+    pub scratch: PathBuf,
     /// Of a plain file; kept if the stream becomes a single part.
     pub file: Option<FileAttributes>,
 }
@@ -46,7 +50,11 @@ pub struct StreamOptions {
 impl StreamOptions {
     /// What to do about a stream that ends before `expected`.
     fn judge_incomplete(&self, expected: String, sink: &mut dyn Sink) -> Result<(), CaptureError> {
-        let error = CaptureError::Incomplete { what: self.what.clone(), expected };
+        self.judge(CaptureError::Incomplete { what: self.what.clone(), expected }, sink)
+    }
+
+    /// What to do about a stream that is not whole.
+    fn judge(&self, error: CaptureError, sink: &mut dyn Sink) -> Result<(), CaptureError> {
         if !self.allow_incomplete {
             return Err(error);
         }
@@ -58,7 +66,7 @@ impl StreamOptions {
 /// What a stream turned out to be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamReport {
-    /// `pg_dump`, `pg_dumpall`, `mysqldump` or `tar`; `stream` if it is none of them.
+    /// `pg_dump`, `pg_dumpall`, `mysqldump`, `rdb` or `tar`; `stream` if it is none of them.
     pub form: String,
     /// The engine whose dump it is.
     pub engine: Option<&'static str>,
@@ -114,6 +122,12 @@ fn capture_plain(
 ) -> Result<StreamReport, CaptureError> {
     if let Some(warning) = icecore_dump::warn_about(&head) {
         sink.notice(format!("{}: {warning}", options.what));
+    }
+    let rdb = if options.raw { None } else { icecore_dump::rdb::version(&head) };
+    if let Some(version) = rdb {
+        let engine_version = icecore_dump::rdb::server_version(&head);
+        let report = rdb::capture(&mut Cursor::new(head).chain(rest), version, options, failure, sink)?;
+        return Ok(StreamReport { engine_version, ..report });
     }
     let format = if options.raw { None } else { icecore_dump::recognise(&head) };
     let ending = if options.raw { Ending::Unknown } else { Ending::foretold_by(&head) };

@@ -1,0 +1,243 @@
+//! Reading an RDB: every byte comes to lie in a piece.
+
+use std::io::{self, Read};
+
+use icecore_dump::rdb::{Place, Visitor, Within};
+
+use super::CHECKSUM;
+use super::run::{Rank, Run};
+use super::spill::{Spill, Stored};
+use crate::Sink;
+
+const READ_LEN: usize = 256 << 10;
+/// By how much of a key or an element it is sorted.
+const NAME_LEN_MAX: usize = 64 << 10;
+
+/// Why the reading stopped.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The input failed.
+    Input(io::Error),
+    /// It ended too early.
+    Cut,
+    /// No room, as a rule, for what must be written down.
+    Scratch(io::Error),
+    /// A name is so long that it is not at hand any more when it ends.
+    LongName,
+    /// The user wants to stop.
+    Cancelled,
+}
+
+/// What has been read of an RDB.
+pub(super) struct Intake<'a> {
+    input: &'a mut dyn Read,
+    sink: &'a dyn Sink,
+    /// How much memory pieces may take before they are sorted and written down.
+    run_len: usize,
+    pub(super) run: Run,
+    pub(super) spill: Spill,
+    /// Of all pieces.
+    pub(super) checksum: crc::Digest<'static, u64, crc::Table<16>>,
+    /// Whether there is a checksum at the end; zero stands for none.
+    pub(super) is_checked: bool,
+    /// Where the run's bytes start in the input.
+    base: u64,
+    /// In the run's bytes, where the piece begins that is being read.
+    start: usize,
+    /// And what comes next.
+    at: usize,
+    rank: Rank,
+    /// Whether this piece is of another key than the last one.
+    is_new: bool,
+    /// Where the piece that is being read lies in the file, if it is too large to be held.
+    single: Option<std::ops::Range<u64>>,
+}
+
+impl<'a> Intake<'a> {
+    pub(super) fn new(input: &'a mut dyn Read, run_len: usize, spill: Spill, sink: &'a dyn Sink) -> Self {
+        Self {
+            input,
+            sink,
+            run_len,
+            run: Run::default(),
+            spill,
+            checksum: CHECKSUM.digest(),
+            is_checked: false,
+            base: 0,
+            start: 0,
+            at: 0,
+            rank: Rank { place: Place::Head, key: Vec::new(), number: 0, element: Vec::new() },
+            is_new: true,
+            single: None,
+        }
+    }
+
+    /// What follows the last piece: all of it, or the first `len` bytes.
+    pub(super) fn what_follows(&mut self, len: usize) -> Result<Vec<u8>, Stop> {
+        let mut bytes = Vec::new();
+        while bytes.len() < len {
+            match self.byte() {
+                Ok(byte) => bytes.push(byte),
+                Err(Stop::Cut) => break,
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// What a piece that is not finished has written down counts as one.
+    pub(super) fn give_up(&mut self) {
+        if let Some(range) = self.single.take() {
+            self.spill.runs.push(Stored::Single(self.rank.clone(), range));
+        }
+    }
+
+    /// Makes sure that there is a next byte.
+    fn more(&mut self) -> Result<(), Stop> {
+        if self.at < self.run.bytes.len() {
+            return Ok(());
+        }
+        if self.sink.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
+        // What follows the last piece is none.
+        if self.rank.place != Place::End {
+            self.make_room()?;
+        }
+        let (needed, most) = (self.at + READ_LEN, self.run_len + READ_LEN);
+        if needed > self.run.bytes.capacity() {
+            let capacity = needed.max(most.min(2 * self.run.bytes.capacity()));
+            self.run.bytes.reserve_exact(capacity - self.at);
+        }
+        self.run.bytes.resize(self.at + READ_LEN, 0);
+        let room = self.run.bytes.get_mut(self.at..).unwrap_or_default();
+        let read = loop {
+            match self.input.read(room) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                read => break read,
+            }
+        };
+        self.run.bytes.truncate(self.at + *read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(0) => Err(Stop::Cut),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Stop::Input(error)),
+        }
+    }
+
+    /// Where the bytes are all used up.
+    fn make_room(&mut self) -> Result<(), Stop> {
+        if self.run.bytes.len() >= self.run_len {
+            self.flush()?;
+        }
+        // A piece that takes most of a run by itself.
+        if self.run.bytes.len() >= self.run_len / 2 && self.run.pieces.is_empty() || self.single.is_some() {
+            self.append()?;
+        }
+        Ok(())
+    }
+
+    /// Writes down what has been read of a large piece.
+    fn append(&mut self) -> Result<(), Stop> {
+        let bytes = self.run.bytes.get(..self.at).unwrap_or_default();
+        self.checksum.update(bytes);
+        let start = self.single.as_ref().map(|range| range.start);
+        self.single = Some(self.spill.append(start, bytes).map_err(Stop::Scratch)?);
+        self.let_go(self.at);
+        Ok(())
+    }
+
+    /// Writes down all pieces.
+    fn flush(&mut self) -> Result<(), Stop> {
+        if !self.run.pieces.is_empty() {
+            self.spill.push(&mut self.run).map_err(Stop::Scratch)?;
+            self.let_go(self.start);
+        }
+        Ok(())
+    }
+
+    fn let_go(&mut self, len: usize) {
+        self.run.clear(len);
+        self.base += len as u64;
+        self.at -= len;
+        self.start = 0;
+    }
+
+    /// What begins at `from` and ends here.
+    fn name(&self, from: u64) -> Result<Vec<u8>, Stop> {
+        let from = from.checked_sub(self.base).and_then(|from| usize::try_from(from).ok());
+        let name = from.and_then(|from| self.run.bytes.get(from..self.at)).ok_or(Stop::LongName)?;
+        Ok(name.get(..NAME_LEN_MAX).unwrap_or(name).to_vec())
+    }
+}
+
+impl Visitor for Intake<'_> {
+    type Error = Stop;
+
+    fn byte(&mut self) -> Result<u8, Stop> {
+        self.more()?;
+        let byte = self.run.bytes.get(self.at).copied().ok_or(Stop::Cut)?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    fn pass(&mut self, mut len: u64) -> Result<(), Stop> {
+        while len > 0 {
+            self.more()?;
+            let now = len.min((self.run.bytes.len() - self.at) as u64);
+            self.at += usize::try_from(now).unwrap_or_default();
+            len -= now;
+        }
+        Ok(())
+    }
+
+    fn position(&self) -> u64 {
+        self.base + self.at as u64
+    }
+
+    fn key(&mut self, from: u64) -> Result<(), Stop> {
+        self.rank.key = self.name(from)?;
+        self.rank.number += 1;
+        self.is_new = true;
+        Ok(())
+    }
+
+    fn element(&mut self, from: u64) -> Result<(), Stop> {
+        self.rank.element = self.name(from)?;
+        Ok(())
+    }
+
+    fn piece(&mut self, place: Place) -> Result<(), Stop> {
+        self.rank.place = place;
+        match place {
+            Place::Database(_, Within::Record) => (),
+            // What is said about each slot comes in the order of a table too.
+            Place::Database(_, Within::Hint) => {
+                self.rank.key = self.run.bytes.get(self.start..self.at).unwrap_or_default().to_vec();
+                self.is_new = true;
+            }
+            Place::Head | Place::Database(..) | Place::Tail | Place::End => {
+                self.rank.key.clear();
+                self.is_new = true;
+            }
+        }
+        if place == Place::End {
+            let checksum = self.run.bytes.get(self.start + 1..self.at).unwrap_or_default();
+            self.is_checked = checksum.iter().any(|byte| *byte != 0);
+        }
+        if self.single.is_some() {
+            self.append()?;
+            self.give_up();
+        } else {
+            self.checksum.update(self.run.bytes.get(self.start..self.at).unwrap_or_default());
+            self.run.push(&self.rank, self.start..self.at, self.is_new);
+            self.start = self.at;
+        }
+        self.rank.element.clear();
+        self.is_new = false;
+        if self.run.weight(self.at) >= self.run_len {
+            self.flush()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! An RDB of Redis or Valkey. Its keys lie in the order of a hash table, another one after every restart: two nights of the same data would
+//! have nothing in common. So the keys of each database are put in order, and the members of large sets and hashes with them; what is stored
+//! is again an RDB, with the same data.
+//!
+//! What is too much for memory is sorted in runs, which lie in a temporary file without a name until they are merged. If anything comes that
+//! is not understood, the bytes are stored as they came: runs can be undone.
+
+mod intake;
+mod merge;
+mod output;
+mod run;
+mod spill;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Cursor, Read};
+
+use icecore_dump::rdb::{self, Obstacle};
+
+use self::intake::{Intake, Stop};
+use self::output::Output;
+use self::spill::{Spill, Stored};
+use super::ending::Ending;
+use super::{Failure, StreamOptions, StreamReport, capture_single};
+use crate::{CaptureError, Sink};
+
+/// The checksum of an RDB. That of all bytes, the checksum itself among them, is zero.
+static CHECKSUM: crc::Crc<u64, crc::Table<16>> = crc::Crc::<u64, crc::Table<16>>::new(&crc::CRC_64_REDIS);
+/// How much memory pieces may take before they are sorted and written down.
+const RUN_LEN: usize = 16 << 20;
+/// `redis-cli --rdb -` leaves the mark by which the server ended the transfer, in hexadecimal digits.
+const TRANSFER_MARK_LEN: usize = 40;
+const WINDOW_LEN: usize = 256 << 10;
+
+/// What is to be done with what was read.
+enum Verdict {
+    /// All was understood.
+    InOrder,
+    /// Something was not, says the notice.
+    AsItCame(String),
+}
+
+pub(super) fn capture(
+    input: &mut dyn Read,
+    version: u32,
+    options: &StreamOptions,
+    failure: &Failure<'_>,
+    sink: &mut dyn Sink,
+) -> Result<StreamReport, CaptureError> {
+    capture_in_runs(input, version, RUN_LEN, options, failure, sink)
+}
+
+fn capture_in_runs(
+    input: &mut dyn Read,
+    version: u32,
+    run_len: usize,
+    options: &StreamOptions,
+    failure: &Failure<'_>,
+    sink: &mut dyn Sink,
+) -> Result<StreamReport, CaptureError> {
+    let what = &options.what;
+    let mut intake = Intake::new(&mut *input, run_len, Spill::new(&options.scratch), &*sink);
+    let walked = rdb::walk(version, &mut intake);
+    let walked = walked.and_then(|()| Ok(intake.what_follows(TRANSFER_MARK_LEN + 1)?));
+    let as_it_came = |why: &str| {
+        Verdict::AsItCame(format!("{what} is an RDB, stored in the order in which it came: {why}"))
+    };
+    let (mut broken, mut follows) = (None, Vec::new());
+    let verdict = match walked {
+        Ok(rest) if rest.is_empty() || is_transfer_mark(&rest) => {
+            follows = rest;
+            if intake.is_checked && intake.checksum.clone().finalize() != 0 {
+                broken = Some(CaptureError::Source(format!(
+                    "{what} is damaged: the checksum at the end of the RDB is not that of its bytes"
+                )));
+                as_it_came("it is damaged")
+            } else {
+                Verdict::InOrder
+            }
+        }
+        Ok(_) => as_it_came("bytes follow its end marker"),
+        Err(Obstacle::Unknown(thing)) => as_it_came(&format!("{thing} is not known here")),
+        Err(Obstacle::Visitor(Stop::LongName)) => as_it_came("a key is too long"),
+        Err(Obstacle::Visitor(Stop::Scratch(error))) => as_it_came(&format!(
+            "to put it in order, its keys must lie in {} for a while, and {error}",
+            options.scratch.display()
+        )),
+        Err(Obstacle::Visitor(Stop::Cut)) => {
+            let expected = "the end marker of the RDB".to_owned();
+            broken = Some(CaptureError::Incomplete { what: what.clone(), expected });
+            as_it_came("it was cut off")
+        }
+        Err(Obstacle::Visitor(Stop::Input(error))) => return Err(failure.explain(error)),
+        Err(Obstacle::Visitor(Stop::Cancelled)) => return Err(CaptureError::Cancelled),
+    };
+    intake.give_up();
+    let Intake { mut run, spill, .. } = intake;
+    if let Some(error) = broken {
+        options.judge(error, sink)?;
+    }
+    let report = match verdict {
+        Verdict::InOrder => {
+            sink.notice(format!(
+                "{what} is an RDB: its keys are stored in order, so that nights can be compared; --raw keeps the bytes as they are"
+            ));
+            let lost = CaptureError::read(
+                "cannot read back what was written to a temporary file in",
+                &options.scratch,
+            );
+            let mut out = Output::new(sink);
+            merge::merge(&spill, &mut run, &mut out)?.map_err(lost)?;
+            StreamReport { form: "rdb".to_owned(), bytes: out.finish(&follows)?, ..StreamReport::default() }
+        }
+        Verdict::AsItCame(notice) => {
+            sink.notice(notice);
+            let rest = Cursor::new(std::mem::take(&mut run.bytes)).chain(input);
+            let mut original = Original { spill: &spill, next: 0, current: None }.chain(rest);
+            capture_single(&mut original, Ending::Unknown, options, failure, sink)?
+        }
+    };
+    Ok(StreamReport { engine: Some("redis"), ..report })
+}
+
+fn is_transfer_mark(rest: &[u8]) -> bool {
+    rest.len() == TRANSFER_MARK_LEN && rest.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// What was written down, as it came.
+struct Original<'a> {
+    spill: &'a Spill,
+    next: usize,
+    current: Option<Box<dyn Read + 'a>>,
+}
+
+impl Read for Original<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(current) = &mut self.current {
+                match current.read(out) {
+                    Ok(0) => self.current = None,
+                    read => return read,
+                }
+            }
+            self.current = match self.spill.runs.get(self.next) {
+                None => return Ok(0),
+                Some(Stored::Sorted(range)) => Some(Box::new(Cursor::new(self.spill.original(range)?))),
+                Some(Stored::Single(_, range)) => Some(Box::new(self.spill.window(range, WINDOW_LEN))),
+            };
+            self.next += 1;
+        }
+    }
+}

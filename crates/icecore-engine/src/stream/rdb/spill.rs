@@ -1,0 +1,252 @@
+//! Sorted runs in a temporary file without a name, which nobody finds after a crash.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use icecore_dump::rdb::{Place, Within};
+
+use super::run::{Lying, Rank, Run};
+use crate::CaptureError;
+
+const WRITE_LEN: usize = 256 << 10;
+/// A piece's place and the number of its key, the lengths of its key and its element, where it lay in its run, and its length.
+const HEADER_LEN: usize = 5 + 8 + 4 * 4;
+
+/// What has been written down.
+#[derive(Debug)]
+pub(super) struct Spill {
+    scratch: PathBuf,
+    file: Option<File>,
+    len: u64,
+    pub(super) runs: Vec<Stored>,
+}
+
+/// A run in the file.
+#[derive(Debug)]
+pub(super) enum Stored {
+    /// Many pieces in order, each behind its header.
+    Sorted(Range<u64>),
+    /// One piece that was too large to be held.
+    Single(Rank, Range<u64>),
+}
+
+impl Spill {
+    pub(super) fn new(scratch: &Path) -> Self {
+        Self { scratch: scratch.to_owned(), file: None, len: 0, runs: Vec::new() }
+    }
+
+    fn file(&mut self) -> io::Result<&File> {
+        if self.file.is_none() {
+            std::fs::create_dir_all(&self.scratch)?;
+            self.file = Some(tempfile::tempfile_in(&self.scratch)?);
+        }
+        self.file.as_ref().ok_or_else(|| io::Error::other("no file"))
+    }
+
+    /// Writes the pieces of a run down, sorted.
+    pub(super) fn push(&mut self, run: &mut Run) -> io::Result<()> {
+        run.sort();
+        let start = self.len;
+        let mut out = BufWriter::with_capacity(WRITE_LEN, At { file: self.file()?, at: start });
+        for piece in &run.pieces {
+            let Lying { place, key, number, element, bytes } = run.piece(piece);
+            out.write_all(&encode_place(place))?;
+            out.write_all(&number.to_le_bytes())?;
+            for number in [len32(key)?, len32(element)?, piece.at, len32(bytes)?] {
+                out.write_all(&number.to_le_bytes())?;
+            }
+            [key, element, bytes].iter().try_for_each(|part| out.write_all(part))?;
+        }
+        self.len = out.into_inner().map_err(io::IntoInnerError::into_error)?.at;
+        self.runs.push(Stored::Sorted(start..self.len));
+        Ok(())
+    }
+
+    /// Writes more of a piece that is too large, and returns where it lies by now if it started at `start`.
+    pub(super) fn append(&mut self, start: Option<u64>, bytes: &[u8]) -> io::Result<Range<u64>> {
+        let at = self.len;
+        self.file()?.write_all_at(bytes, at)?;
+        self.len += bytes.len() as u64;
+        Ok(start.unwrap_or(at)..self.len)
+    }
+
+    /// A reader of what lies there.
+    pub(super) fn window(&self, range: &Range<u64>, capacity: usize) -> Window<'_> {
+        Window {
+            file: self.file.as_ref(),
+            at: range.start,
+            end: range.end,
+            buffer: Vec::new(),
+            start: 0,
+            capacity,
+        }
+    }
+
+    /// The pieces of a sorted run as they came.
+    pub(super) fn original(&self, range: &Range<u64>) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.window(range, WRITE_LEN).read_to_end(&mut bytes)?;
+        let mut pieces = Vec::new();
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let header = Header::decode(rest).ok_or_else(corrupt)?;
+            let start = HEADER_LEN + header.key + header.element;
+            let piece = rest.get(start..start + header.len).ok_or_else(corrupt)?;
+            pieces.push((header.at, piece));
+            rest = rest.get(start + header.len..).unwrap_or_default();
+        }
+        pieces.sort_unstable_by_key(|(at, _)| *at);
+        Ok(pieces.into_iter().flat_map(|(_, piece)| piece).copied().collect())
+    }
+}
+
+/// Writes from a place on.
+struct At<'f> {
+    file: &'f File,
+    at: u64,
+}
+
+impl io::Write for At<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.file.write_at(bytes, self.at)?;
+        self.at += len as u64;
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Header {
+    place: Place,
+    number: u64,
+    key: usize,
+    element: usize,
+    at: u32,
+    len: usize,
+}
+
+impl Header {
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+        let large = bytes.get(5..13)?.try_into().ok().map(u64::from_le_bytes)?;
+        let place = decode_place(*bytes.first()?, number(1)?)?;
+        let [key, element, at, len] = [number(13)?, number(17)?, number(21)?, number(25)?];
+        let [key, element, len] = [key, element, len].map(|len| len as usize);
+        Some(Self { place, number: large, key, element, at, len })
+    }
+}
+
+fn encode_place(place: Place) -> [u8; 5] {
+    let (tag, number) = match place {
+        Place::Head => (0, 0),
+        Place::Database(number, Within::Selection) => (1, number),
+        Place::Database(number, Within::Hint) => (2, number),
+        Place::Database(number, Within::Record) => (3, number),
+        Place::Tail => (4, 0),
+        Place::End => (5, 0),
+    };
+    let [a, b, c, d] = u32::to_le_bytes(number);
+    [tag, a, b, c, d]
+}
+
+fn decode_place(tag: u8, number: u32) -> Option<Place> {
+    Some(match tag {
+        0 => Place::Head,
+        1 => Place::Database(number, Within::Selection),
+        2 => Place::Database(number, Within::Hint),
+        3 => Place::Database(number, Within::Record),
+        4 => Place::Tail,
+        5 => Place::End,
+        _ => return None,
+    })
+}
+
+fn len32(bytes: &[u8]) -> io::Result<u32> {
+    u32::try_from(bytes.len()).map_err(|_| corrupt())
+}
+
+fn corrupt() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "what was written there is not what it was")
+}
+
+/// Reads part of the file, front to back.
+#[derive(Debug)]
+pub(super) struct Window<'f> {
+    file: Option<&'f File>,
+    at: u64,
+    end: u64,
+    buffer: Vec<u8>,
+    /// How much of the buffer has been given.
+    start: usize,
+    capacity: usize,
+}
+
+impl Window<'_> {
+    /// The rank of the next piece and how long it is; its bytes come next. None at the end.
+    pub(super) fn next(&mut self, rank: &mut Rank) -> io::Result<Option<usize>> {
+        if self.need(1)?.is_empty() {
+            return Ok(None);
+        }
+        let header = Header::decode(self.need(HEADER_LEN)?).ok_or_else(corrupt)?;
+        self.start += HEADER_LEN;
+        (rank.place, rank.number) = (header.place, header.number);
+        for (name, len) in [(&mut rank.key, header.key), (&mut rank.element, header.element)] {
+            name.clear();
+            name.extend_from_slice(self.need(len)?.get(..len).ok_or_else(corrupt)?);
+            self.start += len;
+        }
+        Ok(Some(header.len))
+    }
+
+    /// Gives the next `len` bytes, or what is left, to `write`. The inner error is that of the file.
+    pub(super) fn give(
+        &mut self,
+        mut len: u64,
+        mut write: impl FnMut(&[u8]) -> Result<(), CaptureError>,
+    ) -> Result<io::Result<()>, CaptureError> {
+        while len > 0 {
+            let bytes = match self.need(1) {
+                Ok([]) => break,
+                Ok(bytes) => bytes,
+                Err(error) => return Ok(Err(error)),
+            };
+            let now = bytes.len().min(usize::try_from(len).unwrap_or(usize::MAX));
+            write(bytes.get(..now).unwrap_or_default())?;
+            self.start += now;
+            len -= now as u64;
+        }
+        Ok(Ok(()))
+    }
+
+    /// At least `len` bytes, if so many are left.
+    fn need(&mut self, len: usize) -> io::Result<&[u8]> {
+        if self.buffer.len() - self.start < len {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            let held = self.buffer.len();
+            let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+            let more = len.max(self.capacity).saturating_sub(held).min(left);
+            self.buffer.resize(held + more, 0);
+            if let (Some(file), Some(room)) = (self.file, self.buffer.get_mut(held..)) {
+                file.read_exact_at(room, self.at)?;
+            }
+            self.at += more as u64;
+        }
+        Ok(self.buffer.get(self.start..).unwrap_or_default())
+    }
+}
+
+impl Read for Window<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.need(1)?;
+        let len = bytes.len().min(out.len());
+        out.get_mut(..len).unwrap_or_default().copy_from_slice(bytes.get(..len).unwrap_or_default());
+        self.start += len;
+        Ok(len)
+    }
+}
