@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Two nights of real databases: private PostgreSQL and MariaDB servers are filled, dumped by their own tools, changed by SQL, and dumped again.
+# Two nights of real databases: private PostgreSQL, MariaDB and Redis servers are filled, dumped by their own tools, changed, and dumped again;
+# Redis is restarted in between, which puts its keys into another order.
 # What is measured stands in README.md beside.
 set -euo pipefail
 size=${ICECORE_BENCH_SIZE:-300MB}
@@ -15,7 +16,7 @@ server=
 # Servers refuse to be run by root.
 plain=()
 [ "$(id -u)" -ne 0 ] || plain=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
-stop() { [ -z "$server" ] || { kill -TERM "$server" 2>/dev/null; wait "$server" 2>/dev/null || true; server=; }; }
+stop() { [ -z "$server" ] || { kill -TERM "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; server=; }; }
 trap 'stop; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 say() { echo "databases.sh: $*" >&2; }
@@ -42,6 +43,9 @@ start_postgres() {
     server=$!
     wait_for psql -h "$work/pg" -U postgres -c 'SELECT 1'
 }
+fill_postgres() { sql_postgres <"$work/fill.sql"; }
+change_postgres() { changes | sql_postgres; }
+same_postgres() { cmp "$1" "$2"; }
 sql_postgres() { psql -q -v ON_ERROR_STOP=1 -h "$work/pg" -U postgres -d postgres "$@"; }
 dump_postgres() { pg_dump -h "$work/pg" -U postgres postgres; }
 
@@ -55,8 +59,43 @@ start_mariadb() {
     wait_for mariadb --no-defaults -S "$work/maria/socket" -u root -e 'SELECT 1'
     mariadb --no-defaults -S "$work/maria/socket" -u root -e 'CREATE DATABASE shop'
 }
+fill_mariadb() { sql_mariadb <"$work/fill.sql"; }
+change_mariadb() { changes | sql_mariadb; }
+same_mariadb() { cmp "$1" "$2"; }
 sql_mariadb() { mariadb --no-defaults -S "$work/maria/socket" -u root shop; }
 dump_mariadb() { mariadb-dump --no-defaults -S "$work/maria/socket" -u root --single-transaction shop; }
+
+start_redis() {
+    own "$work/redis"
+    "${plain[@]}" "$(program /usr/bin/redis-server)" --port 0 --unixsocket "$work/redis/socket" --dir "$work/redis" --save '' \
+        --enable-debug-command yes >"$work/redis.log" 2>&1 &
+    server=$!
+    wait_for redis_loaded
+}
+redis() { redis-cli -s "$work/redis/socket" "$@"; }
+redis_loaded() { redis PING | grep -qx PONG; }
+# Every line of the filling as a key; those of which the awk condition is true.
+keys() {
+    LC_ALL=C awk -v prefix="$2" "$1"' && length($0) < 100000 {
+        key = "row:" NR; value = prefix $0
+        printf "*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", length(key), key, length(value), value
+    }' "$work/fill.sql"
+}
+fill_redis() { keys 1 '' | redis --pipe; }
+change_redis() {
+    redis SHUTDOWN NOSAVE || true
+    stop
+    start_redis
+    keys 'NR % 100 == 17' 'Changed: ' | redis --pipe >"$work/said"
+}
+dump_redis() { redis SAVE >"$work/said" && cat "$work/redis/dump.rdb"; }
+# Loads what came back: the same keys and values, in whatever order.
+same_redis() {
+    local saved loaded
+    cp "$1" "$work/redis/dump.rdb" && start_redis && saved=$(redis DEBUG DIGEST) && stop
+    cp "$2" "$work/redis/dump.rdb" && start_redis && loaded=$(redis DEBUG DIGEST) && stop
+    [ "$saved" = "$loaded" ]
+}
 
 # One row of a hundred in each table, all over it.
 changes() {
@@ -78,10 +117,10 @@ measure() {
     say "$engine: filling"
     "start_$engine"
     "$generate" --dialect "$2" --size "$size" --seed 1 --output "$work/fill.sql"
-    "sql_$engine" <"$work/fill.sql" >"$work/said"
+    "fill_$engine" >"$work/said"
     say "$engine: dumping twice"
     "dump_$engine" >"$work/night0.sql"
-    changes | "sql_$engine"
+    "change_$engine"
     "dump_$engine" >"$work/night1.sql"
     stop
     rm -rf "$work/store"
@@ -94,7 +133,7 @@ measure() {
     timed "$icecore" --store "$work/store" -q create "$work/dump.sql" && took_night=$(<"$work/took")
     night=$(($(stored) - before - first))
     "$icecore" --store "$work/store" -q restore dump.sql --to "$work/back.sql" >"$work/said"
-    cmp "$work/night1.sql" "$work/back.sql"
+    "same_$engine" "$work/night1.sql" "$work/back.sql"
     rm "$work/back.sql"
     patch=$(zstd -q -3 --long=31 --patch-from="$work/night0.sql" "$work/night1.sql" -c | wc -c)
     awk -v e="$engine" -v d="$(stat -c %s "$work/night1.sql")" -v f="$first" -v n="$night" -v p="$patch" -v tf="$took_first" -v tn="$took_night" \
@@ -104,6 +143,7 @@ measure() {
 
 measure postgres postgres
 measure mariadb mariadb
-printf 'Dumps of real servers, 1 %% of the rows of every table changed by UPDATE between them; %s.\n\n' "$(date -u +%F)"
+measure redis postgres
+printf 'Dumps of real servers, 1 %% of the rows of every table changed by UPDATE between them, or 1 %% of the keys by SET after a restart; %s.\n\n' "$(date -u +%F)"
 printf '| database | dump MB | first MB | night MB | of the first | patch-from MB | of patch-from | first s | night s |\n|---|---|---|---|---|---|---|---|---|\n'
 cat "$work/table"
