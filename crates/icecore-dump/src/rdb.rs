@@ -2,18 +2,17 @@
 //!
 //! Keys lie in it in the order of a hash table, which is another one after every restart, and so do the members of large sets and hashes.
 //! [`walk`] cuts the file into pieces, each with its [`Place`]: whoever sorts the pieces by place, key and element gets an RDB with the same
-//! data that is the same whenever the data is the same.
+//! data, and whenever the data is the same it is the same, but for what is said of the file (when it was written, how much memory was used) and
+//! how often keys were used.
 //!
 //! The format is that of `rdb.c` and `rdb.h` in Redis, up to [`VERSION_MAX`].
 
 /// The newest version of the format that is understood: what a number means may be another matter in the next.
 pub const VERSION_MAX: u32 = 12;
 /// The oldest version with a checksum.
-const CHECKSUM_SINCE: u32 = 5;
-/// `REDIS` and four digits.
-const MAGIC_LEN: u64 = 9;
-/// What keeps no database apart.
-const DATABASE_MAX: u64 = u32::MAX as u64;
+pub const CHECKSUM_SINCE: u32 = 5;
+/// `REDIS` and four digits, or `VALKEY` and three.
+const MAGIC_LEN: usize = 9;
 
 mod op {
     pub(super) const SLOT_INFO: u8 = 244;
@@ -29,9 +28,10 @@ mod op {
     pub(super) const END: u8 = 255;
 }
 
-/// The version of the RDB that begins like this, if it is one.
+/// The version of the RDB that begins like this, if it is one. Since Valkey 9 those of Valkey count on by themselves, from 80.
 pub fn version(head: &[u8]) -> Option<u32> {
-    let digits = head.strip_prefix(b"REDIS")?.get(..4)?;
+    let of = |magic: &[u8]| head.get(..MAGIC_LEN)?.strip_prefix(magic);
+    let digits = of(b"REDIS").or_else(|| of(b"VALKEY"))?;
     let digits = digits.iter().all(u8::is_ascii_digit).then_some(digits)?;
     Some(digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0')))
 }
@@ -51,8 +51,10 @@ pub fn server_version(head: &[u8]) -> Option<String> {
 /// Where a piece belongs. Pieces of one place come in the order of their keys, then of their elements, then as they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// What comes before the databases: the magic, what is said about the file, functions.
+    /// What comes before the databases: the magic, what is said about the file.
     Head,
+    /// A library of functions, by its bytes.
+    Function,
     /// In a database, by its number.
     Database(u32, Within),
     /// What modules say after the databases.
@@ -68,7 +70,9 @@ pub enum Within {
     /// What names the database.
     Selection,
     /// How much room to make for it.
-    Hint,
+    Size,
+    /// The same for a slot of a cluster, by its bytes.
+    Slot,
     /// A key with what it holds; or its beginning, and one for each element.
     Record,
 }
@@ -99,14 +103,14 @@ pub trait Visitor {
     /// Passes the next `len` bytes.
     fn pass(&mut self, len: u64) -> Result<(), Self::Error>;
 
-    /// How many bytes have been given and passed.
-    fn position(&self) -> u64;
+    /// A name begins here.
+    fn begin_name(&mut self);
 
-    /// The key of the record that is being read begins at `from` and ends here, as it is encoded.
-    fn key(&mut self, from: u64) -> Result<(), Self::Error>;
+    /// It ends here, and is the key of the record that is being read, as it is encoded.
+    fn end_key(&mut self);
 
-    /// The element that is being read is told from others of its key by what begins at `from` and ends here, as it is encoded.
-    fn element(&mut self, from: u64) -> Result<(), Self::Error>;
+    /// It ends here, and tells the element that is being read from others of its key, as it is encoded.
+    fn end_element(&mut self);
 
     /// A piece ends here; it began where the last one ended.
     fn piece(&mut self, place: Place) -> Result<(), Self::Error>;
@@ -117,16 +121,27 @@ pub fn walk<V: Visitor>(version: u32, visitor: &mut V) -> Result<(), Obstacle<V:
     if version > VERSION_MAX {
         return Err(Obstacle::Unknown("its version"));
     }
-    visitor.pass(MAGIC_LEN)?;
+    visitor.pass(MAGIC_LEN as u64)?;
     visitor.piece(Place::Head)?;
-    Walk { visitor, database: 0, has_databases: false }.run(version)
+    Walk { visitor, database: 0, stage: Stage::Head }.run(version)
 }
 
 struct Walk<'v, V> {
     visitor: &'v mut V,
     database: u32,
-    has_databases: bool,
+    stage: Stage,
 }
+
+/// How far a walk has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Head,
+    Databases,
+    Tail,
+}
+
+/// Whatever is said between keys may be said about them.
+const OUT_OF_ORDER: &str = "the order of its parts";
 
 /// How long something is, or how it is encoded instead.
 enum Length {
@@ -138,46 +153,44 @@ type Walked<V, T = ()> = Result<T, Obstacle<<V as Visitor>::Error>>;
 
 impl<V: Visitor> Walk<'_, V> {
     fn run(mut self, version: u32) -> Walked<V> {
-        // What comes before a key and belongs to it.
-        let mut is_record = false;
+        // Whether something came that belongs to the key that follows.
+        let mut is_prefixed = false;
         loop {
             let code = self.visitor.byte()?;
-            let before_key = matches!(code, op::IDLE | op::FREQUENCY | op::EXPIRE_MS | op::EXPIRE);
-            let opcode = code >= op::SLOT_INFO;
-            if is_record && opcode && !before_key {
-                return Err(Obstacle::Unknown("the order of its parts"));
+            let is_prefix = matches!(code, op::IDLE | op::FREQUENCY | op::EXPIRE_MS | op::EXPIRE);
+            if is_prefixed && code >= op::SLOT_INFO && !is_prefix {
+                return Err(Obstacle::Unknown(OUT_OF_ORDER));
             }
-            is_record = before_key;
+            is_prefixed = is_prefix;
             match code {
                 op::IDLE => drop(self.len()?),
                 op::FREQUENCY => self.visitor.pass(1)?,
                 op::EXPIRE_MS => self.visitor.pass(8)?,
                 op::EXPIRE => self.visitor.pass(4)?,
                 op::SELECT => {
-                    let number = self.len()?;
-                    let number = u32::try_from(number).ok().filter(|_| number < DATABASE_MAX);
-                    self.database = number.ok_or(Obstacle::Unknown("the number of a database"))?;
+                    let number = u32::try_from(self.len()?);
+                    self.database = number.map_err(|_| Obstacle::Unknown("the number of a database"))?;
                     self.within(Within::Selection)?;
                 }
                 op::RESIZE => {
                     self.lens(2)?;
-                    self.within(Within::Hint)?;
+                    self.within(Within::Size)?;
                 }
                 op::SLOT_INFO => {
                     self.lens(3)?;
-                    self.within(Within::Hint)?;
+                    self.within(Within::Slot)?;
                 }
                 op::AUX => {
                     self.strings(2)?;
-                    self.apart()?;
-                }
-                op::FUNCTION => {
-                    self.string()?;
-                    self.apart()?;
+                    self.aside()?;
                 }
                 op::MODULE_AUX => {
                     self.module()?;
-                    self.apart()?;
+                    self.aside()?;
+                }
+                op::FUNCTION if self.stage == Stage::Head => {
+                    self.string()?;
+                    self.visitor.piece(Place::Function)?;
                 }
                 op::END => {
                     if version >= CHECKSUM_SINCE {
@@ -191,19 +204,29 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     fn within(&mut self, within: Within) -> Walked<V> {
-        self.has_databases = true;
+        if self.stage == Stage::Tail {
+            return Err(Obstacle::Unknown(OUT_OF_ORDER));
+        }
+        self.stage = Stage::Databases;
         Ok(self.visitor.piece(Place::Database(self.database, within))?)
     }
 
-    /// A piece that belongs to no database.
-    fn apart(&mut self) -> Walked<V> {
-        Ok(self.visitor.piece(if self.has_databases { Place::Tail } else { Place::Head })?)
+    /// A piece that belongs to no database, if no more of these follow.
+    fn aside(&mut self) -> Walked<V> {
+        if self.stage == Stage::Head {
+            return Ok(self.visitor.piece(Place::Head)?);
+        }
+        self.stage = Stage::Tail;
+        Ok(self.visitor.piece(Place::Tail)?)
     }
 
     fn record(&mut self, kind: u8) -> Walked<V> {
-        let from = self.visitor.position();
+        if !matches!(kind, 0..=5 | 7 | 9..=21 | 24 | 25) {
+            return Err(Obstacle::Unknown("the type of a key"));
+        }
+        self.visitor.begin_name();
         self.string()?;
-        self.visitor.key(from)?;
+        self.visitor.end_key();
         match kind {
             // Strings, and what is encoded as one: zip maps and lists, sets of numbers, list packs.
             0 | 9..=13 | 16 | 17 | 20 => self.string()?,
@@ -242,7 +265,7 @@ impl<V: Visitor> Walk<'_, V> {
                 self.visitor.pass(8)?;
                 self.string()?;
             }
-            _ => return Err(Obstacle::Unknown("the type of a key")),
+            _ => (),
         }
         self.within(Within::Record)
     }
@@ -259,9 +282,10 @@ impl<V: Visitor> Walk<'_, V> {
 
     /// What an element is told from others by.
     fn name(&mut self) -> Walked<V> {
-        let from = self.visitor.position();
+        self.visitor.begin_name();
         self.string()?;
-        Ok(self.visitor.element(from)?)
+        self.visitor.end_element();
+        Ok(())
     }
 
     fn each(&mut self, mut one: impl FnMut(&mut Self) -> Walked<V>) -> Walked<V> {

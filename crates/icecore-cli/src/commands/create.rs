@@ -51,7 +51,7 @@ pub(crate) struct CreateArgs {
     /// Accept an empty input
     #[arg(long)]
     allow_empty: bool,
-    /// Accept a dump or tarball that was cut off; of a compressed stream that was cut off, --raw stores the bytes
+    /// Accept a dump or tarball that was cut off, or a damaged RDB; of a compressed stream that was cut off, --raw stores the bytes
     #[arg(long)]
     allow_incomplete: bool,
     /// Store what is new by itself, not by how it differs from what is there: more bytes, and the fastest restore

@@ -28,6 +28,29 @@ fn check_readable(disk: &SmallDisk, name: &str) {
     disk.check_restore(name, &disk.env.read(name));
 }
 
+/// A key of an RDB with `len` bytes.
+fn rdb_key(name: &str, value: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(value.len()).unwrap().to_be_bytes();
+    [&[0, u8::try_from(name.len()).unwrap()], name.as_bytes(), &[0x80], &len, value].concat()
+}
+
+/// There is room for one sorted run of it and for what it packs to, but not for both at once, nor for all runs.
+#[test]
+fn an_rdb_that_there_is_no_room_to_sort_is_stored_as_it_came() {
+    let disk = SmallDisk::new("24m");
+    let keys = (0..100).map(|n| rdb_key(&format!("key {}", n % 7 * 100 + n), &noise(n % 30, 400_000)));
+    let mut rdb = [b"REDIS0011\xfe\0".to_vec(), keys.collect::<Vec<_>>().concat(), vec![0xff]].concat();
+    rdb.extend([0; 8]);
+    disk.env.write("dump.rdb", &rdb);
+    disk.icecore(&["init", "--pack-size", "1MB"]).ok();
+    let said = disk.icecore(&["create", "dump.rdb"]);
+    assert!(said.stderr.contains("stored in the order in which it came"), "{}", said.stderr);
+    assert!(said.stderr.contains("No space left on device"), "{}", said.stderr);
+    said.ok();
+    disk.check_restore("dump.rdb", &rdb);
+    disk.check_leftovers();
+}
+
 /// The numbers in "no space left on device: 300 bytes needed, 200 free".
 fn lengths(said: &str) -> (u64, u64) {
     let (_, rest) = said.split_once("no space left on device: ").unwrap();

@@ -1,6 +1,7 @@
 //! Reading an RDB: every byte comes to lie in a piece.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use icecore_dump::rdb::{Place, Visitor, Within};
 
@@ -9,7 +10,6 @@ use super::run::{Rank, Run};
 use super::spill::{Spill, Stored};
 use crate::Sink;
 
-const READ_LEN: usize = 256 << 10;
 /// By how much of a key or an element it is sorted.
 const NAME_LEN_MAX: usize = 64 << 10;
 
@@ -22,18 +22,24 @@ pub(super) enum Stop {
     Cut,
     /// No room, as a rule, for what must be written down.
     Scratch(io::Error),
-    /// A name is so long that it is not at hand any more when it ends.
-    LongName,
     /// The user wants to stop.
     Cancelled,
+}
+
+/// How much is held in memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// How much pieces may take before they are sorted and written down.
+    pub(super) run_len: usize,
+    /// How much is read at once.
+    pub(super) read_len: usize,
 }
 
 /// What has been read of an RDB.
 pub(super) struct Intake<'a> {
     input: &'a mut dyn Read,
     sink: &'a dyn Sink,
-    /// How much memory pieces may take before they are sorted and written down.
-    run_len: usize,
+    limits: Limits,
     pub(super) run: Run,
     pub(super) spill: Spill,
     /// Of all pieces.
@@ -47,18 +53,24 @@ pub(super) struct Intake<'a> {
     /// And what comes next.
     at: usize,
     rank: Rank,
+    /// Where the name begins that is being read, or that was read last.
+    name_at: u64,
+    /// What of it is not in the run's bytes any more.
+    name: Vec<u8>,
+    /// Where the element's name lies in the input.
+    element: Range<u64>,
     /// Whether this piece is of another key than the last one.
     is_new: bool,
     /// Where the piece that is being read lies in the file, if it is too large to be held.
-    single: Option<std::ops::Range<u64>>,
+    single: Option<Range<u64>>,
 }
 
 impl<'a> Intake<'a> {
-    pub(super) fn new(input: &'a mut dyn Read, run_len: usize, spill: Spill, sink: &'a dyn Sink) -> Self {
+    pub(super) fn new(input: &'a mut dyn Read, limits: Limits, spill: Spill, sink: &'a dyn Sink) -> Self {
         Self {
             input,
             sink,
-            run_len,
+            limits,
             run: Run::default(),
             spill,
             checksum: CHECKSUM.digest(),
@@ -67,6 +79,9 @@ impl<'a> Intake<'a> {
             start: 0,
             at: 0,
             rank: Rank { place: Place::Head, key: Vec::new(), number: 0, element: Vec::new() },
+            name_at: 0,
+            name: Vec::new(),
+            element: 0..0,
             is_new: true,
             single: None,
         }
@@ -104,12 +119,12 @@ impl<'a> Intake<'a> {
         if self.rank.place != Place::End {
             self.make_room()?;
         }
-        let (needed, most) = (self.at + READ_LEN, self.run_len + READ_LEN);
+        let (needed, most) = (self.at + self.limits.read_len, self.limits.run_len + self.limits.read_len);
         if needed > self.run.bytes.capacity() {
             let capacity = needed.max(most.min(2 * self.run.bytes.capacity()));
             self.run.bytes.reserve_exact(capacity - self.at);
         }
-        self.run.bytes.resize(self.at + READ_LEN, 0);
+        self.run.bytes.resize(self.at + self.limits.read_len, 0);
         let room = self.run.bytes.get_mut(self.at..).unwrap_or_default();
         let read = loop {
             match self.input.read(room) {
@@ -127,11 +142,13 @@ impl<'a> Intake<'a> {
 
     /// Where the bytes are all used up.
     fn make_room(&mut self) -> Result<(), Stop> {
-        if self.run.bytes.len() >= self.run_len {
+        if self.run.bytes.len() >= self.limits.run_len {
             self.flush()?;
         }
         // A piece that takes most of a run by itself.
-        if self.run.bytes.len() >= self.run_len / 2 && self.run.pieces.is_empty() || self.single.is_some() {
+        if self.run.bytes.len() >= self.limits.run_len / 2 && self.run.pieces.is_empty()
+            || self.single.is_some()
+        {
             self.append()?;
         }
         Ok(())
@@ -139,6 +156,7 @@ impl<'a> Intake<'a> {
 
     /// Writes down what has been read of a large piece.
     fn append(&mut self) -> Result<(), Stop> {
+        self.name = self.name_so_far();
         let bytes = self.run.bytes.get(..self.at).unwrap_or_default();
         self.checksum.update(bytes);
         let start = self.single.as_ref().map(|range| range.start);
@@ -163,11 +181,12 @@ impl<'a> Intake<'a> {
         self.start = 0;
     }
 
-    /// What begins at `from` and ends here.
-    fn name(&self, from: u64) -> Result<Vec<u8>, Stop> {
-        let from = from.checked_sub(self.base).and_then(|from| usize::try_from(from).ok());
-        let name = from.and_then(|from| self.run.bytes.get(from..self.at)).ok_or(Stop::LongName)?;
-        Ok(name.get(..NAME_LEN_MAX).unwrap_or(name).to_vec())
+    /// The name from its beginning to here, or the first of it.
+    fn name_so_far(&self) -> Vec<u8> {
+        let from = usize::try_from(self.name_at.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        let here = self.run.bytes.get(from..self.at).unwrap_or_default();
+        let here = here.get(..NAME_LEN_MAX.saturating_sub(self.name.len())).unwrap_or(here);
+        [&self.name, here].concat()
     }
 }
 
@@ -191,29 +210,30 @@ impl Visitor for Intake<'_> {
         Ok(())
     }
 
-    fn position(&self) -> u64 {
-        self.base + self.at as u64
+    fn begin_name(&mut self) {
+        self.name_at = self.base + self.at as u64;
+        self.name.clear();
     }
 
-    fn key(&mut self, from: u64) -> Result<(), Stop> {
-        self.rank.key = self.name(from)?;
+    fn end_key(&mut self) {
+        self.rank.key = self.name_so_far();
         self.rank.number += 1;
         self.is_new = true;
-        Ok(())
     }
 
-    fn element(&mut self, from: u64) -> Result<(), Stop> {
-        self.rank.element = self.name(from)?;
-        Ok(())
+    fn end_element(&mut self) {
+        self.rank.element = self.name_so_far();
+        self.element = self.name_at..self.name_at + self.rank.element.len() as u64;
     }
 
     fn piece(&mut self, place: Place) -> Result<(), Stop> {
         self.rank.place = place;
         match place {
             Place::Database(_, Within::Record) => (),
-            // What is said about each slot comes in the order of a table too.
-            Place::Database(_, Within::Hint) => {
-                self.rank.key = self.run.bytes.get(self.start..self.at).unwrap_or_default().to_vec();
+            // Libraries, and what is said about slots, come in the order of a table too.
+            Place::Function | Place::Database(_, Within::Slot) => {
+                let piece = self.run.bytes.get(self.start..self.at).unwrap_or_default();
+                self.rank.key = piece.get(..NAME_LEN_MAX).unwrap_or(piece).to_vec();
                 self.is_new = true;
             }
             Place::Head | Place::Database(..) | Place::Tail | Place::End => {
@@ -230,12 +250,15 @@ impl Visitor for Intake<'_> {
             self.give_up();
         } else {
             self.checksum.update(self.run.bytes.get(self.start..self.at).unwrap_or_default());
-            self.run.push(&self.rank, self.start..self.at, self.is_new);
+            let within = |at: u64| usize::try_from(at.saturating_sub(self.base)).unwrap_or_default();
+            let element = within(self.element.start)..within(self.element.end);
+            self.run.push(&self.rank, self.start..self.at, element, self.is_new);
             self.start = self.at;
         }
         self.rank.element.clear();
+        self.element = 0..0;
         self.is_new = false;
-        if self.run.weight(self.at) >= self.run_len {
+        if self.run.weight(self.at) >= self.limits.run_len {
             self.flush()?;
         }
         Ok(())

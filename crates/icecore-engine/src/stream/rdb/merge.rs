@@ -7,7 +7,7 @@ use std::io;
 use icecore_dump::rdb::Place;
 
 use super::output::Output;
-use super::run::{Lying, Rank, Run};
+use super::run::{Rank, Run};
 use super::spill::{Spill, Stored, Window};
 use crate::CaptureError;
 
@@ -29,9 +29,9 @@ impl Source<'_> {
         match self {
             Self::Memory { run, next } => {
                 let Some(piece) = run.pieces.get(*next) else { return Ok(false) };
-                let Lying { place, key, number, element, .. } = run.piece(piece);
-                (rank.place, rank.number) = (place, number);
-                for (to, from) in [(&mut rank.key, key), (&mut rank.element, element)] {
+                let lying = run.piece(piece);
+                (rank.place, rank.number) = (lying.place, lying.number);
+                for (to, from) in [(&mut rank.key, lying.key), (&mut rank.element, lying.element())] {
                     to.clear();
                     to.extend_from_slice(from);
                 }
@@ -66,7 +66,7 @@ impl Source<'_> {
             }
             Self::Sorted { window, len } => window.give(*len as u64, write),
             Self::Single { window, .. } => {
-                window.as_mut().map_or(Ok(Ok(())), |window| window.give(u64::MAX, write))
+                window.take().map_or(Ok(Ok(())), |mut window| window.give(u64::MAX, write))
             }
         }
     }

@@ -17,7 +17,7 @@ use std::io::{self, Cursor, Read};
 
 use icecore_dump::rdb::{self, Obstacle};
 
-use self::intake::{Intake, Stop};
+use self::intake::{Intake, Limits, Stop};
 use self::output::Output;
 use self::spill::{Spill, Stored};
 use super::ending::Ending;
@@ -26,18 +26,18 @@ use crate::{CaptureError, Sink};
 
 /// The checksum of an RDB. That of all bytes, the checksum itself among them, is zero.
 static CHECKSUM: crc::Crc<u64, crc::Table<16>> = crc::Crc::<u64, crc::Table<16>>::new(&crc::CRC_64_REDIS);
-/// How much memory pieces may take before they are sorted and written down.
-const RUN_LEN: usize = 16 << 20;
+const LIMITS: Limits = Limits { run_len: 16 << 20, read_len: 256 << 10 };
 /// `redis-cli --rdb -` leaves the mark by which the server ended the transfer, in hexadecimal digits.
 const TRANSFER_MARK_LEN: usize = 40;
+const CHECKSUM_LEN: usize = 8;
 const WINDOW_LEN: usize = 256 << 10;
 
 /// What is to be done with what was read.
 enum Verdict {
-    /// All was understood.
-    InOrder,
-    /// Something was not, says the notice.
-    AsItCame(String),
+    /// All was understood; this follows the end.
+    InOrder { follows: Vec<u8> },
+    /// Something was not, says the notice. If it is `unknown`, the checksum of the whole tells whether it is damaged.
+    AsItCame { notice: String, unknown: Option<&'static str> },
 }
 
 pub(super) fn capture(
@@ -47,40 +47,39 @@ pub(super) fn capture(
     failure: &Failure<'_>,
     sink: &mut dyn Sink,
 ) -> Result<StreamReport, CaptureError> {
-    capture_in_runs(input, version, RUN_LEN, options, failure, sink)
+    capture_within(input, version, LIMITS, options, failure, sink)
 }
 
-fn capture_in_runs(
+fn capture_within(
     input: &mut dyn Read,
     version: u32,
-    run_len: usize,
+    limits: Limits,
     options: &StreamOptions,
     failure: &Failure<'_>,
     sink: &mut dyn Sink,
 ) -> Result<StreamReport, CaptureError> {
     let what = &options.what;
-    let mut intake = Intake::new(&mut *input, run_len, Spill::new(&options.scratch), &*sink);
+    let mut intake = Intake::new(&mut *input, limits, Spill::new(&options.scratch), &*sink);
     let walked = rdb::walk(version, &mut intake);
     let walked = walked.and_then(|()| Ok(intake.what_follows(TRANSFER_MARK_LEN + 1)?));
-    let as_it_came = |why: &str| {
-        Verdict::AsItCame(format!("{what} is an RDB, stored in the order in which it came: {why}"))
+    let as_it_came = |why: &str| Verdict::AsItCame {
+        notice: format!(
+            "{what} is an RDB, stored in the order in which it came, so that little of other nights is found in it: {why}"
+        ),
+        unknown: None,
     };
-    let (mut broken, mut follows) = (None, Vec::new());
+    let mut broken = None;
     let verdict = match walked {
-        Ok(rest) if rest.is_empty() || is_transfer_mark(&rest) => {
-            follows = rest;
-            if intake.is_checked && intake.checksum.clone().finalize() != 0 {
-                broken = Some(CaptureError::Source(format!(
-                    "{what} is damaged: the checksum at the end of the RDB is not that of its bytes"
-                )));
-                as_it_came("it is damaged")
-            } else {
-                Verdict::InOrder
-            }
+        Ok(_) if intake.is_checked && intake.checksum.clone().finalize() != 0 => {
+            broken = Some(damaged(what));
+            as_it_came("it is damaged")
         }
+        Ok(follows) if follows.is_empty() || is_transfer_mark(&follows) => Verdict::InOrder { follows },
         Ok(_) => as_it_came("bytes follow its end marker"),
-        Err(Obstacle::Unknown(thing)) => as_it_came(&format!("{thing} is not known here")),
-        Err(Obstacle::Visitor(Stop::LongName)) => as_it_came("a key is too long"),
+        Err(Obstacle::Unknown(thing)) => match as_it_came(&format!("{thing} is not known here")) {
+            Verdict::AsItCame { notice, .. } => Verdict::AsItCame { notice, unknown: Some(thing) },
+            verdict => verdict,
+        },
         Err(Obstacle::Visitor(Stop::Scratch(error))) => as_it_came(&format!(
             "to put it in order, its keys must lie in {} for a while, and {error}",
             options.scratch.display()
@@ -99,7 +98,7 @@ fn capture_in_runs(
         options.judge(error, sink)?;
     }
     let report = match verdict {
-        Verdict::InOrder => {
+        Verdict::InOrder { follows } => {
             sink.notice(format!(
                 "{what} is an RDB: its keys are stored in order, so that nights can be compared; --raw keeps the bytes as they are"
             ));
@@ -111,14 +110,27 @@ fn capture_in_runs(
             merge::merge(&spill, &mut run, &mut out)?.map_err(lost)?;
             StreamReport { form: "rdb".to_owned(), bytes: out.finish(&follows)?, ..StreamReport::default() }
         }
-        Verdict::AsItCame(notice) => {
+        Verdict::AsItCame { notice, unknown } => {
             sink.notice(notice);
             let rest = Cursor::new(std::mem::take(&mut run.bytes)).chain(input);
-            let mut original = Original { spill: &spill, next: 0, current: None }.chain(rest);
-            capture_single(&mut original, Ending::Unknown, options, failure, sink)?
+            let original = Original { spill: &spill, next: 0, current: None }.chain(rest);
+            let mut original = Checked { input: original, checksum: CHECKSUM.digest(), end: Vec::new() };
+            let report = capture_single(&mut original, Ending::Unknown, options, failure, sink)?;
+            // Of what is not known, a newer version may end in another way.
+            let has_checksum = (rdb::CHECKSUM_SINCE..=rdb::VERSION_MAX).contains(&version);
+            if unknown.is_some() && has_checksum && !original.is_right() {
+                options.judge(damaged(what), sink)?;
+            }
+            report
         }
     };
     Ok(StreamReport { engine: Some("redis"), ..report })
+}
+
+fn damaged(what: &str) -> CaptureError {
+    CaptureError::Source(format!(
+        "{what} is damaged: the checksum at the end of the RDB is not that of its bytes"
+    ))
 }
 
 fn is_transfer_mark(rest: &[u8]) -> bool {
@@ -148,5 +160,35 @@ impl Read for Original<'_> {
             };
             self.next += 1;
         }
+    }
+}
+
+/// Sums up what passes.
+struct Checked<R> {
+    input: R,
+    /// Of all but the end.
+    checksum: crc::Digest<'static, u64, crc::Table<16>>,
+    end: Vec<u8>,
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let len = self.input.read(out)?;
+        self.end.extend_from_slice(out.get(..len).unwrap_or_default());
+        let passed = self.end.len().saturating_sub(CHECKSUM_LEN + TRANSFER_MARK_LEN);
+        self.checksum.update(self.end.get(..passed).unwrap_or_default());
+        self.end.drain(..passed);
+        Ok(len)
+    }
+}
+
+impl<R> Checked<R> {
+    /// Whether the checksum at the end is that of what passed, or there is none.
+    fn is_right(&self) -> bool {
+        let before_mark = self.end.split_at_checked(CHECKSUM_LEN).filter(|(_, mark)| is_transfer_mark(mark));
+        let end = before_mark.map_or(&self.end[..], |(end, _)| end);
+        let mut checksum = self.checksum.clone();
+        checksum.update(end);
+        end.ends_with(&[0; CHECKSUM_LEN]) || checksum.finalize() == 0
     }
 }

@@ -48,7 +48,7 @@ impl<'a> Output<'a> {
     pub(super) fn begin(&mut self, rank: &Rank) -> Result<(), CaptureError> {
         self.place = rank.place;
         let section = match rank.place {
-            Place::Head => Section::Header,
+            Place::Head | Place::Function => Section::Header,
             Place::Database(number, _) => Section::Database(number),
             Place::Tail | Place::End => Section::Trailer,
         };

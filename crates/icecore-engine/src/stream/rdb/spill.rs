@@ -7,13 +7,19 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use icecore_dump::rdb::{Place, Within};
+use rustix::fs::FallocateFlags;
 
 use super::run::{Lying, Rank, Run};
 use crate::CaptureError;
 
 const WRITE_LEN: usize = 256 << 10;
-/// A piece's place and the number of its key, the lengths of its key and its element, where it lay in its run, and its length.
-const HEADER_LEN: usize = 5 + 8 + 4 * 4;
+/// A piece's place and the number of its key, the length of its key, where in it its element's name begins and how long that is, where it lay
+/// in its run, and its length. Key and piece follow.
+const HEADER_LEN: usize = 5 + 8 + 5 * 4;
+/// In place of a key's length: it is that of the piece before.
+const SAME_KEY: u32 = u32::MAX;
+/// How much has been read when its room is given back.
+const RELEASE_LEN: u64 = 1 << 20;
 
 /// What has been written down.
 #[derive(Debug)]
@@ -50,25 +56,44 @@ impl Spill {
     pub(super) fn push(&mut self, run: &mut Run) -> io::Result<()> {
         run.sort();
         let start = self.len;
-        let mut out = BufWriter::with_capacity(WRITE_LEN, At { file: self.file()?, at: start });
-        for piece in &run.pieces {
-            let Lying { place, key, number, element, bytes } = run.piece(piece);
-            out.write_all(&encode_place(place))?;
-            out.write_all(&number.to_le_bytes())?;
-            for number in [len32(key)?, len32(element)?, piece.at, len32(bytes)?] {
-                out.write_all(&number.to_le_bytes())?;
-            }
-            [key, element, bytes].iter().try_for_each(|part| out.write_all(part))?;
-        }
-        self.len = out.into_inner().map_err(io::IntoInnerError::into_error)?.at;
+        self.len = self.write(run).inspect_err(|_| self.cut_off())?;
         self.runs.push(Stored::Sorted(start..self.len));
         Ok(())
+    }
+
+    /// Writes the pieces behind what is there, and returns where they end.
+    fn write(&mut self, run: &Run) -> io::Result<u64> {
+        let start = self.len;
+        let mut out = BufWriter::with_capacity(WRITE_LEN, At { file: self.file()?, at: start });
+        let mut before = None;
+        for piece in &run.pieces {
+            let Lying { place, key, number, bytes, element } = run.piece(piece);
+            let is_same = before.replace(&piece.key) == Some(&piece.key);
+            out.write_all(&encode_place(place))?;
+            out.write_all(&number.to_le_bytes())?;
+            let key_len = if is_same { SAME_KEY } else { small(key.len())? };
+            for number in
+                [key_len, small(element.start)?, small(element.len())?, piece.at, small(bytes.len())?]
+            {
+                out.write_all(&number.to_le_bytes())?;
+            }
+            out.write_all(if is_same { &[] } else { key })?;
+            out.write_all(bytes)?;
+        }
+        Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.at)
+    }
+
+    /// What could not be written as a whole must not keep the last of the room.
+    fn cut_off(&self) {
+        if let Some(file) = &self.file {
+            let _ = file.set_len(self.len);
+        }
     }
 
     /// Writes more of a piece that is too large, and returns where it lies by now if it started at `start`.
     pub(super) fn append(&mut self, start: Option<u64>, bytes: &[u8]) -> io::Result<Range<u64>> {
         let at = self.len;
-        self.file()?.write_all_at(bytes, at)?;
+        self.file()?.write_all_at(bytes, at).inspect_err(|_| self.cut_off())?;
         self.len += bytes.len() as u64;
         Ok(start.unwrap_or(at)..self.len)
     }
@@ -77,6 +102,7 @@ impl Spill {
     pub(super) fn window(&self, range: &Range<u64>, capacity: usize) -> Window<'_> {
         Window {
             file: self.file.as_ref(),
+            released: range.start,
             at: range.start,
             end: range.end,
             buffer: Vec::new(),
@@ -93,7 +119,7 @@ impl Spill {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             let header = Header::decode(rest).ok_or_else(corrupt)?;
-            let start = HEADER_LEN + header.key + header.element;
+            let start = HEADER_LEN + header.key.unwrap_or_default();
             let piece = rest.get(start..start + header.len).ok_or_else(corrupt)?;
             pieces.push((header.at, piece));
             rest = rest.get(start + header.len..).unwrap_or_default();
@@ -124,8 +150,9 @@ impl io::Write for At<'_> {
 struct Header {
     place: Place,
     number: u64,
-    key: usize,
-    element: usize,
+    /// None for the key of the piece before.
+    key: Option<usize>,
+    element: Range<usize>,
     at: u32,
     len: usize,
 }
@@ -135,20 +162,29 @@ impl Header {
         let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
         let large = bytes.get(5..13)?.try_into().ok().map(u64::from_le_bytes)?;
         let place = decode_place(*bytes.first()?, number(1)?)?;
-        let [key, element, at, len] = [number(13)?, number(17)?, number(21)?, number(25)?];
-        let [key, element, len] = [key, element, len].map(|len| len as usize);
-        Some(Self { place, number: large, key, element, at, len })
+        let key = number(13)?;
+        let [element_at, element_len, at, len] = [number(17)?, number(21)?, number(25)?, number(29)?];
+        Some(Self {
+            place,
+            number: large,
+            key: (key != SAME_KEY).then_some(key as usize),
+            element: element_at as usize..element_at as usize + element_len as usize,
+            at,
+            len: len as usize,
+        })
     }
 }
 
 fn encode_place(place: Place) -> [u8; 5] {
     let (tag, number) = match place {
         Place::Head => (0, 0),
-        Place::Database(number, Within::Selection) => (1, number),
-        Place::Database(number, Within::Hint) => (2, number),
-        Place::Database(number, Within::Record) => (3, number),
-        Place::Tail => (4, 0),
-        Place::End => (5, 0),
+        Place::Function => (1, 0),
+        Place::Database(number, Within::Selection) => (2, number),
+        Place::Database(number, Within::Size) => (3, number),
+        Place::Database(number, Within::Slot) => (4, number),
+        Place::Database(number, Within::Record) => (5, number),
+        Place::Tail => (6, 0),
+        Place::End => (7, 0),
     };
     let [a, b, c, d] = u32::to_le_bytes(number);
     [tag, a, b, c, d]
@@ -157,17 +193,20 @@ fn encode_place(place: Place) -> [u8; 5] {
 fn decode_place(tag: u8, number: u32) -> Option<Place> {
     Some(match tag {
         0 => Place::Head,
-        1 => Place::Database(number, Within::Selection),
-        2 => Place::Database(number, Within::Hint),
-        3 => Place::Database(number, Within::Record),
-        4 => Place::Tail,
-        5 => Place::End,
+        1 => Place::Function,
+        2 => Place::Database(number, Within::Selection),
+        3 => Place::Database(number, Within::Size),
+        4 => Place::Database(number, Within::Slot),
+        5 => Place::Database(number, Within::Record),
+        6 => Place::Tail,
+        7 => Place::End,
         _ => return None,
     })
 }
 
-fn len32(bytes: &[u8]) -> io::Result<u32> {
-    u32::try_from(bytes.len()).map_err(|_| corrupt())
+/// A length within a run, which has less than 4 GiB.
+fn small(len: usize) -> io::Result<u32> {
+    u32::try_from(len).map_err(|_| io::Error::other("a run of more than 4 GiB"))
 }
 
 fn corrupt() -> io::Error {
@@ -178,6 +217,8 @@ fn corrupt() -> io::Error {
 #[derive(Debug)]
 pub(super) struct Window<'f> {
     file: Option<&'f File>,
+    /// Up to where its room has been given back.
+    released: u64,
     at: u64,
     end: u64,
     buffer: Vec<u8>,
@@ -195,11 +236,14 @@ impl Window<'_> {
         let header = Header::decode(self.need(HEADER_LEN)?).ok_or_else(corrupt)?;
         self.start += HEADER_LEN;
         (rank.place, rank.number) = (header.place, header.number);
-        for (name, len) in [(&mut rank.key, header.key), (&mut rank.element, header.element)] {
-            name.clear();
-            name.extend_from_slice(self.need(len)?.get(..len).ok_or_else(corrupt)?);
+        if let Some(len) = header.key {
+            rank.key.clear();
+            rank.key.extend_from_slice(self.need(len)?.get(..len).ok_or_else(corrupt)?);
             self.start += len;
         }
+        rank.element.clear();
+        let piece = self.need(header.element.end)?;
+        rank.element.extend_from_slice(piece.get(header.element).ok_or_else(corrupt)?);
         Ok(Some(header.len))
     }
 
@@ -228,6 +272,7 @@ impl Window<'_> {
         if self.buffer.len() - self.start < len {
             self.buffer.drain(..self.start);
             self.start = 0;
+            self.release(self.at - self.buffer.len() as u64);
             let held = self.buffer.len();
             let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
             let more = len.max(self.capacity).saturating_sub(held).min(left);
@@ -238,6 +283,18 @@ impl Window<'_> {
             self.at += more as u64;
         }
         Ok(self.buffer.get(self.start..).unwrap_or_default())
+    }
+
+    /// What has been read is needed no more, and what it becomes needs room on the same disk.
+    fn release(&mut self, to: u64) {
+        if let Some(file) = self.file
+            && (to - self.released >= RELEASE_LEN || self.at == self.end)
+        {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            // Not every file system can; then it stays until the end.
+            let _ = rustix::fs::fallocate(file, flags, self.released, to - self.released);
+            self.released = to;
+        }
     }
 }
 

@@ -118,12 +118,17 @@ fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// So small that everything has to be written down, and read in small pieces.
+fn small(len: usize) -> Limits {
+    Limits { run_len: len, read_len: 1 + len / 3 }
+}
+
 struct Captured {
     result: Result<StreamReport, CaptureError>,
     sink: RecordingSink,
 }
 
-fn capture_with(bytes: &[u8], run_len: usize, allow_incomplete: bool) -> Captured {
+fn capture_with(bytes: &[u8], limits: Limits, allow_incomplete: bool) -> Captured {
     let scratch = tempfile::tempdir().unwrap();
     let options = StreamOptions {
         name: b"dump.rdb".to_vec(),
@@ -136,14 +141,14 @@ fn capture_with(bytes: &[u8], run_len: usize, allow_incomplete: bool) -> Capture
     let failure = Failure { what: &options.what, origin: &failed, packing: None };
     let mut sink = RecordingSink::default();
     let version = rdb::version(bytes).unwrap();
-    let result = capture_in_runs(&mut &*bytes, version, run_len, &options, &failure, &mut sink);
+    let result = capture_within(&mut &*bytes, version, limits, &options, &failure, &mut sink);
     assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
     Captured { result, sink }
 }
 
 /// What is stored of an RDB, which must be understood.
-fn ordered(bytes: &[u8], run_len: usize) -> Vec<u8> {
-    let Captured { result, sink } = capture_with(bytes, run_len, false);
+fn ordered(bytes: &[u8], limits: Limits) -> Vec<u8> {
+    let Captured { result, sink } = capture_with(bytes, limits, false);
     let report = result.unwrap();
     assert_eq!(
         (report.form.as_str(), report.engine, report.bytes),
@@ -155,8 +160,8 @@ fn ordered(bytes: &[u8], run_len: usize) -> Vec<u8> {
 }
 
 /// Stored byte for byte, for this reason.
-fn as_it_came(bytes: &[u8], run_len: usize, why: &str) {
-    let Captured { result, sink } = capture_with(bytes, run_len, false);
+fn as_it_came(bytes: &[u8], limits: Limits, why: &str) {
+    let Captured { result, sink } = capture_with(bytes, limits, false);
     assert_eq!(result.unwrap().form, "stream");
     assert!(sink.notices.iter().any(|notice| notice.contains(why)), "{:?}", sink.notices);
     assert!(sink.content() == bytes);
@@ -189,15 +194,15 @@ fn two_databases(seed: u64) -> Vec<u8> {
 
 #[test]
 fn whatever_order_the_keys_come_in_the_same_is_stored() {
-    let first = ordered(&two_databases(1), RUN_LEN);
+    let first = ordered(&two_databases(1), LIMITS);
     for seed in 2..20 {
         let rdb = two_databases(seed);
         // Also in runs so small that all of it has to be merged, and large pieces lie alone.
-        for run_len in [RUN_LEN, 5_000, 700, 1] {
-            assert!(ordered(&rdb, run_len) == first, "{seed} {run_len}");
+        for limits in [LIMITS, small(5_000), small(700), small(1)] {
+            assert!(ordered(&rdb, limits) == first, "{seed} {limits:?}");
         }
     }
-    assert_eq!(ordered(&first, 700), first, "what is in order stays");
+    assert_eq!(ordered(&first, small(700)), first, "what is in order stays");
 }
 
 /// Redis would not load it; nobody may mix the members up nevertheless.
@@ -205,8 +210,8 @@ fn whatever_order_the_keys_come_in_the_same_is_stored() {
 fn a_key_that_comes_twice_keeps_its_elements_apart() {
     let [a, b, c] = ["a", "bb", "ccc"].map(|member| string(member.as_bytes()));
     let sets = [table(2, "set", &[b.clone(), a.clone()]), table(2, "set", &[c.clone(), a.clone()])];
-    for run_len in [RUN_LEN, 1] {
-        let stored = ordered(&rdb(&[(0, sets.to_vec())]), run_len);
+    for limits in [LIMITS, small(1), small(60)] {
+        let stored = ordered(&rdb(&[(0, sets.to_vec())]), limits);
         let sorted = [table(2, "set", &[a.clone(), b.clone()]), table(2, "set", &[a.clone(), c.clone()])];
         assert_eq!(stored, rdb(&[(0, sorted.to_vec())]));
     }
@@ -214,7 +219,7 @@ fn a_key_that_comes_twice_keeps_its_elements_apart() {
 
 #[test]
 fn each_database_is_a_part_with_its_keys() {
-    let sink = capture_with(&two_databases(1), RUN_LEN, false).sink;
+    let sink = capture_with(&two_databases(1), LIMITS, false).sink;
     let parts: Vec<_> = sink
         .parts
         .iter()
@@ -228,25 +233,94 @@ fn each_database_is_a_part_with_its_keys() {
 fn what_is_not_understood_is_stored_as_it_came() {
     let key = text("key", b"value");
     let many: Vec<_> = (0..200).map(|n| text(&format!("key {n}"), &[n; 50])).collect();
-    for run_len in [RUN_LEN, 700] {
+    for limits in [LIMITS, small(700), small(20)] {
         let with = |odd: &[u8]| rdb(&[(0, [many.clone(), vec![odd.to_vec()], many.clone()].concat())]);
-        as_it_came(&with(&[22, 1, b'k', 0]), run_len, "the type of a key");
-        as_it_came(&with(&[6, 1, b'k', 0]), run_len, "the type of a key");
-        as_it_came(&with(&[0, 1, b'k', 0xc7]), run_len, "how a string is encoded");
-        as_it_came(&with(&[5, 1, b'k', 0xc0]), run_len, "a length");
-        as_it_came(&with(&[252, 1, 2, 3, 4, 5, 6, 7, 8, 254, 1]), run_len, "the order of its parts");
-        as_it_came(&with(&[7, 1, b'k', 5, 6]), run_len, "what a module wrote");
+        as_it_came(&with(&[22, 1, b'k', 0]), limits, "the type of a key");
+        as_it_came(&with(&[6, 1, b'k', 0]), limits, "the type of a key");
+        as_it_came(&with(&[0, 1, b'k', 0xc7]), limits, "how a string is encoded");
+        as_it_came(&with(&[5, 1, b'k', 0xc0]), limits, "a length");
+        as_it_came(&with(&[252, 1, 2, 3, 4, 5, 6, 7, 8, 254, 1]), limits, "the order of its parts");
+        as_it_came(&with(&[7, 1, b'k', 5, 6]), limits, "what a module wrote");
         as_it_came(
             &[rdb(&[(0, many.clone())]), b"*1\r\n$4\r\nPING\r\n".to_vec()].concat(),
-            run_len,
+            limits,
             "bytes follow",
         );
         let mut newer = rdb(&[(0, vec![key.clone()])]);
         newer[5..9].copy_from_slice(b"0080");
-        as_it_came(&newer, run_len, "its version");
+        as_it_came(&newer, limits, "its version");
     }
-    // A key that takes more than a run.
-    as_it_came(&rdb(&[(0, vec![text(&"k".repeat(2_000_000), b"")])]), 1_000, "a key is too long");
+}
+
+/// KeyDB says the times of members behind their set, and what it knows of a key before it.
+#[test]
+fn what_is_said_between_keys_keeps_all_of_it_as_it_came() {
+    let said = [&[250][..], &string(b"keydb-subexpire-key"), &string(b"member")].concat();
+    let keys = vec![text("b", b"1"), said, text("a", b"2")];
+    as_it_came(&rdb(&[(0, keys)]), LIMITS, "the order of its parts");
+}
+
+#[test]
+fn the_rdb_of_a_newer_valkey_is_known_by_its_name() {
+    let mut newer = rdb(&[(0, vec![text("key", b"value")])]);
+    newer[..9].copy_from_slice(b"VALKEY080");
+    as_it_came(&newer, LIMITS, "its version");
+}
+
+#[test]
+fn libraries_and_slots_have_an_order_too() {
+    let library = |name: &str| [&[245][..], &string(name.as_bytes())].concat();
+    let slot = |number: u8| [244, number, 2, 0];
+    let rdb = |libraries: [&str; 2], slots: [u8; 2]| {
+        let head = [b"REDIS0012".to_vec(), library(libraries[0]), library(libraries[1])].concat();
+        let sizes = [&[254, 0, 251, 2, 0][..], &slot(slots[0]), &slot(slots[1])].concat();
+        with_checksum([head, sizes, text("key", b"value"), vec![255]].concat())
+    };
+    let stored = ordered(&rdb(["two", "one"], [7, 5]), LIMITS);
+    assert_eq!(stored, rdb(["one", "two"], [5, 7]));
+}
+
+/// A value, a key, a member and a field that take many runs each, among others.
+#[test]
+fn what_is_too_large_for_a_run_finds_its_place() {
+    let large = |letter: u8| vec![letter; 30_000];
+    let mut keys = vec![
+        text("m", &large(b'v')),
+        text(str::from_utf8(&large(b'k')).unwrap(), b"value"),
+        table(2, "set", &[string(&large(b'n')), string(b"z"), string(b"a"), string(&large(b'm'))]),
+        table(
+            4,
+            "table",
+            &[[string(&large(b'g')), string(b"1")].concat(), [string(b"f"), string(&large(b'2'))].concat()],
+        ),
+    ];
+    keys.extend((0..50).map(|n| text(&format!("{n}"), &[n; 50])));
+    let stored = ordered(&rdb(&[(0, keys.clone())]), LIMITS);
+    for (seed, run_len) in (0..20).flat_map(|seed| [(seed, 100), (seed, 1_000), (seed, 40_000)]) {
+        let other = rdb(&[(0, shuffled(&keys, seed))]);
+        assert!(ordered(&other, small(run_len)) == stored, "{seed} {run_len}");
+        let unknown = [shuffled(&keys, seed), vec![vec![26, 1]]].concat();
+        as_it_came(&rdb(&[(0, unknown)]), small(run_len), "the type of a key");
+    }
+}
+
+/// Each element says which key it is of, which may be long.
+#[test]
+fn what_is_written_down_is_not_much_longer_than_what_came() {
+    let members: Vec<_> = (0..63u8).map(|n| string(&[n])).collect();
+    let set = table(2, &"key".repeat(5_000), &members);
+    let bytes = rdb(&[(0, vec![set])]);
+    let scratch = tempfile::tempdir().unwrap();
+    let sink = RecordingSink::default();
+    let limits = Limits { run_len: 1 << 20, read_len: 100 };
+    let mut input = &bytes[..];
+    let mut intake = Intake::new(&mut input, limits, Spill::new(scratch.path()), &sink);
+    rdb::walk(11, &mut intake).unwrap();
+    let Intake { mut run, mut spill, .. } = intake;
+    spill.push(&mut run).unwrap();
+    let [Stored::Sorted(range)] = &spill.runs[..] else { panic!("{:?}", spill.runs) };
+    let len = usize::try_from(range.end - range.start).unwrap();
+    assert!(len < bytes.len() + 15_000 + 100 * 40, "{len} for {}", bytes.len());
 }
 
 #[test]
@@ -254,12 +328,12 @@ fn an_rdb_without_a_checksum_keeps_none() {
     let mut rdb = two_databases(1);
     let at = rdb.len() - 8;
     rdb[at..].fill(0);
-    let sink = capture_with(&rdb, RUN_LEN, false).sink;
+    let sink = capture_with(&rdb, LIMITS, false).sink;
     assert_eq!(sink.content()[at..], [0; 8]);
     // Nor does one of before there were any.
     let mut old = rdb[..at].to_vec();
     old[5..9].copy_from_slice(b"0003");
-    let sink = capture_with(&old, RUN_LEN, false).sink;
+    let sink = capture_with(&old, LIMITS, false).sink;
     assert_eq!(sink.content().last(), Some(&255));
     assert_eq!(sink.content().len(), old.len());
 }
@@ -268,12 +342,12 @@ fn an_rdb_without_a_checksum_keeps_none() {
 #[test]
 fn the_mark_of_a_transfer_stays_behind_the_end() {
     let mark = b"af253b93576c95b6b8dafbb3b2a6a919fe8c0934";
-    let stored = ordered(&two_databases(1), RUN_LEN);
-    for run_len in [RUN_LEN, 1] {
-        let sink = capture_with(&[&two_databases(2), &mark[..]].concat(), run_len, false).sink;
+    let stored = ordered(&two_databases(1), LIMITS);
+    for limits in [LIMITS, small(1), small(60)] {
+        let sink = capture_with(&[&two_databases(2), &mark[..]].concat(), limits, false).sink;
         assert!(sink.content() == [&stored, &mark[..]].concat());
     }
-    as_it_came(&[&two_databases(2), &mark[..39]].concat(), RUN_LEN, "bytes follow");
+    as_it_came(&[&two_databases(2), &mark[..39]].concat(), LIMITS, "bytes follow");
 }
 
 #[test]
@@ -281,13 +355,30 @@ fn a_damaged_rdb_is_refused_unless_allowed() {
     let mut rdb = rdb(&[(0, (0..20).map(|n| text(&format!("key {n}"), &[n; 50])).collect())]);
     let at = rdb.len() - 30;
     rdb[at] ^= 1;
-    for run_len in [RUN_LEN, 200] {
-        let message = capture_with(&rdb, run_len, false).result.unwrap_err().to_string();
+    for limits in [LIMITS, small(200)] {
+        let message = capture_with(&rdb, limits, false).result.unwrap_err().to_string();
         assert!(message.contains("the checksum at the end of the RDB"), "{message}");
-        let Captured { result, sink } = capture_with(&rdb, run_len, true);
+        let Captured { result, sink } = capture_with(&rdb, limits, true);
         result.unwrap();
         assert_eq!(sink.findings.len(), 1);
         assert!(sink.content() == rdb);
+    }
+}
+
+/// Be it such that the pieces make no sense any more.
+#[test]
+fn every_flipped_bit_of_an_rdb_is_noticed() {
+    let rdb = rdb(&[(0, [curiosities(), vec![table(2, "set", &[string(b"b"), string(b"a")])]].concat())]);
+    for at in 9..rdb.len() {
+        let mut damaged = rdb.clone();
+        damaged[at] ^= 1 << (at % 8);
+        let Captured { result, sink } = capture_with(&damaged, small(700), false);
+        let message = result.expect_err("damaged").to_string();
+        assert!(message.contains("checksum") || message.contains("ends before"), "{at}: {message}");
+        drop(sink);
+        let Captured { result, sink } = capture_with(&damaged, small(700), true);
+        result.unwrap();
+        assert!(sink.content() == damaged && sink.findings.len() == 1, "{at}");
     }
 }
 
@@ -295,7 +386,7 @@ fn a_damaged_rdb_is_refused_unless_allowed() {
 fn every_truncation_of_an_rdb_is_refused() {
     let rdb = two_databases(5);
     for len in (9..rdb.len()).step_by(5) {
-        let Captured { result, sink } = capture_with(&rdb[..len], 700, len % 7 == 0);
+        let Captured { result, sink } = capture_with(&rdb[..len], small(700), len % 7 == 0);
         if len % 7 == 0 {
             assert!(sink.content() == rdb[..len] && sink.findings.len() == 1);
         } else {
@@ -317,7 +408,7 @@ fn without_room_to_sort_it_is_stored_as_it_came() {
     let failed = Cell::new(false);
     let failure = Failure { what: &options.what, origin: &failed, packing: None };
     let mut sink = RecordingSink::default();
-    capture_in_runs(&mut &*rdb, 11, 700, &options, &failure, &mut sink).unwrap();
+    capture_within(&mut &*rdb, 11, small(700), &options, &failure, &mut sink).unwrap();
     assert!(sink.content() == rdb);
     assert!(sink.notices[0].contains("must lie in"), "{:?}", sink.notices);
 }
@@ -334,8 +425,10 @@ proptest! {
         let end = (at + with.len()).min(rdb.len());
         rdb.splice(at..end, with.iter().copied());
         let rdb = with_checksum(rdb);
-        let Captured { result, sink } = capture_with(&rdb, run_len, false);
-        if result.is_ok() {
+        let Captured { result, sink } = capture_with(&rdb, small(run_len), false);
+        if result.as_ref().is_ok_and(|report| report.form == "stream") {
+            prop_assert!(sink.content() == rdb);
+        } else if result.is_ok() {
             let sorted = |mut bytes: Vec<u8>| {
                 bytes.truncate(bytes.len() - 8);
                 bytes.sort_unstable();
