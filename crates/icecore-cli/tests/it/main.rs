@@ -22,6 +22,7 @@ mod test_interrupt;
 mod test_key;
 mod test_limits;
 mod test_list;
+mod test_nights;
 mod test_output;
 mod test_parity;
 mod test_read_only;
