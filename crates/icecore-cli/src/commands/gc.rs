@@ -141,7 +141,11 @@ fn tell_damage(ui: &mut Ui, report: &GcReport) -> bool {
     for id in &report.harmed {
         ui.warn(format_args!("snapshot {} needs chunks that no pack holds", shortened(&id.to_string())));
     }
-    let damaged = !report.packs_damaged.is_empty() || !report.harmed.is_empty();
+    if report.bases_lost > 0 {
+        let chunks = counted(report.bases_lost, "chunk");
+        ui.warn(format_args!("{chunks} that deltas are coded on lie in no pack"));
+    }
+    let damaged = !report.packs_damaged.is_empty() || !report.harmed.is_empty() || report.bases_lost > 0;
     if damaged {
         ui.hint("`icecore verify` tells what is damaged, `icecore repair` sets it aside");
     }

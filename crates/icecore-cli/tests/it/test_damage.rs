@@ -512,6 +512,9 @@ fn collecting_in_a_damaged_store_deletes_nothing_that_is_needed() {
         let said = cell.run(&["gc"]);
         // With status 3 it did its work, and tells of what it saw.
         cell.is_fine(&said, &[3]);
+        if cell.object.is_pack() && cell.damage == Damage::Delete {
+            assert!(said.status != 0 && said.stderr.contains("no pack"), "{}: {}", cell.what(), said.stderr);
+        }
         // What is a record of other collections, or has a copy, does not stop this one.
         let may_stop = cell.object.is_pack() || cell.object == Object::Manifest;
         assert!(said.status != 13 || may_stop, "{}: {}", cell.what(), said.stderr);

@@ -1,6 +1,6 @@
 //! Ctrl-C at any moment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,10 @@ fn an_interrupted_command_stores_nothing_and_leaves_no_child_and_no_claim() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let env = TestEnv::new();
         let script = "echo $$ > pid.new; mv pid.new pid; while true; do echo row; sleep 0.01; done";
-        let mut command = env.command(&["create", "--", "sh", "-c", script]);
+        // Whoever runs the tests may have told all of them not to mind when the terminal goes.
+        let program = ["--default-signal=HUP", env!("CARGO_BIN_EXE_icecore")];
+        let arguments = [&program[..], &["create", "--", "sh", "-c", script]].concat();
+        let mut command = env.command_of(Path::new("env"), &arguments);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         wait_until("the command runs", || env.path("pid").exists());
         let pid =

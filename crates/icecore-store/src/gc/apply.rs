@@ -39,6 +39,8 @@ pub struct GcReport {
     pub packs_damaged: Vec<PackId>,
     /// Snapshots that need chunks which no pack holds.
     pub harmed: BTreeSet<SnapshotId>,
+    /// Chunks which no pack holds and on which something is coded that snapshots need; `verify` says which snapshots.
+    pub bases_lost: u64,
     /// Whether packs stay half-dead because there was no room to rewrite them.
     pub full: bool,
 }
@@ -115,6 +117,7 @@ impl Store {
         let mut report = GcReport {
             bytes_kept: len_of(&plan.keep),
             harmed: marks.missing.values().flatten().copied().collect(),
+            bases_lost: marks.missing.values().filter(|owners| owners.is_empty()).count() as u64,
             ..GcReport::default()
         };
         let Rewritten { moved, len: rewritten_len, damaged, full } =

@@ -298,6 +298,22 @@ fn a_pack_of_which_half_has_died_keeps_the_deltas_that_live() {
     }
 }
 
+/// The snapshot that had it is gone, so that no snapshot needs the chunk by itself.
+#[test]
+fn a_collection_says_that_a_base_is_lost() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let first = noise(41, 60_000);
+    let gone = put(&fixture.store, &first);
+    let lost = fixture.names("packs/");
+    let id = put(&fixture.store, &night(&first, 42));
+    delete(&fixture.store, gone);
+    assert_eq!(fixture.store.gc(&gc_options(), &Silent).unwrap().bases_lost, 0);
+    lost.iter().for_each(|name| fixture.storage.delete(name).unwrap());
+    let report = fixture.another_process().gc(&gc_options(), &Silent).unwrap();
+    assert!(report.bases_lost > 0, "{report:?}");
+    assert!(read(&fixture.another_process(), id).is_err());
+}
+
 #[test]
 fn nobody_refers_to_a_delta_whose_base_is_lost() {
     for repaired in [false, true] {
