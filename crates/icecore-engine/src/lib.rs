@@ -13,6 +13,7 @@ pub mod files;
 mod poll;
 #[cfg(test)]
 mod recording;
+pub mod redis;
 mod sink;
 pub mod sqlite;
 mod stream;

@@ -5,6 +5,7 @@
 
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
@@ -18,6 +19,8 @@ pub struct PollReader<'a> {
     is_cancelled: &'a dyn Fn() -> bool,
     /// The process that should write, to notice that it waits for a person.
     writer: Option<Pid>,
+    /// How long there may be nothing.
+    silence_max: Option<Duration>,
     /// A terminal goes on after its end: whoever reads on would need a second Ctrl-D.
     ended: bool,
 }
@@ -33,15 +36,25 @@ impl std::fmt::Debug for PollReader<'_> {
 
 /// Standard input, unbuffered; nothing else may read it meanwhile.
 pub fn stdin_reader<'a>(is_cancelled: &'a dyn Fn() -> bool) -> PollReader<'a> {
-    PollReader { fd: rustix::stdio::stdin(), is_cancelled, writer: None, ended: false }
+    PollReader { fd: rustix::stdio::stdin(), is_cancelled, writer: None, silence_max: None, ended: false }
 }
 
 impl<'a> PollReader<'a> {
     pub(crate) fn of_child(fd: BorrowedFd<'a>, writer: Pid, is_cancelled: &'a dyn Fn() -> bool) -> Self {
-        Self { fd, is_cancelled, writer: Some(writer), ended: false }
+        Self { fd, is_cancelled, writer: Some(writer), silence_max: None, ended: false }
+    }
+
+    /// Of a connection to somebody who should not be silent for so long.
+    pub(crate) fn of_peer(
+        fd: BorrowedFd<'a>,
+        silence_max: Duration,
+        is_cancelled: &'a dyn Fn() -> bool,
+    ) -> Self {
+        Self { fd, is_cancelled, writer: None, silence_max: Some(silence_max), ended: false }
     }
 
     fn wait(&self) -> io::Result<()> {
+        let since = Instant::now();
         loop {
             if (self.is_cancelled)() {
                 return Err(io::Error::other(Interruption));
@@ -50,6 +63,10 @@ impl<'a> PollReader<'a> {
             match poll(&mut fds, Some(&TICK)) {
                 // The end of the input and errors are events too: `read` tells which.
                 Ok(ready) if ready > 0 => return Ok(()),
+                Ok(_) if self.silence_max.is_some_and(|max| since.elapsed() > max) => {
+                    let silence = format!("nothing was heard for {} s", since.elapsed().as_secs());
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, silence));
+                }
                 Ok(_) => self.check_writer()?,
                 Err(rustix::io::Errno::INTR) => (),
                 Err(error) => return Err(error.into()),

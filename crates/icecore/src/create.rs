@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use icecore_engine::files::{ParentParts, attributes_of, capture_directory};
+use icecore_engine::redis::Endpoint;
 use icecore_engine::{
-    CaptureError, CommandSource, Sink as _, StreamOptions, StreamReport, capture_stream, sqlite,
+    CaptureError, CommandSource, Sink as _, StreamOptions, StreamReport, capture_stream, redis, sqlite,
 };
 use icecore_format::{Label, SnapshotId, SnapshotInfo};
 use icecore_store::{
@@ -187,6 +188,7 @@ fn capture(
             let stream = stream_options(options, b"stdin", "standard input");
             Ok(stream_captured(capture_stream(&mut reader, &stream, sink)?))
         }
+        Source::Redis(endpoint) => capture_redis(endpoint, options, sink),
         Source::Command(argv) => capture_command(argv, options, sink),
         Source::Sqlite(path) => capture_sqlite(path, options, sink),
         Source::Path(path) => capture_path(path, options, parent, now, sink),
@@ -253,6 +255,17 @@ fn capture_command(
         Err(error) => return Err(error.into()),
     }
     Ok(stream_captured(captured?))
+}
+
+fn capture_redis(
+    endpoint: &Endpoint,
+    options: &CreateOptions,
+    sink: &mut SnapshotSink<'_>,
+) -> Result<Captured> {
+    let monitor = Arc::clone(&sink.monitor);
+    let is_cancelled = || monitor.is_cancelled();
+    let stream = stream_options(options, b"dump.rdb", "");
+    Ok(stream_captured(redis::capture(endpoint, &stream, &is_cancelled, sink)?))
 }
 
 fn capture_sqlite(path: &Path, options: &CreateOptions, sink: &mut SnapshotSink<'_>) -> Result<Captured> {

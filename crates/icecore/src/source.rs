@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use icecore_engine::redis::{Address, Endpoint};
+
 use crate::{Error, Result};
 
 /// A source as a person names it.
@@ -12,6 +14,8 @@ pub enum Source {
     Path(PathBuf),
     /// A SQLite database, said to be one.
     Sqlite(PathBuf),
+    /// A server of Redis or Valkey, with all its databases.
+    Redis(Endpoint),
     /// What comes in by standard input.
     Stdin,
     /// What a command prints, if it succeeds.
@@ -31,6 +35,10 @@ impl Source {
                     return Err(Error::NoSource { name: url.to_owned() });
                 }
                 return Ok(Self::Sqlite(cwd.join(path)));
+            }
+            if let Some(endpoint) = Endpoint::parse(url) {
+                let endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;
+                return Ok(Self::Redis(endpoint));
             }
             if let Some((scheme, _)) = url.split_once("://") {
                 return Err(unsupported(scheme, url));
@@ -64,6 +72,10 @@ impl Source {
         };
         match self {
             Self::Path(path) | Self::Sqlite(path) => file_name(path),
+            Self::Redis(endpoint) => match &endpoint.address {
+                Address::Unix(path) => file_name(path),
+                address => address.to_string(),
+            },
             Self::Stdin => "stdin".to_owned(),
             Self::Command(argv) => {
                 argv.first().map_or_else(|| "command".to_owned(), |name| file_name(Path::new(name)))
@@ -85,7 +97,6 @@ fn server(scheme: &str) -> Option<(&'static str, &'static str)> {
         "postgres" | "postgresql" => ("PostgreSQL", "icecore create --name shop -- pg_dump shop"),
         "mysql" => ("MySQL", "icecore create --name shop -- mysqldump --single-transaction shop"),
         "mariadb" => ("MariaDB", "icecore create --name shop -- mariadb-dump --single-transaction shop"),
-        "redis" | "rediss" | "valkey" => ("Redis", "icecore create --name cache -- redis-cli --rdb -"),
         _ => return None,
     })
 }

@@ -15,22 +15,26 @@ use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable, saved_percent};
 
+/// The password for Redis, as redis-cli takes it.
+const REDIS_PASSWORD_VARIABLE: &str = "REDISCLI_AUTH";
+
 /// Findings told one by one; the snapshot has them all.
 const FINDINGS_MAX: usize = 20;
 
 /// Take a snapshot
 ///
-/// Of a SQLite database, a dump, a file, a directory, standard input, or what a command prints. Nothing is stored unless the source was
-/// complete: a command that fails or a dump that was cut off makes no snapshot.
+/// Of a SQLite database, a Redis server, a dump, a file, a directory, standard input, or what a command prints. Nothing is stored unless the
+/// source was complete: a command that fails or a dump that was cut off makes no snapshot.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   icecore create shop.db
   icecore create /var/lib/shop --tag before-migration
+  icecore create redis://localhost --name cache
   icecore create --name shop -- pg_dump shop
   mysqldump --single-transaction shop | icecore create - --name shop\n")]
 pub(crate) struct CreateArgs {
-    /// A path, sqlite:PATH, or - for standard input
+    /// A path, sqlite:PATH, redis://HOST:PORT, redis+unix:///SOCKET, or - for standard input
     #[arg(value_name = "SOURCE")]
     source: Option<PathBuf>,
     /// A command whose output is stored if it succeeds
@@ -62,7 +66,7 @@ pub(crate) struct CreateArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<ExitStatus> {
-    let source = source(context, &args)?;
+    let source = with_password(source(context, &args)?, ui)?;
     let Opened { store, dir, .. } = context.open()?;
     let options = CreateOptions {
         name: args.name,
@@ -98,6 +102,20 @@ fn source(context: &Context, args: &CreateArgs) -> Result<Source> {
         (None, true) => Err(CommandError::usage("nothing to take a snapshot of")
             .hint("give a path, `-` for standard input, or `-- COMMAND` for what a command prints")),
     }
+}
+
+/// The password of a server comes from the environment; one in a URL can be seen by whoever lists this machine's processes.
+fn with_password(source: Source, ui: &mut Ui) -> Result<Source> {
+    let Source::Redis(mut endpoint) = source else { return Ok(source) };
+    if endpoint.password.is_some() {
+        ui.warn(format_args!(
+            "the password in the URL can be seen by others on this machine; {REDIS_PASSWORD_VARIABLE} cannot"
+        ));
+    } else if let Some(password) = std::env::var_os(REDIS_PASSWORD_VARIABLE).filter(|text| !text.is_empty()) {
+        let unreadable = |_| CommandError::usage(format!("{REDIS_PASSWORD_VARIABLE} is not UTF-8"));
+        endpoint.password = Some(password.into_string().map_err(unreadable)?);
+    }
+    Ok(Source::Redis(endpoint))
 }
 
 fn report(ui: &mut Ui, created: &Created) -> Result<ExitStatus> {

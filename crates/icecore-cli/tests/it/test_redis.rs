@@ -14,12 +14,18 @@ const NOBODY: u32 = 65_534;
 struct Redis {
     folder: tempfile::TempDir,
     server: Option<Child>,
+    /// Zero for none.
+    port: u16,
 }
 
 impl Redis {
     /// A server with the data of `rdb`.
     fn start(rdb: Option<&[u8]>) -> Self {
-        let mut redis = Self { folder: tempfile::tempdir().unwrap(), server: None };
+        Self::start_on(rdb, 0)
+    }
+
+    fn start_on(rdb: Option<&[u8]>, port: u16) -> Self {
+        let mut redis = Self { folder: tempfile::tempdir().unwrap(), server: None, port };
         if let Some(rdb) = rdb {
             fs::write(redis.dump(), rdb).unwrap();
         }
@@ -46,7 +52,8 @@ impl Redis {
             command = Command::new("setpriv");
             command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups", "--", "redis-server"]);
         }
-        command.args(["--port", "0", "--save", "", "--enable-debug-command", "yes"]);
+        command.args(["--port", &self.port.to_string(), "--save", "", "--enable-debug-command", "yes"]);
+        command.args(["--bind", "127.0.0.1"]);
         command
             .args(["--repl-diskless-sync-delay", "0", "--unixsocket"])
             .arg(self.socket())
@@ -70,6 +77,11 @@ impl Redis {
         let answer = self.try_ask(arguments);
         assert!(!answer.contains("ERR"), "{arguments:?}: {answer}");
         answer
+    }
+
+    /// A URL of the server behind its socket.
+    fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
     }
 
     /// All data in a number.
@@ -195,4 +207,87 @@ fn a_restart_of_redis_is_no_change() {
     let changed = create(&redis.save());
     assert!(changed * 33 < first, "{changed} of {first}");
     assert_eq!(Redis::start(Some(&env.back("latest"))).digest(), redis.digest());
+}
+
+#[test]
+fn a_server_is_captured_by_its_url() {
+    let env = TestEnv::new();
+    // Whoever else takes it meanwhile keeps the server from starting.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let redis = Redis::start_on(None, port);
+    redis.ask(&["EVAL", FILL, "0"]);
+    env.ok(&["create", &redis.url(), "--name", "cache"]);
+    env.ok(&["create", &format!("redis://127.0.0.1:{port}")]);
+    let shown = env.json(&["show", &format!("127.0.0.1:{port}")]);
+    assert_eq!((&shown["engine"], &shown["form"]), (&"redis".into(), &"rdb".into()), "{shown}");
+    // It was asked for one moment, and is not left with a replica.
+    assert!(redis.ask(&["INFO", "replication"]).contains("connected_slaves:0"));
+    for name in ["cache", &format!("127.0.0.1:{port}")] {
+        assert_eq!(Redis::start(Some(&env.back(name))).digest(), redis.digest(), "{name}");
+    }
+    let rdb = env.ok(&["create", &redis.url(), "--raw", "--name", "as it came"]);
+    assert!(rdb.contains("as it came"), "{rdb}");
+    assert_eq!(Redis::start(Some(&env.back("as it came"))).digest(), redis.digest());
+}
+
+#[test]
+fn passwords_of_a_server_come_from_the_environment_and_show_nowhere() {
+    let (env, redis) = (TestEnv::new(), Redis::start(None));
+    redis.ask(&["SET", "key", "value"]);
+    redis.ask(&["ACL", "SETUSER", "backup", "on", ">hush hush", "+sync", "+replconf"]);
+    redis.ask(&["ACL", "SETUSER", "other", "on", ">hush hush", "+get", "~*"]);
+    redis.ask(&["CONFIG", "SET", "requirepass", "hush hush"]);
+    let url = redis.url();
+    let create = |url: &str, password: &str| {
+        let mut command = env.command(&["create", url, "--name", "cache"]);
+        let said = crate::support::Said::of(command.env("REDISCLI_AUTH", password));
+        assert!(!said.stderr.contains("hush"), "{}", said.stderr);
+        said
+    };
+    create(&url, "hush hush").ok();
+    create(&format!("{url}?user=backup"), "hush hush").ok();
+    let said = create(&url, "").fails(14);
+    assert!(said.contains("NOAUTH") && said.contains("REDISCLI_AUTH"), "{said}");
+    assert!(create(&url, "wrong").fails(14).contains("WRONGPASS"));
+    assert!(create(&format!("{url}?user=backup"), "").fails(14).contains("no password"));
+    let said = create(&format!("{url}?user=other"), "hush hush").fails(14);
+    assert!(said.contains("NOPERM") && said.contains("+sync"), "{said}");
+    assert_eq!(env.count(), 2);
+    for file in env.files(".icecore") {
+        let bytes = fs::read(&file).unwrap();
+        assert!(!bytes.windows(4).any(|window| window == b"hush"), "{}", file.display());
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_or_goes_makes_no_snapshot() {
+    let env = TestEnv::new();
+    let said = env.fails(14, &["create", "redis+unix:///nowhere/socket"]);
+    assert!(said.contains("the Redis server at /nowhere/socket cannot be reached"), "{said}");
+    assert!(env.fails(2, &["create", "redis://localhost/3"]).contains("captured together"));
+    assert!(env.fails(2, &["create", "rediss://localhost"]).contains("redis-cli --tls"));
+    // A server that announces more than it sends, and one that speaks something else.
+    for (answer, why) in [
+        (&b"+OK\r\n\n\n$500\r\nREDIS0011"[..], "ends before the end marker of the RDB"),
+        (b"+OK\r\n\n", "closed the connection before it sent anything"),
+        (b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n", "refuses: Server: x"),
+    ] {
+        let listener = std::os::unix::net::UnixListener::bind(env.path("socket")).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // What is asked comes in two sentences.
+            let mut asked = [0; 256];
+            let mut len = 0;
+            std::io::Write::write_all(&mut stream, answer).unwrap();
+            while !asked[..len].ends_with(b"SYNC\r\n") {
+                len += std::io::Read::read(&mut stream, &mut asked[len..]).unwrap();
+            }
+        });
+        let url = format!("redis+unix://{}", env.path("socket").display());
+        let said = env.fails(14, &["create", &url]);
+        assert!(said.contains(why), "{said}");
+        server.join().unwrap();
+        fs::remove_file(env.path("socket")).unwrap();
+    }
+    assert_eq!(env.count(), 0);
 }

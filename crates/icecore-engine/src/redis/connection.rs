@@ -1,0 +1,81 @@
+//! Talking to a server: some commands, their one-line answers, and one long one.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::Address;
+use crate::poll::PollReader;
+
+/// How long an address may take to answer at all.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// For how long a server may say nothing: while it makes an RDB it sends a line every ten seconds.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// No answer but the long one has longer lines.
+const LINE_LEN_MAX: usize = 4096;
+
+/// An open connection.
+pub(super) enum Connection {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Connection {
+    pub(super) fn open(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Unix(path) => UnixStream::connect(path).map(Self::Unix),
+            Address::Tcp(host, port) => {
+                let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+                for address in (host.as_str(), *port).to_socket_addrs()? {
+                    match TcpStream::connect_timeout(&address, CONNECT_MAX) {
+                        Ok(stream) => return Ok(Self::Tcp(stream)),
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
+        }
+    }
+
+    /// Sends a command with its arguments.
+    pub(super) fn send(&mut self, words: &[&str]) -> io::Result<()> {
+        let mut command = format!("*{}\r\n", words.len());
+        for word in words {
+            command += &format!("${}\r\n{word}\r\n", word.len());
+        }
+        match self {
+            Self::Tcp(stream) => stream.write_all(command.as_bytes()),
+            Self::Unix(stream) => stream.write_all(command.as_bytes()),
+        }
+    }
+
+    /// What the server sends. The wait for it ends when the user wants to stop, or when it has said nothing for a minute.
+    pub(super) fn reader<'a>(&'a self, is_cancelled: &'a dyn Fn() -> bool) -> PollReader<'a> {
+        PollReader::of_peer(self.fd(), SILENCE_MAX, is_cancelled)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+/// The next line without its end; none at the end of the connection. What comes after it is not touched.
+pub(super) fn read_line(reader: &mut dyn Read) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    loop {
+        if reader.read(&mut byte)? == 0 {
+            return Ok(None);
+        }
+        match byte {
+            [b'\n'] => return Ok(Some(String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned())),
+            [byte] if line.len() < LINE_LEN_MAX => line.push(byte),
+            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "that is no answer of Redis")),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Where a server is, and as whom to talk to it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+const PORT: u16 = 6379;
+
+/// A server of Redis or Valkey, as a URL names it: `redis://[USER[:PASSWORD]@]HOST[:PORT]`, or `redis+unix:///SOCKET[?user=USER]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where it listens.
+    pub address: Address,
+    /// Who we are; the default user if it is not said.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<String>,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A host by name or number, and a port.
+    Tcp(String, u16),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+/// Why a URL names no server, in words that repeat nothing of it that may be secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EndpointError(String);
+
+impl Endpoint {
+    /// Understands a URL; `None` if it is one of something else.
+    pub fn parse(text: &str) -> Option<Result<Self, EndpointError>> {
+        let (scheme, _) = text.split_once("://")?;
+        match scheme {
+            "redis" | "valkey" => Some(Self::of_host(text)),
+            "redis+unix" | "valkey+unix" => Some(Self::of_socket(text)),
+            "rediss" | "valkeys" => Some(Err(EndpointError(
+                "TLS is not spoken here yet: let redis-cli do it, by `icecore create --name cache -- redis-cli --tls --rdb -`".to_owned(),
+            ))),
+            _ => None,
+        }
+    }
+
+    fn of_host(text: &str) -> Result<Self, EndpointError> {
+        let url = parse(text)?;
+        let host = url.host_str().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(|| EndpointError("the URL names no host".to_owned()))?;
+        if !matches!(url.path(), "" | "/") || url.query().is_some() {
+            return Err(EndpointError(
+                "the databases of a server are captured together: leave out what follows the host".to_owned(),
+            ));
+        }
+        let decoded = |text: &str| {
+            let text = percent_decode_str(text).decode_utf8();
+            text.map(std::borrow::Cow::into_owned)
+                .map_err(|_| EndpointError("a name or password in the URL is not UTF-8".to_owned()))
+        };
+        let user = Some(url.username()).filter(|user| !user.is_empty()).map(decoded).transpose()?;
+        let password = url.password().map(decoded).transpose()?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self { address: Address::Tcp(host, url.port().unwrap_or(PORT)), user, password })
+    }
+
+    fn of_socket(text: &str) -> Result<Self, EndpointError> {
+        let url = parse(text)?;
+        let path = percent_decode_str(url.path()).decode_utf8();
+        let path = path.map_err(|_| EndpointError("the path in the URL is not UTF-8".to_owned()))?;
+        if url.host_str().is_some_and(|host| !host.is_empty()) || path.len() < 2 {
+            return Err(EndpointError("the URL must have three slashes and the path of a socket".to_owned()));
+        }
+        let mut user = None;
+        for (key, value) in url.query_pairs() {
+            match &*key {
+                "user" => user = Some(value.into_owned()),
+                _ => return Err(EndpointError(format!("{key:?} means nothing in such a URL"))),
+            }
+        }
+        Ok(Self { address: Address::Unix(path.into_owned().into()), user, password: None })
+    }
+}
+
+fn parse(text: &str) -> Result<Url, EndpointError> {
+    Url::parse(text).map_err(|error| EndpointError(format!("that is no URL: {error}")))
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = self.password.as_ref().map(|_| "...");
+        let Self { address, user, .. } = self;
+        f.debug_struct("Endpoint")
+            .field("address", address)
+            .field("user", user)
+            .field("password", &password)
+            .finish()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(host: &str, port: u16, user: Option<&str>, password: Option<&str>) -> Endpoint {
+        let [user, password] = [user, password].map(|text| text.map(str::to_owned));
+        Endpoint { address: Address::Tcp(host.to_owned(), port), user, password }
+    }
+
+    #[test]
+    fn urls_name_servers() {
+        let parse = |text| Endpoint::parse(text).unwrap().unwrap();
+        assert_eq!(parse("redis://localhost"), tcp("localhost", 6379, None, None));
+        assert_eq!(parse("redis://cache.example:6380/"), tcp("cache.example", 6380, None, None));
+        assert_eq!(parse("valkey://:p%40ss@[::1]:7000"), tcp("::1", 7000, None, Some("p@ss")));
+        assert_eq!(parse("redis://me:secret@10.0.0.1"), tcp("10.0.0.1", 6379, Some("me"), Some("secret")));
+        let socket = parse("redis+unix:///run/redis%20one/socket?user=me");
+        assert_eq!(socket.address, Address::Unix("/run/redis one/socket".into()));
+        assert_eq!(socket.user.as_deref(), Some("me"));
+        assert_eq!(Endpoint::parse("postgres://localhost/shop"), None);
+        assert_eq!(Endpoint::parse("dump.rdb"), None);
+    }
+
+    #[test]
+    fn what_is_refused_says_why_and_repeats_no_password() {
+        for (text, why) in [
+            ("redis://:hush@", "host"),
+            ("redis://:hush@localhost/3", "captured together"),
+            ("redis://:hush@local host", "no URL"),
+            ("redis+unix://hush/socket", "three slashes"),
+            ("redis+unix:///socket?pass=hush", "means nothing"),
+            ("rediss://:hush@localhost", "TLS"),
+        ] {
+            let error = Endpoint::parse(text).unwrap().unwrap_err().to_string();
+            assert!(error.contains(why) && !error.contains("hush"), "{text}: {error}");
+        }
+        let endpoint = Endpoint::parse("redis://me:hush@localhost").unwrap().unwrap();
+        assert!(!format!("{endpoint:?}").contains("hush"));
+    }
+}
