@@ -237,7 +237,7 @@ fn explain_capture(error: &CaptureError) -> (ExitStatus, Option<String>) {
         CaptureError::Empty { .. } => {
             (S::SourceFailed, "nothing was stored; --allow-empty stores it nevertheless")
         }
-        CaptureError::Incomplete { .. } => {
+        CaptureError::Incomplete { .. } | CaptureError::Damaged { .. } => {
             (S::SourceFailed, "nothing was stored; --allow-incomplete stores it nevertheless")
         }
         CaptureError::Read { .. } | CaptureError::Source(_) => (S::SourceFailed, "nothing was stored"),

@@ -39,6 +39,14 @@ pub enum CaptureError {
         /// What should have come.
         expected: String,
     },
+    /// A dump is not what its own checksum says.
+    #[error("{what} is damaged: {how}")]
+    Damaged {
+        /// What was read.
+        what: String,
+        /// How it shows.
+        how: &'static str,
+    },
     /// The source told us that it failed, or that it is not what it should be.
     #[error("{0}")]
     Source(String),

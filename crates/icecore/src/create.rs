@@ -249,7 +249,12 @@ fn capture_command(
     match captured {
         // A command that failed says more than the look of what it printed before.
         Ok(_)
-        | Err(CaptureError::Source(_) | CaptureError::Empty { .. } | CaptureError::Incomplete { .. }) => {
+        | Err(
+            CaptureError::Source(_)
+            | CaptureError::Empty { .. }
+            | CaptureError::Incomplete { .. }
+            | CaptureError::Damaged { .. },
+        ) => {
             source.finish(&is_cancelled)?;
         }
         Err(error) => return Err(error.into()),

@@ -23,7 +23,7 @@ const LOST: &str = "; this snapshot is lost, and the next gc frees what only it 
 
 /// Make a damaged store usable again
 ///
-/// Makes the index anew, reads everything, and heals damaged packs by their parity, if the store has any (`init --parity`). It copies what
+/// Makes the index anew (the next night then costs what changed since its rows were stored whole, once), reads everything, and heals damaged packs by their parity, if the store has any (`init --parity`). It copies what
 /// can be read of the others, and moves these and other records that cannot be read below `damaged/` in the store. Nothing is deleted. What was lost is stored again when a snapshot that has it is taken, which makes
 /// older snapshots whole again too; so repair, then take new snapshots.
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RepairArgs) -> Result<E
     let store = context.open()?.store;
     let now = u64::try_from(context.now.as_second()).unwrap_or(0);
     let drawing = Progress::begin(ui, context, Counter::ReadBytes, "Reading");
-    let plan = store.plan_repair(now, &*drawing.monitor());
+    let plan = match args.dry_run {
+        true => store.preview_repair(now, &*drawing.monitor()),
+        false => store.plan_repair(now, &*drawing.monitor()),
+    };
     drawing.end();
     let plan = plan?;
     if args.dry_run && ui.json {

@@ -1,5 +1,22 @@
 use crate::support::{TestEnv, check_keys, noise};
 
+/// What deltas are found by lies in the index only.
+#[test]
+fn a_dry_run_of_a_repair_leaves_the_index_as_it_is_and_gc_removes_an_old_one() {
+    let env = TestEnv::new();
+    env.write("f", noise(1, 200_000));
+    env.ok(&["create", "f"]);
+    let before = env.read(".icecore/index.redb");
+    assert_eq!(env.ok(&["repair", "--dry-run"]), "Nothing is damaged\n");
+    assert!(env.read(".icecore/index.redb") == before);
+    let aside = env.path(".icecore/index.redb.damaged");
+    assert!(!aside.exists());
+    env.ok(&["repair"]);
+    assert!(aside.exists());
+    env.ok(&["gc"]);
+    assert!(!aside.exists());
+}
+
 #[test]
 fn gc_gives_back_what_was_deleted_and_keeps_the_rest() {
     let env = TestEnv::new();

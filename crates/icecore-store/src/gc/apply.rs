@@ -84,6 +84,7 @@ impl Store {
         let _ = self.storage.keep_reserve();
         let _ = self.keep_copies();
         let _ = self.keep_parity(monitor);
+        self.index.forget_set_aside();
         Ok(report)
     }
 

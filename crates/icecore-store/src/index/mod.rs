@@ -257,6 +257,11 @@ impl Index {
         Ok(there || aside)
     }
 
+    /// Removes what was set aside: a cache that nobody looked into until now.
+    pub(crate) fn forget_set_aside(&self) {
+        let _ = fs::remove_file(self.set_aside_path());
+    }
+
     fn set_aside_path(&self) -> PathBuf {
         self.path.with_extension("redb.damaged")
     }

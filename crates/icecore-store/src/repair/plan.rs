@@ -1,4 +1,4 @@
-//! Deciding what a repair does. Nothing is changed here but the index, which is made anew.
+//! Deciding what a repair does. Nothing is changed here but the index, which is made anew, be it in memory only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -73,6 +73,19 @@ impl Store {
     /// If an object is of a newer format: what this program does not understand is not for it to repair.
     pub fn plan_repair(self: &Arc<Self>, now: u64, monitor: &dyn Monitor) -> Result<RepairPlan> {
         self.index.discard();
+        self.look_for_repairs(now, monitor)
+    }
+
+    /// As [`Store::plan_repair`], but changes nothing: the new index is made in memory, where it stays for this store's every use.
+    ///
+    /// # Errors
+    /// As [`Store::plan_repair`].
+    pub fn preview_repair(self: &Arc<Self>, now: u64, monitor: &dyn Monitor) -> Result<RepairPlan> {
+        self.index.use_memory()?;
+        self.look_for_repairs(now, monitor)
+    }
+
+    fn look_for_repairs(self: &Arc<Self>, now: u64, monitor: &dyn Monitor) -> Result<RepairPlan> {
         let (snapshots, _) = self.snapshots()?;
         let report = self.verify(None, Extent::Everything, now, monitor)?;
         let mut plan = RepairPlan { broken: broken(&snapshots, &report.findings), ..RepairPlan::default() };

@@ -128,9 +128,8 @@ fn capture_within(
 }
 
 fn damaged(what: &str) -> CaptureError {
-    CaptureError::Source(format!(
-        "{what} is damaged: the checksum at the end of the RDB is not that of its bytes"
-    ))
+    let how = "the checksum at the end of the RDB is not that of its bytes";
+    CaptureError::Damaged { what: what.to_owned(), how }
 }
 
 fn is_transfer_mark(rest: &[u8]) -> bool {
