@@ -114,7 +114,7 @@ fn show_facts(ui: &mut Ui, context: &Context, snapshot: &Snapshot, depths: &Dept
 fn chains(depths: &Depths) -> Option<String> {
     let share = percent(depths.delta_bytes, depths.bytes)?;
     let (mean, max) = (depths.mean(), depths.max);
-    (max > 0).then(|| format!("{share} of it; {mean:.1} deep on average, {max} at most"))
+    (max > 0).then(|| format!("{share} of the content; {mean:.1} deep on average, {max} at most"))
 }
 
 fn entry(snapshot: &Snapshot, depths: &Depths, parts: &[Value]) -> Value {

@@ -36,7 +36,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, _args: &StatsArgs) -> Result<E
     ui.line(format_args!("Stored     {}{saved}", Bytes(stats.stored_bytes)))?;
     if stats.delta_bytes > 0 {
         ui.line(format_args!(
-            "Deltas     {} of it in {}, about {} saved",
+            "Deltas     {} of content in {}, about {} saved",
             Bytes(stats.delta_bytes),
             Bytes(stats.delta_stored_bytes),
             Bytes(stats.delta_saved_bytes)

@@ -64,7 +64,7 @@ fn show_tells_how_deep_a_snapshot_lies() {
     }
     assert!(!env.ok(&["show", "f@night-0"]).contains("Deltas"));
     let said = env.ok(&["show", "f"]);
-    assert!(said.contains("\nDeltas    100.0 % of it; 2.0 deep on average, 2 at most\n"), "{said}");
+    assert!(said.contains("\nDeltas    100.0 % of the content; 2.0 deep on average, 2 at most\n"), "{said}");
     let shown = env.json(&["show", "f~1"]);
     assert_eq!((&shown["delta_bytes"], &shown["depth_max"]), (&300_000.into(), &1.into()));
     // A lost index says the same once it is made anew.

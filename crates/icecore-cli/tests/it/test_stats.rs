@@ -42,5 +42,5 @@ fn stats_tell_what_deltas_save() {
     let (stored, saved) =
         (stats["delta_stored_bytes"].as_u64().unwrap(), stats["delta_saved_bytes"].as_u64().unwrap());
     assert!(stored < 5_000 && (390_000..420_000).contains(&(stored + saved)), "{stats}");
-    assert!(env.ok(&["stats"]).contains("\nDeltas     400 kB of it in "));
+    assert!(env.ok(&["stats"]).contains("\nDeltas     400 kB of content in "));
 }
