@@ -186,7 +186,7 @@ fn forty_open_files_are_enough_for_a_deep_tree_and_too_few_store_nothing() {
     }
 }
 
-/// However it ends, nothing is harmed.
+/// However it ends, nothing is harmed. What is limited is address space, of which an allocator reserves much more than it uses.
 #[test]
 fn too_little_memory_harms_nothing() {
     let env = TestEnv::new();
@@ -194,7 +194,7 @@ fn too_little_memory_harms_nothing() {
     env.ok(&["create", "small"]);
     env.write("f", noise(2, 20_000_000));
     let mut ends = std::collections::BTreeSet::new();
-    for megabytes in [20, 40, 60, 80, 100, 140, 200, 300, 500] {
+    for megabytes in [20, 40, 60, 80, 100, 140, 200, 300, 500, 1000, 4000] {
         let script = format!("ulimit -v {}; exec \"$@\"", megabytes * 1024);
         let mut command =
             env.command_of(Path::new("sh"), &["-c", &script, "sh", env!("CARGO_BIN_EXE_icecore")]);
@@ -207,7 +207,7 @@ fn too_little_memory_harms_nothing() {
         assert!(!ended.status.success() || f.status == 0, "{megabytes}");
         assert!(env.back("small") == noise(1, 100_000));
     }
-    assert!(ends.len() > 1, "{ends:?}");
+    assert!(ends.len() > 1 && ends.contains(&Some(0)), "{ends:?}");
     env.ok(&["gc"]);
     assert_eq!(env.files(".icecore/claims"), Vec::<PathBuf>::new());
 }
