@@ -23,9 +23,10 @@ const LOST: &str = "; this snapshot is lost, and the next gc frees what only it 
 
 /// Make a damaged store usable again
 ///
-/// Makes the index anew (the next night then costs what changed since its rows were stored whole, once), reads everything, and heals damaged packs by their parity, if the store has any (`init --parity`). It copies what
-/// can be read of the others, and moves these and other records that cannot be read below `damaged/` in the store. Nothing is deleted. What was lost is stored again when a snapshot that has it is taken, which makes
-/// older snapshots whole again too; so repair, then take new snapshots.
+/// Makes the index anew (the next night then costs what changed since its rows were stored whole, once), reads everything, and heals
+/// damaged packs by their parity, if the store has any (`init --parity`). It copies what can be read of the others, and moves these and
+/// other records that cannot be read below `damaged/` in the store. Nothing is deleted. What was lost is stored again when a snapshot that
+/// has it is taken, which makes older snapshots whole again too; so repair, then take new snapshots.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RepairArgs {
     /// Only show what is damaged and what would be done

@@ -7,7 +7,7 @@ use icecore_dump::rdb::{Place, Visitor, Within};
 
 use super::CHECKSUM;
 use super::run::{Rank, Run};
-use super::spill::{Spill, Stored};
+use super::spill::{Extent, Spill, Stored};
 use crate::Sink;
 
 /// By how much of a key or an element it is sorted.
@@ -62,7 +62,7 @@ pub(super) struct Intake<'a> {
     /// Whether this piece is of another key than the last one.
     is_new: bool,
     /// Where the piece that is being read lies in the file, if it is too large to be held.
-    single: Option<Range<u64>>,
+    single: Option<Extent>,
 }
 
 impl<'a> Intake<'a> {
@@ -102,8 +102,8 @@ impl<'a> Intake<'a> {
 
     /// What a piece that is not finished has written down counts as one.
     pub(super) fn give_up(&mut self) {
-        if let Some(range) = self.single.take() {
-            self.spill.runs.push(Stored::Single(self.rank.clone(), range));
+        if let Some(extent) = self.single.take() {
+            self.spill.runs.push(Stored::Single(self.rank.clone(), extent));
         }
     }
 
@@ -159,8 +159,7 @@ impl<'a> Intake<'a> {
         self.name = self.name_so_far();
         let bytes = self.run.bytes.get(..self.at).unwrap_or_default();
         self.checksum.update(bytes);
-        let start = self.single.as_ref().map(|range| range.start);
-        self.single = Some(self.spill.append(start, bytes).map_err(Stop::Scratch)?);
+        self.single = Some(self.spill.append(self.single.clone(), bytes).map_err(Stop::Scratch)?);
         self.let_go(self.at);
         Ok(())
     }

@@ -81,9 +81,9 @@ pub(super) fn merge(
     run.sort();
     let capacity = (WINDOWS_LEN / spill.runs.len().max(1)).clamp(WINDOW_LEN_MIN, WINDOW_LEN_MAX);
     let stored = spill.runs.iter().map(|stored| match stored {
-        Stored::Sorted(range) => Source::Sorted { window: spill.window(range, capacity), len: 0 },
-        Stored::Single(rank, range) => {
-            Source::Single { piece: Some((rank, spill.window(range, capacity))), window: None }
+        Stored::Sorted(extent) => Source::Sorted { window: spill.window(extent, capacity), len: 0 },
+        Stored::Single(rank, extent) => {
+            Source::Single { piece: Some((rank, spill.window(extent, capacity))), window: None }
         }
     });
     let mut sources: Vec<Source<'_>> = stored.chain([Source::Memory { run, next: 0 }]).collect();

@@ -154,8 +154,8 @@ impl Read for Original<'_> {
             }
             self.current = match self.spill.runs.get(self.next) {
                 None => return Ok(0),
-                Some(Stored::Sorted(range)) => Some(Box::new(Cursor::new(self.spill.original(range)?))),
-                Some(Stored::Single(_, range)) => Some(Box::new(self.spill.window(range, WINDOW_LEN))),
+                Some(Stored::Sorted(extent)) => Some(Box::new(Cursor::new(self.spill.original(extent)?))),
+                Some(Stored::Single(_, extent)) => Some(Box::new(self.spill.window(extent, WINDOW_LEN))),
             };
             self.next += 1;
         }

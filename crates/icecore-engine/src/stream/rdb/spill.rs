@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use icecore_dump::rdb::{Place, Within};
 use rustix::fs::FallocateFlags;
 
+use super::CHECKSUM;
 use super::run::{Lying, Rank, Run};
 use crate::CaptureError;
 
@@ -22,7 +23,6 @@ const SAME_KEY: u32 = u32::MAX;
 const RELEASE_LEN: u64 = 1 << 20;
 
 /// What has been written down.
-#[derive(Debug)]
 pub(super) struct Spill {
     scratch: PathBuf,
     file: Option<File>,
@@ -31,12 +31,29 @@ pub(super) struct Spill {
 }
 
 /// A run in the file.
-#[derive(Debug)]
 pub(super) enum Stored {
     /// Many pieces in order, each behind its header.
-    Sorted(Range<u64>),
+    Sorted(Extent),
     /// One piece that was too large to be held.
-    Single(Rank, Range<u64>),
+    Single(Rank, Extent),
+}
+
+/// Bytes in the file, and what they sum up to: the RDB gets a new checksum, which would vouch for what has gone bad there.
+#[derive(Clone)]
+pub(super) struct Extent {
+    pub(super) range: Range<u64>,
+    checksum: crc::Digest<'static, u64, crc::Table<16>>,
+}
+
+impl Extent {
+    fn new(at: u64) -> Self {
+        Self { range: at..at, checksum: CHECKSUM.digest() }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.checksum.update(bytes);
+        self.range.end += bytes.len() as u64;
+    }
 }
 
 impl Spill {
@@ -55,16 +72,16 @@ impl Spill {
     /// Writes the pieces of a run down, sorted.
     pub(super) fn push(&mut self, run: &mut Run) -> io::Result<()> {
         run.sort();
-        let start = self.len;
-        self.len = self.write(run).inspect_err(|_| self.cut_off())?;
-        self.runs.push(Stored::Sorted(start..self.len));
+        let extent = self.write(run).inspect_err(|_| self.cut_off())?;
+        self.len = extent.range.end;
+        self.runs.push(Stored::Sorted(extent));
         Ok(())
     }
 
-    /// Writes the pieces behind what is there, and returns where they end.
-    fn write(&mut self, run: &Run) -> io::Result<u64> {
-        let start = self.len;
-        let mut out = BufWriter::with_capacity(WRITE_LEN, At { file: self.file()?, at: start });
+    /// Writes the pieces behind what is there.
+    fn write(&mut self, run: &Run) -> io::Result<Extent> {
+        let extent = Extent::new(self.len);
+        let mut out = BufWriter::with_capacity(WRITE_LEN, Appending { file: self.file()?, extent });
         let mut before = None;
         for piece in &run.pieces {
             let Lying { place, key, number, bytes, element } = run.piece(piece);
@@ -80,7 +97,7 @@ impl Spill {
             out.write_all(if is_same { &[] } else { key })?;
             out.write_all(bytes)?;
         }
-        Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.at)
+        Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.extent)
     }
 
     /// What could not be written as a whole must not keep the last of the room.
@@ -90,21 +107,24 @@ impl Spill {
         }
     }
 
-    /// Writes more of a piece that is too large, and returns where it lies by now if it started at `start`.
-    pub(super) fn append(&mut self, start: Option<u64>, bytes: &[u8]) -> io::Result<Range<u64>> {
-        let at = self.len;
+    /// Writes a piece that is too large, or more of it behind what there is already.
+    pub(super) fn append(&mut self, before: Option<Extent>, bytes: &[u8]) -> io::Result<Extent> {
+        let mut extent = before.unwrap_or_else(|| Extent::new(self.len));
+        let at = extent.range.end;
         self.file()?.write_all_at(bytes, at).inspect_err(|_| self.cut_off())?;
-        self.len += bytes.len() as u64;
-        Ok(start.unwrap_or(at)..self.len)
+        extent.push(bytes);
+        self.len = extent.range.end;
+        Ok(extent)
     }
 
     /// A reader of what lies there.
-    pub(super) fn window(&self, range: &Range<u64>, capacity: usize) -> Window<'_> {
+    pub(super) fn window(&self, extent: &Extent, capacity: usize) -> Window<'_> {
         Window {
             file: self.file.as_ref(),
-            released: range.start,
-            at: range.start,
-            end: range.end,
+            released: extent.range.start,
+            rest: extent.range.clone(),
+            read: CHECKSUM.digest(),
+            written: extent.checksum.clone().finalize(),
             buffer: Vec::new(),
             start: 0,
             capacity,
@@ -112,9 +132,9 @@ impl Spill {
     }
 
     /// The pieces of a sorted run as they came.
-    pub(super) fn original(&self, range: &Range<u64>) -> io::Result<Vec<u8>> {
+    pub(super) fn original(&self, extent: &Extent) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.window(range, WRITE_LEN).read_to_end(&mut bytes)?;
+        self.window(extent, WRITE_LEN).read_to_end(&mut bytes)?;
         let mut pieces = Vec::new();
         let mut rest = &bytes[..];
         while !rest.is_empty() {
@@ -129,16 +149,16 @@ impl Spill {
     }
 }
 
-/// Writes from a place on.
-struct At<'f> {
+/// Writes behind what there is.
+struct Appending<'f> {
     file: &'f File,
-    at: u64,
+    extent: Extent,
 }
 
-impl io::Write for At<'_> {
+impl io::Write for Appending<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.file.write_at(bytes, self.at)?;
-        self.at += len as u64;
+        let len = self.file.write_at(bytes, self.extent.range.end)?;
+        self.extent.push(bytes.get(..len).unwrap_or_default());
         Ok(len)
     }
 
@@ -210,17 +230,20 @@ fn small(len: usize) -> io::Result<u32> {
 }
 
 fn corrupt() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "what was written there is not what it was")
+    io::Error::new(io::ErrorKind::InvalidData, "a temporary file does not hold what was written to it")
 }
 
-/// Reads part of the file, front to back.
-#[derive(Debug)]
+/// Reads part of the file, front to back, and compares it with what was written.
 pub(super) struct Window<'f> {
     file: Option<&'f File>,
     /// Up to where its room has been given back.
     released: u64,
-    at: u64,
-    end: u64,
+    /// What has not been read yet.
+    rest: Range<u64>,
+    /// What has been sums up to this.
+    read: crc::Digest<'static, u64, crc::Table<16>>,
+    /// And all of it to this.
+    written: u64,
     buffer: Vec<u8>,
     /// How much of the buffer has been given.
     start: usize,
@@ -272,15 +295,19 @@ impl Window<'_> {
         if self.buffer.len() - self.start < len {
             self.buffer.drain(..self.start);
             self.start = 0;
-            self.release(self.at - self.buffer.len() as u64);
+            self.release(self.rest.start - self.buffer.len() as u64);
             let held = self.buffer.len();
-            let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+            let left = usize::try_from(self.rest.end - self.rest.start).unwrap_or(usize::MAX);
             let more = len.max(self.capacity).saturating_sub(held).min(left);
             self.buffer.resize(held + more, 0);
             if let (Some(file), Some(room)) = (self.file, self.buffer.get_mut(held..)) {
-                file.read_exact_at(room, self.at)?;
+                file.read_exact_at(room, self.rest.start)?;
+                self.read.update(room);
             }
-            self.at += more as u64;
+            self.rest.start += more as u64;
+            if self.rest.is_empty() && self.read.clone().finalize() != self.written {
+                return Err(corrupt());
+            }
         }
         Ok(self.buffer.get(self.start..).unwrap_or_default())
     }
@@ -288,7 +315,7 @@ impl Window<'_> {
     /// What has been read is needed no more, and what it becomes needs room on the same disk.
     fn release(&mut self, to: u64) {
         if let Some(file) = self.file
-            && (to - self.released >= RELEASE_LEN || self.at == self.end)
+            && (to - self.released >= RELEASE_LEN || self.rest.is_empty())
         {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             // Not every file system can; then it stays until the end.

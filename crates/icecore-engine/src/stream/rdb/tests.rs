@@ -1,4 +1,7 @@
 use std::cell::Cell;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
@@ -129,6 +132,16 @@ struct Captured {
 }
 
 fn capture_with(bytes: &[u8], limits: Limits, allow_incomplete: bool) -> Captured {
+    capture_from(bytes, limits, allow_incomplete, |input, _| input)
+}
+
+/// `input` makes of the bytes what is read, and knows where runs are written down.
+fn capture_from(
+    bytes: &[u8],
+    limits: Limits,
+    allow_incomplete: bool,
+    input: impl for<'b> FnOnce(Box<dyn Read + 'b>, &Path) -> Box<dyn Read + 'b>,
+) -> Captured {
     let scratch = tempfile::tempdir().unwrap();
     let options = StreamOptions {
         name: b"dump.rdb".to_vec(),
@@ -141,7 +154,8 @@ fn capture_with(bytes: &[u8], limits: Limits, allow_incomplete: bool) -> Capture
     let failure = Failure { what: &options.what, origin: &failed, packing: None };
     let mut sink = RecordingSink::default();
     let version = rdb::version(bytes).unwrap();
-    let result = capture_within(&mut &*bytes, version, limits, &options, &failure, &mut sink);
+    let mut input = input(Box::new(bytes), scratch.path());
+    let result = capture_within(&mut input, version, limits, &options, &failure, &mut sink);
     assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
     Captured { result, sink }
 }
@@ -318,8 +332,8 @@ fn what_is_written_down_is_not_much_longer_than_what_came() {
     rdb::walk(11, &mut intake).unwrap();
     let Intake { mut run, mut spill, .. } = intake;
     spill.push(&mut run).unwrap();
-    let [Stored::Sorted(range)] = &spill.runs[..] else { panic!("{:?}", spill.runs) };
-    let len = usize::try_from(range.end - range.start).unwrap();
+    let [Stored::Sorted(extent)] = &spill.runs[..] else { panic!("{}", spill.runs.len()) };
+    let len = usize::try_from(extent.range.end - extent.range.start).unwrap();
     assert!(len < bytes.len() + 15_000 + 100 * 40, "{len} for {}", bytes.len());
 }
 
@@ -411,6 +425,56 @@ fn without_room_to_sort_it_is_stored_as_it_came() {
     capture_within(&mut &*rdb, 11, small(700), &options, &failure, &mut sink).unwrap();
     assert!(sink.content() == rdb);
     assert!(sink.notices[0].contains("must lie in"), "{:?}", sink.notices);
+}
+
+/// Shortly before the end, flips a bit of what was written down.
+struct Rotting<'b> {
+    input: Box<dyn Read + 'b>,
+    left: usize,
+    scratch: PathBuf,
+    /// Where, in thousandths of the file.
+    at: u64,
+}
+
+impl Read for Rotting<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let len = self.input.read(out)?;
+        let before = self.left;
+        self.left -= len;
+        if before > 1000 && self.left <= 1000 {
+            // The file has no name, but a process finds its own open files.
+            let own = std::fs::read_dir("/proc/self/fd")?.filter_map(Result::ok).map(|entry| entry.path());
+            for path in own
+                .filter(|path| std::fs::read_link(path).is_ok_and(|target| target.starts_with(&self.scratch)))
+            {
+                let file = File::options().read(true).write(true).open(path)?;
+                let at = file.metadata()?.len() * self.at / 1000;
+                let mut byte = [0];
+                file.read_exact_at(&mut byte, at)?;
+                file.write_all_at(&[byte[0] ^ 1], at)?;
+            }
+        }
+        Ok(len)
+    }
+}
+
+/// Its new checksum would vouch for them.
+#[test]
+fn bytes_that_go_bad_while_they_are_sorted_are_noticed() {
+    let in_order = two_databases(7);
+    let mut unknown = in_order.clone();
+    let end = unknown.len() - 9;
+    unknown[end] = 200;
+    for (rdb, run_len) in [(&in_order, 700), (&in_order, 40), (&unknown, 700), (&unknown, 40)] {
+        for at in (0..1000).step_by(7) {
+            let Captured { result, .. } = capture_from(rdb, small(run_len), true, |input, scratch| {
+                Box::new(Rotting { input, left: rdb.len(), scratch: scratch.to_owned(), at })
+            });
+            let error = result.unwrap_err();
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert!(cause.contains("does not hold what was written to it"), "{error}: {cause}");
+        }
+    }
 }
 
 proptest! {
