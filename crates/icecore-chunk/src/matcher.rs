@@ -15,8 +15,8 @@ const NEAR_MIN: usize = 32;
 const SAME_MIN: usize = 12;
 /// After so many positions without a match every second one is tried, after twice as many every third.
 const PATIENCE: usize = 256;
-/// At most so many positions are passed over.
-const STEP_MAX: usize = 16;
+/// The longest step. It has no divisor in common with [`STRIDE`]: steps of it come upon the blocks of the base however these lie.
+const STEP_MAX: usize = 15;
 
 /// Finds differences by a greedy search: first where the last match would go on, for rows that change keep their neighbours, then
 /// wherever a block of the base has the same hash. A match is extended both ways. Takes linear time whatever the bytes are.

@@ -87,3 +87,16 @@ fn what_moved_is_found_where_it_was() {
     let difference = Matcher::default().difference(&base, &new);
     assert_eq!((difference.copies.len(), difference.literals.len()), (2, 0));
 }
+
+/// After much that is new the search takes long steps; they must not pass all blocks by.
+#[test]
+fn what_comes_after_much_that_is_new_is_found_wherever_it_lies() {
+    let mut random = fastrand::Rng::with_seed(9);
+    let mut noise = |len| std::iter::repeat_with(|| random.u8(..)).take(len).collect::<Vec<u8>>();
+    let base = noise(200_000);
+    for shift in 0..32 {
+        let new = [noise(100_000 + shift), base.clone()].concat();
+        let difference = Matcher::default().difference(&base, &new);
+        assert!(difference.copied() >= base.len() as u64, "{shift}: {}", difference.copied());
+    }
+}
