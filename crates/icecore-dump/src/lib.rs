@@ -36,4 +36,5 @@ pub use format::{Format, looks_like_sql, recognise};
 pub use icecore_chunk::Grain;
 pub use mark::Mark;
 pub use outcome::{Completeness, Outcome};
+pub use pg::script;
 pub use scanner::Scanner;

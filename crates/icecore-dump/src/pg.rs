@@ -7,6 +7,7 @@
 mod comment;
 mod copy;
 mod lexer;
+pub mod script;
 
 use crate::Grain;
 use crate::drive::Machine;
