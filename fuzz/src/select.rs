@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use icecore::{Selector, Source, format_time, parse_time_point, resolve, select};
+use icecore::{Environment, Selector, Source, format_time, parse_time_point, resolve, select};
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
@@ -67,8 +67,8 @@ pub(crate) fn time_point(input: &[u8]) {
 pub(crate) fn source(input: &[u8]) {
     let text = text(input);
     // Nothing lies there, so that what is decided is decided by the text.
-    let cwd = Path::new("/nonexistent/icecore");
-    match Source::parse(Path::new(&text), cwd) {
+    let environment = Environment { cwd: Path::new("/nonexistent/icecore"), variable: &|_| None };
+    match Source::parse(Path::new(&text), &environment) {
         Ok(source) => {
             assert!(!source.default_name().is_empty());
             if let Source::Path(path) | Source::Sqlite(path) = &source {

@@ -29,6 +29,9 @@ pub(crate) struct GlobalArgs {
     /// The store [default: as icecore.toml says, or the nearest .icecore upwards]
     #[arg(long, global = true, value_name = "PATH", env = "ICECORE_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
+    /// The configuration [default: the nearest icecore.toml upwards]
+    #[arg(long, global = true, value_name = "FILE", env = "ICECORE_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
     /// Print the result as one JSON document
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -65,6 +68,7 @@ pub(crate) enum Command {
     /// The same commands under another name
     #[command(name = "snapshot", hide = true, subcommand)]
     Alias(SnapshotCommand),
+    Rollback(commands::rollback::RollbackArgs),
     Gc(commands::gc::GcArgs),
     Stats(commands::stats::StatsArgs),
     Repair(commands::repair::RepairArgs),
@@ -74,6 +78,9 @@ pub(crate) enum Command {
     /// Manage the passwords of an encrypted store
     #[command(subcommand)]
     Key(commands::key::KeyCommand),
+    /// Look at icecore.toml
+    #[command(subcommand)]
+    Config(commands::config::ConfigCommand),
     Demo(commands::demo::DemoArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),

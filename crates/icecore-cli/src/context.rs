@@ -1,9 +1,9 @@
 //! What every command needs: where it runs, what time it is, which store is meant.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore::{Error, Store};
+use icecore::{Environment, Error, Project, Source, Store};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -26,6 +26,7 @@ pub(crate) struct Context {
     pub(crate) interrupt: Interrupt,
     pub(crate) password_file: Option<PathBuf>,
     store: Option<String>,
+    config: Option<PathBuf>,
     /// For what may be lost.
     cache: Option<PathBuf>,
 }
@@ -49,6 +50,7 @@ impl Context {
             interrupt,
             password_file: global.password_file.clone(),
             cache: cache_dir(),
+            config: global.config.clone(),
             store: global.store.clone().filter(|place| !place.is_empty()),
         })
     }
@@ -65,16 +67,42 @@ impl Context {
 
     /// Where `init` makes a store: the place that is named by an option or by `icecore.toml`, or `.icecore` here.
     pub(crate) fn new_store_dir(&self) -> Result<PathBuf> {
-        let configured = icecore::Config::find(&self.cwd)?.is_some_and(|(config, _)| config.store.is_some());
+        let project = self.project()?;
+        let configured = project.as_ref().is_some_and(|project| project.config.store.is_some());
         if self.store.is_some() || configured {
-            return Ok(icecore::find_store(self.store.as_deref(), &self.cwd)?);
+            return Ok(icecore::find_store(self.store.as_deref(), project.as_ref(), &self.cwd)?);
         }
         Ok(self.cwd.join(icecore::STORE_DIR))
     }
 
+    /// What `icecore.toml` says, if there is one.
+    pub(crate) fn project(&self) -> Result<Option<Project>> {
+        Ok(match &self.config {
+            Some(path) => Some(Project::read(&self.cwd.join(path))?),
+            None => Project::find(&self.cwd)?,
+        })
+    }
+
+    /// What surrounds the command.
+    pub(crate) fn environment(&self) -> Environment<'_> {
+        Environment { cwd: &self.cwd, variable: &|name| std::env::var_os(name) }
+    }
+
+    /// What a SOURCE argument means, and the name it has as a service.
+    pub(crate) fn source(&self, text: &Path) -> Result<(Source, Option<String>)> {
+        if let (Some(name), Some(project)) = (text.to_str(), self.project()?)
+            && let Some(source) = project.source(name, &self.environment())?
+        {
+            return Ok((source, Some(name.to_owned())));
+        }
+        Ok((Source::parse(text, &self.environment())?, None))
+    }
+
     /// Opens the store that is meant.
     pub(crate) fn open(&self) -> Result<Opened> {
-        let dir = icecore::find_store(self.store.as_deref(), &self.cwd)?;
+        // A store that is named needs no file, and no file that is right.
+        let project = if self.store.is_some() { None } else { self.project()? };
+        let dir = icecore::find_store(self.store.as_deref(), project.as_ref(), &self.cwd)?;
         let mut password = None;
         let mut failure = None;
         let opened = icecore::open(&dir, self.cache.as_deref(), &mut || {

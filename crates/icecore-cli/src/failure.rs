@@ -107,6 +107,9 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::Capture(error) => return explain_capture(error),
         Error::Restore(error) => return explain_restore(error),
         Error::Config { .. } => (S::Failed, "mend the file, or name the store with --store PATH"),
+        Error::Service { .. } => {
+            (S::Usage, "`icecore config check` looks at all services; docs/services.md has examples")
+        }
         Error::NoStoreFound { .. } => {
             (S::NotFound, "make one here with `icecore init`, or name one with --store PATH or ICECORE_STORE")
         }
@@ -251,6 +254,10 @@ fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
     match error {
         RestoreError::UnsafeName { .. } => (ExitStatus::Refused, None),
         RestoreError::Refused(_) => (ExitStatus::Refused, Some("--to PATH restores elsewhere".to_owned())),
+        RestoreError::Server(_) => {
+            (ExitStatus::Failed, Some("the database that was there is as it was".to_owned()))
+        }
+        RestoreError::Busy(_) => (ExitStatus::Busy, Some("try again when that is done".to_owned())),
         RestoreError::Damaged(_) => {
             (ExitStatus::Damaged, Some("`icecore verify` tells which snapshots are damaged".to_owned()))
         }

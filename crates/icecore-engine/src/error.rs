@@ -100,9 +100,33 @@ pub enum RestoreError {
     /// The reader of a pipe went away.
     #[error("the output was closed")]
     Closed,
+    /// The server that is restored to, or the connection to it, says that something is wrong.
+    #[error("{0}")]
+    Server(String),
+    /// Somebody else is at it.
+    #[error("{0}")]
+    Busy(String),
+    /// The giver of the bytes failed; its own error says how.
+    #[error(transparent)]
+    Content(SinkError),
+    /// The user interrupted.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl From<SinkError> for RestoreError {
+    fn from(error: SinkError) -> Self {
+        Self::Content(error)
+    }
 }
 
 impl RestoreError {
+    /// What came through a reader of a snapshot's content.
+    pub(crate) fn of_content(error: io::Error) -> Self {
+        let kind = error.kind();
+        Self::Content(error.into_inner().unwrap_or_else(|| io::Error::from(kind).into()))
+    }
+
     pub(crate) fn write(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Write { action, path, source }

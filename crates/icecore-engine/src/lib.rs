@@ -11,6 +11,7 @@ mod command;
 mod error;
 pub mod files;
 mod poll;
+pub mod postgres;
 #[cfg(test)]
 mod recording;
 pub mod redis;

@@ -18,6 +18,8 @@
 //!
 //! [`SimDisk`] is a disk that crashes before any step it is told to, and afterwards holds what a real one might have kept
 //! ([`Survival`]). [`FaultyStorage`] fails with any error at any call; [`RecordingStorage`] remembers what it was asked.
+//!
+//! A [`PostgresServer`](postgres::PostgresServer) is a real one that a test has for itself.
 
 pub use call::Call;
 pub use dump::{Change, Dialect, DumpSpec, Night, write_dump};
@@ -28,5 +30,6 @@ pub use sim::{SimDisk, SimFile, Survival};
 mod call;
 mod dump;
 mod faulty;
+pub mod postgres;
 mod recording;
 mod sim;

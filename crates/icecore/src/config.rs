@@ -1,11 +1,13 @@
 //! `icecore.toml`: settings of a project.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::{Error, Result};
+use crate::service::Service;
+use crate::{Environment, Error, Result, Source};
 
 /// The file's name.
 pub const CONFIG_FILE: &str = "icecore.toml";
@@ -16,22 +18,55 @@ pub const CONFIG_FILE: &str = "icecore.toml";
 pub struct Config {
     /// Where the store is; relative to the file.
     pub store: Option<PathBuf>,
+    /// Sources with a name.
+    #[serde(default)]
+    pub services: BTreeMap<String, Service>,
+}
+
+/// A configuration, and where it lies: paths in it start there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// What it says.
+    pub config: Config,
+    /// The file's directory.
+    pub dir: PathBuf,
+}
+
+impl Project {
+    /// Reads the nearest file from `from` upwards.
+    pub fn find(from: &Path) -> Result<Option<Self>> {
+        for dir in from.ancestors() {
+            if let Some(config) = Config::read(&dir.join(CONFIG_FILE))? {
+                return Ok(Some(Self { config, dir: dir.to_owned() }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads this file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let missing = || Error::Config {
+            path: path.to_owned(),
+            source: Box::new(std::io::Error::from(std::io::ErrorKind::NotFound)),
+        };
+        let config = Config::read(path)?.ok_or_else(missing)?;
+        Ok(Self { config, dir: path.parent().unwrap_or(Path::new("")).to_owned() })
+    }
+
+    /// The source that a service means; `None` if there is no service of that name.
+    pub fn source(&self, name: &str, environment: &Environment<'_>) -> Result<Option<Source>> {
+        let service = self.config.services.get(name);
+        service.map(|service| service.source(name, &self.dir, environment)).transpose()
+    }
 }
 
 impl Config {
-    /// Reads the nearest file from `from` upwards. Returns it with its directory.
-    pub fn find(from: &Path) -> Result<Option<(Self, PathBuf)>> {
-        for dir in from.ancestors() {
-            let path = dir.join(CONFIG_FILE);
-            let text = match fs::read_to_string(&path) {
-                Ok(text) => text,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(source) => return Err(Error::Config { path, source: Box::new(source) }),
-            };
-            let config =
-                toml::from_str(&text).map_err(|source| Error::Config { path, source: Box::new(source) })?;
-            return Ok(Some((config, dir.to_owned())));
+    fn read(path: &Path) -> Result<Option<Self>> {
+        let unusable = |source| Error::Config { path: path.to_owned(), source };
+        match fs::read_to_string(path) {
+            Ok(text) => Ok(Some(toml::from_str(&text).map_err(|error| unusable(Box::new(error)))?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unusable(Box::new(error))),
         }
-        Ok(None)
     }
 }

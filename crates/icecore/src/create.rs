@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use icecore_engine::files::{ParentParts, attributes_of, capture_directory};
-use icecore_engine::redis::Endpoint;
 use icecore_engine::{
-    CaptureError, CommandSource, Sink as _, StreamOptions, StreamReport, capture_stream, redis, sqlite,
+    CaptureError, CommandSource, Sink as _, StreamOptions, StreamReport, capture_stream, postgres, redis,
+    sqlite,
 };
 use icecore_format::{Label, SnapshotId, SnapshotInfo};
 use icecore_store::{
@@ -36,6 +36,10 @@ pub struct CreateOptions {
     pub allow_empty: bool,
     /// Accept a dump that was cut off.
     pub allow_incomplete: bool,
+    /// Of a database's server, store what it is made of, but no rows.
+    pub schema_only: bool,
+    /// And what belongs to the whole server: roles, tablespaces.
+    pub globals: bool,
     /// Store what is new as it is, not as what it changes in something else.
     pub no_delta: bool,
     /// The machine's name.
@@ -43,6 +47,9 @@ pub struct CreateOptions {
     /// The store's own directory: left out of captures, and the place for temporary files.
     pub store_dir: PathBuf,
 }
+
+/// More connections than this read no faster, and are missed by others.
+const CONNECTIONS_MAX: usize = 4;
 
 /// A snapshot that was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +195,7 @@ fn capture(
             let stream = stream_options(options, b"stdin", "standard input");
             Ok(stream_captured(capture_stream(&mut reader, &stream, sink)?))
         }
+        Source::Postgres(endpoint) => capture_postgres(endpoint, options, sink),
         Source::Redis(endpoint) => capture_redis(endpoint, options, sink),
         Source::Command(argv) => capture_command(argv, options, sink),
         Source::Sqlite(path) => capture_sqlite(path, options, sink),
@@ -262,8 +270,29 @@ fn capture_command(
     Ok(stream_captured(captured?))
 }
 
+fn capture_postgres(
+    endpoint: &postgres::Endpoint,
+    options: &CreateOptions,
+    sink: &mut SnapshotSink<'_>,
+) -> Result<Captured> {
+    let monitor = Arc::clone(&sink.monitor);
+    let is_cancelled = move || monitor.is_cancelled();
+    let connections =
+        std::thread::available_parallelism().map_or(1, |cores| cores.get().min(CONNECTIONS_MAX));
+    let wanted =
+        postgres::Options { schema_only: options.schema_only, globals: options.globals, connections };
+    let report = postgres::capture(endpoint, &wanted, &is_cancelled, sink)?;
+    Ok(Captured {
+        engine: Some("postgres"),
+        engine_version: Some(report.version),
+        form: if options.schema_only { "pg_schema" } else { "pg_dump" }.to_owned(),
+        origin: Some(endpoint.url().into()),
+        unpacked: None,
+    })
+}
+
 fn capture_redis(
-    endpoint: &Endpoint,
+    endpoint: &redis::Endpoint,
     options: &CreateOptions,
     sink: &mut SnapshotSink<'_>,
 ) -> Result<Captured> {

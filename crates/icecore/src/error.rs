@@ -17,7 +17,7 @@ pub enum Error {
     Capture(CaptureError),
     /// The target's side; what was there is untouched, unless it was to be restored in place.
     #[error(transparent)]
-    Restore(#[from] RestoreError),
+    Restore(RestoreError),
     /// `icecore.toml` cannot be used.
     #[error("cannot use {}", path.display())]
     Config {
@@ -26,6 +26,14 @@ pub enum Error {
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A service is not what one must be.
+    #[error("the service {name}: {what}")]
+    Service {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        what: String,
     },
     /// No store was named and none was found.
     #[error("no store was named, and there is no .icecore directory in {} or above it", from.display())]
@@ -162,6 +170,23 @@ impl From<CaptureError> for Error {
                 Err(error) => Self::Capture(CaptureError::Sink(error)),
             },
             error => Self::Capture(error),
+        }
+    }
+}
+
+impl From<RestoreError> for Error {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Cancelled => Self::Cancelled,
+            // The content is ours: what it says is our error.
+            RestoreError::Content(error) => match error.downcast::<Self>() {
+                Ok(error) => *error,
+                Err(error) => match error.downcast::<StoreError>() {
+                    Ok(error) => Self::Store(*error),
+                    Err(error) => Self::Restore(RestoreError::Content(error)),
+                },
+            },
+            error => Self::Restore(error),
         }
     }
 }

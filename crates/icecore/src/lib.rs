@@ -7,17 +7,21 @@
 
 mod config;
 mod create;
+mod environment;
 mod error;
 mod open;
 mod place;
+mod probe;
 mod restore;
 mod select;
+mod service;
 mod sink;
 mod source;
 mod time;
 
-pub use config::{CONFIG_FILE, Config};
+pub use config::{CONFIG_FILE, Config, Project};
 pub use create::{CreateOptions, Created, create};
+pub use environment::Environment;
 pub use error::{Error, Result};
 pub use icecore_store::{
     BrokenSnapshot, Counter, Depths, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RepairOptions,
@@ -26,7 +30,9 @@ pub use icecore_store::{
 };
 pub use open::{init, open};
 pub use place::{STORE_DIR, find_store};
-pub use restore::{Destination, RestoreOptions, Restored, restore};
+pub use probe::probe;
+pub use restore::{Destination, RestoreOptions, Restored, plan_database, restore, restore_database};
 pub use select::{Selector, resolve, select};
+pub use service::Service;
 pub use source::Source;
 pub use time::{format_time, now, parse_time_point};

@@ -2,19 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Config, Error, Result};
+use crate::{Error, Project, Result};
 
 /// The directory that is found by itself.
 pub const STORE_DIR: &str = ".icecore";
 
 /// The store that was named, or that `icecore.toml` names, or the nearest `.icecore` directory from `from` upwards.
-pub fn find_store(named: Option<&str>, from: &Path) -> Result<PathBuf> {
+pub fn find_store(named: Option<&str>, project: Option<&Project>, from: &Path) -> Result<PathBuf> {
     if let Some(place) = named {
         return local_path(place, from);
     }
     let nearest = from.ancestors().map(|dir| dir.join(STORE_DIR)).find(|path| path.is_dir());
-    if let Some((Config { store: Some(store) }, dir)) = Config::find(from)? {
-        return local_path(&store.to_string_lossy(), &dir);
+    if let Some((store, project)) =
+        project.and_then(|project| Some((project.config.store.as_ref()?, project)))
+    {
+        return local_path(&store.to_string_lossy(), &project.dir);
     }
     nearest.ok_or_else(|| Error::NoStoreFound { from: from.to_owned() })
 }
@@ -38,6 +40,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("a/b");
         fs::create_dir_all(&deep).unwrap();
+        let find_store = |named, from: &Path| find_store(named, Project::find(from).unwrap().as_ref(), from);
         assert!(matches!(find_store(None, &deep), Err(Error::NoStoreFound { .. })));
         fs::create_dir(dir.path().join(STORE_DIR)).unwrap();
         assert_eq!(find_store(None, &deep).unwrap(), dir.path().join(STORE_DIR));

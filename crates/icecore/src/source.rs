@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use icecore_engine::postgres;
 use icecore_engine::redis::{Address, Endpoint};
 
+use crate::environment::{Environment, REDIS_PASSWORD};
 use crate::{Error, Result};
 
 /// A source as a person names it.
@@ -14,6 +16,8 @@ pub enum Source {
     Path(PathBuf),
     /// A SQLite database, said to be one.
     Sqlite(PathBuf),
+    /// A database of a PostgreSQL server.
+    Postgres(postgres::Endpoint),
     /// A server of Redis or Valkey, with all its databases.
     Redis(Endpoint),
     /// What comes in by standard input.
@@ -23,8 +27,9 @@ pub enum Source {
 }
 
 impl Source {
-    /// Understands a SOURCE argument; a relative path starts at `cwd`.
-    pub fn parse(text: &Path, cwd: &Path) -> Result<Self> {
+    /// Understands a SOURCE argument that is no service.
+    pub fn parse(text: &Path, environment: &Environment<'_>) -> Result<Self> {
+        let cwd = environment.cwd;
         if text.as_os_str() == "-" {
             return Ok(Self::Stdin);
         }
@@ -38,7 +43,12 @@ impl Source {
             }
             if let Some(endpoint) = Endpoint::parse(url) {
                 let endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;
-                return Ok(Self::Redis(endpoint));
+                return Self::Redis(endpoint).with_password(environment);
+            }
+            if let Some(spelled) = postgres::Spelled::parse(url) {
+                let fault = |error: postgres::EndpointError| Error::Unfitting(error.to_string());
+                let endpoint = spelled.map_err(fault)?.or(&environment.postgres()?).map_err(fault)?;
+                return Ok(Self::Postgres(endpoint));
             }
             if let Some((scheme, _)) = url.split_once("://") {
                 return Err(unsupported(scheme, url));
@@ -60,6 +70,49 @@ impl Source {
         }
     }
 
+    /// The engine, as lists show it.
+    pub fn engine(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgres",
+            Self::Redis(_) => "redis",
+            Self::Sqlite(_) => "sqlite",
+            Self::Path(_) | Self::Stdin | Self::Command(_) => "files",
+        }
+    }
+
+    /// Where it is, without anything secret.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Postgres(endpoint) => format!("{endpoint} as {}", endpoint.user),
+            Self::Redis(endpoint) => endpoint.address.to_string(),
+            Self::Path(path) | Self::Sqlite(path) => path.display().to_string(),
+            Self::Stdin => "standard input".to_owned(),
+            Self::Command(argv) => {
+                argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Whether the text has a password in it, which others on this machine may see.
+    pub fn shows_password(text: &Path) -> bool {
+        let Some(url) = text.to_str() else { return false };
+        match (Endpoint::parse(url), postgres::Spelled::parse(url)) {
+            (Some(Ok(redis)), _) => redis.password.is_some(),
+            (_, Some(Ok(postgres))) => postgres.password.is_some(),
+            _ => false,
+        }
+    }
+
+    /// With the password that the environment has for it, if it has none.
+    pub(crate) fn with_password(mut self, environment: &Environment<'_>) -> Result<Self> {
+        if let Self::Redis(endpoint) = &mut self
+            && endpoint.password.is_none()
+        {
+            endpoint.password = environment.text(REDIS_PASSWORD)?;
+        }
+        Ok(self)
+    }
+
     /// The name under which its snapshots form a series, if none is given.
     pub fn default_name(&self) -> String {
         // As it was called: a link such as `current` stays one series, wherever it leads.
@@ -76,6 +129,7 @@ impl Source {
                 Address::Unix(path) => file_name(path),
                 address => address.to_string(),
             },
+            Self::Postgres(endpoint) => endpoint.database.clone(),
             Self::Stdin => "stdin".to_owned(),
             Self::Command(argv) => {
                 argv.first().map_or_else(|| "command".to_owned(), |name| file_name(Path::new(name)))
@@ -94,7 +148,6 @@ fn unsupported(scheme: &str, url: &str) -> Error {
 /// The engine that a scheme means, and a command that dumps it.
 fn server(scheme: &str) -> Option<(&'static str, &'static str)> {
     Some(match scheme {
-        "postgres" | "postgresql" => ("PostgreSQL", "icecore create --name shop -- pg_dump shop"),
         "mysql" => ("MySQL", "icecore create --name shop -- mysqldump --single-transaction shop"),
         "mariadb" => ("MariaDB", "icecore create --name shop -- mariadb-dump --single-transaction shop"),
         _ => return None,
@@ -113,17 +166,23 @@ fn redact(url: &str) -> String {
 mod tests {
     use super::*;
 
+    fn environment() -> Environment<'static> {
+        Environment { cwd: Path::new("/tmp"), variable: &|_| None }
+    }
+
     #[test]
     fn errors_never_repeat_the_password_of_a_url() {
-        for url in ["oracle://me:secret@db/shop", "postgres://me:secret@db/shop"] {
-            let error = Source::parse(Path::new(url), Path::new("/")).unwrap_err();
+        for url in
+            ["oracle://me:secret@db/shop", "mysql://me:secret@db/shop", "postgres://me:secret@db:x/shop"]
+        {
+            let error = Source::parse(Path::new(url), &environment()).unwrap_err();
             assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 
     #[test]
     fn sources_are_told_apart_by_their_form() {
-        let cwd = Path::new("/tmp");
+        let cwd = &environment();
         assert_eq!(Source::parse(Path::new("-"), cwd).unwrap(), Source::Stdin);
         let sqlite = Source::parse(Path::new("sqlite:a/b.db"), cwd).unwrap();
         assert_eq!(sqlite, Source::Sqlite(PathBuf::from("/tmp/a/b.db")));

@@ -15,32 +15,30 @@ use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable, saved_percent};
 
-/// The password for Redis, as redis-cli takes it.
-const REDIS_PASSWORD_VARIABLE: &str = "REDISCLI_AUTH";
-
 /// Findings told one by one; the snapshot has them all.
 const FINDINGS_MAX: usize = 20;
 
 /// Take a snapshot
 ///
-/// Of a SQLite database, a Redis server, a dump, a file, a directory, standard input, or what a command prints. Nothing is stored unless the
+/// Of a PostgreSQL or SQLite database, a Redis server, a dump, a file, a directory, standard input, or what a command prints. Nothing is stored unless the
 /// source was complete: a command that fails or a dump that was cut off makes no snapshot.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   icecore create shop.db
   icecore create /var/lib/shop --tag before-migration
+  icecore create postgres://localhost/shop
   icecore create redis://localhost --name cache
   icecore create --name shop -- pg_dump shop
   mysqldump --single-transaction shop | icecore create - --name shop\n")]
 pub(crate) struct CreateArgs {
-    /// A path, sqlite:PATH, redis://HOST:PORT, redis+unix:///SOCKET, or - for standard input
+    /// A service of icecore.toml, postgres://USER@HOST/DATABASE, redis://HOST:PORT, sqlite:PATH, a path, or - for standard input
     #[arg(value_name = "SOURCE")]
     source: Option<PathBuf>,
     /// A command whose output is stored if it succeeds
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
-    /// The name of the source [default: the file's or the command's name]
+    /// The name of the source [default: the service's, database's, file's or command's name]
     #[arg(long, value_parser = parse_name)]
     name: Option<String>,
     /// Tag the snapshot; may be repeated
@@ -49,6 +47,12 @@ pub(crate) struct CreateArgs {
     /// Write a note to the snapshot
     #[arg(long, value_name = "TEXT", value_parser = parse_note)]
     note: Option<String>,
+    /// Of a PostgreSQL database, store the definitions without the rows
+    #[arg(long)]
+    schema_only: bool,
+    /// With a PostgreSQL database, store the roles and tablespaces of its server too
+    #[arg(long)]
+    globals: bool,
     /// Store the bytes as they are, without unpacking or looking into them
     #[arg(long)]
     raw: bool,
@@ -66,15 +70,22 @@ pub(crate) struct CreateArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<ExitStatus> {
-    let source = with_password(source(context, &args)?, ui)?;
+    let (source, service) = source(ui, context, &args)?;
+    if (args.schema_only || args.globals) && !matches!(source, Source::Postgres(_)) {
+        return Err(CommandError::usage(
+            "--schema-only and --globals are for databases of a PostgreSQL server",
+        ));
+    }
     let Opened { store, dir, .. } = context.open()?;
     let options = CreateOptions {
-        name: args.name,
+        name: args.name.or(service),
         tags: args.tags,
         note: args.note.filter(|note| !note.is_empty()),
         raw: args.raw,
         allow_empty: args.allow_empty,
         allow_incomplete: args.allow_incomplete,
+        schema_only: args.schema_only,
+        globals: args.globals,
         no_delta: args.no_delta,
         host: context.host(),
         store_dir: dir.canonicalize().unwrap_or(dir),
@@ -90,32 +101,24 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<Ex
     report(ui, &created?)
 }
 
-fn source(context: &Context, args: &CreateArgs) -> Result<Source> {
+/// What to capture, and its name if it is a service.
+fn source(ui: &mut Ui, context: &Context, args: &CreateArgs) -> Result<(Source, Option<String>)> {
     let positional = args.source.as_deref();
     // `--service` is text; a path need not be.
     let service = args.service.or_positional(positional.map(|_| ""))?.filter(|name| !name.is_empty());
     let named = service.as_ref().map(Path::new).or(positional);
     match (named, args.command.is_empty()) {
         (Some(_), false) => Err(CommandError::usage("give a source or a command, not both")),
-        (Some(path), true) => Ok(Source::parse(path, &context.cwd)?),
-        (None, false) => Ok(Source::Command(args.command.clone())),
+        (Some(text), true) => {
+            if Source::shows_password(text) {
+                ui.warn("the password in the URL can be seen by others on this machine; PGPASSWORD, REDISCLI_AUTH and icecore.toml keep it to yourself");
+            }
+            context.source(text)
+        }
+        (None, false) => Ok((Source::Command(args.command.clone()), None)),
         (None, true) => Err(CommandError::usage("nothing to take a snapshot of")
             .hint("give a path, `-` for standard input, or `-- COMMAND` for what a command prints")),
     }
-}
-
-/// The password of a server comes from the environment; one in a URL can be seen by whoever lists this machine's processes.
-fn with_password(source: Source, ui: &mut Ui) -> Result<Source> {
-    let Source::Redis(mut endpoint) = source else { return Ok(source) };
-    if endpoint.password.is_some() {
-        ui.warn(format_args!(
-            "the password in the URL can be seen by others on this machine; {REDIS_PASSWORD_VARIABLE} cannot"
-        ));
-    } else if let Some(password) = std::env::var_os(REDIS_PASSWORD_VARIABLE).filter(|text| !text.is_empty()) {
-        let unreadable = |_| CommandError::usage(format!("{REDIS_PASSWORD_VARIABLE} is not UTF-8"));
-        endpoint.password = Some(password.into_string().map_err(unreadable)?);
-    }
-    Ok(Source::Redis(endpoint))
 }
 
 fn report(ui: &mut Ui, created: &Created) -> Result<ExitStatus> {

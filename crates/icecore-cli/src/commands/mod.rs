@@ -1,6 +1,7 @@
 //! One file per command: its arguments, whose comments are the help, and what it does.
 
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod demo;
@@ -11,6 +12,8 @@ pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod repair;
 pub(crate) mod restore;
+pub(crate) mod restore_database;
+pub(crate) mod rollback;
 pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod tag;
@@ -39,6 +42,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: Command) -> Result<Ex
         Command::Stats(args) => stats::run(ui, context, &args),
         Command::Tag(command) => tag::run(ui, context, &command),
         Command::Key(command) => key::run(ui, context, &command),
+        Command::Rollback(args) => rollback::run(ui, context, &args),
+        Command::Config(command) => config::run(ui, context, &command),
         Command::Demo(args) => demo::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Man(args) => man::run(ui, &args),

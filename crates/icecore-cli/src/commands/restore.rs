@@ -6,6 +6,7 @@ use std::time::Instant;
 use icecore::{Counter, Destination, Error, RestoreOptions, Restored, Snapshot};
 use serde_json::json;
 
+use super::restore_database::{self, DatabaseArgs};
 use crate::args::ServiceArgs;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
@@ -18,19 +19,20 @@ use crate::units::{Bytes, Millis, counted, printable};
 /// Restore a snapshot
 ///
 /// To where it came from, or to --to. It is written beside the target and checked before it takes the target's place; what is there already is
-/// replaced only when you confirm it.
+/// replaced only when you confirm it. A PostgreSQL database that was replaced is kept: `icecore rollback` brings it back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   icecore restore shop.db --to shop-copy.db
   icecore restore shop~1 --in-place
+  icecore restore shop --to postgres://localhost/shop_copy
   icecore restore shop --at \"2 hours ago\" --to - | psql shop_new
   icecore restore latest --part public.orders --to orders.sql\n")]
 pub(crate) struct RestoreArgs {
     /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, '#3'
     #[arg(value_name = "SNAPSHOT")]
     snapshot: Option<String>,
-    /// Restore to this path, or - for standard output
+    /// Restore to this path or database, or - for standard output
     #[arg(long, value_name = "TARGET")]
     to: Option<PathBuf>,
     /// Restore only this part: a file of a directory, a table of a dump
@@ -48,6 +50,8 @@ pub(crate) struct RestoreArgs {
     /// Restore links that lead out of the target, devices and setuid programs too: when you know who made the store
     #[arg(long)]
     trusted: bool,
+    #[command(flatten)]
+    database: DatabaseArgs,
     /// The newest snapshot of all
     #[arg(long, conflicts_with_all = ["snapshot", "index", "at"])]
     latest: bool,
@@ -90,6 +94,16 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
     let opened = context.open()?;
     let listing = opened.listing(ui)?;
     let snapshot = wanted.find(context, &listing)?;
+    if let Some(endpoint) = restore_database::endpoint(context, snapshot, args.to.as_deref())? {
+        if args.part.is_some() || args.in_place || args.allow_damaged {
+            return Err(CommandError::usage(
+                "a database is restored whole, and beside the one that is there",
+            )
+            .hint("--to PATH gives a script, of which --part is one part"));
+        }
+        return restore_database::run(ui, context, &opened, snapshot, &endpoint, &args.database);
+    }
+    args.database.refuse_others()?;
     let mut options = RestoreOptions {
         to,
         part: args.part.clone(),

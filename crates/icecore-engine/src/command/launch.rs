@@ -15,7 +15,11 @@ const SETPRIV: &str = "/usr/bin/setpriv";
 const PASSWORD_VARIABLE: &str = "ICECORE_PASSWORD";
 const SETPRIV_ARGUMENTS: [&str; 3] = ["--pdeathsig", "KILL", "--"];
 
-pub(super) fn launch(program: &OsStr, arguments: &[OsString]) -> Result<Child, CaptureError> {
+pub(super) fn launch(
+    program: &OsStr,
+    arguments: &[OsString],
+    variables: &[(&'static str, String)],
+) -> Result<Child, CaptureError> {
     let failed = |why: &str| CaptureError::Source(format!("cannot run {}: {why}", program.display()));
     // Asked here, so that the answer is the same whoever executes the program.
     find(program).map_err(failed)?;
@@ -28,6 +32,7 @@ pub(super) fn launch(program: &OsStr, arguments: &[OsString]) -> Result<Child, C
     };
     // The store's password is none of the command's business.
     command.env_remove(PASSWORD_VARIABLE);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
     command.spawn().map_err(|error| failed(&error.to_string()))
 }

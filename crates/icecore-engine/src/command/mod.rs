@@ -40,11 +40,19 @@ pub struct CommandSource {
 impl CommandSource {
     /// Starts a command. Its messages go where ours go; its output waits to be read.
     pub fn spawn(argv: &[OsString]) -> Result<Self, CaptureError> {
+        Self::spawn_with(argv, &[])
+    }
+
+    /// The same with these variables in its environment: a place for what others must not see.
+    pub(crate) fn spawn_with(
+        argv: &[OsString],
+        variables: &[(&'static str, String)],
+    ) -> Result<Self, CaptureError> {
         let Some((program, arguments)) = argv.split_first() else {
             return Err(CaptureError::Source("there is no command to run".to_owned()));
         };
         let name = program.to_string_lossy().into_owned();
-        let mut child = launch::launch(program, arguments)?;
+        let mut child = launch::launch(program, arguments, variables)?;
         let output = child.stdout.take();
         let pid = Pid::from_child(&child);
         running().push(pid);

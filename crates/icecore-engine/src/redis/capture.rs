@@ -15,18 +15,7 @@ pub fn capture(
     sink: &mut dyn Sink,
 ) -> Result<StreamReport, CaptureError> {
     let server = Server { address: &endpoint.address };
-    let mut connection =
-        Connection::open(&endpoint.address).map_err(|error| server.failed("cannot be reached", &error))?;
-    if let Some(password) = &endpoint.password {
-        let user = endpoint.user.as_deref();
-        let words: Vec<&str> = ["AUTH"].into_iter().chain(user).chain([password.as_str()]).collect();
-        server.ask(&mut connection, &words, is_cancelled)?.map_err(|answer| server.refused(&answer))?;
-    } else if endpoint.user.is_some() {
-        return Err(CaptureError::Source(format!(
-            "the user for the Redis server at {} has no password: set REDISCLI_AUTH",
-            endpoint.address
-        )));
-    }
+    let mut connection = server.greet(endpoint, is_cancelled)?;
     // Without it the server keeps what is written meanwhile for us; an old one does not know it. That we could find the end of a stream by a
     // mark is not said: a server that waits for more replicas before it starts would let us wait with them.
     let _ = server.ask(&mut connection, &["REPLCONF", "rdb-only", "1"], is_cancelled)?;
@@ -61,11 +50,54 @@ pub fn capture(
     Ok(StreamReport { engine: Some("redis"), ..report })
 }
 
+/// The version of a server that lets us in.
+pub fn version(endpoint: &Endpoint) -> Result<String, CaptureError> {
+    let server = Server { address: &endpoint.address };
+    let mut connection = server.greet(endpoint, &|| false)?;
+    connection.send(&["INFO", "server"]).map_err(|error| server.failed("does not listen", &error))?;
+    let mut reader = connection.reader(&|| false);
+    let mut line = || read_line(&mut reader).map_err(|error| server.failed("does not answer", &error));
+    let head = line()?.unwrap_or_default();
+    let len = head.strip_prefix('$').and_then(|len| len.parse::<usize>().ok());
+    let len = len.ok_or_else(|| server.refused(&head))?;
+    let mut read = 0;
+    while read < len
+        && let Some(line) = line()?
+    {
+        read += line.len() + 2;
+        if let Some(version) = line.strip_prefix("redis_version:").or(line.strip_prefix("valkey_version:")) {
+            return Ok(version.to_owned());
+        }
+    }
+    Ok(String::new())
+}
+
 struct Server<'a> {
     address: &'a Address,
 }
 
 impl Server<'_> {
+    /// A connection on which the server knows us.
+    fn greet(
+        &self,
+        endpoint: &Endpoint,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<Connection, CaptureError> {
+        let mut connection =
+            Connection::open(self.address).map_err(|error| self.failed("cannot be reached", &error))?;
+        if let Some(password) = &endpoint.password {
+            let user = endpoint.user.as_deref();
+            let words: Vec<&str> = ["AUTH"].into_iter().chain(user).chain([password.as_str()]).collect();
+            self.ask(&mut connection, &words, is_cancelled)?.map_err(|answer| self.refused(&answer))?;
+        } else if endpoint.user.is_some() {
+            return Err(CaptureError::Source(format!(
+                "the user for the Redis server at {} has no password: set REDISCLI_AUTH",
+                self.address
+            )));
+        }
+        Ok(connection)
+    }
+
     /// Sends a command and waits for its answer, which may be that the server does not want to.
     fn ask(
         &self,

@@ -4,5 +4,5 @@ mod capture;
 mod connection;
 mod endpoint;
 
-pub use capture::capture;
+pub use capture::{capture, version};
 pub use endpoint::{Address, Endpoint, EndpointError};

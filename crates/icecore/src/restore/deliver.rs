@@ -233,14 +233,14 @@ fn named(part: &Part) -> String {
 }
 
 /// Holds a part to its length and hash while it passes.
-struct PartCheck<'p> {
+pub(super) struct PartCheck<'p> {
     part: &'p Part,
     hasher: icecore_store::PartHasher,
     left: u64,
 }
 
 impl<'p> PartCheck<'p> {
-    fn new(reader: &SnapshotReader, part: &'p Part) -> Self {
+    pub(super) fn new(reader: &SnapshotReader, part: &'p Part) -> Self {
         Self { part, hasher: reader.part_hasher(), left: part.len }
     }
 
@@ -249,12 +249,12 @@ impl<'p> PartCheck<'p> {
         usize::try_from(self.left).unwrap_or(usize::MAX).min(len)
     }
 
-    fn update(&mut self, bytes: &[u8]) {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
         self.left = self.left.saturating_sub(bytes.len() as u64);
     }
 
-    fn finish(self) -> Result<()> {
+    pub(super) fn finish(self) -> Result<()> {
         if self.left == 0 && Digest(*self.hasher.finalize().as_bytes()) == self.part.hash {
             Ok(())
         } else {

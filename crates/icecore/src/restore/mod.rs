@@ -1,5 +1,6 @@
 //! Giving a snapshot back.
 
+mod database;
 mod deliver;
 mod refuse;
 
@@ -13,6 +14,7 @@ use icecore_engine::sqlite::SqliteTarget;
 use icecore_format::{Part, PartKind};
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store, StoreError};
 
+pub use database::{plan_database, restore_database};
 use deliver::Progress;
 
 use crate::{Error, Result};
@@ -72,13 +74,19 @@ pub fn restore(
     monitor: &dyn Monitor,
 ) -> Result<Restored> {
     let mut part = None;
-    restore_listed(store, snapshot, options, monitor, &mut part).map_err(|error| match error {
+    let restored = restore_listed(store, snapshot, options, monitor, &mut part);
+    restored.map_err(|error| blame(store, snapshot, part, error))
+}
+
+/// What is wrong with the store, told of the snapshot and the part that it shows in.
+fn blame(store: &Store, snapshot: &Snapshot, part: Option<String>, error: Error) -> Error {
+    match error {
         Error::Store(error) => match store.unless_deleted(snapshot, error) {
             source if source.is_damage() => Error::Damaged { id: short_id(snapshot), part, source },
             error => error.into(),
         },
         error => error,
-    })
+    }
 }
 
 fn restore_listed(
@@ -177,8 +185,8 @@ fn target_path(snapshot: &Snapshot, options: &RestoreOptions, is_part: bool) -> 
             "a single part needs a target of its own: give --to PATH, or --to -".to_owned(),
         )),
         Destination::Origin => match &snapshot.info().origin {
-            Some(origin) => Ok(Some(PathBuf::from(origin))),
-            None => {
+            Some(origin) if !origin.contains("://") => Ok(Some(PathBuf::from(origin))),
+            _ => {
                 let id = short_id(snapshot);
                 Err(Error::NoTarget { id, source_name: snapshot.info().source.clone() })
             }

@@ -1,0 +1,111 @@
+//! `icecore config`
+
+use icecore::{CONFIG_FILE, Project, probe};
+use serde_json::json;
+
+use crate::args::parse_name;
+use crate::context::Context;
+use crate::failure::{CommandError, Result, sentence};
+use crate::status::ExitStatus;
+use crate::ui::{Column, Ui};
+use crate::units::printable;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Tell what each service means, and whether it can be reached
+    Check(CheckArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// Only these
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+/// What is said of one service.
+struct Checked {
+    name: String,
+    engine: &'static str,
+    place: String,
+    /// The product's version, or what is wrong.
+    state: std::result::Result<String, String>,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Result<ExitStatus> {
+    let ConfigCommand::Check(args) = command;
+    let project = context.project()?.ok_or_else(|| {
+        CommandError::new(ExitStatus::NotFound, format!("there is no {CONFIG_FILE} here or above"))
+            .hint("write one: docs/services.md shows how; URLs and paths work without it")
+    })?;
+    for name in &args.services {
+        if !project.config.services.contains_key(name) {
+            let error = format!("{CONFIG_FILE} has no service {name:?}");
+            return Err(CommandError::new(ExitStatus::NotFound, error));
+        }
+    }
+    let names = project
+        .config
+        .services
+        .keys()
+        .filter(|name| args.services.is_empty() || args.services.contains(name));
+    let checked: Vec<Checked> = names.map(|name| check(context, &project, name)).collect();
+    let sound = checked.iter().all(|checked| checked.state.is_ok());
+    if ui.json {
+        ui.document(&json!({
+            "config": project.dir.join(CONFIG_FILE),
+            "services": checked.iter().map(|checked| json!({
+                "name": checked.name,
+                "engine": checked.engine,
+                "place": checked.place,
+                "version": checked.state.as_ref().ok(),
+                "error": checked.state.as_ref().err(),
+            })).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        let head = [
+            ("Service", Column::Left),
+            ("Engine", Column::Left),
+            ("Where", Column::Left),
+            ("State", Column::Left),
+        ];
+        let rows = checked.iter().map(|checked| {
+            let state = match &checked.state {
+                Ok(version) if version.is_empty() => "there".to_owned(),
+                Ok(version) => format!("answers, version {version}"),
+                Err(_) => "see below".to_owned(),
+            };
+            vec![
+                printable(&checked.name).to_string(),
+                checked.engine.to_owned(),
+                printable(&checked.place).to_string(),
+                state,
+            ]
+        });
+        ui.table(&head, rows.collect())?;
+        for (name, error) in
+            checked.iter().filter_map(|checked| Some((&checked.name, checked.state.as_ref().err()?)))
+        {
+            ui.warn(format_args!("{}: {}", printable(name), printable(error)));
+        }
+    }
+    Ok(if sound { ExitStatus::Success } else { ExitStatus::Findings })
+}
+
+fn check(context: &Context, project: &Project, name: &str) -> Checked {
+    let failed =
+        |what: String| Checked { name: name.to_owned(), engine: "", place: String::new(), state: Err(what) };
+    if let Err(why) = parse_name(name) {
+        return failed(format!("{name:?} cannot be a name: {why}"));
+    }
+    match project.source(name, &context.environment()) {
+        Ok(Some(source)) => Checked {
+            name: name.to_owned(),
+            engine: source.engine(),
+            place: source.place(),
+            state: probe(&source).map_err(|error| sentence(&error)),
+        },
+        Ok(None) => failed("is gone".to_owned()),
+        Err(error) => failed(sentence(&error)),
+    }
+}

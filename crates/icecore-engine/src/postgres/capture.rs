@@ -1,0 +1,269 @@
+//! All of a database at one moment, as the script that `pg_dump` would write.
+//!
+//! One transaction holds every table against changes of its definition, and exports what it sees; `pg_dump` tells the definitions by that
+//! view, and several connections read the rows by it.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use icecore_chunk::Grain;
+use icecore_dump::script;
+use icecore_format::PartKind;
+
+use super::copy::{LOCK_WAIT, copy_tables};
+use super::endpoint::Endpoint;
+use super::facts::Facts;
+use super::programs::{output, program};
+use super::session::{Session, Trouble, literal, text};
+use super::tables::{Table, oids};
+use crate::{CaptureError, PartEnd, PartStart, Sink};
+
+/// How often the list of tables may change while they are locked.
+const TRIES_MAX: usize = 5;
+/// Names in one statement.
+const NAMES_MAX: usize = 200;
+/// Bytes of a large object in one statement.
+const PIECE_LEN: usize = 32 << 10;
+
+const HEADER: &[u8] = b"--\n-- PostgreSQL database dump\n--\n\n";
+const TRAILER: &[u8] = b"--\n-- PostgreSQL database dump complete\n--\n\n";
+
+/// What is wanted of a database.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Definitions, but no rows.
+    pub schema_only: bool,
+    /// Roles and tablespaces of the server too.
+    pub globals: bool,
+    /// On how many connections rows are read; at least one.
+    pub connections: usize,
+}
+
+/// What was captured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The server's version.
+    pub version: String,
+}
+
+/// The version of a server that lets us in.
+pub fn version(endpoint: &Endpoint) -> Result<String, CaptureError> {
+    Ok(Session::open(endpoint)?.value("SHOW server_version")?)
+}
+
+/// Captures a database.
+pub fn capture(
+    endpoint: &Endpoint,
+    options: &Options,
+    is_cancelled: &(dyn Fn() -> bool + Sync),
+    sink: &mut dyn Sink,
+) -> Result<Report, CaptureError> {
+    let mut session = Session::open(endpoint)?;
+    let version = session.value("SHOW server_version")?;
+    let pg_dump = program("pg_dump", session.major())?;
+    let tables = lock_all(&mut session)?;
+    let snapshot = session.value("SELECT pg_export_snapshot()")?;
+    let section = |section: &str, keep: &[&[u8]]| {
+        let mut arguments = vec![
+            "--encoding=UTF8".to_owned(),
+            "--no-password".to_owned(),
+            format!("--snapshot={snapshot}"),
+            format!("--section={section}"),
+            format!("--lock-wait-timeout={LOCK_WAIT}"),
+        ];
+        if options.schema_only {
+            arguments.push("--schema-only".to_owned());
+        }
+        definitions(&output(&pg_dump, &arguments, endpoint, is_cancelled)?, keep)
+    };
+    let facts = Facts::ask(&mut session)?;
+    schema(sink, "database", &[HEADER, facts.comment().as_bytes(), b"\n"].concat())?;
+    if options.globals {
+        let pg_dumpall = program("pg_dumpall", session.major())?;
+        let arguments = ["--globals-only", "--no-password"].map(str::to_owned);
+        schema(sink, "globals", &server(&output(&pg_dumpall, &arguments, endpoint, is_cancelled)?))?;
+    }
+    thread::scope(|scope| {
+        // While rows are read, the rest is told; whoever starts a program must live as long as it does.
+        let post_data = scope.spawn(|| section("post-data", &[b"SET default_"]));
+        let pre_data = section("pre-data", &[b"SET ", b"SELECT "])?;
+        schema(sink, "pre-data", &pre_data)?;
+        if !options.schema_only {
+            copy_tables(&tables, &names(&tables), endpoint, &snapshot, options.connections.max(1), sink)?;
+            sequences(&mut session, sink)?;
+            large_objects(&mut session, sink)?;
+        }
+        let post_data = post_data.join().map_err(|_| session.says("pg_dump was lost"))??;
+        schema(sink, "post-data", &[&post_data, TRAILER].concat())
+    })?;
+    Ok(Report { version })
+}
+
+/// Begins the transaction, and holds all tables in it *before* it sees anything: what is rewritten or emptied between the moment that is
+/// seen and the lock would look empty.
+fn lock_all(session: &mut Session) -> Result<Vec<Table>, Trouble> {
+    session.run(&format!("SET lock_timeout = '{LOCK_WAIT}'"))?;
+    let mut last = None;
+    for _ in 0..TRIES_MAX {
+        let before = Table::all(session)?;
+        session.run("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
+        let locked = before.chunks(NAMES_MAX).try_for_each(|tables| {
+            let names: Vec<_> = tables.iter().map(|table| format!("ONLY {}", table.ident)).collect();
+            session.run(&format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", ")))
+        });
+        match locked {
+            Ok(()) => {
+                let seen = Table::all(session)?;
+                if oids(&seen) == oids(&before) {
+                    return Ok(seen);
+                }
+            }
+            // A table that is gone by now; anything else is final.
+            Err(error) if error.code.as_deref() == Some("42P01") => last = Some(error),
+            Err(error) => return Err(error),
+        }
+        session.run("ROLLBACK")?;
+    }
+    Err(last.unwrap_or_else(|| session.says("tables come and go faster than they can be locked")))
+}
+
+/// Each table's part has a name of its own.
+fn names(tables: &[Table]) -> Vec<Vec<u8>> {
+    let mut taken = BTreeSet::new();
+    let mut unique = |name: String| {
+        let mut numbered = name.clone();
+        let mut number = 1;
+        while !taken.insert(numbered.clone()) {
+            number += 1;
+            numbered = format!("{name} ({number})");
+        }
+        numbered.into_bytes()
+    };
+    tables.iter().map(|table| unique(table.part_name())).collect()
+}
+
+/// One part of definitions.
+fn schema(sink: &mut dyn Sink, name: &str, script: &[u8]) -> Result<(), CaptureError> {
+    begin(sink, name)?;
+    sink.write(script)?;
+    Ok(sink.end(PartEnd::default())?)
+}
+
+fn begin(sink: &mut dyn Sink, name: &str) -> Result<(), CaptureError> {
+    sink.check_cancelled()?;
+    let (name, kind) = (name.as_bytes().to_vec(), PartKind::Schema);
+    Ok(sink.begin(PartStart { name, kind, grain: Grain::Line, own_chunks: false })?)
+}
+
+/// What a script of `pg_dump` defines, with those of its first settings that `keep` wants: without what says only when, by what and for
+/// whom it was made.
+fn definitions(output: &[u8], keep: &[&[u8]]) -> Result<Vec<u8>, CaptureError> {
+    let end = memchr::memmem::rfind(output, TRAILER.trim_ascii_end());
+    let text = end.and_then(|end| output.get(..end));
+    let text = text.ok_or_else(|| CaptureError::Incomplete {
+        what: "the output of pg_dump".to_owned(),
+        expected: "its end marker".to_owned(),
+    })?;
+    let entries = script::entries(text);
+    let (head, rest) = match entries.split_first() {
+        Some((first, rest)) if first.kind.is_empty() => (first.text, rest),
+        _ => (&[][..], &entries[..]),
+    };
+    let mut kept = Vec::with_capacity(text.len());
+    for line in head.split_inclusive(|byte| *byte == b'\n') {
+        if keep.iter().any(|start| line.starts_with(start)) {
+            kept.extend_from_slice(line);
+        }
+    }
+    if !kept.is_empty() {
+        kept.push(b'\n');
+    }
+    rest.iter().for_each(|entry| kept.extend_from_slice(entry.text));
+    Ok(kept)
+}
+
+/// What `pg_dumpall` says of the server, without its first and last words and the random key that newer ones add.
+fn server(output: &[u8]) -> Vec<u8> {
+    let kept = output
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| !line.starts_with(b"\\") && !line.starts_with(b"-- PostgreSQL database cluster dump"));
+    kept.flatten().copied().collect()
+}
+
+/// Where each sequence stands.
+fn sequences(session: &mut Session, sink: &mut dyn Sink) -> Result<(), CaptureError> {
+    let sequences = Table::sequences(session)?;
+    if sequences.is_empty() {
+        return Ok(());
+    }
+    begin(sink, "sequences")?;
+    for some in sequences.chunks(NAMES_MAX) {
+        let selects = some.iter().enumerate().map(|(number, sequence)| {
+            format!("SELECT {number} AS number, last_value, is_called FROM {}", sequence.ident)
+        });
+        let rows =
+            session.rows(&format!("{} ORDER BY 1", selects.collect::<Vec<_>>().join(" UNION ALL ")))?;
+        for (row, sequence) in rows.iter().zip(some) {
+            let (name, called) = (literal(&sequence.ident), text(row, 2) == "t");
+            let line = format!("SELECT pg_catalog.setval({name}, {}, {called});\n", text(row, 1));
+            sink.write(line.as_bytes())?;
+        }
+    }
+    sink.write(b"\n\n")?;
+    Ok(sink.end(PartEnd::default())?)
+}
+
+/// The bytes of large objects; what else they have is among the definitions.
+fn large_objects(session: &mut Session, sink: &mut dyn Sink) -> Result<(), CaptureError> {
+    let mut last = 0_u32;
+    let mut begun = false;
+    loop {
+        sink.check_cancelled()?;
+        let rows = session.rows(&format!(
+            "SELECT oid, encode(lo_get(oid, 0, {PIECE_LEN}), 'hex') FROM pg_largeobject_metadata WHERE oid > {last} ORDER BY oid LIMIT 64"
+        ))?;
+        for row in &rows {
+            last = text(row, 0).parse().map_err(|_| session.says("gave no number of a large object"))?;
+            if !begun {
+                begin(sink, "large objects")?;
+                begun = true;
+            }
+            let (mut hex, mut at) = (text(row, 1), 0);
+            while !hex.is_empty() {
+                sink.write(format!("SELECT pg_catalog.lo_put({last}, {at}, '\\x{hex}');\n").as_bytes())?;
+                if hex.len() < 2 * PIECE_LEN {
+                    break;
+                }
+                at += PIECE_LEN;
+                hex = session.value(&format!("SELECT encode(lo_get({last}, {at}, {PIECE_LEN}), 'hex')"))?;
+                sink.check_cancelled()?;
+            }
+        }
+        if rows.is_empty() {
+            break;
+        }
+    }
+    if begun {
+        sink.write(b"\n\n")?;
+        sink.end(PartEnd::default())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_keeps_nothing_that_changes_by_itself() {
+        let output = "--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n-- Dumped from database version 15\n\nSET a = 1;\nSET default_x = y;\n\n\
+            --\n-- Name: t; Type: TABLE; Schema: public; Owner: me\n--\n\nCREATE TABLE t;\n\n\n\
+            --\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n\n";
+        let text = |keep: &[&[u8]]| String::from_utf8(definitions(output.as_bytes(), keep).unwrap()).unwrap();
+        let table = "--\n-- Name: t; Type: TABLE; Schema: public; Owner: me\n--\n\nCREATE TABLE t;\n\n\n";
+        assert_eq!(text(&[b"SET "]), format!("SET a = 1;\nSET default_x = y;\n\n{table}"));
+        assert_eq!(text(&[b"SET default_"]), format!("SET default_x = y;\n\n{table}"));
+        let cut = output.len() - 40;
+        assert!(matches!(definitions(&output.as_bytes()[..cut], &[]), Err(CaptureError::Incomplete { .. })));
+    }
+}

@@ -1,0 +1,222 @@
+//! Reading rows on several connections at once, and handing them over in order.
+//!
+//! Large tables are read in ranges of pages, so that one table keeps all connections busy. Each range has a queue of its own, which holds a
+//! bounded number of bytes; whoever reads ahead waits when it is full.
+
+use std::collections::VecDeque;
+use std::io::BufRead as _;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use postgres::{CancelToken, NoTls};
+
+use super::endpoint::Endpoint;
+use super::session::{Session, Trouble, trouble};
+use super::tables::Table;
+use crate::{CaptureError, PartEnd, PartStart, Sink};
+use icecore_chunk::Grain;
+use icecore_format::PartKind;
+
+/// How many bytes of rows are handed over at once.
+const BLOCK_LEN: usize = 256 << 10;
+/// How many of those may wait in one range.
+const BLOCKS_MAX: usize = 24;
+/// A range has so many pages; as text they seldom take more than their queue holds.
+const RANGE_PAGES: u32 = 512;
+/// How long a connection waits for a table that somebody else holds for himself.
+pub(super) const LOCK_WAIT: &str = "30s";
+const POLL: Duration = Duration::from_millis(100);
+
+/// What comes of a range.
+enum Rows {
+    Block(Vec<u8>),
+    /// All came: so many rows.
+    End(u64),
+    Failed(Trouble),
+}
+
+/// What one connection reads at a time.
+struct Job {
+    statement: String,
+    rows: SyncSender<Rows>,
+}
+
+/// Hands the rows of all tables to the sink, each a part; `snapshot` is what all connections see.
+pub(super) fn copy_tables(
+    tables: &[Table],
+    names: &[Vec<u8>],
+    endpoint: &Endpoint,
+    snapshot: &str,
+    connections: usize,
+    sink: &mut dyn Sink,
+) -> Result<(), CaptureError> {
+    let (jobs, queue) = sync_channel::<Job>(connections);
+    let queue = Mutex::new(queue);
+    let mut sessions = Vec::new();
+    for _ in 0..connections {
+        sessions.push(join(endpoint, snapshot)?);
+    }
+    let stops: Vec<CancelToken> = sessions.iter().map(|session| session.client.cancel_token()).collect();
+    thread::scope(|scope| {
+        let queue = &queue;
+        for session in sessions {
+            scope.spawn(move || work(session, endpoint, queue));
+        }
+        let handed = hand_over(tables, names, jobs, sink);
+        if handed.is_err() {
+            // Who waits for the server waits no longer; who waits for us sees that nobody listens.
+            for stop in &stops {
+                let _ = stop.cancel_query(NoTls);
+            }
+        }
+        handed
+    })
+}
+
+/// A connection that sees what `snapshot` sees.
+fn join(endpoint: &Endpoint, snapshot: &str) -> Result<Session, Trouble> {
+    let mut session = Session::open(endpoint)?;
+    session.run(&format!(
+        "SET lock_timeout = '{LOCK_WAIT}'; BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}'"
+    ))?;
+    Ok(session)
+}
+
+fn work(mut session: Session, endpoint: &Endpoint, queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job { statement, rows }) = job else { return };
+        match read(&mut session, endpoint, &statement, &rows) {
+            Ok(Some(count)) => drop(rows.send(Rows::End(count))),
+            Ok(None) => return,
+            Err(error) => drop(rows.send(Rows::Failed(error))),
+        }
+    }
+}
+
+/// Reads what a statement copies, and counts its lines: each row is one. `None` if nobody listens any more.
+fn read(
+    session: &mut Session,
+    endpoint: &Endpoint,
+    statement: &str,
+    rows: &SyncSender<Rows>,
+) -> Result<Option<u64>, Trouble> {
+    let mut reader = session.client.copy_out(statement).map_err(|error| trouble(endpoint, &error))?;
+    let mut block = Vec::with_capacity(BLOCK_LEN);
+    let mut count = 0;
+    loop {
+        let bytes = reader.fill_buf().map_err(|error| of_io(endpoint, error))?;
+        let len = bytes.len();
+        if len > 0 {
+            // A message is a row; only its last byte can be the end of a line.
+            count += u64::from(bytes.ends_with(b"\n"));
+            block.extend_from_slice(bytes);
+            reader.consume(len);
+        }
+        if len == 0 || block.len() >= BLOCK_LEN {
+            let full = std::mem::replace(&mut block, Vec::with_capacity(BLOCK_LEN));
+            if rows.send(Rows::Block(full)).is_err() {
+                return Ok(None);
+            }
+        }
+        if len == 0 {
+            return Ok(Some(count));
+        }
+    }
+}
+
+fn of_io(endpoint: &Endpoint, error: std::io::Error) -> Trouble {
+    match error.downcast::<postgres::Error>() {
+        Ok(error) => trouble(endpoint, &error),
+        Err(error) => Trouble { what: format!("the database {endpoint}: {error}"), code: None },
+    }
+}
+
+/// All jobs in order, a few ahead of the one that is handed over.
+fn hand_over(
+    tables: &[Table],
+    names: &[Vec<u8>],
+    jobs: SyncSender<Job>,
+    sink: &mut dyn Sink,
+) -> Result<(), CaptureError> {
+    let statements = tables.iter().enumerate().flat_map(|(number, table)| {
+        ranges(table).map(move |(range, last)| (number, table.copy(range), last))
+    });
+    let mut statements = statements.peekable();
+    let mut ahead: VecDeque<(usize, bool, Receiver<Rows>)> = VecDeque::new();
+    let mut jobs = Some(jobs);
+    let mut open = None;
+    let mut count = 0;
+    loop {
+        // The channel takes as many as there are connections; those in it and one in each hand bound what is ahead.
+        while let Some(sender) = &jobs {
+            let Some((_, statement, _)) = statements.peek() else {
+                jobs = None;
+                break;
+            };
+            let (rows, receiver) = sync_channel(BLOCKS_MAX);
+            match sender.try_send(Job { statement: statement.clone(), rows }) {
+                Ok(()) => {
+                    if let Some((number, _, last)) = statements.next() {
+                        ahead.push_back((number, last, receiver));
+                    }
+                }
+                Err(_) => break,
+            }
+        }
+        let Some((number, last, receiver)) = ahead.pop_front() else {
+            if jobs.is_none() {
+                return Ok(());
+            }
+            thread::yield_now();
+            continue;
+        };
+        let (Some(table), Some(name)) = (tables.get(number), names.get(number)) else { continue };
+        if open.replace(number) != Some(number) {
+            let grain = Grain::Line;
+            sink.begin(PartStart { name: name.clone(), kind: PartKind::Table, grain, own_chunks: true })?;
+            sink.write(table.heading().as_bytes())?;
+            count = 0;
+        }
+        count += drain(table, &receiver, sink)?;
+        if last {
+            sink.write(b"\\.\n\n\n")?;
+            sink.end(PartEnd { rows: Some(count), file: None })?;
+            open = None;
+        }
+    }
+}
+
+/// Ranges of a table's pages, and whether it is the last one.
+fn ranges(table: &Table) -> impl Iterator<Item = (Option<(u32, Option<u32>)>, bool)> + use<> {
+    let is_split = table.pages > RANGE_PAGES && table.filter.is_empty() && !table.columns.is_empty();
+    let count = if is_split { table.pages.div_ceil(RANGE_PAGES) } else { 1 };
+    (0..count).map(move |number| {
+        let last = number + 1 == count;
+        // The last one has no end: the table may have grown since its pages were counted.
+        let end = (!last).then_some((number + 1) * RANGE_PAGES);
+        (is_split.then_some((number * RANGE_PAGES, end)), last)
+    })
+}
+
+fn drain(table: &Table, rows: &Receiver<Rows>, sink: &mut dyn Sink) -> Result<u64, CaptureError> {
+    loop {
+        match rows.recv_timeout(POLL) {
+            Ok(Rows::Block(block)) => sink.write(&block)?,
+            Ok(Rows::End(count)) => return Ok(count),
+            Ok(Rows::Failed(Trouble { what, .. })) => {
+                return Err(CaptureError::Source(format!(
+                    "cannot read the table {}: {what}",
+                    table.part_name()
+                )));
+            }
+            Err(RecvTimeoutError::Timeout) => sink.check_cancelled()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                let table = table.part_name();
+                return Err(CaptureError::Source(format!("the rows of the table {table} ended too early")));
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Where a database is, and as whom to talk to it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::{AsciiSet, percent_decode_str, utf8_percent_encode};
+
+/// Where a server's socket lies if nobody says where it listens.
+const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+const PORT: u16 = 5432;
+/// What a URL of ours never has in a name.
+const ENCODED: &AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+
+/// A database of a server, as a URL names it: `postgres://[USER[:PASSWORD]@][HOST[:PORT]][/DATABASE]`, where `?host=/FOLDER` is the folder of a
+/// socket.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where the server listens.
+    pub host: Host,
+    /// At which port; for a socket, part of its name.
+    pub port: u16,
+    /// Who we are.
+    pub user: String,
+    /// That role's password.
+    pub password: Option<String>,
+    /// Which database.
+    pub database: String,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A host by name or number.
+    Tcp(String),
+    /// The folder its socket lies in.
+    Folder(PathBuf),
+}
+
+/// What holds where a URL is silent: what the variables say that `psql` heeds, and who runs this program.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// `PGHOST`: a name, or the folder of a socket.
+    pub host: Option<String>,
+    /// `PGPORT`.
+    pub port: Option<u16>,
+    /// `PGUSER`, or the user's name.
+    pub user: Option<String>,
+    /// `PGPASSWORD`.
+    pub password: Option<String>,
+    /// `PGDATABASE`.
+    pub database: Option<String>,
+    /// `PGPASSFILE`, or `~/.pgpass`.
+    pub passfile: Option<PathBuf>,
+}
+
+/// Why something names no database, in words that repeat nothing of it that may be secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EndpointError(String);
+
+/// What is said of a database; the rest is up to the [`Defaults`].
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Spelled {
+    /// A name, or the folder of a socket.
+    pub host: Option<String>,
+    /// See [`Endpoint::port`].
+    pub port: Option<u16>,
+    /// See [`Endpoint::user`].
+    pub user: Option<String>,
+    /// See [`Endpoint::password`].
+    pub password: Option<String>,
+    /// See [`Endpoint::database`].
+    pub database: Option<String>,
+}
+
+impl Spelled {
+    /// Understands a URL; `None` if it is one of something else.
+    pub fn parse(text: &str) -> Option<Result<Self, EndpointError>> {
+        let (scheme, rest) = text.split_once("://")?;
+        matches!(scheme, "postgres" | "postgresql").then(|| Self::of_url(rest))
+    }
+
+    /// As the programs of PostgreSQL do: a URL with a user and no host is fine, which it is for nobody else.
+    fn of_url(rest: &str) -> Result<Self, EndpointError> {
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (who, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (user, password) =
+            who.split_once(':').map_or((who, None), |(user, password)| (user, Some(password)));
+        let (host, port) = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
+            Some((host, rest)) => (host, rest.strip_prefix(':')),
+            None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+        };
+        if host.contains([',', ' ']) {
+            return Err(EndpointError("the URL must name one host".to_owned()));
+        }
+        let mut spelled = Self {
+            host: Some(decoded(host)?),
+            port: port.map(parse_port).transpose()?,
+            user: Some(decoded(user)?),
+            password: password.map(decoded).transpose()?,
+            database: Some(decoded(database)?),
+        };
+        for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            let value = decoded(value)?;
+            match key {
+                "host" => spelled.host = Some(value),
+                "port" => spelled.port = Some(parse_port(&value)?),
+                "user" => spelled.user = Some(value),
+                "password" => spelled.password = Some(value),
+                "dbname" => spelled.database = Some(value),
+                "sslmode" if matches!(&*value, "disable" | "allow" | "prefer") => (),
+                "sslmode" => {
+                    return Err(EndpointError(
+                        "TLS is not spoken here yet: let pg_dump do it, by `icecore create --name shop -- pg_dump ...`"
+                            .to_owned(),
+                    ));
+                }
+                "application_name" | "connect_timeout" => (),
+                _ => return Err(EndpointError(format!("{key:?} means nothing in such a URL"))),
+            }
+        }
+        for text in [&mut spelled.host, &mut spelled.user, &mut spelled.database] {
+            *text = text.take().filter(|text| !text.is_empty());
+        }
+        Ok(spelled)
+    }
+
+    /// With what holds where nothing is said.
+    pub fn or(self, defaults: &Defaults) -> Result<Endpoint, EndpointError> {
+        let host = match self.host.or_else(|| defaults.host.clone()) {
+            Some(host) if host.starts_with('/') => Host::Folder(host.into()),
+            Some(host) => Host::Tcp(host),
+            None => match SOCKET_FOLDERS.map(Path::new).into_iter().find(|folder| folder.is_dir()) {
+                Some(folder) if has_socket(folder) => Host::Folder(folder.to_owned()),
+                _ => Host::Tcp("localhost".to_owned()),
+            },
+        };
+        let user = self.user.or_else(|| defaults.user.clone());
+        let user = user.ok_or_else(|| EndpointError("it is not said who connects".to_owned()))?;
+        let database = self.database.or_else(|| defaults.database.clone()).unwrap_or_else(|| user.clone());
+        let port = self.port.or(defaults.port).unwrap_or(PORT);
+        let mut endpoint = Endpoint { host, port, user, password: self.password, database };
+        if endpoint.password.is_none() {
+            endpoint.password = defaults.password.clone();
+        }
+        if let (None, Some(file)) = (&endpoint.password, &defaults.passfile) {
+            endpoint.password = super::passfile::password(file, &endpoint);
+        }
+        Ok(endpoint)
+    }
+}
+
+fn has_socket(folder: &Path) -> bool {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|entry| entry.file_name().as_encoded_bytes().starts_with(b".s.PGSQL."))
+}
+
+fn parse_port(text: &str) -> Result<u16, EndpointError> {
+    text.parse().map_err(|_| EndpointError("the port in the URL is no number".to_owned()))
+}
+
+fn decoded(text: &str) -> Result<String, EndpointError> {
+    let text = percent_decode_str(text).decode_utf8();
+    text.map(std::borrow::Cow::into_owned)
+        .map_err(|_| EndpointError("a name or password in the URL is not UTF-8".to_owned()))
+}
+
+impl Endpoint {
+    /// Another database of the same server.
+    pub fn with_database(&self, database: &str) -> Self {
+        Self { database: database.to_owned(), ..self.clone() }
+    }
+
+    /// A URL of it, without its password.
+    pub fn url(&self) -> String {
+        let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+        let (user, database) = (encoded(&self.user), encoded(&self.database));
+        match &self.host {
+            Host::Tcp(name) if name.contains(':') => {
+                format!("postgres://{user}@[{name}]:{}/{database}", self.port)
+            }
+            Host::Tcp(name) => format!("postgres://{user}@{name}:{}/{database}", self.port),
+            Host::Folder(folder) => {
+                let folder = encoded(&folder.to_string_lossy()).replace("%2F", "/");
+                format!("postgres://{user}@/{database}?host={folder}&port={}", self.port)
+            }
+        }
+    }
+
+    /// What programs of PostgreSQL are told by their environment.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("PGHOST", self.host.to_string()),
+            ("PGPORT", self.port.to_string()),
+            ("PGUSER", self.user.clone()),
+            ("PGDATABASE", self.database.clone()),
+            ("PGCONNECT_TIMEOUT", "10".to_owned()),
+        ];
+        variables.extend(self.password.clone().map(|password| ("PGPASSWORD", password)));
+        variables
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = self.password.as_ref().map(|_| "...");
+        let Self { host, port, user, database, .. } = self;
+        let mut f = f.debug_struct("Endpoint");
+        f.field("host", host).field("port", port).field("user", user).field("password", &password);
+        f.field("database", database).finish()
+    }
+}
+
+impl fmt::Debug for Spelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spelled")
+            .field("host", &self.host)
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Defaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Defaults").field("host", &self.host).field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(name) => write!(f, "{name}"),
+            Self::Folder(folder) => write!(f, "{}", folder.display()),
+        }
+    }
+}
+
+/// The server and its database, for people: `shop on db.example:5432`.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, database, .. } = self;
+        match host {
+            Host::Tcp(name) if name.contains(':') => write!(f, "{database} on [{name}]:{port}"),
+            host => write!(f, "{database} on {host}:{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn defaults() -> Defaults {
+        Defaults { host: Some("standard".to_owned()), user: Some("me".to_owned()), ..Defaults::default() }
+    }
+
+    #[test]
+    fn urls_name_databases() {
+        let check = |url: &str, said: &str| {
+            let endpoint = Spelled::parse(url).unwrap().unwrap().or(&defaults()).unwrap();
+            assert_eq!(format!("{} {endpoint}", endpoint.user), said, "{url}");
+            let again = Spelled::parse(&endpoint.url()).unwrap().unwrap().or(&Defaults::default()).unwrap();
+            assert_eq!(again, Endpoint { password: None, ..endpoint });
+        };
+        check("postgres://localhost/shop", "me shop on localhost:5432");
+        check("postgresql://you:p%40ss@db.example:5433/the%20shop", "you the shop on db.example:5433");
+        check("postgres://[::1]/shop?sslmode=prefer", "me shop on [::1]:5432");
+        check("postgres:///shop?host=/run/pg&port=5444", "me shop on /run/pg:5444");
+        check("postgres://", "me me on standard:5432");
+        check("postgres://you@/shop?host=/run/pg", "you shop on /run/pg:5432");
+        check("postgres:///?dbname=a&user=b", "b a on standard:5432");
+        assert!(Spelled::parse("redis://localhost").is_none());
+        assert!(Spelled::parse("shop.sql").is_none());
+    }
+
+    #[test]
+    fn passwords_come_from_where_psql_finds_them_and_show_nowhere() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "# mine\nother:*:*:*:wrong\n*:5432:sh\\:op:me:fil\\:ed\\\\\n*:*:*:*:last\n")
+            .unwrap();
+        let file = Some(file.path().to_owned());
+        let check = |url: &str, defaults: &Defaults, password: &str| {
+            let endpoint = Spelled::parse(url).unwrap().unwrap().or(defaults).unwrap();
+            assert_eq!(endpoint.password.as_deref(), Some(password), "{url}");
+            assert!(!format!("{endpoint:?} {endpoint}").contains(password));
+        };
+        let filed = Defaults { passfile: file.clone(), ..defaults() };
+        check("postgres://a:hush@h/b", &filed, "hush");
+        check("postgres://h/sh%3Aop", &filed, "fil:ed\\");
+        check("postgres://h/shop", &filed, "last");
+        let both = Defaults { password: Some("variable".to_owned()), ..filed };
+        check("postgres://h/shop", &both, "variable");
+    }
+
+    #[test]
+    fn what_is_refused_says_why_and_repeats_no_password() {
+        for (url, why) in [
+            ("postgres://a:hush@h/b?sslmode=require", "TLS"),
+            ("postgres://a:hush@h/b?port=hush", "port"),
+            ("postgres://a:hush@h/b?colour=red", "colour"),
+            ("postgres://a:hush@h h/b", "one host"),
+            ("postgres://a:hush@h:hush/b", "port"),
+        ] {
+            let error = Spelled::parse(url).unwrap().unwrap_err().to_string();
+            assert!(error.contains(why) && !error.contains("hush"), "{url}: {error}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Databases of PostgreSQL servers: captured at one moment while they are in use, and restored beside what is there.
+
+mod capture;
+mod copy;
+mod endpoint;
+mod facts;
+mod passfile;
+mod programs;
+pub mod restore;
+mod session;
+mod tables;
+
+pub use capture::{Options, Report, capture, version};
+pub use endpoint::{Defaults, Endpoint, EndpointError, Host, Spelled};
+
+use crate::CaptureError;
+use session::Trouble;
+
+impl From<Trouble> for CaptureError {
+    fn from(trouble: Trouble) -> Self {
+        Self::Source(trouble.what)
+    }
+}

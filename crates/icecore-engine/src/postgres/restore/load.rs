@@ -1,0 +1,281 @@
+//! Filling a new database: definitions, rows on several connections, then what builds on rows.
+
+use std::io::{Read, Write as _};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use icecore_dump::script::{self, CopyRows, Entry};
+use icecore_format::{Part, PartKind};
+
+use super::super::endpoint::Endpoint;
+use super::super::session::{Session, Trouble, text, trouble};
+use super::{Content, Options, Restored, post_data, read_all};
+use crate::RestoreError;
+
+/// Nothing of this is live before it is whole, so no commit waits for the disk; the server writes all of it down before names change.
+const SETTINGS: &str = "SET synchronous_commit = off; SET check_function_bodies = false; SET lock_timeout = 0; SET default_transaction_read_only = off;
+SET client_encoding = 'UTF8'; SET maintenance_work_mem = '128MB';";
+/// How much is read of a part at once.
+const BLOCK_LEN: usize = 256 << 10;
+/// No statement before rows is longer.
+const HEAD_LEN_MAX: usize = 4 << 20;
+/// Statements of one line each are sent in pieces of about this.
+const LINES_LEN: usize = 1 << 20;
+/// The part whose lines are statements.
+const LARGE_OBJECTS: &[u8] = b"large objects";
+
+/// Fills an empty database.
+pub(super) fn load(
+    endpoint: &Endpoint,
+    content: &dyn Content,
+    options: &Options,
+) -> Result<Restored, RestoreError> {
+    let mut session = open(endpoint)?;
+    let is_table = |part: &&Part| part.kind == PartKind::Table;
+    let parts = content.parts();
+    let first = parts.iter().position(|part| part.kind == PartKind::Table).unwrap_or(parts.len());
+    let (before, after) = parts.split_at(first);
+    let mut post = Vec::new();
+    for part in before {
+        // What belongs to the server is not this database's business; what its own facts are is known.
+        match part.name.as_slice() {
+            b"globals" | b"database" => (),
+            b"sequences" | LARGE_OBJECTS => lines(&mut session, content, part)?,
+            b"post-data" => post.push(read_all(content, part)?),
+            _ => define(&mut session, content, &read_all(content, part)?)?,
+        }
+    }
+    let tables: Vec<&Part> = after.iter().filter(is_table).collect();
+    let loaded = tables_of(endpoint, content, &tables, options.connections.max(1))?;
+    for part in after.iter().filter(|part| part.kind != PartKind::Table) {
+        match part.name.as_slice() {
+            b"sequences" => {
+                let script = read_all(content, part)?;
+                batch(&mut session, "the state of sequences", &script)?;
+            }
+            LARGE_OBJECTS => lines(&mut session, content, part)?,
+            _ => post.push(read_all(content, part)?),
+        }
+    }
+    // What a dump says behind the rows of a table: where its sequences stand.
+    for rest in &loaded.rests {
+        define(&mut session, content, rest)?;
+    }
+    post_data::build(endpoint, content, &post, options.connections.max(1))?;
+    analyze(&mut session, content)?;
+    Ok(Restored { tables: tables.len() as u64, rows: loaded.rows, ..Restored::default() })
+}
+
+/// Lets the server look at what it has now, so that its first plans are good ones. What is elsewhere is not looked at.
+fn analyze(session: &mut Session, content: &dyn Content) -> Result<(), RestoreError> {
+    let tables = session.rows(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'm', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'",
+    )?;
+    for table in tables.iter().map(|row| text(row, 0)) {
+        check_cancelled(content)?;
+        match session.run(&format!("ANALYZE {table}")) {
+            // One with a part that lies elsewhere cannot be looked at; the server will, if it can.
+            Err(trouble) if trouble.code.is_some() => (),
+            looked => looked?,
+        }
+    }
+    Ok(())
+}
+
+/// A connection on which a database is filled.
+pub(super) fn open(endpoint: &Endpoint) -> Result<Session, Trouble> {
+    let mut session = Session::open(endpoint)?;
+    session.run(SETTINGS)?;
+    Ok(session)
+}
+
+/// Stops if the user wants to.
+pub(super) fn check_cancelled(content: &dyn Content) -> Result<(), RestoreError> {
+    if content.is_cancelled() { Err(RestoreError::Cancelled) } else { Ok(()) }
+}
+
+/// Runs definitions one after the other.
+fn define(session: &mut Session, content: &dyn Content, script: &[u8]) -> Result<(), RestoreError> {
+    for entry in script::entries(script) {
+        check_cancelled(content)?;
+        run(session, &entry)?;
+    }
+    Ok(())
+}
+
+/// Runs the statements of an entry.
+pub(super) fn run(session: &mut Session, entry: &Entry<'_>) -> Result<(), RestoreError> {
+    let what = match entry.kind.as_str() {
+        "" => "the beginning of the definitions".to_owned(),
+        kind => format!("{} {}", kind.to_lowercase(), entry.name),
+    };
+    match script::copy_statement(entry.text) {
+        // A table whose name takes several lines, which is not found in a dump that was piped.
+        Some((statement, start)) if entry.kind == "TABLE DATA" => {
+            let rows = entry.text.get(start..).unwrap_or_default();
+            let (len, passed, _) = CopyRows::default().read(rows, true);
+            copy(session, &what, statement, rows.get(..len).unwrap_or_default())?;
+            batch(session, &what, rows.get(passed..).unwrap_or_default())
+        }
+        _ => batch(session, &what, &script::without_commands(entry.text)),
+    }
+}
+
+fn copy(session: &mut Session, what: &str, statement: &[u8], rows: &[u8]) -> Result<(), RestoreError> {
+    let failed = |why: String| RestoreError::Server(format!("cannot restore {what}: {why}"));
+    let statement = String::from_utf8_lossy(statement);
+    let mut writer = session.client.copy_in(&*statement).map_err(|error| failed(error.to_string()))?;
+    writer.write_all(rows).map_err(|error| failed(error.to_string()))?;
+    writer.finish().map_err(|error| failed(error.to_string()))?;
+    Ok(())
+}
+
+fn batch(session: &mut Session, what: &str, statements: &[u8]) -> Result<(), RestoreError> {
+    let failed = |why: &str| RestoreError::Server(format!("cannot restore {what}: {why}"));
+    let statements = std::str::from_utf8(statements).map_err(|_| failed("it is not UTF-8"))?;
+    session.run(statements).map_err(|trouble| failed(&trouble.what))
+}
+
+/// Runs a part whose every line is a statement, some at a time: it may be long.
+fn lines(session: &mut Session, content: &dyn Content, part: &Part) -> Result<(), RestoreError> {
+    let mut reader = content.open(part)?;
+    let mut held = Vec::new();
+    loop {
+        check_cancelled(content)?;
+        let before = held.len();
+        let read = reader.by_ref().take(LINES_LEN as u64).read_to_end(&mut held);
+        let read = read.map_err(RestoreError::of_content)?;
+        let end = match read {
+            0 => before,
+            _ => memchr::memrchr(b'\n', &held).map_or(0, |end| end + 1),
+        };
+        batch(session, &part.display_name(), held.get(..end).unwrap_or_default())?;
+        held.drain(..end);
+        if read == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// What came of all tables.
+#[derive(Default)]
+struct Loaded {
+    rows: u64,
+    /// What stands behind the rows of each, in the tables' order.
+    rests: Vec<Vec<u8>>,
+}
+
+/// Fills tables, the largest first.
+fn tables_of(
+    endpoint: &Endpoint,
+    content: &dyn Content,
+    tables: &[&Part],
+    connections: usize,
+) -> Result<Loaded, RestoreError> {
+    let mut order: Vec<usize> = (0..tables.len()).collect();
+    order.sort_by_key(|number| std::cmp::Reverse(tables.get(*number).map(|part| part.len)));
+    let queue = Mutex::new(order.into_iter());
+    let results = Mutex::new((Loaded { rests: vec![Vec::new(); tables.len()], rows: 0 }, None));
+    let failed = AtomicBool::new(false);
+    let rows = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..connections.min(tables.len()) {
+            scope.spawn(|| {
+                let work = || -> Result<(), RestoreError> {
+                    let mut session = open(endpoint)?;
+                    loop {
+                        let next = queue.lock().ok().and_then(|mut queue| queue.next());
+                        let Some((number, part)) = next.and_then(|it| Some((it, *tables.get(it)?))) else {
+                            return Ok(());
+                        };
+                        if failed.load(Ordering::Relaxed) {
+                            return Ok(());
+                        }
+                        let (count, rest) = fill(&mut session, endpoint, content, part)?;
+                        rows.fetch_add(count, Ordering::Relaxed);
+                        if let Ok(mut results) = results.lock()
+                            && let Some(slot) = results.0.rests.get_mut(number)
+                        {
+                            *slot = rest;
+                        }
+                    }
+                };
+                if let Err(error) = work() {
+                    failed.store(true, Ordering::Relaxed);
+                    if let Ok(mut results) = results.lock() {
+                        results.1.get_or_insert(error);
+                    }
+                }
+            });
+        }
+    });
+    match results.into_inner() {
+        Ok((_, Some(error))) => Err(error),
+        Ok((loaded, None)) => Ok(Loaded { rows: rows.into_inner(), ..loaded }),
+        Err(_) => Err(RestoreError::Server("a connection was lost".to_owned())),
+    }
+}
+
+/// Fills one table, and returns how many rows it has and what stands behind them.
+fn fill(
+    session: &mut Session,
+    endpoint: &Endpoint,
+    content: &dyn Content,
+    part: &Part,
+) -> Result<(u64, Vec<u8>), RestoreError> {
+    let name = part.display_name();
+    let failed = |why: &str| RestoreError::Server(format!("cannot restore the table {name}: {why}"));
+    let mut reader = content.open(part)?;
+    let mut held = Vec::with_capacity(2 * BLOCK_LEN);
+    let mut more = |held: &mut Vec<u8>| -> Result<bool, RestoreError> {
+        check_cancelled(content)?;
+        let read = reader.by_ref().take(BLOCK_LEN as u64).read_to_end(held);
+        Ok(read.map_err(RestoreError::of_content)? == 0)
+    };
+    let mut last = false;
+    let (statement, start) = loop {
+        if let Some((statement, start)) = script::copy_statement(&held) {
+            break (
+                String::from_utf8(statement.to_vec()).map_err(|_| failed("its name is not UTF-8"))?,
+                start,
+            );
+        }
+        if last || held.len() > HEAD_LEN_MAX {
+            return Err(RestoreError::Refused(format!(
+                "the rows of {name} are INSERT statements, which psql restores: icecore restore SNAPSHOT --to - | psql -d NEW_DATABASE"
+            )));
+        }
+        last = more(&mut held)?;
+    };
+    held.drain(..start);
+    let of_server = |error: &postgres::Error| failed(&trouble(endpoint, error).what);
+    let mut writer = session.client.copy_in(&statement).map_err(|error| of_server(&error))?;
+    let mut rows = CopyRows::default();
+    loop {
+        let (len, passed, ended) = rows.read(&held, last);
+        let written = writer.write_all(held.get(..len).unwrap_or_default());
+        written.map_err(|error| match error.downcast::<postgres::Error>() {
+            Ok(error) => of_server(&error),
+            Err(error) => failed(&error.to_string()),
+        })?;
+        held.drain(..passed);
+        if ended {
+            break;
+        }
+        if last {
+            return Err(RestoreError::Damaged(format!("the rows of {name} do not end")));
+        }
+        last = more(&mut held)?;
+    }
+    let count = writer.finish().map_err(|error| of_server(&error))?;
+    // To its end, where it is checked.
+    while !more(&mut held)? {}
+    match part.rows {
+        Some(expected) if expected != count => Err(RestoreError::Server(format!(
+            "the table {name} has {count} rows, and {expected} were captured"
+        ))),
+        _ => Ok((count, held)),
+    }
+}

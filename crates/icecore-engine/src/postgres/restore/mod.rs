@@ -1,0 +1,188 @@
+//! Restoring a database: beside the one that is there, which stays as it is until the new one is whole; then their names change in one
+//! transaction. What was there is kept under another name, until it is told otherwise.
+
+mod load;
+mod plan;
+mod post_data;
+mod swap;
+
+use std::io::Read;
+
+use icecore_format::Part;
+
+pub use plan::{Existing, Plan, plan};
+pub use swap::{Undone, rollback};
+
+use super::endpoint::Endpoint;
+use super::facts::Facts;
+use super::session::{Session, Trouble, ident, literal};
+use crate::RestoreError;
+use crate::sink::SinkError;
+
+/// A snapshot, from which parts can be read in any order, on several threads.
+pub trait Content: Sync {
+    /// All parts, in order.
+    fn parts(&self) -> &[Part];
+
+    /// The bytes of a part; at the end they are what was captured, or there is an error.
+    fn open(&self, part: &Part) -> Result<Box<dyn Read + '_>, SinkError>;
+
+    /// Whether the user wants to stop.
+    fn is_cancelled(&self) -> bool;
+}
+
+/// What becomes of the database that is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// It is kept for a rollback, until the next restore.
+    #[default]
+    ForRollback,
+    /// It is kept under this name.
+    As(String),
+    /// It is dropped when the new one has taken its place.
+    Nothing,
+}
+
+/// What the user wants of a restore.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What becomes of the database that is there.
+    pub keep: Keep,
+    /// Make roles that are missing, without a password and without the right to log in.
+    pub create_roles: bool,
+    /// Queries that must succeed on the new database, and whose first value must not be false.
+    pub checks: Vec<String>,
+    /// On how many connections rows are written and indexes built; at least one.
+    pub connections: usize,
+}
+
+/// What was restored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Tables whose rows were counted and found all there.
+    pub tables: u64,
+    /// And how many rows.
+    pub rows: u64,
+    /// Under what name the database that was there is kept.
+    pub kept: Option<String>,
+    /// What is not as it should be, though the database is.
+    pub warnings: Vec<String>,
+}
+
+/// Carries out a plan.
+///
+/// # Errors
+/// Whatever happens before the last step, the database that is there stays as it is, and what was begun beside it is dropped.
+pub fn restore(plan: &Plan, content: &dyn Content, options: &Options) -> Result<Restored, RestoreError> {
+    let _turn = Turn::take(&plan.endpoint)?;
+    let mut server = maintenance(&plan.endpoint)?;
+    let new = swap::name(&plan.endpoint.database, swap::NEW);
+    // One that was left by a restore that was killed.
+    swap::drop_database(&mut server, &new)?;
+    let loaded = make(&mut server, plan, &new, content, options)
+        .and_then(|restored| swap::swap(&mut server, plan, &new, &options.keep).map(|kept| (restored, kept)));
+    match loaded {
+        Ok((restored, swap::Swapped { kept, warning })) => {
+            Ok(Restored { kept, warnings: warning.into_iter().collect(), ..restored })
+        }
+        Err(error) => {
+            let left =
+                maintenance(&plan.endpoint).and_then(|mut server| swap::drop_database(&mut server, &new));
+            Err(match left {
+                Ok(()) => error,
+                Err(trouble) => {
+                    RestoreError::Server(format!("{error}; and {new} is left behind: {}", trouble.what))
+                }
+            })
+        }
+    }
+}
+
+/// The new database, whole and checked.
+fn make(
+    server: &mut Session,
+    plan: &Plan,
+    new: &str,
+    content: &dyn Content,
+    options: &Options,
+) -> Result<Restored, RestoreError> {
+    if options.create_roles {
+        for role in &plan.missing_roles {
+            server.run(&format!("CREATE ROLE {} NOLOGIN", ident(role)))?;
+        }
+    }
+    server.run(&plan.facts.create(new, server.major()))?;
+    let endpoint = plan.endpoint.with_database(new);
+    let restored = load::load(&endpoint, content, options)?;
+    let mut session = Session::open(&endpoint)?;
+    for check in &options.checks {
+        let failed = |why: &str| {
+            RestoreError::Refused(format!("the restored database fails the check {check:?}: {why}"))
+        };
+        let rows = session.rows(check).map_err(|trouble| failed(&trouble.what))?;
+        match rows.first().and_then(|row| row.try_get(0).ok().flatten()) {
+            Some("f") => return Err(failed("it is false")),
+            None if !rows.is_empty() => return Err(failed("it is null")),
+            _ => (),
+        }
+    }
+    drop(session);
+    server.run(&plan.facts.statements(new, true))?;
+    Ok(restored)
+}
+
+/// The right to rename a database, which only one has at a time; it ends with the connection.
+struct Turn {
+    _session: Session,
+}
+
+impl Turn {
+    fn take(endpoint: &Endpoint) -> Result<Self, RestoreError> {
+        let mut session = maintenance(endpoint)?;
+        let database = &endpoint.database;
+        let name = literal(&format!("icecore {database}"));
+        let key = format!("('x' || substr(md5({name}), 1, 15))::bit(60)::bigint");
+        match session.value(&format!("SELECT pg_try_advisory_lock({key})"))?.as_str() {
+            "t" => Ok(Self { _session: session }),
+            _ => {
+                Err(RestoreError::Busy(format!("the database {database} is being restored by somebody else")))
+            }
+        }
+    }
+}
+
+impl From<Trouble> for RestoreError {
+    fn from(trouble: Trouble) -> Self {
+        Self::Server(trouble.what)
+    }
+}
+
+/// A connection to a database of the same server that is neither restored nor left out.
+pub(super) fn maintenance(endpoint: &Endpoint) -> Result<Session, Trouble> {
+    let names = ["postgres", "template1"].into_iter().filter(|name| *name != endpoint.database);
+    let mut last = None;
+    for name in names {
+        match Session::open(&endpoint.with_database(name)) {
+            Ok(session) => return Ok(session),
+            // There, but not for us, or not there at all.
+            Err(trouble) if matches!(trouble.code.as_deref(), Some("3D000" | "42501" | "55000")) => {
+                last = Some(trouble);
+            }
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    Err(last.unwrap_or_else(|| Trouble { what: "no database to connect to".to_owned(), code: None }))
+}
+
+/// What the snapshot says of its database, if it was captured from a server.
+pub(super) fn facts(content: &dyn Content) -> Result<Option<Facts>, RestoreError> {
+    let Some(part) = content.parts().first().filter(|part| part.name == b"database") else { return Ok(None) };
+    Ok(Facts::find(&read_all(content, part)?))
+}
+
+/// All of a part of definitions.
+fn read_all(content: &dyn Content, part: &Part) -> Result<Vec<u8>, RestoreError> {
+    let mut bytes = Vec::new();
+    content.open(part)?.read_to_end(&mut bytes).map_err(RestoreError::of_content)?;
+    Ok(bytes)
+}

@@ -1,0 +1,145 @@
+//! Connections, and what goes wrong on them.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
+
+use super::endpoint::{Endpoint, Host};
+
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// Below this, catalogs look different.
+pub(super) const VERSION_MIN: u32 = 10;
+
+/// What no session of ours depends on: settings of the role, the database or the server.
+const SETTINGS: &str = "\
+SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3; SET bytea_output = 'hex'; SET xmloption = content;
+SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off; SET search_path = '';
+SET synchronize_seqscans = off; SET standard_conforming_strings = on; SET client_min_messages = warning; SET quote_all_identifiers = off;";
+
+/// A connection to one database.
+pub(super) struct Session {
+    pub(super) client: Client,
+    endpoint: Endpoint,
+    /// `server_version_num`, such as 150018.
+    pub(super) version: u32,
+}
+
+/// What goes wrong on a connection, with the database's name, in one sentence.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct Trouble {
+    pub(super) what: String,
+    /// `SQLSTATE`, if the server gave one.
+    pub(super) code: Option<String>,
+}
+
+impl Session {
+    /// Connects.
+    pub(super) fn open(endpoint: &Endpoint) -> Result<Self, Trouble> {
+        let mut config = Config::new();
+        config.user(&endpoint.user).dbname(&endpoint.database).port(endpoint.port);
+        config.application_name("icecore").connect_timeout(CONNECT_MAX);
+        match &endpoint.host {
+            Host::Tcp(name) => config.host(name),
+            Host::Folder(folder) => config.host_path(folder),
+        };
+        if let Some(password) = &endpoint.password {
+            config.password(password);
+        }
+        let client = config.connect(NoTls).map_err(|error| unreachable(endpoint, &error))?;
+        let mut session = Self { client, endpoint: endpoint.clone(), version: 0 };
+        session.run(SETTINGS)?;
+        let version = session.value("SHOW server_version_num")?;
+        session.version = version.parse().unwrap_or_default();
+        if session.major() < VERSION_MIN {
+            return Err(session.says(&format!("PostgreSQL before {VERSION_MIN} is not supported")));
+        }
+        Ok(session)
+    }
+
+    /// The version's first number.
+    pub(super) fn major(&self) -> u32 {
+        self.version / 10_000
+    }
+
+    /// Runs statements; several in one text are one transaction.
+    pub(super) fn run(&mut self, statements: &str) -> Result<(), Trouble> {
+        self.client.batch_execute(statements).map_err(|error| trouble(&self.endpoint, &error))
+    }
+
+    /// The rows of a query, as text.
+    pub(super) fn rows(&mut self, query: &str) -> Result<Vec<SimpleQueryRow>, Trouble> {
+        let messages = self.client.simple_query(query).map_err(|error| trouble(&self.endpoint, &error))?;
+        Ok(messages
+            .into_iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(row),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// The first value of the first row; empty for null.
+    pub(super) fn value(&mut self, query: &str) -> Result<String, Trouble> {
+        let rows = self.rows(query)?;
+        Ok(rows.first().map(|row| text(row, 0)).unwrap_or_default())
+    }
+
+    /// Whether a query has a row.
+    pub(super) fn has(&mut self, query: &str) -> Result<bool, Trouble> {
+        Ok(!self.rows(query)?.is_empty())
+    }
+
+    /// Something is wrong with this database.
+    pub(super) fn says(&self, what: &str) -> Trouble {
+        Trouble { what: format!("the database {}: {what}", self.endpoint), code: None }
+    }
+}
+
+/// A value of a row; empty for null.
+pub(super) fn text(row: &SimpleQueryRow, column: usize) -> String {
+    row.try_get(column).ok().flatten().unwrap_or_default().to_owned()
+}
+
+/// A name as SQL writes it.
+pub(super) fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as SQL writes it.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn unreachable(endpoint: &Endpoint, error: &postgres::Error) -> Trouble {
+    let Trouble { what, code } = trouble(endpoint, error);
+    let hint = match code.as_deref() {
+        Some("28P01" | "28000") if endpoint.password.is_none() => {
+            "; give a password by PGPASSWORD or ~/.pgpass"
+        }
+        Some("28P01" | "28000") => "; is it the right password?",
+        Some("3D000") => "; psql -l lists what there is",
+        None if endpoint.password.is_none() && what.contains("password") => {
+            "; give one by PGPASSWORD or ~/.pgpass"
+        }
+        None => "; does the server run, and listen there?",
+        Some(_) => "",
+    };
+    Trouble { what: format!("{what}{hint}"), code }
+}
+
+/// What the server, or the connection, says is wrong.
+pub(super) fn trouble(endpoint: &Endpoint, error: &postgres::Error) -> Trouble {
+    let (what, code) = match error.as_db_error() {
+        Some(error) => {
+            let more = error.detail().or(error.hint()).map(|more| format!(" ({more})")).unwrap_or_default();
+            (format!("{}{more}", error.message()), Some(error.code().code().to_owned()))
+        }
+        None => {
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            (format!("{error}{cause}"), None)
+        }
+    };
+    Trouble { what: format!("the database {endpoint}: {what}").replace('\n', " "), code }
+}

@@ -1,0 +1,52 @@
+//! What surrounds a command: where it runs, and what its variables say.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use icecore_engine::postgres;
+
+use crate::{Error, Result};
+
+/// Where a command runs, and the variables that say how servers are reached.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    /// Relative paths start here.
+    pub cwd: &'a Path,
+    /// The value of a variable.
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+/// The password for Redis, as redis-cli takes it.
+pub(crate) const REDIS_PASSWORD: &str = "REDISCLI_AUTH";
+
+impl Environment<'_> {
+    /// The value of a variable that is set and not empty.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>> {
+        let value = (self.variable)(name).filter(|value| !value.is_empty());
+        let unreadable = |_| Error::Unfitting(format!("the variable {name} is not UTF-8"));
+        value.map(|value| value.into_string().map_err(unreadable)).transpose()
+    }
+
+    /// What programs of PostgreSQL would take from the variables.
+    pub(crate) fn postgres(&self) -> Result<postgres::Defaults> {
+        let port = self.text("PGPORT")?;
+        let port =
+            port.map(|port| port.parse().map_err(|_| Error::Unfitting("PGPORT is no port".to_owned())));
+        let user = match self.text("PGUSER")? {
+            Some(user) => Some(user),
+            None => self.text("USER")?.or(self.text("LOGNAME")?),
+        };
+        let home = self.text("HOME")?;
+        Ok(postgres::Defaults {
+            host: self.text("PGHOST")?,
+            port: port.transpose()?,
+            user,
+            password: self.text("PGPASSWORD")?,
+            database: self.text("PGDATABASE")?,
+            passfile: match self.text("PGPASSFILE")? {
+                Some(file) => Some(file.into()),
+                None => home.map(|home| PathBuf::from(home).join(".pgpass")),
+            },
+        })
+    }
+}

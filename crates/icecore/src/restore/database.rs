@@ -1,0 +1,132 @@
+//! Giving a snapshot back to a database server.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use bytes::{Buf as _, Bytes};
+use icecore_engine::postgres::restore as engine;
+use icecore_engine::{SinkError, postgres};
+use icecore_format::Part;
+use icecore_store::{Counter, Monitor, Snapshot, SnapshotReader, Store};
+
+use super::deliver::PartCheck;
+use super::{blame, first_finding, short_id};
+use crate::{Error, Result};
+
+/// A snapshot, read in any order by a restore.
+struct Content<'a> {
+    reader: SnapshotReader,
+    parts: Vec<Part>,
+    monitor: &'a dyn Monitor,
+}
+
+impl<'a> Content<'a> {
+    fn new(store: &Arc<Store>, snapshot: &Snapshot, monitor: &'a dyn Monitor) -> Result<Self> {
+        let info = snapshot.info();
+        if info.engine != "postgres" || !matches!(info.form.as_str(), "pg_dump" | "pg_schema") {
+            let id = short_id(snapshot);
+            return Err(Error::Unfitting(format!("snapshot {id} is not of a PostgreSQL database")));
+        }
+        let reader = SnapshotReader::new(Arc::clone(store), snapshot.manifest.clone());
+        let parts = reader.parts().collect::<std::result::Result<_, _>>()?;
+        Ok(Self { reader, parts, monitor })
+    }
+}
+
+impl engine::Content for Content<'_> {
+    fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    fn open(&self, part: &Part) -> std::result::Result<Box<dyn Read + '_>, SinkError> {
+        let part = self.parts.iter().find(|known| *known == part).ok_or("there is no such part")?;
+        let pieces = self.reader.range(part.offset, part.len)?;
+        Ok(Box::new(PartReader {
+            pieces: Box::new(pieces.map(|piece| Ok(piece?))),
+            rest: Bytes::new(),
+            check: Some(PartCheck::new(&self.reader, part)),
+            monitor: self.monitor,
+        }))
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.monitor.is_cancelled()
+    }
+}
+
+/// The bytes of a part, which are checked at its end.
+struct PartReader<'a> {
+    pieces: Box<dyn Iterator<Item = Result<Bytes>> + 'a>,
+    rest: Bytes,
+    check: Option<PartCheck<'a>>,
+    monitor: &'a dyn Monitor,
+}
+
+impl PartReader<'_> {
+    fn read(&mut self, out: &mut [u8]) -> Result<usize> {
+        while self.rest.is_empty() {
+            match self.pieces.next() {
+                Some(piece) => {
+                    self.rest = piece?;
+                    if let Some(check) = &mut self.check {
+                        check.update(&self.rest);
+                    }
+                }
+                None => {
+                    self.check.take().map_or(Ok(()), PartCheck::finish)?;
+                    return Ok(0);
+                }
+            }
+        }
+        let len = out.len().min(self.rest.len());
+        self.rest.split_to(len).copy_to_slice(out.get_mut(..len).unwrap_or_default());
+        self.monitor.count(Counter::PlainBytes, len as u64);
+        Ok(len)
+    }
+}
+
+impl Read for PartReader<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        PartReader::read(self, out).map_err(|error| io::Error::other(Box::new(error)))
+    }
+}
+
+/// Finds out what restoring a snapshot to a database would do, and what stands in its way.
+pub fn plan_database(
+    store: &Arc<Store>,
+    snapshot: &Snapshot,
+    endpoint: &postgres::Endpoint,
+    options: &engine::Options,
+    monitor: &dyn Monitor,
+) -> Result<engine::Plan> {
+    let planned = || -> Result<engine::Plan> {
+        let content = Content::new(store, snapshot, monitor)?;
+        let mut plan = engine::plan(endpoint, &content, options)?;
+        if snapshot.info().form == "pg_schema" && plan.existing.is_some() {
+            plan.blockers
+                .push("the snapshot has definitions and no rows; --to URL restores it elsewhere".to_owned());
+        }
+        Ok(plan)
+    };
+    planned().map_err(|error| blame(store, snapshot, None, error))
+}
+
+/// Carries out the plan: what is there is replaced when the new database is whole, and not before.
+pub fn restore_database(
+    store: &Arc<Store>,
+    snapshot: &Snapshot,
+    plan: &engine::Plan,
+    options: &engine::Options,
+    monitor: &dyn Monitor,
+) -> Result<engine::Restored> {
+    monitor.expect(snapshot.info().logical_bytes);
+    let restored = || -> Result<engine::Restored> {
+        let content = Content::new(store, snapshot, monitor)?;
+        Ok(engine::restore(plan, &content, options)?)
+    };
+    let mut restored = restored().map_err(|error| blame(store, snapshot, None, error))?;
+    if let Some((finding, _)) = first_finding(snapshot) {
+        restored.warnings.push(format!("the snapshot was not taken whole: {finding}"));
+    }
+    Ok(restored)
+}

@@ -1,0 +1,151 @@
+//! Services: sources with a name, in `icecore.toml`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use icecore_engine::postgres;
+use icecore_engine::redis;
+use serde::Deserialize;
+
+use crate::environment::Environment;
+use crate::{Error, Result, Source};
+
+/// What the file says of a service.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// `postgres`, `redis`, `sqlite` or `files`; a URL says it too.
+    pub engine: Option<String>,
+    /// Where it is, in one: `postgres://shop@db.example/shop`.
+    pub url: Option<String>,
+    /// Where it is, piece by piece. For PostgreSQL also the folder of a socket.
+    pub host: Option<String>,
+    /// At which port.
+    pub port: Option<u16>,
+    /// Who connects.
+    pub user: Option<String>,
+    /// Which database.
+    pub database: Option<String>,
+    /// For `sqlite` and `files`: which file or directory; relative to the file.
+    pub path: Option<PathBuf>,
+    /// The variable that holds the password.
+    pub password_env: Option<String>,
+    /// The file whose first line is the password; relative to `icecore.toml`.
+    pub password_file: Option<PathBuf>,
+    /// The program, with its arguments, whose first line of output is the password.
+    pub password_command: Option<Vec<String>>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A URL may hold a password.
+        f.debug_struct("Service").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// The source it means. `dir` is that of `icecore.toml`.
+    pub fn source(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {
+        let fault = |what: &str| Error::Service { name: name.to_owned(), what: what.to_owned() };
+        let scheme = self.url.as_ref().and_then(|url| url.split_once(':')).map(|(scheme, _)| scheme);
+        let by_scheme = match scheme {
+            Some("postgres" | "postgresql") => Some("postgres"),
+            Some(scheme) if scheme.starts_with("redis") || scheme.starts_with("valkey") => Some("redis"),
+            Some("sqlite") => Some("sqlite"),
+            Some("mysql" | "mariadb") => {
+                return Err(fault("MySQL and MariaDB are not captured by this version"));
+            }
+            Some(_) => return Err(fault("its url is of no kind that is known here")),
+            None => None,
+        };
+        let engine = match (self.engine.as_deref(), by_scheme) {
+            (Some(engine), Some(other)) if engine != other => {
+                return Err(fault(&format!("its engine is {engine}, and its url one of {other}")));
+            }
+            (Some(engine), _) | (None, Some(engine)) => engine,
+            (None, None) if self.path.is_some() => "files",
+            (None, None) => return Err(fault("give it a url, an engine or a path")),
+        };
+        match engine {
+            "postgres" => self.postgres(name, dir, environment),
+            "redis" => self.redis(name, dir, environment),
+            "sqlite" | "files" => {
+                let of_url = self.url.as_deref().and_then(|url| url.strip_prefix("sqlite:"));
+                let path =
+                    self.path.clone().or(of_url.map(|path| path.strip_prefix("//").unwrap_or(path).into()));
+                let path = dir.join(path.ok_or_else(|| fault("give it a path"))?);
+                Ok(if engine == "sqlite" { Source::Sqlite(path) } else { Source::Path(path) })
+            }
+            engine => Err(fault(&format!(
+                "there is no engine {engine:?}; known are postgres, redis, sqlite and files"
+            ))),
+        }
+    }
+
+    fn postgres(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {
+        let fault = |error: postgres::EndpointError| Error::Service {
+            name: name.to_owned(),
+            what: error.to_string(),
+        };
+        let spelled = self.url.as_deref().and_then(postgres::Spelled::parse).transpose().map_err(fault)?;
+        let mut spelled = spelled.unwrap_or_default();
+        spelled.host = self.host.clone().or(spelled.host);
+        spelled.port = self.port.or(spelled.port);
+        spelled.user = self.user.clone().or(spelled.user);
+        spelled.database = self.database.clone().or(spelled.database);
+        spelled.password = self.password(name, dir, environment)?.or(spelled.password);
+        Ok(Source::Postgres(spelled.or(&environment.postgres()?).map_err(fault)?))
+    }
+
+    fn redis(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {
+        let fault = |what: String| Error::Service { name: name.to_owned(), what };
+        let url = match (&self.url, &self.host) {
+            (Some(url), _) => url.clone(),
+            (None, Some(host)) if host.starts_with('/') => format!("redis+unix://{host}"),
+            (None, host) => format!("redis://{}", host.as_deref().unwrap_or("localhost")),
+        };
+        let endpoint =
+            redis::Endpoint::parse(&url).ok_or_else(|| fault("its url is none of Redis".to_owned()))?;
+        let mut endpoint = endpoint.map_err(|error| fault(error.to_string()))?;
+        if let (redis::Address::Tcp(_, port), Some(wanted)) = (&mut endpoint.address, self.port) {
+            *port = wanted;
+        }
+        endpoint.user = self.user.clone().or(endpoint.user);
+        endpoint.password = self.password(name, dir, environment)?.or(endpoint.password);
+        Source::Redis(endpoint).with_password(environment)
+    }
+
+    /// The password, from where it is said to be.
+    fn password(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Option<String>> {
+        let fault = |what: String| Error::Service { name: name.to_owned(), what };
+        if let Some(variable) = &self.password_env {
+            let value = environment.text(variable)?;
+            return Ok(Some(
+                value.ok_or_else(|| fault(format!("the variable {variable} for its password is not set")))?,
+            ));
+        }
+        if let Some(file) = &self.password_file {
+            let file = dir.join(file);
+            let text = std::fs::read_to_string(&file).map_err(|error| {
+                fault(format!("its password cannot be read from {}: {error}", file.display()))
+            })?;
+            return Ok(Some(first_line(&text)));
+        }
+        let Some(command) = &self.password_command else { return Ok(None) };
+        let (program, arguments) =
+            command.split_first().ok_or_else(|| fault("the command for its password is empty".to_owned()))?;
+        let failed = |why: String| fault(format!("its password does not come from {program}: {why}"));
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(dir).stdin(Stdio::null()).stderr(Stdio::inherit());
+        let output = command.output().map_err(|error| failed(error.to_string()))?;
+        if !output.status.success() {
+            return Err(failed(output.status.to_string()));
+        }
+        let text = String::from_utf8(output.stdout).map_err(|_| failed("that is not UTF-8".to_owned()))?;
+        Ok(Some(first_line(&text)))
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
