@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use icecore_dump::script::{self, CopyRows};
 use icecore_dump::{Format, Mark, Outcome, Scanner, recognise, warn_about};
 
 use crate::input::split_tail;
@@ -96,5 +97,24 @@ fn check_cover(format: Format, marks: &[Mark], len: usize) {
 fn place(mark: &Mark) -> u64 {
     match mark {
         Mark::Begin { at, .. } | Mark::End { at, .. } => *at,
+    }
+}
+
+/// Definitions, object by object: all bytes belong to one, and what is found in them lies in them.
+pub(crate) fn script(input: &[u8]) {
+    let entries = script::entries(input);
+    assert!(entries.iter().flat_map(|entry| entry.text).eq(input));
+    assert!(script::without_commands(input).len() <= input.len());
+    let Some((statement, at)) = script::copy_statement(input) else { return };
+    assert!(statement.starts_with(b"COPY ") && at >= statement.len());
+    let mut rest = input.get(at..).expect("within the input");
+    let mut rows = CopyRows::default();
+    loop {
+        let (len, passed, ended) = rows.read(rest, true);
+        assert!(len <= passed && passed <= rest.len());
+        rest = rest.get(passed..).expect("within the input");
+        if ended || passed == 0 {
+            break;
+        }
     }
 }

@@ -62,6 +62,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "pack_trailer", check: pack::trailer },
     Target { name: "parity", check: parity::heal },
     Target { name: "part_name", check: names::part_name },
+    Target { name: "pg_script", check: dump::script },
     Target { name: "rdb", check: stream::rdb },
     Target { name: "residue", check: pack::residue },
     Target { name: "scan_any", check: dump::any },

@@ -22,9 +22,9 @@ pub struct SnapshotInfo {
     /// The product's own version, where it said one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_version: Option<String>,
-    /// The shape of the content: `directory`, `stream`, `tar`, `pg_dump`, `pg_dumpall`, `mysqldump`, `sqlite`.
+    /// The shape of the content: `directory`, `stream`, `tar`, `pg_dump`, `pg_schema`, `pg_dumpall`, `mysqldump`, `sqlite`, `rdb`.
     pub form: String,
-    /// The absolute path that was captured, if one was and it is UTF-8.
+    /// The absolute path that was captured, if one was and it is UTF-8; for a database on a server its URL, without a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
     /// The compression that was taken off the input, if any.

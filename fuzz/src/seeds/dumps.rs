@@ -11,6 +11,8 @@ pub(super) fn seeds() -> Vec<Seed> {
     let cluster = cluster();
     let mut seeds = vec![
         Seed::new("scan_pg_dump", "shop", tailed(&postgres)),
+        Seed::new("pg_script", "shop", postgres.as_slice()),
+        Seed::new("pg_script", "objects", OBJECTS),
         Seed::new("scan_pg_dumpall", "two-databases", tailed(cluster.as_bytes())),
         Seed::new("scan_mysqldump", "shop", tailed(&mariadb)),
         Seed::new("scan_tar", "members", tailed(&tarball)),
@@ -34,6 +36,11 @@ pub(super) fn seeds() -> Vec<Seed> {
     seeds.extend(awkward_tarballs());
     seeds
 }
+
+/// Definitions as `pg_dump` announces them, and what only looks like one.
+const OBJECTS: &[u8] = b"SET a = 1;\n\n--\n-- Name: f(); Type: FUNCTION; Schema: s; Owner: me\n--\n\nCREATE FUNCTION f() AS $$\n\\.\n-- Name: x; Type: \
+y; Schema: -; Owner: -\n$$;\n\nSET default_tablespace = t;\n\n--\n-- Name: i; Type: INDEX; Schema: s; Owner: -; Tablespace: t\n--\n\n\\connect a\n\
+COPY \"a\nb\" (c) FROM stdin;\n1\n-- Name: x; Type: y; Schema: -; Owner: -\n\\.\n\nSELECT 1;\n";
 
 /// What lies between the ends of an RDB.
 fn keys() -> Vec<Seed> {

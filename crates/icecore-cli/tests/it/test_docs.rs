@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use icecore_testkit::postgres::PostgresServer;
+
 /// The documents whose `sh tour` blocks are run, each in a directory of its own, from top to bottom.
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -34,6 +36,13 @@ fn the_tours_of_all_documents_run() {
     let path = format!("{}:{}", binary_dir.display(), std::env::var("PATH").unwrap());
     let mut tours = 0;
     for document in documents() {
+        // Programs of PostgreSQL, and ours, find a server where the document says that there is one.
+        let server = document.ends_with("postgres.md").then(PostgresServer::start);
+        let place = server.iter().flat_map(|server| {
+            let folder = server.socket_dir().display().to_string();
+            [("PGHOST", folder), ("PGPORT", server.port().to_string()), ("PGUSER", "postgres".to_owned())]
+        });
+        let place: Vec<_> = place.collect();
         let dir = tempfile::tempdir().unwrap();
         for (info, body) in blocks(&fs::read_to_string(&document).unwrap()) {
             if info != "sh tour" {
@@ -47,6 +56,7 @@ fn the_tours_of_all_documents_run() {
                 .env("PATH", &path)
                 .env("HOME", dir.path())
                 .env("TZ", "UTC")
+                .envs(place.iter().map(|(name, value)| (name, value)))
                 .output()
                 .unwrap();
             let errors = String::from_utf8_lossy(&script.stderr);
