@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Manage the passwords of an encrypted store
     #[command(subcommand)]
     Key(commands::key::KeyCommand),
+    Psql(commands::client::ClientArgs),
+    RedisCli(commands::client::ClientArgs),
+    Sqlite3(commands::client::ClientArgs),
     /// Look at icecore.toml
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),

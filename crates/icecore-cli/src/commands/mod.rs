@@ -1,5 +1,6 @@
 //! One file per command: its arguments, whose comments are the help, and what it does.
 
+pub(crate) mod client;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod create;
@@ -19,6 +20,7 @@ pub(crate) mod stats;
 pub(crate) mod tag;
 pub(crate) mod verify;
 
+use self::client::Client;
 use crate::args::{Command, SnapshotCommand};
 use crate::context::Context;
 use crate::failure::Result;
@@ -43,6 +45,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: Command) -> Result<Ex
         Command::Tag(command) => tag::run(ui, context, &command),
         Command::Key(command) => key::run(ui, context, &command),
         Command::Rollback(args) => rollback::run(ui, context, &args),
+        Command::Psql(args) => client::run(context, Client::Psql, &args),
+        Command::RedisCli(args) => client::run(context, Client::RedisCli, &args),
+        Command::Sqlite3(args) => client::run(context, Client::Sqlite3, &args),
         Command::Config(command) => config::run(ui, context, &command),
         Command::Demo(args) => demo::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),

@@ -7,6 +7,7 @@ mod thrash;
 
 mod test_bad_input;
 mod test_busy;
+mod test_client;
 mod test_completions;
 mod test_create;
 mod test_damage;

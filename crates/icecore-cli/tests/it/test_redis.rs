@@ -291,3 +291,20 @@ fn a_server_that_is_not_there_or_goes_makes_no_snapshot() {
     }
     assert_eq!(env.count(), 0);
 }
+
+#[test]
+fn redis_cli_is_connected_to_the_service() {
+    let redis = Redis::start(None);
+    redis.ask(&["SET", "a", "1"]);
+    let env = TestEnv::bare();
+    env.write("secret", "a password\n");
+    redis.ask(&["ACL", "SETUSER", "reader", "on", ">a password", "+@all", "~*"]);
+    env.write(
+        "icecore.toml",
+        format!("[services.cache]\nurl = '{}'\nuser = 'reader'\npassword_file = 'secret'\n", redis.url()),
+    );
+    assert_eq!(env.ok(&["redis-cli", "--", "ACL", "WHOAMI"]).trim(), "reader");
+    assert_eq!(env.ok(&["redis-cli", "cache", "--db", "0", "--", "GET", "a"]).trim(), "1");
+    let checked = env.ok(&["config", "check"]);
+    assert!(checked.contains("answers, version 7"), "{checked}");
+}

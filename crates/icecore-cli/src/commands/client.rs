@@ -1,0 +1,123 @@
+//! `icecore psql`, `icecore redis-cli`, `icecore sqlite3`: the engines' own programs, connected to a service.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use icecore::Source;
+use icecore_engine::redis::Address;
+
+use crate::context::Context;
+use crate::failure::{CommandError, Result};
+use crate::status::ExitStatus;
+
+/// Run the engine's own program, connected to a service
+///
+/// To the service that is named, or else to the first one by name of that engine in icecore.toml. Passwords are handed over where nobody sees them. What
+/// follows -- goes to the program, whose exit status is that of this command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClientArgs {
+    /// A service of icecore.toml, or a URL
+    #[arg(value_name = "SERVICE")]
+    source: Option<String>,
+    /// Another database of the same server
+    #[arg(long, value_name = "NAME")]
+    db: Option<String>,
+    /// Another user
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// For the program
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<OsString>,
+}
+
+/// The program that talks to an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Client {
+    Psql,
+    RedisCli,
+    Sqlite3,
+}
+
+impl Client {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Psql => "psql",
+            Self::RedisCli => "redis-cli",
+            Self::Sqlite3 => "sqlite3",
+        }
+    }
+
+    fn engine(self) -> &'static str {
+        match self {
+            Self::Psql => "postgres",
+            Self::RedisCli => "redis",
+            Self::Sqlite3 => "sqlite",
+        }
+    }
+}
+
+/// Becomes the program; returns only if that fails.
+pub(crate) fn run(context: &Context, client: Client, args: &ClientArgs) -> Result<ExitStatus> {
+    let mut command = Command::new(client.program());
+    match source(context, client, args.source.as_deref())? {
+        Source::Postgres(mut endpoint) => {
+            // The password is that of the user and database that were said before.
+            endpoint.database = args.db.clone().unwrap_or(endpoint.database);
+            endpoint.user = args.user.clone().unwrap_or(endpoint.user);
+            command.envs(endpoint.variables());
+        }
+        Source::Redis(endpoint) => {
+            match &endpoint.address {
+                Address::Tcp(host, port) => command.args(["-h", host, "-p", &port.to_string()]),
+                Address::Unix(path) => command.arg("-s").arg(path),
+            };
+            if let Some(user) = args.user.as_ref().or(endpoint.user.as_ref()) {
+                command.args(["--user", user]);
+            }
+            if let Some(db) = &args.db {
+                command.args(["-n", db]);
+            }
+            command.envs(endpoint.password.iter().map(|password| ("REDISCLI_AUTH", password)));
+        }
+        Source::Sqlite(path) | Source::Path(path) => {
+            if args.db.is_some() || args.user.is_some() {
+                return Err(CommandError::usage("a file has no users, and no other databases"));
+            }
+            command.arg(path);
+        }
+        Source::Stdin | Source::Command(_) => return Err(CommandError::usage("that is no database")),
+    }
+    command.args(&args.arguments);
+    let error = command.exec();
+    Err(CommandError::io(format!("cannot run {}", client.program()))(error))
+}
+
+fn source(context: &Context, client: Client, named: Option<&str>) -> Result<Source> {
+    let engine = client.engine();
+    if let Some(named) = named {
+        let source = context.source(Path::new(named))?.0;
+        let fits =
+            source.engine() == engine || matches!((client, &source), (Client::Sqlite3, Source::Path(_)));
+        return match fits {
+            true => Ok(source),
+            false => Err(CommandError::usage(format!(
+                "{named} is of {}, and {} is for {engine}",
+                source.engine(),
+                client.program()
+            ))),
+        };
+    }
+    if let Some(project) = context.project()? {
+        for name in project.config.services.keys() {
+            if let Some(source) =
+                project.source(name, &context.environment())?.filter(|it| it.engine() == engine)
+            {
+                return Ok(source);
+            }
+        }
+    }
+    Err(CommandError::new(ExitStatus::NotFound, format!("there is no service of {engine} here"))
+        .hint("name one in icecore.toml, or give a URL"))
+}
