@@ -299,7 +299,8 @@ fn capture_redis(
     let monitor = Arc::clone(&sink.monitor);
     let is_cancelled = || monitor.is_cancelled();
     let stream = stream_options(options, b"dump.rdb", "");
-    Ok(stream_captured(redis::capture(endpoint, &stream, &is_cancelled, sink)?))
+    let captured = stream_captured(redis::capture(endpoint, &stream, &is_cancelled, sink)?);
+    Ok(Captured { origin: Some(endpoint.url().into()), ..captured })
 }
 
 fn capture_sqlite(path: &Path, options: &CreateOptions, sink: &mut SnapshotSink<'_>) -> Result<Captured> {

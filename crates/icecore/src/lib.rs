@@ -31,7 +31,10 @@ pub use icecore_store::{
 pub use open::{init, open};
 pub use place::{STORE_DIR, find_store};
 pub use probe::probe;
-pub use restore::{Destination, RestoreOptions, Restored, plan_database, restore, restore_database};
+pub use restore::{
+    Destination, RestoreOptions, Restored, RestoredKeys, plan_database, plan_redis, restore,
+    restore_database, restore_redis,
+};
 pub use select::{Selector, resolve, select};
 pub use service::Service;
 pub use source::Source;

@@ -14,6 +14,7 @@ pub(crate) mod man;
 pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod restore_database;
+pub(crate) mod restore_redis;
 pub(crate) mod rollback;
 pub(crate) mod show;
 pub(crate) mod stats;

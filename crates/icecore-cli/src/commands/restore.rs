@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use icecore::{Counter, Destination, Error, RestoreOptions, Restored, Snapshot};
+use icecore::{Counter, Destination, Error, RestoreOptions, Restored, Snapshot, Source};
 use serde_json::json;
 
 use super::restore_database::{self, DatabaseArgs};
+use super::restore_redis;
 use crate::args::ServiceArgs;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
@@ -94,14 +95,21 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
     let opened = context.open()?;
     let listing = opened.listing(ui)?;
     let snapshot = wanted.find(context, &listing)?;
-    if let Some(endpoint) = restore_database::endpoint(context, snapshot, args.to.as_deref())? {
+    if let Some(server) = restore_database::server(context, snapshot, args.to.as_deref())? {
         if args.part.is_some() || args.in_place || args.allow_damaged {
-            return Err(CommandError::usage(
-                "a database is restored whole, and beside the one that is there",
-            )
-            .hint("--to PATH gives a script, of which --part is one part"));
+            return Err(CommandError::usage("a database on a server is restored whole")
+                .hint("--to PATH gives a script or an RDB, of which --part is one part"));
         }
-        return restore_database::run(ui, context, &opened, snapshot, &endpoint, &args.database);
+        match server {
+            Source::Postgres(endpoint) => {
+                return restore_database::run(ui, context, &opened, snapshot, &endpoint, &args.database);
+            }
+            Source::Redis(endpoint) => {
+                args.database.refuse_others()?;
+                return restore_redis::run(ui, context, &opened, snapshot, &endpoint);
+            }
+            _ => (),
+        }
     }
     args.database.refuse_others()?;
     let mut options = RestoreOptions {

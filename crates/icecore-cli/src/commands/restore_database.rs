@@ -21,9 +21,9 @@ pub(crate) const SAFETY_TAG: &str = "before-restore";
 /// More connections than this write no faster.
 const CONNECTIONS_MAX: usize = 4;
 
-/// Options for databases on a server.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "For databases on a server")]
+/// Options for databases of PostgreSQL.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "For databases of PostgreSQL")]
 pub(crate) struct DatabaseArgs {
     /// Keep the database that is there under a name of its own, for longer than until the next restore
     #[arg(long, conflicts_with = "replace")]
@@ -44,19 +44,15 @@ impl DatabaseArgs {
     pub(crate) fn refuse_others(&self) -> Result<()> {
         match self.preserve || self.replace || self.create_roles || !self.checks.is_empty() {
             true => Err(CommandError::usage(
-                "--preserve, --replace, --create-roles and --check are for databases on a server",
+                "--preserve, --replace, --create-roles and --check are for databases of PostgreSQL",
             )),
             false => Ok(()),
         }
     }
 }
 
-/// The database that a snapshot goes to, if it goes to one: that of --to, of the service it is of, or where it came from.
-pub(crate) fn endpoint(
-    context: &Context,
-    snapshot: &Snapshot,
-    to: Option<&Path>,
-) -> Result<Option<Endpoint>> {
+/// The server that a snapshot goes to, if it goes to one: that of --to, of the service it is of, or where it came from.
+pub(crate) fn server(context: &Context, snapshot: &Snapshot, to: Option<&Path>) -> Result<Option<Source>> {
     let source = match to {
         Some(to) if to.to_str().is_some_and(|to| to.contains("://")) => Some(context.source(to)?.0),
         Some(_) => None,
@@ -73,12 +69,7 @@ pub(crate) fn endpoint(
             }
         }
     };
-    match source {
-        Some(Source::Postgres(endpoint)) => Ok(Some(endpoint)),
-        Some(Source::Redis(_)) => Err(CommandError::usage("this version restores Redis to an RDB file")
-            .hint("--to PATH writes it; docs/redis.md tells how a server loads it")),
-        _ => Ok(None),
-    }
+    Ok(source.filter(|source| matches!(source, Source::Postgres(_) | Source::Redis(_))))
 }
 
 pub(crate) fn run(
@@ -105,7 +96,8 @@ pub(crate) fn run(
     confirm(ui, &plan, &options)?;
     let mut warnings = Vec::new();
     if args.replace && plan.existing.is_some() {
-        warnings.extend(take_safety_snapshot(ui, context, opened, snapshot, endpoint)?);
+        let there = Source::Postgres(endpoint.clone());
+        warnings.extend(take_safety_snapshot(ui, context, opened, snapshot, &there)?);
     }
     let started = Instant::now();
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
@@ -162,13 +154,13 @@ fn confirm(ui: &mut Ui, plan: &Plan, options: &Options) -> Result<()> {
     })
 }
 
-/// What is dropped can be brought back from the store.
-fn take_safety_snapshot(
+/// What is replaced can be brought back from the store. Returns what could not be captured of it as it should be.
+pub(crate) fn take_safety_snapshot(
     ui: &mut Ui,
     context: &Context,
     opened: &Opened,
     snapshot: &Snapshot,
-    endpoint: &Endpoint,
+    there: &Source,
 ) -> Result<Vec<String>> {
     let options = CreateOptions {
         name: Some(snapshot.info().source.clone()),
@@ -178,8 +170,7 @@ fn take_safety_snapshot(
         ..CreateOptions::default()
     };
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Saving what is there");
-    let source = Source::Postgres(endpoint.clone());
-    let created = icecore::create(&opened.store, &source, &options, context.now, drawing.monitor());
+    let created = icecore::create(&opened.store, there, &options, context.now, drawing.monitor());
     drawing.end();
     Ok(created?.findings)
 }

@@ -147,10 +147,12 @@ fn what_is_dropped_is_in_the_store_before() {
     env.ok(&["restore", "shop", "--yes", "--replace"]);
     assert_eq!(server.sql("shop", "SELECT a FROM t"), "1");
     assert_eq!(databases(&server), "shop");
-    let said = env.fails(10, &["rollback", &url, "--yes"]);
-    assert!(said.contains("icecore restore shop@before-restore"), "{said}");
-    env.ok(&["restore", "shop@before-restore", "--yes"]);
+    env.ok(&["rollback", &url, "--yes"]);
     assert_eq!(server.sql("shop", "SELECT a FROM t"), "2");
+    env.ok(&["rollback", &url, "--yes"]);
+    assert_eq!(server.sql("shop", "SELECT a FROM t"), "1");
+    let said = env.fails(10, &["rollback", &server.url("other"), "--yes"]);
+    assert!(said.contains("nothing to bring back of other"), "{said}");
 }
 
 #[test]

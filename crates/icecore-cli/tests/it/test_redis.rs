@@ -16,6 +16,8 @@ struct Redis {
     server: Option<Child>,
     /// Zero for none.
     port: u16,
+    /// Whether it loads its append-only file when it starts.
+    appends: bool,
 }
 
 impl Redis {
@@ -25,7 +27,7 @@ impl Redis {
     }
 
     fn start_on(rdb: Option<&[u8]>, port: u16) -> Self {
-        let mut redis = Self { folder: tempfile::tempdir().unwrap(), server: None, port };
+        let mut redis = Self { folder: tempfile::tempdir().unwrap(), server: None, port, appends: false };
         if let Some(rdb) = rdb {
             fs::write(redis.dump(), rdb).unwrap();
         }
@@ -53,7 +55,7 @@ impl Redis {
             command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups", "--", "redis-server"]);
         }
         command.args(["--port", &self.port.to_string(), "--save", "", "--enable-debug-command", "yes"]);
-        command.args(["--bind", "127.0.0.1"]);
+        command.args(["--bind", "127.0.0.1", "--appendonly", if self.appends { "yes" } else { "no" }]);
         command
             .args(["--repl-diskless-sync-delay", "0", "--unixsocket"])
             .arg(self.socket())
@@ -138,7 +140,11 @@ const FILL: &str = "
 ";
 
 fn filled() -> Redis {
-    let redis = Redis::start(None);
+    filled_on(0)
+}
+
+fn filled_on(port: u16) -> Redis {
+    let redis = Redis::start_on(None, port);
     redis.ask(&["EVAL", FILL, "0"]);
     redis.ask(&["FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 1 end)"]);
     redis
@@ -307,4 +313,91 @@ fn redis_cli_is_connected_to_the_service() {
     assert_eq!(env.ok(&["redis-cli", "cache", "--db", "0", "--", "GET", "a"]).trim(), "1");
     let checked = env.ok(&["config", "check"]);
     assert!(checked.contains("answers, version 7"), "{checked}");
+}
+
+/// A port that nobody listens on now.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_restore_gives_a_server_its_data_back_and_is_rolled_back() {
+    for behind_socket in [true, false] {
+        let (env, redis) = (TestEnv::new(), filled_on(if behind_socket { 0 } else { free_port() }));
+        let url = if behind_socket { redis.url() } else { format!("redis://127.0.0.1:{}", redis.port) };
+        let captured = redis.digest();
+        env.ok(&["create", &url, "--name", "cache"]);
+        redis.ask(&["FLUSHALL"]);
+        redis.ask(&["FUNCTION", "FLUSH"]);
+        redis.ask(&["SET", "later", "1"]);
+        let later = redis.digest();
+        let refusal = env.fails(15, &["restore", "cache"]);
+        assert!(refusal.contains("1 key") && refusal.contains("was not touched"), "{refusal}");
+        assert_eq!(redis.digest(), later);
+        let restored = env.json(&["restore", "cache", "--yes"]);
+        assert_eq!(restored["warnings"], serde_json::json!([]));
+        assert_eq!(redis.digest(), captured);
+        assert!(redis.ask(&["FUNCTION", "LIST"]).contains("lib"));
+        assert!(redis.ask(&["ROLE"]).starts_with("master"));
+        assert!(redis.ask(&["CONFIG", "GET", "repl-diskless-load"]).contains("disabled"));
+        redis.ask(&["SET", "a", "writable"]);
+        redis.ask(&["DEL", "a"]);
+        env.write("icecore.toml", format!("[services.cache]\nurl = '{url}'\n"));
+        env.ok(&["rollback", "--yes"]);
+        assert_eq!(redis.digest(), later);
+        env.ok(&["rollback", "cache", "--yes"]);
+        assert_eq!(redis.digest(), captured);
+    }
+}
+
+#[test]
+fn restored_data_survive_a_restart_with_an_append_only_file_and_without() {
+    for appends in ["yes", "no"] {
+        let (env, mut redis) = (TestEnv::new(), filled());
+        let captured = redis.digest();
+        env.ok(&["create", &redis.url(), "--name", "cache"]);
+        redis.ask(&["FLUSHALL"]);
+        redis.ask(&["SET", "later", "1"]);
+        redis.ask(&["CONFIG", "SET", "appendonly", appends]);
+        redis.ask(&["CONFIG", "SET", "save", "3600 1"]);
+        env.ok(&["restore", "cache", "--yes"]);
+        assert_eq!(redis.digest(), captured);
+        redis.appends = appends == "yes";
+        redis.restart();
+        assert_eq!(redis.digest(), captured, "appendonly {appends}");
+    }
+}
+
+#[test]
+fn a_damaged_snapshot_leaves_a_server_what_it_has() {
+    let (env, redis) = (TestEnv::new(), filled());
+    env.ok(&["create", &redis.url(), "--name", "cache"]);
+    redis.ask(&["SET", "later", "1"]);
+    let later = redis.digest();
+    for pack in env.files(".icecore/packs") {
+        let mut bytes = fs::read(&pack).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(pack, bytes).unwrap();
+    }
+    let said = env.run(&["restore", "cache", "--yes"]);
+    assert!([13, 1].contains(&said.status), "{}", said.stderr);
+    assert_eq!(redis.digest(), later);
+    assert!(redis.ask(&["ROLE"]).starts_with("master"));
+    redis.ask(&["SET", "a", "writable"]);
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_restore_is_told_before() {
+    let (env, redis, master) = (TestEnv::new(), filled(), filled_on(free_port()));
+    env.ok(&["create", &redis.url(), "--name", "cache"]);
+    redis.ask(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
+    let said = env.fails(15, &["restore", "cache", "--yes"]);
+    assert!(said.contains("it is a replica of 127.0.0.1"), "{said}");
+    redis.ask(&["REPLICAOF", "NO", "ONE"]);
+    env.write("text", "no RDB");
+    env.ok(&["create", "text"]);
+    let said = env.fails(2, &["restore", "text", "--to", &redis.url()]);
+    assert!(said.contains("is no RDB"), "{said}");
+    env.fails(2, &["restore", "cache", "--replace", "--yes"]);
 }

@@ -13,6 +13,10 @@ use crate::poll::PollReader;
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// For how long a server may say nothing: while it makes an RDB it sends a line every ten seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// No answer but the long one is longer.
+const BULK_LEN_MAX: u32 = 1 << 20;
+/// No command that a replica sends has more words.
+const WORDS_MAX: u32 = 64;
 /// No answer but the long one has longer lines.
 const LINE_LEN_MAX: usize = 4096;
 
@@ -78,4 +82,32 @@ pub(super) fn read_line(reader: &mut dyn Read) -> io::Result<Option<String>> {
             _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "that is no answer of Redis")),
         }
     }
+}
+
+/// A text with its length before it, or the error in its place.
+pub(super) fn read_bulk(reader: &mut dyn Read) -> io::Result<Result<String, String>> {
+    let head = read_line(reader)?.unwrap_or_else(|| "-it closed the connection".to_owned());
+    let Some(len) = head.strip_prefix('$') else { return Ok(Err(head)) };
+    // A text that is not there has a length below zero.
+    let Ok(len) = len.parse::<u32>() else { return Ok(Ok(String::new())) };
+    if len > BULK_LEN_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer is too long"));
+    }
+    let mut text = vec![0; len as usize + 2];
+    reader.read_exact(&mut text)?;
+    text.truncate(len as usize);
+    Ok(Ok(String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// A command as a server gets it: words with their lengths, or one line. No word at the end of the connection.
+pub(super) fn read_words(reader: &mut dyn Read) -> io::Result<Vec<String>> {
+    let Some(line) = read_line(reader)? else { return Ok(Vec::new()) };
+    let Some(count) = line.strip_prefix('*') else {
+        return Ok(line.split_whitespace().map(str::to_owned).collect());
+    };
+    let count = count.parse::<u32>().ok().filter(|count| *count <= WORDS_MAX);
+    let count = count.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "that is no command"))?;
+    (0..count)
+        .map(|_| read_bulk(reader)?.map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what)))
+        .collect()
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 const PORT: u16 = 6379;
@@ -44,6 +44,21 @@ impl Endpoint {
                 "TLS is not spoken here yet: let redis-cli do it, by `icecore create --name cache -- redis-cli --tls --rdb -`".to_owned(),
             ))),
             _ => None,
+        }
+    }
+
+    /// A URL of it, without its password.
+    pub fn url(&self) -> String {
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let user = self.user.as_deref().map(encoded);
+        match &self.address {
+            Address::Tcp(..) => {
+                format!("redis://{}{}", user.map(|user| user + "@").unwrap_or_default(), self.address)
+            }
+            Address::Unix(path) => {
+                let path = encoded(&path.to_string_lossy()).replace("%2F", "/");
+                format!("redis+unix://{path}{}", user.map(|user| format!("?user={user}")).unwrap_or_default())
+            }
         }
     }
 
@@ -130,6 +145,10 @@ mod tests {
         let socket = parse("redis+unix:///run/redis%20one/socket?user=me");
         assert_eq!(socket.address, Address::Unix("/run/redis one/socket".into()));
         assert_eq!(socket.user.as_deref(), Some("me"));
+        for endpoint in [socket, tcp("::1", 7000, None, None), tcp("cache.example", 1, Some("a@b"), None)] {
+            let url = endpoint.url();
+            assert_eq!(Endpoint::parse(&url).unwrap().unwrap(), endpoint, "{url}");
+        }
         assert_eq!(Endpoint::parse("postgres://localhost/shop"), None);
         assert_eq!(Endpoint::parse("dump.rdb"), None);
     }

@@ -1,15 +1,14 @@
 //! Giving a snapshot back to a database server.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::Arc;
 
-use bytes::{Buf as _, Bytes};
 use icecore_engine::postgres::restore as engine;
 use icecore_engine::{SinkError, postgres};
 use icecore_format::Part;
-use icecore_store::{Counter, Monitor, Snapshot, SnapshotReader, Store};
+use icecore_store::{Monitor, Snapshot, SnapshotReader, Store};
 
-use super::deliver::PartCheck;
+use super::part_reader::Reader;
 use super::{blame, first_finding, short_id};
 use crate::{Error, Result};
 
@@ -40,54 +39,11 @@ impl engine::Content for Content<'_> {
 
     fn open(&self, part: &Part) -> std::result::Result<Box<dyn Read + '_>, SinkError> {
         let part = self.parts.iter().find(|known| *known == part).ok_or("there is no such part")?;
-        let pieces = self.reader.range(part.offset, part.len)?;
-        Ok(Box::new(PartReader {
-            pieces: Box::new(pieces.map(|piece| Ok(piece?))),
-            rest: Bytes::new(),
-            check: Some(PartCheck::new(&self.reader, part)),
-            monitor: self.monitor,
-        }))
+        Ok(Box::new(Reader::checked(&self.reader, part, self.monitor)?))
     }
 
     fn is_cancelled(&self) -> bool {
         self.monitor.is_cancelled()
-    }
-}
-
-/// The bytes of a part, which are checked at its end.
-struct PartReader<'a> {
-    pieces: Box<dyn Iterator<Item = Result<Bytes>> + 'a>,
-    rest: Bytes,
-    check: Option<PartCheck<'a>>,
-    monitor: &'a dyn Monitor,
-}
-
-impl PartReader<'_> {
-    fn read(&mut self, out: &mut [u8]) -> Result<usize> {
-        while self.rest.is_empty() {
-            match self.pieces.next() {
-                Some(piece) => {
-                    self.rest = piece?;
-                    if let Some(check) = &mut self.check {
-                        check.update(&self.rest);
-                    }
-                }
-                None => {
-                    self.check.take().map_or(Ok(()), PartCheck::finish)?;
-                    return Ok(0);
-                }
-            }
-        }
-        let len = out.len().min(self.rest.len());
-        self.rest.split_to(len).copy_to_slice(out.get_mut(..len).unwrap_or_default());
-        self.monitor.count(Counter::PlainBytes, len as u64);
-        Ok(len)
-    }
-}
-
-impl Read for PartReader<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        PartReader::read(self, out).map_err(|error| io::Error::other(Box::new(error)))
     }
 }
 

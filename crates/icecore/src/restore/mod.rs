@@ -2,6 +2,8 @@
 
 mod database;
 mod deliver;
+mod part_reader;
+mod redis;
 mod refuse;
 
 use std::io;
@@ -16,6 +18,7 @@ use icecore_store::{Monitor, Snapshot, SnapshotReader, Store, StoreError};
 
 pub use database::{plan_database, restore_database};
 use deliver::Progress;
+pub use redis::{RestoredKeys, plan_redis, restore_redis};
 
 use crate::{Error, Result};
 

@@ -1,0 +1,111 @@
+//! Restoring to a Redis server, a way of `icecore restore`.
+
+use std::time::Instant;
+
+use icecore::{Counter, RestoredKeys, Snapshot, Source};
+use icecore_engine::redis::Endpoint;
+use icecore_engine::redis::restore::Plan;
+use serde_json::json;
+
+use super::restore_database::{SAFETY_TAG, take_safety_snapshot};
+use crate::context::{Context, Opened};
+use crate::failure::{CommandError, Result};
+use crate::progress::Progress;
+use crate::select::short_id;
+use crate::status::ExitStatus;
+use crate::ui::Ui;
+use crate::units::{Millis, counted, printable};
+
+pub(crate) fn run(
+    ui: &mut Ui,
+    context: &Context,
+    opened: &Opened,
+    snapshot: &Snapshot,
+    endpoint: &Endpoint,
+) -> Result<ExitStatus> {
+    let plan = icecore::plan_redis(&opened.store, snapshot, endpoint)?;
+    let address = printable(&endpoint.address.to_string()).to_string();
+    for notice in &plan.notices {
+        ui.status(format_args!("note: {}", printable(notice)));
+    }
+    if !plan.blockers.is_empty() {
+        let why = plan.blockers.iter().map(|why| printable(why).to_string()).collect::<Vec<_>>().join("; ");
+        let error = CommandError::new(
+            ExitStatus::Refused,
+            format!("cannot restore the Redis server at {address}: {why}"),
+        );
+        return Err(error.hint("nothing was written; --to PATH gives the RDB"));
+    }
+    confirm(ui, &plan, &address)?;
+    let mut warnings = Vec::new();
+    if plan.keys > 0 {
+        warnings = take_safety_snapshot(ui, context, opened, snapshot, &Source::Redis(endpoint.clone()))?;
+    }
+    let started = Instant::now();
+    let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
+    let restored = icecore::restore_redis(&opened.store, snapshot, &plan, &*drawing.monitor());
+    drawing.end();
+    let mut restored = restored?;
+    restored.warnings.extend(warnings);
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    report(ui, snapshot, &plan, &address, &restored, duration_ms)
+}
+
+/// Names exactly what would be replaced.
+fn confirm(ui: &mut Ui, plan: &Plan, address: &str) -> Result<()> {
+    if plan.keys == 0 {
+        return Ok(());
+    }
+    let what = format!("all data of the Redis server at {address} ({})", counted(plan.keys, "key"));
+    ui.confirm(
+        &format!("Replace {what}? A snapshot of them is taken before."),
+        &format!("the Redis server at {address} has data, and was not touched"),
+    )
+    .map_err(|error| match ui.can_ask() {
+        true => error,
+        false => error.hint(format!(
+            "--yes replaces {what}, after a snapshot of them was taken; --to redis://HOST or --to PATH restores elsewhere"
+        )),
+    })
+}
+
+fn report(
+    ui: &mut Ui,
+    snapshot: &Snapshot,
+    plan: &Plan,
+    address: &str,
+    restored: &RestoredKeys,
+    duration_ms: u64,
+) -> Result<ExitStatus> {
+    if ui.json {
+        ui.document(&json!({
+            "id": snapshot.id,
+            "source": snapshot.info().source,
+            "target": address,
+            "parts": snapshot.info().parts,
+            "bytes": snapshot.info().logical_bytes,
+            "written_bytes": snapshot.info().logical_bytes,
+            "keys": restored.keys,
+            "duration_ms": duration_ms,
+            "warnings": restored.warnings,
+        }))?;
+    } else if ui.quiet {
+        ui.line(address)?;
+    } else {
+        ui.line(format_args!(
+            "Restored {} {} to the Redis server at {address}: {}, {}",
+            printable(&snapshot.info().source),
+            short_id(snapshot),
+            counted(restored.keys, "key"),
+            Millis(duration_ms),
+        ))?;
+        if plan.keys > 0 {
+            let name = printable(&snapshot.info().source);
+            ui.hint(format_args!("what was there is a snapshot: icecore restore {name}@{SAFETY_TAG}"));
+        }
+    }
+    for warning in &restored.warnings {
+        ui.warn(printable(warning));
+    }
+    Ok(if restored.warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+}
