@@ -253,9 +253,10 @@ fn explain_capture(error: &CaptureError) -> (ExitStatus, Option<String>) {
 fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
     match error {
         RestoreError::UnsafeName { .. } => (ExitStatus::Refused, None),
-        RestoreError::Refused(_) => (ExitStatus::Refused, Some("--to PATH restores elsewhere".to_owned())),
-        RestoreError::Server(_) => {
-            (ExitStatus::Failed, Some("the database that was there is as it was".to_owned()))
+        RestoreError::Refused(_) => (ExitStatus::Refused, Some("--to restores elsewhere".to_owned())),
+        RestoreError::Server(_) => (ExitStatus::Failed, Some("what was there is as it was".to_owned())),
+        RestoreError::Unknown(_) => {
+            (ExitStatus::Failed, Some("`psql -l` shows them; what was there is one of them".to_owned()))
         }
         RestoreError::Busy(_) => (ExitStatus::Busy, Some("try again when that is done".to_owned())),
         RestoreError::Damaged(_) => {

@@ -21,7 +21,7 @@ pub(crate) struct Ui {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
     pub(crate) verbose: bool,
-    assume_yes: bool,
+    pub(crate) assume_yes: bool,
     color_stdout: bool,
     color_stderr: bool,
     /// Standard output carries data: results go to standard error.

@@ -103,6 +103,9 @@ pub enum RestoreError {
     /// The server that is restored to, or the connection to it, says that something is wrong.
     #[error("{0}")]
     Server(String),
+    /// The last step may have happened or not.
+    #[error("{0}")]
+    Unknown(String),
     /// Somebody else is at it.
     #[error("{0}")]
     Busy(String),

@@ -36,6 +36,8 @@ pub struct CreateOptions {
     pub allow_empty: bool,
     /// Accept a dump that was cut off.
     pub allow_incomplete: bool,
+    /// Where it goes back to, if that is not where it comes from.
+    pub origin: Option<String>,
     /// Of a database's server, store what it is made of, but no rows.
     pub schema_only: bool,
     /// And what belongs to the whole server: roles, tablespaces.
@@ -115,7 +117,8 @@ pub fn create(
         }
         info.engine_version = captured.engine_version;
         info.form = captured.form;
-        info.origin = captured.origin.and_then(|path| path.into_os_string().into_string().ok());
+        let origin = captured.origin.and_then(|path| path.into_os_string().into_string().ok());
+        info.origin = options.origin.clone().or(origin);
         info.unpacked = captured.unpacked.map(str::to_owned);
         // What changed under our hands looks like nothing that could be seen again.
         info.fingerprint = fingerprint.filter(|_| findings.is_empty());

@@ -29,6 +29,13 @@ impl Environment<'_> {
 
     /// What programs of PostgreSQL would take from the variables.
     pub(crate) fn postgres(&self) -> Result<postgres::Defaults> {
+        if let Some(mode) =
+            self.text("PGSSLMODE")?.filter(|mode| !matches!(mode.as_str(), "disable" | "allow" | "prefer"))
+        {
+            return Err(Error::Unfitting(format!(
+                "PGSSLMODE is {mode}, and TLS is not spoken here yet: let pg_dump do it, by `icecore create --name shop -- pg_dump ...`"
+            )));
+        }
         let port = self.text("PGPORT")?;
         let port =
             port.map(|port| port.parse().map_err(|_| Error::Unfitting("PGPORT is no port".to_owned())));

@@ -84,6 +84,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<Ex
         raw: args.raw,
         allow_empty: args.allow_empty,
         allow_incomplete: args.allow_incomplete,
+        origin: None,
         schema_only: args.schema_only,
         globals: args.globals,
         no_delta: args.no_delta,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use icecore::{Counter, Destination, Error, RestoreOptions, Restored, Snapshot, Source};
 use serde_json::json;
 
-use super::restore_database::{self, DatabaseArgs};
+use super::restore_database::{self, DatabaseArgs, ServerTarget};
 use super::restore_redis;
 use crate::args::ServiceArgs;
 use crate::context::Context;
@@ -95,18 +95,23 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
     let opened = context.open()?;
     let listing = opened.listing(ui)?;
     let snapshot = wanted.find(context, &listing)?;
-    if let Some(server) = restore_database::server(context, snapshot, args.to.as_deref())? {
-        if args.part.is_some() || args.in_place || args.allow_damaged {
-            return Err(CommandError::usage("a database on a server is restored whole")
-                .hint("--to PATH gives a script or an RDB, of which --part is one part"));
+    if let Some(target) = ServerTarget::find(ui, context, snapshot, args.to.as_deref())? {
+        if args.part.is_some() || args.in_place || args.allow_damaged || args.trusted {
+            return Err(CommandError::usage(
+                "a database on a server is restored whole, and beside what is there",
+            )
+            .hint("--to PATH gives a script or an RDB, of which --part is one part"));
         }
-        match server {
+        let name = target.name.as_str();
+        match &target.source {
             Source::Postgres(endpoint) => {
-                return restore_database::run(ui, context, &opened, snapshot, &endpoint, &args.database);
+                let (to, args, incomplete) = ((endpoint, name), &args.database, args.allow_incomplete);
+                return restore_database::run(ui, context, &opened, snapshot, to, args, incomplete);
             }
             Source::Redis(endpoint) => {
                 args.database.refuse_others()?;
-                return restore_redis::run(ui, context, &opened, snapshot, &endpoint);
+                let to = (endpoint, name);
+                return restore_redis::run(ui, context, &opened, snapshot, to, args.allow_incomplete);
             }
             _ => (),
         }

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use icecore::{Counter, CreateOptions, Snapshot, Source};
-use icecore_engine::postgres::Endpoint;
-use icecore_engine::postgres::restore::{Keep, Options, Plan, Restored};
+use icecore_engine::postgres::restore::{self as engine, Keep, Options, Plan, Restored};
+use icecore_engine::postgres::{Endpoint, Host};
+use icecore_engine::redis::Address;
 use serde_json::json;
 
 use crate::context::{Context, Opened};
@@ -18,6 +19,7 @@ use crate::units::{Bytes, Millis, counted, printable};
 
 /// The tag of a snapshot that was taken of what a restore replaced.
 pub(crate) const SAFETY_TAG: &str = "before-restore";
+const SAFETY_SUFFIX: &str = ".before-restore";
 /// More connections than this write no faster.
 const CONNECTIONS_MAX: usize = 4;
 
@@ -28,7 +30,7 @@ pub(crate) struct DatabaseArgs {
     /// Keep the database that is there under a name of its own, for longer than until the next restore
     #[arg(long, conflicts_with = "replace")]
     preserve: bool,
-    /// Drop the database that is there at the end; a snapshot of it is taken before
+    /// Drop the database that was there, when a snapshot of it has been taken
     #[arg(long)]
     replace: bool,
     /// Make roles that are missing, without a password
@@ -51,25 +53,72 @@ impl DatabaseArgs {
     }
 }
 
-/// The server that a snapshot goes to, if it goes to one: that of --to, of the service it is of, or where it came from.
-pub(crate) fn server(context: &Context, snapshot: &Snapshot, to: Option<&Path>) -> Result<Option<Source>> {
-    let source = match to {
-        Some(to) if to.to_str().is_some_and(|to| to.contains("://")) => Some(context.source(to)?.0),
-        Some(_) => None,
-        None => {
-            let info = snapshot.info();
-            let named = match context.project()? {
-                Some(project) => project.source(&info.source, &context.environment())?,
-                None => None,
-            };
-            match (named, info.origin.as_deref().filter(|origin| origin.contains("://"))) {
-                (Some(source), _) => Some(source),
-                (None, Some(origin)) => Some(Source::parse(Path::new(origin), &context.environment())?),
-                (None, None) => None,
+/// What a snapshot goes to, if it goes to a server.
+pub(crate) struct ServerTarget {
+    pub(crate) source: Source,
+    /// What its snapshots are called: as the service, or by default.
+    pub(crate) name: String,
+}
+
+impl ServerTarget {
+    /// That of --to, of the service that the snapshot is of, or where it came from.
+    pub(crate) fn find(
+        ui: &mut Ui,
+        context: &Context,
+        snapshot: &Snapshot,
+        to: Option<&Path>,
+    ) -> Result<Option<Self>> {
+        let info = snapshot.info();
+        let (source, name) = match to {
+            Some(to) if to.to_str().is_some_and(|to| to.contains("://")) => context.source(to)?,
+            Some(_) => return Ok(None),
+            None => {
+                let project = context.project()?;
+                let service = project
+                    .map(|project| project.source(&info.source, &context.environment()))
+                    .transpose()?;
+                match (service.flatten(), info.origin.as_deref().filter(|origin| origin.contains("://"))) {
+                    (Some(source), _) => (source, Some(info.source.clone())),
+                    (None, Some(origin)) => {
+                        let source = Source::parse(Path::new(origin), &context.environment())?;
+                        ask_about_origin(ui, &source)?;
+                        (source, Some(info.source.clone()))
+                    }
+                    (None, None) => return Ok(None),
+                }
             }
-        }
+        };
+        let name = name.unwrap_or_else(|| source.default_name());
+        let is_server = matches!(source, Source::Postgres(_) | Source::Redis(_));
+        Ok(is_server.then_some(Self { source, name }))
+    }
+}
+
+/// A snapshot may be a stranger's, and who connects gives a password away. This machine is no stranger.
+fn ask_about_origin(ui: &mut Ui, source: &Source) -> Result<()> {
+    let is_here = match source {
+        Source::Postgres(endpoint) => match &endpoint.host {
+            Host::Folder(_) => true,
+            Host::Tcp(name) => is_this_machine(name),
+        },
+        Source::Redis(endpoint) => match &endpoint.address {
+            Address::Unix(_) => true,
+            Address::Tcp(name, _) => is_this_machine(name),
+        },
+        _ => true,
     };
-    Ok(source.filter(|source| matches!(source, Source::Postgres(_) | Source::Redis(_))))
+    if is_here {
+        return Ok(());
+    }
+    let place = printable(&source.place()).to_string();
+    ui.confirm(
+        &format!("Connect to {place}, where the snapshot says that it came from?"),
+        &format!("the snapshot came from {place}, which is no service of icecore.toml"),
+    )
+}
+
+fn is_this_machine(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "::1")
 }
 
 pub(crate) fn run(
@@ -77,12 +126,15 @@ pub(crate) fn run(
     context: &Context,
     opened: &Opened,
     snapshot: &Snapshot,
-    endpoint: &Endpoint,
+    (endpoint, name): (&Endpoint, &str),
     args: &DatabaseArgs,
+    allow_incomplete: bool,
 ) -> Result<ExitStatus> {
     let options = options(context, endpoint, args);
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Looking");
-    let plan = icecore::plan_database(&opened.store, snapshot, endpoint, &options, &*drawing.monitor());
+    let monitor = drawing.monitor();
+    let plan =
+        icecore::plan_database(&opened.store, snapshot, endpoint, &options, allow_incomplete, &*monitor);
     drawing.end();
     let plan = plan?;
     for notice in &plan.notices {
@@ -93,36 +145,55 @@ pub(crate) fn run(
         let error = CommandError::new(ExitStatus::Refused, format!("cannot restore {endpoint}: {why}"));
         return Err(error.hint("nothing was written; --to postgres://HOST/DATABASE restores elsewhere"));
     }
-    confirm(ui, &plan, &options)?;
-    let mut warnings = Vec::new();
-    if args.replace && plan.existing.is_some() {
-        let there = Source::Postgres(endpoint.clone());
-        warnings.extend(take_safety_snapshot(ui, context, opened, snapshot, &there)?);
-    }
+    confirm(ui, &plan, &options, args.replace)?;
     let started = Instant::now();
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
     let restored = icecore::restore_database(&opened.store, snapshot, &plan, &options, &*drawing.monitor());
     drawing.end();
     let mut restored = restored?;
-    restored.warnings.extend(warnings);
-    report(
-        ui,
-        snapshot,
-        endpoint,
-        &restored,
-        u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-    )
+    if args.replace {
+        replace(ui, context, opened, (endpoint, name), &mut restored);
+    }
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    report(ui, snapshot, endpoint, &options.keep, &restored, duration_ms)
+}
+
+/// Drops what was put aside once it is in the store: nobody writes to it any more.
+fn replace(
+    ui: &mut Ui,
+    context: &Context,
+    opened: &Opened,
+    (endpoint, name): (&Endpoint, &str),
+    restored: &mut Restored,
+) {
+    let Some(kept) = restored.kept.clone() else { return };
+    let aside = Source::Postgres(endpoint.with_database(&kept));
+    let saved = take_safety_snapshot(ui, context, opened, name, &aside, &endpoint.url())
+        .and_then(|findings| Ok((findings, engine::forget(endpoint).map_err(icecore::Error::from)?)));
+    match saved {
+        Ok((findings, ())) => {
+            restored.warnings.extend(findings);
+            restored.kept = None;
+        }
+        Err(CommandError::Failure(failure)) => {
+            restored.warnings.push(format!("what was there is still there, as {kept}: {}", failure.message));
+        }
+        Err(_) => restored.warnings.push(format!("what was there is still there, as {kept}")),
+    }
 }
 
 fn options(context: &Context, endpoint: &Endpoint, args: &DatabaseArgs) -> Options {
-    let keep = match (args.preserve, args.replace) {
-        (true, _) => {
-            let time = context.now.to_zoned(context.zone.clone()).strftime("_%Y%m%d_%H%M%S").to_string();
-            let name = endpoint.database.chars().take(40 - time.len()).collect::<String>();
-            Keep::As(name + &time)
+    /// What a server allows, less than the time takes.
+    const NAME_LEN_MAX: usize = 47;
+    let keep = if args.preserve {
+        let time = context.now.to_zoned(context.zone.clone()).strftime("_%Y%m%d_%H%M%S").to_string();
+        let mut name = endpoint.database.clone();
+        while name.len() > NAME_LEN_MAX {
+            name.pop();
         }
-        (_, true) => Keep::Nothing,
-        _ => Keep::ForRollback,
+        Keep::As(name + &time)
+    } else {
+        Keep::ForRollback
     };
     let connections =
         std::thread::available_parallelism().map_or(1, |cores| cores.get().min(CONNECTIONS_MAX));
@@ -130,7 +201,7 @@ fn options(context: &Context, endpoint: &Endpoint, args: &DatabaseArgs) -> Optio
 }
 
 /// Names exactly what would be replaced, and what becomes of it.
-fn confirm(ui: &mut Ui, plan: &Plan, options: &Options) -> Result<()> {
+fn confirm(ui: &mut Ui, plan: &Plan, options: &Options, drops: bool) -> Result<()> {
     let Some(existing) = &plan.existing else { return Ok(()) };
     let endpoint = printable(&plan.endpoint.to_string()).to_string();
     let sessions = match existing.sessions {
@@ -138,9 +209,9 @@ fn confirm(ui: &mut Ui, plan: &Plan, options: &Options) -> Result<()> {
         sessions => format!("; {} will be ended", counted(sessions, "session")),
     };
     let fate = match &options.keep {
+        _ if drops => "it is dropped, after a snapshot of it".to_owned(),
         Keep::ForRollback => "it is kept for `icecore rollback`".to_owned(),
         Keep::As(name) => format!("it is kept as {}", printable(name)),
-        Keep::Nothing => "it is dropped".to_owned(),
     };
     let what = format!("the database {endpoint} ({}{sessions})", Bytes(existing.bytes));
     ui.confirm(
@@ -154,19 +225,28 @@ fn confirm(ui: &mut Ui, plan: &Plan, options: &Options) -> Result<()> {
     })
 }
 
+/// What the snapshots of a source are called that are taken of what a restore replaces: a series of their own, so that the newest of the source stays
+/// what somebody meant to keep.
+pub(crate) fn safety_name(name: &str) -> String {
+    // What is rolled back is of the same series.
+    format!("{}{SAFETY_SUFFIX}", name.strip_suffix(SAFETY_SUFFIX).unwrap_or(name))
+}
+
 /// What is replaced can be brought back from the store. Returns what could not be captured of it as it should be.
 pub(crate) fn take_safety_snapshot(
     ui: &mut Ui,
     context: &Context,
     opened: &Opened,
-    snapshot: &Snapshot,
+    name: &str,
     there: &Source,
+    origin: &str,
 ) -> Result<Vec<String>> {
     let options = CreateOptions {
-        name: Some(snapshot.info().source.clone()),
+        name: Some(safety_name(name)),
         tags: vec![SAFETY_TAG.to_owned()],
         host: context.host(),
         store_dir: opened.dir.canonicalize().unwrap_or_else(|_| opened.dir.clone()),
+        origin: Some(origin.to_owned()),
         ..CreateOptions::default()
     };
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Saving what is there");
@@ -179,6 +259,7 @@ fn report(
     ui: &mut Ui,
     snapshot: &Snapshot,
     endpoint: &Endpoint,
+    keep: &Keep,
     restored: &Restored,
     duration_ms: u64,
 ) -> Result<ExitStatus> {
@@ -209,10 +290,8 @@ fn report(
             Millis(duration_ms),
         ))?;
         if let Some(kept) = &restored.kept {
-            ui.hint(format_args!(
-                "what was there is kept as {}; `icecore rollback` brings it back",
-                printable(kept)
-            ));
+            let back = if *keep == Keep::ForRollback { "; `icecore rollback` brings it back" } else { "" };
+            ui.hint(format_args!("what was there is kept as {}{back}", printable(kept)));
         }
     }
     for warning in &restored.warnings {

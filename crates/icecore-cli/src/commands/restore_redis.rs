@@ -7,7 +7,7 @@ use icecore_engine::redis::Endpoint;
 use icecore_engine::redis::restore::Plan;
 use serde_json::json;
 
-use super::restore_database::{SAFETY_TAG, take_safety_snapshot};
+use super::restore_database::{safety_name, take_safety_snapshot};
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
@@ -21,9 +21,10 @@ pub(crate) fn run(
     context: &Context,
     opened: &Opened,
     snapshot: &Snapshot,
-    endpoint: &Endpoint,
+    (endpoint, name): (&Endpoint, &str),
+    allow_incomplete: bool,
 ) -> Result<ExitStatus> {
-    let plan = icecore::plan_redis(&opened.store, snapshot, endpoint)?;
+    let plan = icecore::plan_redis(&opened.store, snapshot, endpoint, allow_incomplete)?;
     let address = printable(&endpoint.address.to_string()).to_string();
     for notice in &plan.notices {
         ui.status(format_args!("note: {}", printable(notice)));
@@ -39,7 +40,8 @@ pub(crate) fn run(
     confirm(ui, &plan, &address)?;
     let mut warnings = Vec::new();
     if plan.keys > 0 {
-        warnings = take_safety_snapshot(ui, context, opened, snapshot, &Source::Redis(endpoint.clone()))?;
+        let there = Source::Redis(endpoint.clone());
+        warnings = take_safety_snapshot(ui, context, opened, name, &there, &endpoint.url())?;
     }
     let started = Instant::now();
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
@@ -48,7 +50,7 @@ pub(crate) fn run(
     let mut restored = restored?;
     restored.warnings.extend(warnings);
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    report(ui, snapshot, &plan, &address, &restored, duration_ms)
+    report(ui, snapshot, &plan, (&address, name), &restored, duration_ms)
 }
 
 /// Names exactly what would be replaced.
@@ -73,7 +75,7 @@ fn report(
     ui: &mut Ui,
     snapshot: &Snapshot,
     plan: &Plan,
-    address: &str,
+    (address, name): (&str, &str),
     restored: &RestoredKeys,
     duration_ms: u64,
 ) -> Result<ExitStatus> {
@@ -100,8 +102,11 @@ fn report(
             Millis(duration_ms),
         ))?;
         if plan.keys > 0 {
-            let name = printable(&snapshot.info().source);
-            ui.hint(format_args!("what was there is a snapshot: icecore restore {name}@{SAFETY_TAG}"));
+            let name = safety_name(name);
+            ui.hint(format_args!(
+                "what was there is the snapshot {}; `icecore rollback` brings it back",
+                printable(&name)
+            ));
         }
     }
     for warning in &restored.warnings {

@@ -6,9 +6,9 @@ use icecore::{Snapshot, Source};
 use icecore_engine::postgres::restore;
 use serde_json::json;
 
-use super::restore_database::{self, DatabaseArgs, SAFETY_TAG};
+use super::restore_database::{self, DatabaseArgs, SAFETY_TAG, safety_name};
 use super::restore_redis;
-use crate::context::Context;
+use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
@@ -22,15 +22,22 @@ use crate::units::printable;
 #[command(after_help = "\
 Examples:
   icecore rollback shop
-  icecore rollback postgres://localhost/shop\n")]
+  icecore rollback postgres://localhost/shop
+  icecore rollback shop --emergency\n")]
 pub(crate) struct RollbackArgs {
     /// A service of icecore.toml, or a URL [default: the only service on a server]
     #[arg(value_name = "SERVICE")]
     source: Option<PathBuf>,
+    /// Restore the newest snapshot that is whole, without a question: one that was taken whole, has rows, and is not damaged
+    #[arg(long)]
+    emergency: bool,
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result<ExitStatus> {
     let (source, name) = source(context, args.source.as_deref())?;
+    if args.emergency {
+        return emergency(ui, context, &source, &name);
+    }
     if let Source::Postgres(endpoint) = &source {
         let shown = printable(&endpoint.to_string()).to_string();
         let question = format!("Bring back what the last restore of the database {shown} put aside?");
@@ -39,31 +46,73 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
             if ui.json {
                 ui.document(&json!({ "target": endpoint.url(), "kept": undone.kept }))?;
             } else {
-                ui.line(format_args!(
-                    "Rolled back {shown}; what was there is kept as {}",
-                    printable(&undone.kept)
-                ))?;
+                let kept =
+                    undone.kept.map(|kept| format!("; what was there is kept as {}", printable(&kept)));
+                ui.line(format_args!("Rolled back {shown}{}", kept.unwrap_or_default()))?;
             }
             return Ok(ExitStatus::Success);
         }
     }
     let opened = context.open()?;
     let listing = opened.listing(ui)?;
+    let before_restore = safety_name(&name);
+    let url = match &source {
+        Source::Postgres(endpoint) => endpoint.url(),
+        Source::Redis(endpoint) => endpoint.url(),
+        _ => String::new(),
+    };
+    // Whatever it was called, it knows where it belongs.
     let is_of = |snapshot: &&Snapshot| {
-        snapshot.info().source == name && snapshot.labels.tags.iter().any(|tag| tag == SAFETY_TAG)
+        let is_safety = snapshot.labels.tags.iter().any(|tag| tag == SAFETY_TAG);
+        is_safety
+            && (snapshot.info().source == before_restore || snapshot.info().origin.as_ref() == Some(&url))
     };
     let Some(before) = listing.snapshots.iter().find(is_of) else {
         let error = format!("there is nothing to bring back of {}", printable(&name));
-        return Err(CommandError::new(ExitStatus::NotFound, error)
-            .hint("no restore put anything aside, and there is no snapshot with the tag before-restore"));
+        return Err(CommandError::new(ExitStatus::NotFound, error).hint(format!(
+            "no restore put anything aside, and there is no snapshot {}",
+            printable(&before_restore)
+        )));
     };
-    match &source {
+    restore_to(ui, context, &opened, before, (&source, &name))
+}
+
+fn restore_to(
+    ui: &mut Ui,
+    context: &Context,
+    opened: &Opened,
+    snapshot: &Snapshot,
+    (source, name): (&Source, &str),
+) -> Result<ExitStatus> {
+    match source {
         Source::Postgres(endpoint) => {
-            restore_database::run(ui, context, &opened, before, endpoint, &DatabaseArgs::default())
+            let args = DatabaseArgs::default();
+            restore_database::run(ui, context, opened, snapshot, (endpoint, name), &args, false)
         }
-        Source::Redis(endpoint) => restore_redis::run(ui, context, &opened, before, endpoint),
+        Source::Redis(endpoint) => restore_redis::run(ui, context, opened, snapshot, (endpoint, name), false),
         _ => Err(CommandError::usage("only what is on a server can be rolled back")),
     }
+}
+
+/// The newest snapshot that can be restored, whatever became of those after it.
+fn emergency(ui: &mut Ui, context: &Context, source: &Source, name: &str) -> Result<ExitStatus> {
+    ui.assume_yes = true;
+    let opened = context.open()?;
+    let listing = opened.listing(ui)?;
+    let is_whole = |snapshot: &&Snapshot| {
+        let info = snapshot.info();
+        info.source == name && info.findings.is_empty() && info.form != "pg_schema"
+    };
+    for snapshot in listing.snapshots.iter().filter(is_whole) {
+        match restore_to(ui, context, &opened, snapshot, (source, name)) {
+            Err(CommandError::Failure(failure)) if failure.status == ExitStatus::Damaged => {
+                ui.warn(format_args!("{}; trying the one before", failure.message));
+            }
+            done => return done,
+        }
+    }
+    let error = format!("there is no whole snapshot of {}", printable(name));
+    Err(CommandError::new(ExitStatus::NotFound, error).hint("`icecore list` shows what there is"))
 }
 
 /// What is meant, and what its snapshots are called.

@@ -147,6 +147,9 @@ fn what_is_dropped_is_in_the_store_before() {
     env.ok(&["restore", "shop", "--yes", "--replace"]);
     assert_eq!(server.sql("shop", "SELECT a FROM t"), "1");
     assert_eq!(databases(&server), "shop");
+    // It is no snapshot of the shop: nobody meant to keep it.
+    let listed = env.json(&["list", "shop"]);
+    assert_eq!(listed["snapshots"].as_array().unwrap().len(), 1, "{listed}");
     env.ok(&["rollback", &url, "--yes"]);
     assert_eq!(server.sql("shop", "SELECT a FROM t"), "2");
     env.ok(&["rollback", &url, "--yes"]);
@@ -416,4 +419,215 @@ fn config_check_tells_what_each_service_means() {
     env.write("elsewhere.toml", "[services.a]\npath = '.'\n");
     let checked = env.json(&["--config", "elsewhere.toml", "config", "check"]);
     assert_eq!(checked["services"][0]["name"], "a");
+}
+
+#[test]
+fn an_emergency_takes_the_newest_snapshot_that_is_whole() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop");
+    server.sql("shop", "CREATE TABLE t AS SELECT 1 AS a, repeat('x', 100) AS b");
+    let env = TestEnv::new();
+    let url = server.url("shop");
+    let known = || env.files(".icecore/packs").into_iter().collect::<BTreeSet<_>>();
+    env.ok(&["create", &url, "--no-delta"]);
+    server.sql(
+        "shop",
+        "UPDATE t SET a = 2, b = (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 5000) n)",
+    );
+    let before = known();
+    env.ok(&["create", &url, "--no-delta"]);
+    for pack in known().difference(&before) {
+        let mut bytes = std::fs::read(pack).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(pack, bytes).unwrap();
+    }
+    env.ok(&["create", &url, "--schema-only"]);
+    server.sql("postgres", "DROP DATABASE shop");
+    let said = env.run(&["rollback", &url, "--emergency"]);
+    assert!(
+        said.stderr.contains("is damaged") && said.stderr.contains("trying the one before"),
+        "{}",
+        said.stderr
+    );
+    said.ok();
+    assert_eq!(server.sql("shop", "SELECT a FROM t"), "1");
+    assert_eq!(databases(&server), "shop");
+    let said = env.fails(10, &["rollback", &server.url("other"), "--emergency"]);
+    assert!(said.contains("no whole snapshot of other"), "{said}");
+}
+
+#[test]
+fn definitions_without_rows_take_no_place_of_rows() {
+    let server = PostgresServer::start();
+    everything(&server, "shop");
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop"), "--schema-only"]);
+    let said = env.fails(15, &["restore", "shop", "--yes"]);
+    assert!(said.contains("definitions and no rows"), "{said}");
+    env.ok(&["restore", "shop", "--to", &server.url("empty")]);
+    assert_same(&server.dump("shop", &["--schema-only"]), &server.dump("empty", &["--schema-only"]));
+}
+
+#[test]
+fn databases_that_icecore_did_not_make_are_never_dropped() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop");
+    server.sql("shop", "CREATE TABLE t AS SELECT 1 AS a");
+    let env = TestEnv::new();
+    let url = server.url("shop");
+    env.ok(&["create", &url]);
+    for name in ["shop__ice_old", "shop__ice_gone"] {
+        server.sql("postgres", &format!("CREATE DATABASE {name}"));
+        server.sql(name, "CREATE TABLE payroll (a int)");
+        let said = env.fails(15, &["restore", "shop", "--yes"]);
+        assert!(said.contains(name) && said.contains("icecore did not"), "{said}");
+        server.sql(name, "SELECT * FROM payroll");
+        assert_eq!(databases(&server), format!("shop\n{name}"));
+        server.sql("postgres", &format!("DROP DATABASE {name}"));
+    }
+    server.sql("postgres", "CREATE DATABASE shop__ice_new_12345678");
+    env.ok(&["restore", "shop", "--yes"]);
+    assert_eq!(databases(&server), "shop\nshop__ice_new_12345678\nshop__ice_old");
+    // What is kept under a name of its own is nothing that a rollback brings back, and neither is what was put aside before it.
+    env.ok(&["restore", "shop", "--yes", "--preserve"]);
+    env.fails(10, &["rollback", &url, "--yes"]);
+}
+
+#[test]
+fn a_database_that_appears_meanwhile_is_not_replaced() {
+    let server = PostgresServer::start();
+    let env = TestEnv::new();
+    slow_shop(&server, &env);
+    let target = server.url("late");
+    let restore = start(&env, &server, &["restore", "shop", "--to", &target], "CREATE INDEX slowly");
+    server.sql("postgres", "CREATE DATABASE late");
+    server.sql("late", "CREATE TABLE precious (a int)");
+    let said = Said::new(restore.wait_with_output().unwrap()).fails(15);
+    assert!(said.contains("another one than when it was looked at"), "{said}");
+    server.sql("late", "SELECT * FROM precious");
+    assert_eq!(databases(&server), "late\nshop");
+}
+
+#[test]
+fn what_depends_on_settings_and_keys_comes_back_as_it_was() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop; CREATE ROLE seldom_seen");
+    server.sql(
+        "shop",
+        "ALTER DATABASE shop SET timezone = 'Asia/Tokyo'; ALTER DATABASE shop SET search_path = '';
+        ALTER ROLE seldom_seen IN DATABASE shop SET work_mem = '5MB'",
+    );
+    server.sql(
+        "shop",
+        "CREATE TABLE public.t (id int PRIMARY KEY, name text, at timestamptz); INSERT INTO public.t VALUES (1, 'a', '2024-01-01 20:00+00');
+        CREATE MATERIALIZED VIEW public.days AS SELECT at::date AS day FROM public.t;
+        CREATE MATERIALIZED VIEW public.by_key AS SELECT id, name FROM public.t GROUP BY id; CREATE INDEX ON public.by_key (name);",
+    );
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    let captured = server.dump("shop", &["--create"]);
+    env.ok(&["restore", "shop", "--yes"]);
+    assert_same(&captured, &server.dump("shop", &["--create"]));
+    assert_eq!(server.sql("shop", "SELECT day FROM public.days"), "2024-01-02");
+    let said = env.fails(15, &["restore", "shop", "--to", &PostgresServer::start().url("shop")]);
+    assert!(said.contains("seldom_seen"), "{said}");
+}
+
+#[test]
+fn a_capture_and_somebody_who_alters_a_table_do_not_wait_for_each_other() {
+    let server = PostgresServer::start();
+    let env = TestEnv::new();
+    let url = slow_shop(&server, &env);
+    server.sql(
+        "shop",
+        "CREATE TABLE large AS SELECT repeat(md5(a::text), 100) AS b FROM generate_series(1, 30000) a",
+    );
+    let create = start(&env, &server, &["create", &url], "COPY");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            server.sql(
+                "shop",
+                "ALTER TABLE t ADD COLUMN c int; ALTER TABLE gate ADD COLUMN c int; TRUNCATE large",
+            )
+        });
+        Said::new(create.wait_with_output().unwrap()).ok();
+    });
+    env.ok(&["restore", "latest", "--to", &server.url("copy")]);
+    assert_eq!(server.sql("copy", "SELECT count(*) FROM large"), "30000");
+}
+
+#[test]
+fn a_dump_that_was_cut_off_takes_no_place_of_what_is_there() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop");
+    server.sql("shop", "CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let env = TestEnv::new();
+    let dump = server.dump("shop", &[]);
+    let cut = &dump[..dump.find("ALTER TABLE ONLY").unwrap()];
+    env.run_with_input(&["create", "-", "--name", "cut", "--allow-incomplete"], cut.as_bytes()).fails(3);
+    let said = env.fails(15, &["restore", "cut", "--to", &server.url("shop"), "--yes"]);
+    assert!(said.contains("was not taken whole") && said.contains("--allow-incomplete"), "{said}");
+    env.fails(3, &["restore", "cut", "--to", &server.url("other")]);
+    env.fails(3, &["restore", "cut", "--to", &server.url("shop"), "--yes", "--allow-incomplete"]);
+}
+
+#[test]
+fn tls_that_is_asked_for_is_not_left_out() {
+    let env = TestEnv::new();
+    let mut command = env.command(&["create", "postgres://me@localhost/shop"]);
+    let said = Said::of(command.env("PGSSLMODE", "verify-full")).fails(2);
+    assert!(said.contains("TLS is not spoken here"), "{said}");
+}
+
+/// Passes everything on, until names change: that it sends, and cuts the connection before the answer.
+fn cutting_proxy(port: u16) -> u16 {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let (mut up, mut down) =
+                ((client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client));
+            std::thread::spawn(move || {
+                let mut bytes = vec![0; 1 << 16];
+                while let Ok(len @ 1..) = up.0.read(&mut bytes) {
+                    let is_last = bytes[..len].windows(9).any(|some| some == b"RENAME TO");
+                    if is_last {
+                        let _ = up.0.shutdown(Shutdown::Both);
+                    }
+                    if up.1.write_all(&bytes[..len]).is_err() || is_last {
+                        // Long enough for the server to hear of it, and to do it.
+                        std::thread::sleep(Duration::from_millis(500));
+                        break;
+                    }
+                }
+                let _ = up.1.shutdown(Shutdown::Both);
+            });
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut down.0, &mut down.1);
+                let _ = down.1.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    own
+}
+
+#[test]
+fn a_swap_whose_answer_is_lost_is_not_taken_for_a_failure() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop");
+    server.sql("shop", "CREATE TABLE t AS SELECT 'captured' AS a");
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    server.sql("shop", "UPDATE t SET a = 'live'");
+    let url = format!("postgres://postgres@127.0.0.1:{}/shop", cutting_proxy(server.port()));
+    let mut command = env.command(&["restore", "shop", "--to", &url, "--yes"]);
+    Said::of(command.env("PGPASSWORD", server.password())).ok();
+    assert_eq!(server.sql("shop", "SELECT a FROM t"), "captured");
+    assert_eq!(server.sql("shop__ice_old", "SELECT a FROM t"), "live");
+    assert_eq!(databases(&server), "shop\nshop__ice_old");
 }

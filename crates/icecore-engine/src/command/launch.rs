@@ -13,6 +13,8 @@ use crate::CaptureError;
 
 const SETPRIV: &str = "/usr/bin/setpriv";
 const PASSWORD_VARIABLE: &str = "ICECORE_PASSWORD";
+/// Variables that would lead a program of PostgreSQL elsewhere than the ones it is given.
+const ELSEWHERE: [&str; 4] = ["PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGOPTIONS"];
 const SETPRIV_ARGUMENTS: [&str; 3] = ["--pdeathsig", "KILL", "--"];
 
 pub(super) fn launch(
@@ -33,6 +35,11 @@ pub(super) fn launch(
     // The store's password is none of the command's business.
     command.env_remove(PASSWORD_VARIABLE);
     command.envs(variables.iter().map(|(name, value)| (name, value)));
+    if !variables.is_empty() {
+        for name in ELSEWHERE {
+            command.env_remove(name);
+        }
+    }
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
     command.spawn().map_err(|error| failed(&error.to_string()))
 }

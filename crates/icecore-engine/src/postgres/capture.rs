@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::thread;
+use std::time::Duration;
 
 use icecore_chunk::Grain;
 use icecore_dump::script;
 use icecore_format::PartKind;
 
-use super::copy::{LOCK_WAIT, copy_tables};
+use super::copy::{LOCK_WAIT, copy_tables, join};
 use super::endpoint::Endpoint;
 use super::facts::Facts;
 use super::programs::{output, program};
@@ -18,8 +19,13 @@ use super::session::{Session, Trouble, literal, text};
 use super::tables::{Table, oids};
 use crate::{CaptureError, PartEnd, PartStart, Sink};
 
-/// How often the list of tables may change while they are locked.
-const TRIES_MAX: usize = 5;
+/// How often the list of tables may change while they are locked, or somebody may come between.
+const TRIES_MAX: usize = 8;
+const PAUSE: Duration = Duration::from_millis(200);
+/// More tables are not locked by every connection.
+const LOCKED_MAX: usize = 1000;
+/// How long `pg_dump` waits for a table that we hold, and somebody waits for.
+const DUMP_LOCK_WAIT: &str = "5s";
 /// Names in one statement.
 const NAMES_MAX: usize = 200;
 /// Bytes of a large object in one statement.
@@ -61,21 +67,30 @@ pub fn capture(
     let mut session = Session::open(endpoint)?;
     let version = session.value("SHOW server_version")?;
     let pg_dump = program("pg_dump", session.major())?;
-    let tables = lock_all(&mut session)?;
-    let snapshot = session.value("SELECT pg_export_snapshot()")?;
+    let connections = if options.schema_only { 0 } else { options.connections.max(1) };
+    let View { tables, snapshot, readers } = View::hold(&mut session, endpoint, connections)?;
     let section = |section: &str, keep: &[&[u8]]| {
         let mut arguments = vec![
             "--encoding=UTF8".to_owned(),
             "--no-password".to_owned(),
+            // What a subscription says has a password in it.
+            "--no-subscriptions".to_owned(),
             format!("--snapshot={snapshot}"),
             format!("--section={section}"),
-            format!("--lock-wait-timeout={LOCK_WAIT}"),
+            format!("--lock-wait-timeout={DUMP_LOCK_WAIT}"),
         ];
         if options.schema_only {
             arguments.push("--schema-only".to_owned());
         }
         definitions(&output(&pg_dump, &arguments, endpoint, is_cancelled)?, keep)
     };
+    let (pre_data, post_data) = thread::scope(|scope| {
+        // Whoever starts a program must live as long as it does.
+        let post_data = scope.spawn(|| section("post-data", &[b"SET default_"]));
+        let pre_data = section("pre-data", &[b"SET ", b"SELECT "]);
+        let post_data = post_data.join().map_err(|_| session.says("pg_dump was lost"))?;
+        Ok::<_, CaptureError>((pre_data?, post_data?))
+    })?;
     let facts = Facts::ask(&mut session)?;
     schema(sink, "database", &[HEADER, facts.comment().as_bytes(), b"\n"].concat())?;
     if options.globals {
@@ -83,48 +98,76 @@ pub fn capture(
         let arguments = ["--globals-only", "--no-password"].map(str::to_owned);
         schema(sink, "globals", &server(&output(&pg_dumpall, &arguments, endpoint, is_cancelled)?))?;
     }
-    thread::scope(|scope| {
-        // While rows are read, the rest is told; whoever starts a program must live as long as it does.
-        let post_data = scope.spawn(|| section("post-data", &[b"SET default_"]));
-        let pre_data = section("pre-data", &[b"SET ", b"SELECT "])?;
-        schema(sink, "pre-data", &pre_data)?;
-        if !options.schema_only {
-            copy_tables(&tables, &names(&tables), endpoint, &snapshot, options.connections.max(1), sink)?;
-            sequences(&mut session, sink)?;
-            large_objects(&mut session, sink)?;
-        }
-        let post_data = post_data.join().map_err(|_| session.says("pg_dump was lost"))??;
-        schema(sink, "post-data", &[&post_data, TRAILER].concat())
-    })?;
+    schema(sink, "pre-data", &pre_data)?;
+    if !options.schema_only {
+        copy_tables(&tables, &names(&tables), endpoint, readers, sink)?;
+        sequences(&mut session, sink)?;
+        large_objects(&mut session, sink)?;
+    }
+    schema(sink, "post-data", &[&post_data, TRAILER].concat())?;
     Ok(Report { version })
 }
 
-/// Begins the transaction, and holds all tables in it *before* it sees anything: what is rewritten or emptied between the moment that is
-/// seen and the lock would look empty.
-fn lock_all(session: &mut Session) -> Result<Vec<Table>, Trouble> {
-    session.run(&format!("SET lock_timeout = '{LOCK_WAIT}'"))?;
-    let mut last = None;
-    for _ in 0..TRIES_MAX {
+/// What all connections see, and hold.
+struct View {
+    tables: Vec<Table>,
+    snapshot: String,
+    readers: Vec<Session>,
+}
+
+impl View {
+    /// Begins the transaction, and holds all tables in it *before* it sees anything: what is rewritten or emptied between the moment that is
+    /// seen and the lock would look empty. Then lets the others in, who hold the tables too: somebody who wants to change one would
+    /// wait for the first, and they behind him.
+    fn hold(session: &mut Session, endpoint: &Endpoint, connections: usize) -> Result<Self, Trouble> {
+        session.run(&format!("SET lock_timeout = '{LOCK_WAIT}'"))?;
+        let mut last = None;
+        for _ in 0..TRIES_MAX {
+            match Self::try_hold(session, endpoint, connections) {
+                Ok(Some(view)) => return Ok(view),
+                Ok(None) => (),
+                // A table that is gone by now, or that somebody waits for; anything else is final.
+                Err(error) if matches!(error.code.as_deref(), Some("42P01" | "55P03")) => last = Some(error),
+                Err(error) => return Err(error),
+            }
+            session.run("ROLLBACK")?;
+            thread::sleep(PAUSE);
+        }
+        Err(last.unwrap_or_else(|| session.says("tables come and go faster than they can be locked")))
+    }
+
+    /// `None` if the list of tables changed.
+    fn try_hold(
+        session: &mut Session,
+        endpoint: &Endpoint,
+        connections: usize,
+    ) -> Result<Option<Self>, Trouble> {
         let before = Table::all(session)?;
         session.run("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
-        let locked = before.chunks(NAMES_MAX).try_for_each(|tables| {
-            let names: Vec<_> = tables.iter().map(|table| format!("ONLY {}", table.ident)).collect();
-            session.run(&format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", ")))
-        });
-        match locked {
-            Ok(()) => {
-                let seen = Table::all(session)?;
-                if oids(&seen) == oids(&before) {
-                    return Ok(seen);
-                }
-            }
-            // A table that is gone by now; anything else is final.
-            Err(error) if error.code.as_deref() == Some("42P01") => last = Some(error),
-            Err(error) => return Err(error),
+        lock(session, &before, "")?;
+        let tables = Table::all(session)?;
+        if oids(&tables) != oids(&before) {
+            return Ok(None);
         }
-        session.run("ROLLBACK")?;
+        let snapshot = session.value("SELECT pg_export_snapshot()")?;
+        let mut readers = Vec::new();
+        for _ in 0..connections {
+            let mut reader = join(endpoint, &snapshot)?;
+            // The server's table of locks has room for some thousand.
+            if tables.len() <= LOCKED_MAX {
+                lock(&mut reader, &tables, "NOWAIT")?;
+            }
+            readers.push(reader);
+        }
+        Ok(Some(Self { tables, snapshot, readers }))
     }
-    Err(last.unwrap_or_else(|| session.says("tables come and go faster than they can be locked")))
+}
+
+fn lock(session: &mut Session, tables: &[Table], how: &str) -> Result<(), Trouble> {
+    tables.chunks(NAMES_MAX).try_for_each(|tables| {
+        let names: Vec<_> = tables.iter().map(|table| format!("ONLY {}", table.ident)).collect();
+        session.run(&format!("LOCK TABLE {} IN ACCESS SHARE MODE {how}", names.join(", ")))
+    })
 }
 
 /// Each table's part has a name of its own.
@@ -171,7 +214,9 @@ fn definitions(output: &[u8], keep: &[&[u8]]) -> Result<Vec<u8>, CaptureError> {
     };
     let mut kept = Vec::with_capacity(text.len());
     for line in head.split_inclusive(|byte| *byte == b'\n') {
-        if keep.iter().any(|start| line.starts_with(start)) {
+        // Servers before version 17 do not know it, and nobody needs it.
+        let is_known = !line.starts_with(b"SET transaction_timeout");
+        if is_known && keep.iter().any(|start| line.starts_with(start)) {
             kept.extend_from_slice(line);
         }
     }
@@ -228,6 +273,11 @@ fn large_objects(session: &mut Session, sink: &mut dyn Sink) -> Result<(), Captu
                 begin(sink, "large objects")?;
                 begun = true;
             }
+            // From version 17 on, pg_dump takes them for data.
+            let made = format!(
+                "SELECT pg_catalog.lo_create({last}) WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata WHERE oid = {last});\n"
+            );
+            sink.write(made.as_bytes())?;
             let (mut hex, mut at) = (text(row, 1), 0);
             while !hex.is_empty() {
                 sink.write(format!("SELECT pg_catalog.lo_put({last}, {at}, '\\x{hex}');\n").as_bytes())?;

@@ -43,21 +43,16 @@ struct Job {
     rows: SyncSender<Rows>,
 }
 
-/// Hands the rows of all tables to the sink, each a part; `snapshot` is what all connections see.
+/// Hands the rows of all tables to the sink, each a part.
 pub(super) fn copy_tables(
     tables: &[Table],
     names: &[Vec<u8>],
     endpoint: &Endpoint,
-    snapshot: &str,
-    connections: usize,
+    sessions: Vec<Session>,
     sink: &mut dyn Sink,
 ) -> Result<(), CaptureError> {
-    let (jobs, queue) = sync_channel::<Job>(connections);
+    let (jobs, queue) = sync_channel::<Job>(sessions.len());
     let queue = Mutex::new(queue);
-    let mut sessions = Vec::new();
-    for _ in 0..connections {
-        sessions.push(join(endpoint, snapshot)?);
-    }
     let stops: Vec<CancelToken> = sessions.iter().map(|session| session.client.cancel_token()).collect();
     thread::scope(|scope| {
         let queue = &queue;
@@ -76,7 +71,7 @@ pub(super) fn copy_tables(
 }
 
 /// A connection that sees what `snapshot` sees.
-fn join(endpoint: &Endpoint, snapshot: &str) -> Result<Session, Trouble> {
+pub(super) fn join(endpoint: &Endpoint, snapshot: &str) -> Result<Session, Trouble> {
     let mut session = Session::open(endpoint)?;
     session.run(&format!(
         "SET lock_timeout = '{LOCK_WAIT}'; BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}'"
@@ -108,9 +103,11 @@ fn read(
     let mut count = 0;
     loop {
         let bytes = reader.fill_buf().map_err(|error| of_io(endpoint, error))?;
-        let len = bytes.len();
+        // A row may be longer than all blocks together.
+        let len = bytes.len().min(BLOCK_LEN);
         if len > 0 {
-            // A message is a row; only its last byte can be the end of a line.
+            let bytes = bytes.get(..len).unwrap_or_default();
+            // A message is a row, or what is left of one; only its last byte can be the end of a line.
             count += u64::from(bytes.ends_with(b"\n"));
             block.extend_from_slice(bytes);
             reader.consume(len);

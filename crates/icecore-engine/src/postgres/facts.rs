@@ -16,6 +16,8 @@ pub(super) struct Facts {
     /// `c`, `i` or `b`; empty before version 15.
     pub(super) provider: String,
     pub(super) locale: String,
+    /// From version 16 on.
+    pub(super) icu_rules: String,
     pub(super) owner: String,
     pub(super) comment: String,
     /// -1 for no limit.
@@ -93,7 +95,8 @@ impl Facts {
             "SELECT pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, to_jsonb(d) ->> 'datlocprovider',
                 coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), pg_get_userbyid(d.datdba),
                 shobj_description(d.oid, 'pg_database'), d.datconnlimit, d.datacl IS NOT NULL,
-                current_setting('wal_level'), current_setting('max_replication_slots'), current_setting('max_wal_senders')
+                current_setting('wal_level'), current_setting('max_replication_slots'), current_setting('max_wal_senders'),
+                coalesce(to_jsonb(d) ->> 'daticurules', '')
             FROM pg_database d WHERE d.datname = current_database()",
         )?;
         let row = row.first().ok_or_else(|| session.says("is not among the server's databases"))?;
@@ -107,6 +110,7 @@ impl Facts {
             ctype,
             provider,
             locale,
+            icu_rules: text(row, 12),
             owner,
             comment,
             connection_limit: number(7),
@@ -148,52 +152,48 @@ impl Facts {
             }
         }
         let provider = match self.provider.as_str() {
-            "i" => Some(("icu", "ICU_LOCALE")),
-            "b" => Some(("builtin", "BUILTIN_LOCALE")),
-            _ => None,
+            "c" => "libc".to_owned(),
+            "i" => format!("icu ICU_LOCALE {}", literal(&self.locale)),
+            "b" => format!("builtin BUILTIN_LOCALE {}", literal(&self.locale)),
+            _ => return statement,
         };
-        if let Some((provider, word)) = provider.filter(|_| server >= 15) {
-            statement += &format!(" LOCALE_PROVIDER {provider} {word} {}", literal(&self.locale));
+        if server >= 15 {
+            // A server may have another one by default.
+            statement += &format!(" LOCALE_PROVIDER {provider}");
+        }
+        if server >= 16 && !self.icu_rules.is_empty() {
+            statement += &format!(" ICU_RULES {}", literal(&self.icu_rules));
         }
         statement
     }
 
-    /// What is true of the database itself, as statements about `name`.
-    pub(super) fn statements(&self, name: &str, with_roles: bool) -> String {
+    /// The settings of the database, as statements about `name`. What is computed from rows may depend on them.
+    pub(super) fn settings(&self, name: &str) -> String {
+        let of_database = self.settings.iter().filter(|setting| setting.role.is_empty());
+        of_database.map(|setting| setting.statement(&format!("ALTER DATABASE {}", ident(name)))).collect()
+    }
+
+    /// What else is true of the database itself, as statements about `name`.
+    pub(super) fn statements(&self, name: &str) -> String {
         let name = ident(name);
         let mut out = String::new();
-        if !self.comment.is_empty() {
-            out += &format!("COMMENT ON DATABASE {name} IS {};\n", literal(&self.comment));
-        }
         if self.connection_limit >= 0 {
             out += &format!("ALTER DATABASE {name} CONNECTION LIMIT {};\n", self.connection_limit);
         }
-        for Setting { role, setting } in &self.settings {
-            let Some((key, value)) = setting.split_once('=') else { continue };
-            // Lists are stored as they are written.
-            let value = if LISTS.contains(&key) { value.to_owned() } else { literal(value) };
-            let value = if value.is_empty() { "''".to_owned() } else { value };
-            match role.is_empty() {
-                true => out += &format!("ALTER DATABASE {name} SET {} TO {value};\n", setting_name(key)),
-                false if with_roles => {
-                    out += &format!(
-                        "ALTER ROLE {} IN DATABASE {name} SET {} TO {value};\n",
-                        ident(role),
-                        setting_name(key)
-                    );
-                }
-                false => (),
-            }
+        for setting in self.settings.iter().filter(|setting| !setting.role.is_empty()) {
+            out += &setting.statement(&format!("ALTER ROLE {} IN DATABASE {name}", ident(&setting.role)));
         }
-        if self.has_rights && with_roles {
+        if self.has_rights {
             out += &format!("REVOKE ALL ON DATABASE {name} FROM PUBLIC;\n");
-            for Right { role, right, grantable } in &self.rights {
+            for Right { role, right, grantable } in
+                self.rights.iter().filter(|it| RIGHTS.contains(&it.right.as_str()))
+            {
                 let role = if role.is_empty() { "PUBLIC".to_owned() } else { ident(role) };
                 let option = if *grantable { " WITH GRANT OPTION" } else { "" };
                 out += &format!("GRANT {right} ON DATABASE {name} TO {role}{option};\n");
             }
         }
-        if !self.owner.is_empty() && with_roles {
+        if !self.owner.is_empty() {
             out += &format!("ALTER DATABASE {name} OWNER TO {};\n", ident(&self.owner));
         }
         out
@@ -208,8 +208,59 @@ const LISTS: [&str; 7] = [
     "shared_preload_libraries",
     "local_preload_libraries",
     "unix_socket_directories",
-    "DateStyle",
+    "datestyle",
 ];
+/// The rights on a database that there are.
+const RIGHTS: [&str; 4] = ["CREATE", "CONNECT", "TEMPORARY", "TEMP"];
+
+impl Setting {
+    /// `subject` with this setting.
+    fn statement(&self, subject: &str) -> String {
+        let Some((key, value)) = self.setting.split_once('=') else { return String::new() };
+        let value = match LISTS.contains(&key.to_ascii_lowercase().as_str()) {
+            true => list(value).iter().map(|name| literal(name)).collect::<Vec<_>>().join(", "),
+            false => literal(value),
+        };
+        let value = if value.is_empty() { "''".to_owned() } else { value };
+        format!("{subject} SET {} TO {value};\n", setting_name(key))
+    }
+}
+
+/// The names in a list: `"$user", public` as it is stored.
+fn list(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let mut name = String::new();
+        match rest.strip_prefix('"') {
+            Some(mut quoted) => loop {
+                let Some((piece, after)) = quoted.split_once('"') else {
+                    rest = "";
+                    break;
+                };
+                name += piece;
+                match after.strip_prefix('"') {
+                    Some(more) => {
+                        name.push('"');
+                        quoted = more;
+                    }
+                    None => {
+                        rest = after;
+                        break;
+                    }
+                }
+            },
+            None => {
+                let (plain, after) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
+                name += plain.trim_end();
+                rest = after;
+            }
+        }
+        names.push(name);
+        rest = rest.trim_start().trim_start_matches(',').trim_start();
+    }
+    names
+}
 
 /// The name of a setting, which may have a dot in it.
 fn setting_name(key: &str) -> String {
@@ -229,7 +280,7 @@ fn settings(session: &mut Session) -> Result<Vec<Setting>, Trouble> {
     let rows = session.rows(
         "SELECT CASE s.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(s.setrole) END, c
         FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) WITH ORDINALITY AS u (c, place)
-        WHERE d.datname = current_database() ORDER BY 1, place",
+        WHERE d.datname = current_database() AND c NOT LIKE 'icecore.%' ORDER BY 1, place",
     )?;
     Ok(rows.iter().map(|row| Setting { role: text(row, 0), setting: text(row, 1) }).collect())
 }
@@ -250,6 +301,8 @@ fn roles(session: &mut Session) -> Result<Vec<String>, Trouble> {
         UNION SELECT pg_get_userbyid(p.proowner) FROM pg_proc p WHERE p.oid >= 16384
         UNION SELECT pg_get_userbyid(t.typowner) FROM pg_type t WHERE t.oid >= 16384
         UNION SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace n WHERE n.oid >= 16384
+        UNION SELECT pg_get_userbyid(s.setrole) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+            WHERE d.datname = current_database() AND s.setrole <> 0
         UNION SELECT pg_get_userbyid(d.datdba) FROM pg_database d WHERE d.datname = current_database()
         ORDER BY 1",
     )?;
@@ -278,4 +331,22 @@ fn subscriptions(session: &mut Session) -> Result<Vec<Subscription>, Trouble> {
         publications: text(row, 3),
     };
     Ok(rows.iter().map(subscription).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_are_lists_are_written_name_by_name() {
+        let check = |setting: &str, written: &str| {
+            let setting = Setting { role: String::new(), setting: setting.to_owned() };
+            assert_eq!(setting.statement("ALTER DATABASE d"), format!("ALTER DATABASE d SET {written};\n"));
+        };
+        check("search_path=\"$user\", public, \"a \"\"b\"", "\"search_path\" TO '$user', 'public', 'a \"b'");
+        check("search_path=\"\"", "\"search_path\" TO ''");
+        check("search_path=x'; DROP TABLE y; --", "\"search_path\" TO 'x''; DROP TABLE y; --'");
+        check("work_mem=4MB", "\"work_mem\" TO '4MB'");
+        check("my.own=it's", "\"my\".\"own\" TO 'it''s'");
+    }
 }

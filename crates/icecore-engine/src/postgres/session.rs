@@ -17,6 +17,9 @@ SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET extra_float_digits = 
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off; SET search_path = '';
 SET synchronize_seqscans = off; SET standard_conforming_strings = on; SET client_min_messages = warning; SET quote_all_identifiers = off;";
 
+/// Settings that not every version knows, and that would end a session which waits for another one's work.
+const NO_TIMEOUTS: &str = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
+
 /// A connection to one database.
 pub(super) struct Session {
     pub(super) client: Client,
@@ -50,6 +53,7 @@ impl Session {
         let client = config.connect(NoTls).map_err(|error| unreachable(endpoint, &error))?;
         let mut session = Self { client, endpoint: endpoint.clone(), version: 0 };
         session.run(SETTINGS)?;
+        session.rows(NO_TIMEOUTS)?;
         let version = session.value("SHOW server_version_num")?;
         session.version = version.parse().unwrap_or_default();
         if session.major() < VERSION_MIN {
@@ -84,11 +88,6 @@ impl Session {
     pub(super) fn value(&mut self, query: &str) -> Result<String, Trouble> {
         let rows = self.rows(query)?;
         Ok(rows.first().map(|row| text(row, 0)).unwrap_or_default())
-    }
-
-    /// Whether a query has a row.
-    pub(super) fn has(&mut self, query: &str) -> Result<bool, Trouble> {
-        Ok(!self.rows(query)?.is_empty())
     }
 
     /// Something is wrong with this database.

@@ -53,11 +53,19 @@ pub fn plan_database(
     snapshot: &Snapshot,
     endpoint: &postgres::Endpoint,
     options: &engine::Options,
+    allow_incomplete: bool,
     monitor: &dyn Monitor,
 ) -> Result<engine::Plan> {
     let planned = || -> Result<engine::Plan> {
         let content = Content::new(store, snapshot, monitor)?;
         let mut plan = engine::plan(endpoint, &content, options)?;
+        if let Some((finding, _)) =
+            first_finding(snapshot).filter(|_| plan.existing.is_some() && !allow_incomplete)
+        {
+            plan.blockers.push(format!(
+                "the snapshot was not taken whole ({finding}), and what it lacks may be there: --allow-incomplete takes it all the same"
+            ));
+        }
         if snapshot.info().form == "pg_schema" && plan.existing.is_some() {
             plan.blockers
                 .push("the snapshot has definitions and no rows; --to URL restores it elsewhere".to_owned());

@@ -64,6 +64,6 @@ impl<'a> Reader<'a> {
 
 impl Read for Reader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.next(out).map_err(|error| io::Error::other(Box::new(error)))
+        self.next(out).map_err(io::Error::other)
     }
 }

@@ -7,7 +7,7 @@ use icecore_format::PartKind;
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store};
 
 use super::part_reader::Reader;
-use super::{blame, short_id};
+use super::{blame, first_finding, short_id};
 use crate::{Error, Result};
 
 /// `redis-cli --rdb -` leaves this many digits behind the end, which a server that loads from a connection would not understand.
@@ -69,10 +69,17 @@ pub fn plan_redis(
     store: &Arc<Store>,
     snapshot: &Snapshot,
     endpoint: &redis::Endpoint,
+    allow_incomplete: bool,
 ) -> Result<engine::Plan> {
     let planned = || -> Result<engine::Plan> {
         let rdb = Rdb::of(store, snapshot)?;
-        Ok(engine::plan(endpoint, rdb.format)?)
+        let mut plan = engine::plan(endpoint, rdb.format)?;
+        if let Some((finding, _)) = first_finding(snapshot).filter(|_| plan.keys > 0 && !allow_incomplete) {
+            plan.blockers.push(format!(
+                "the snapshot was not taken whole ({finding}), and what it lacks may be there: --allow-incomplete takes it all the same"
+            ));
+        }
+        Ok(plan)
     };
     planned().map_err(|error| blame(store, snapshot, None, error))
 }

@@ -110,20 +110,62 @@ fn define(session: &mut Session, content: &dyn Content, script: &[u8]) -> Result
 
 /// Runs the statements of an entry.
 pub(super) fn run(session: &mut Session, entry: &Entry<'_>) -> Result<(), RestoreError> {
-    let what = match entry.kind.as_str() {
-        "" => "the beginning of the definitions".to_owned(),
-        kind => format!("{} {}", kind.to_lowercase(), entry.name),
-    };
+    try_run(session, entry)?.map_err(|trouble| failed_entry(entry, &trouble))
+}
+
+/// An entry could not be restored.
+pub(super) fn failed_entry(entry: &Entry<'_>, trouble: &Trouble) -> RestoreError {
+    let what = format!("{} {}", entry.kind.to_lowercase(), entry.name);
+    RestoreError::Server(format!("cannot restore {}: {}", what.trim(), trouble.what))
+}
+
+/// The same; the inner error is the server's.
+pub(super) fn try_run(session: &mut Session, entry: &Entry<'_>) -> Result<Result<(), Trouble>, RestoreError> {
+    let what = format!("{} {}", entry.kind.to_lowercase(), entry.name);
+    if entry.kind.is_empty() {
+        return settings(session, entry.text).map(Ok);
+    }
     match script::copy_statement(entry.text) {
         // A table whose name takes several lines, which is not found in a dump that was piped.
         Some((statement, start)) if entry.kind == "TABLE DATA" => {
             let rows = entry.text.get(start..).unwrap_or_default();
             let (len, passed, _) = CopyRows::default().read(rows, true);
             copy(session, &what, statement, rows.get(..len).unwrap_or_default())?;
-            batch(session, &what, rows.get(passed..).unwrap_or_default())
+            batch(session, &what, rows.get(passed..).unwrap_or_default()).map(Ok)
         }
-        _ => batch(session, &what, &script::without_commands(entry.text)),
+        _ => {
+            let statements = script::without_commands(entry.text);
+            let text = std::str::from_utf8(&statements);
+            let text =
+                text.map_err(|_| RestoreError::Server(format!("cannot restore {what}: it is not UTF-8")))?;
+            Ok(session.run(text))
+        }
     }
+}
+
+/// What stands before the first object: settings, of which an older server may not know one.
+fn settings(session: &mut Session, head: &[u8]) -> Result<(), RestoreError> {
+    let starts = ["--", "SET ", "SELECT pg_catalog.set_config('search_path'", "\\"];
+    let is_known = |line: &&[u8]| {
+        line.trim_ascii().is_empty() || starts.iter().any(|start| line.starts_with(start.as_bytes()))
+    };
+    if !head.split(|byte| *byte == b'\n').all(|line| is_known(&line)) {
+        return batch(session, "what comes before the first object", &script::without_commands(head));
+    }
+    for line in head.split(|byte| *byte == b'\n').map(String::from_utf8_lossy) {
+        let Some(setting) = line.strip_prefix("SET ") else { continue };
+        let encoding = setting.strip_prefix("client_encoding = ");
+        if encoding.is_some_and(|it| !matches!(it.trim_end_matches(';'), "'UTF8'" | "'SQL_ASCII'")) {
+            return Err(RestoreError::Refused(
+                "the dump is not in UTF-8, and psql restores it: icecore restore SNAPSHOT --to - | psql -d NEW_DATABASE".to_owned(),
+            ));
+        }
+        match session.run(&line) {
+            Err(trouble) if trouble.code.as_deref() == Some("42704") => (),
+            set => set?,
+        }
+    }
+    Ok(())
 }
 
 fn copy(session: &mut Session, what: &str, statement: &[u8], rows: &[u8]) -> Result<(), RestoreError> {

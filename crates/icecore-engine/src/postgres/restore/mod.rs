@@ -11,7 +11,7 @@ use std::io::Read;
 use icecore_format::Part;
 
 pub use plan::{Existing, Plan, plan};
-pub use swap::{Undone, rollback};
+pub use swap::{Undone, forget, rollback};
 
 use super::endpoint::Endpoint;
 use super::facts::Facts;
@@ -37,10 +37,8 @@ pub enum Keep {
     /// It is kept for a rollback, until the next restore.
     #[default]
     ForRollback,
-    /// It is kept under this name.
+    /// It is kept under this name, which no restore touches again.
     As(String),
-    /// It is dropped when the new one has taken its place.
-    Nothing,
 }
 
 /// What the user wants of a restore.
@@ -76,24 +74,27 @@ pub struct Restored {
 pub fn restore(plan: &Plan, content: &dyn Content, options: &Options) -> Result<Restored, RestoreError> {
     let _turn = Turn::take(&plan.endpoint)?;
     let mut server = maintenance(&plan.endpoint)?;
-    let new = swap::name(&plan.endpoint.database, swap::NEW);
-    // One that was left by a restore that was killed.
-    swap::drop_database(&mut server, &new)?;
-    let loaded = make(&mut server, plan, &new, content, options)
-        .and_then(|restored| swap::swap(&mut server, plan, &new, &options.keep).map(|kept| (restored, kept)));
-    match loaded {
+    swap::drop_leftovers(&plan.endpoint, &mut server)?;
+    let new = swap::new_name(&plan.endpoint.database);
+    let done = make(&mut server, plan, &new, content, options).and_then(|restored| {
+        let swapped = swap::swap(&mut server, plan, &new, &options.keep, &|| content.is_cancelled())?;
+        Ok((restored, swapped))
+    });
+    match done {
         Ok((restored, swap::Swapped { kept, warning })) => {
             Ok(Restored { kept, warnings: warning.into_iter().collect(), ..restored })
         }
+        // What it is called now nobody knows.
+        Err(error @ RestoreError::Unknown(_)) => Err(error),
         Err(error) => {
-            let left =
-                maintenance(&plan.endpoint).and_then(|mut server| swap::drop_database(&mut server, &new));
-            Err(match left {
-                Ok(()) => error,
-                Err(trouble) => {
-                    RestoreError::Server(format!("{error}; and {new} is left behind: {}", trouble.what))
-                }
-            })
+            let left = maintenance(&plan.endpoint).map_err(RestoreError::from);
+            let left = left.and_then(|mut server| swap::drop_database(&plan.endpoint, &mut server, &new));
+            match left {
+                Ok(()) => Err(error),
+                Err(left) => Err(RestoreError::Server(format!(
+                    "{error}; and {new} is left behind, which the next restore drops: {left}"
+                ))),
+            }
         }
     }
 }
@@ -112,6 +113,9 @@ fn make(
         }
     }
     server.run(&plan.facts.create(new, server.major()))?;
+    swap::mark_new(server, new, &plan.endpoint.database)?;
+    // What is computed from rows may depend on them.
+    server.run(&plan.facts.settings(new))?;
     let endpoint = plan.endpoint.with_database(new);
     let restored = load::load(&endpoint, content, options)?;
     let mut session = Session::open(&endpoint)?;
@@ -127,7 +131,7 @@ fn make(
         }
     }
     drop(session);
-    server.run(&plan.facts.statements(new, true))?;
+    server.run(&plan.facts.statements(new))?;
     Ok(restored)
 }
 

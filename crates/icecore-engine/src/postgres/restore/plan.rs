@@ -30,6 +30,8 @@ pub struct Plan {
 /// A database that would be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Existing {
+    /// The server's number for it, by which it is known whatever it is called.
+    pub(super) oid: String,
     /// Its size on the server's disk.
     pub bytes: u64,
     /// How many sessions it has; they would be ended.
@@ -82,12 +84,16 @@ pub fn plan(endpoint: &Endpoint, content: &dyn Content, options: &Options) -> Re
 
 fn existing(server: &mut Session, database: &str) -> Result<Option<Existing>, Trouble> {
     let rows = server.rows(&format!(
-        "SELECT pg_database_size(oid), (SELECT count(*) FROM pg_stat_activity a WHERE a.datid = d.oid AND a.backend_type = 'client backend')
+        "SELECT oid, pg_database_size(oid), (SELECT count(*) FROM pg_stat_activity a WHERE a.datid = d.oid AND a.backend_type = 'client backend')
         FROM pg_database d WHERE datname = {}",
         literal(database)
     ))?;
     let number = |row, column| text(row, column).parse().unwrap_or_default();
-    Ok(rows.first().map(|row| Existing { bytes: number(row, 0), sessions: number(row, 1) }))
+    Ok(rows.first().map(|row| Existing {
+        oid: text(row, 0),
+        bytes: number(row, 1),
+        sessions: number(row, 2),
+    }))
 }
 
 /// To whom something belongs in a dump.
@@ -111,13 +117,15 @@ impl Plan {
     fn look_at_rights(&mut self, server: &mut Session) -> Result<(), Trouble> {
         let rows = server.rows(&format!(
             "SELECT r.rolsuper, r.rolcreatedb, coalesce((SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database d WHERE d.datname = {}), true),
-                pg_has_role('pg_signal_backend', 'USAGE')
+                NOT EXISTS (SELECT FROM pg_stat_activity a LEFT JOIN pg_roles o ON o.oid = a.usesysid
+                    WHERE a.datname = {} AND a.backend_type = 'client backend'
+                        AND (o.rolsuper OR NOT pg_has_role('pg_signal_backend', 'USAGE') AND NOT pg_has_role(a.usesysid, 'USAGE')))
             FROM pg_roles r WHERE r.rolname = current_user",
+            literal(&self.endpoint.database),
             literal(&self.endpoint.database)
         ))?;
         let Some(row) = rows.first() else { return Ok(()) };
-        let [is_super, may_create, is_owner, may_signal] =
-            [0, 1, 2, 3].map(|column| text(row, column) == "t");
+        let [is_super, may_create, is_owner, may_end] = [0, 1, 2, 3].map(|column| text(row, column) == "t");
         let (user, database) = (&self.endpoint.user, &self.endpoint.database);
         if !is_super && !may_create {
             self.blockers.push(format!("{user} may not make databases: ALTER ROLE {user} CREATEDB"));
@@ -125,9 +133,10 @@ impl Plan {
         if !is_super && !is_owner {
             self.blockers.push(format!("{database} does not belong to {user}, who may not rename it"));
         }
-        if !is_super && !may_signal && self.existing.as_ref().is_some_and(|existing| existing.sessions > 0) {
-            self.notices
-                .push(format!("{user} may end only sessions of its own: GRANT pg_signal_backend TO {user}"));
+        if !is_super && !may_end {
+            self.blockers.push(format!(
+                "{database} has sessions that {user} may not end: GRANT pg_signal_backend TO {user}; those of a superuser must be ended by one"
+            ));
         }
         Ok(())
     }
@@ -211,7 +220,7 @@ impl Plan {
         }
         if !replication.subscriptions.is_empty() {
             let subscriptions = names(replication.subscriptions.iter().map(|it| it.name.as_str()).collect());
-            self.notices.push(format!("subscriptions come back disabled: {subscriptions}"));
+            self.notices.push(format!("subscriptions are not made again: {subscriptions}"));
         }
     }
 }

@@ -8,15 +8,16 @@ use icecore_dump::script::{self, Entry};
 
 use super::super::endpoint::Endpoint;
 use super::Content;
-use super::load::{check_cancelled, open, run};
+use super::load::{check_cancelled, failed_entry, open, run, try_run};
 use crate::RestoreError;
 
 /// What can be built in any order, and at the same time, as long as what is in the row before is there.
 const TOGETHER: [&[&str]; 3] = [&["INDEX", "CONSTRAINT"], &["INDEX ATTACH"], &["FK CONSTRAINT"]];
 /// Of these, each changes what the others lock too: one connection.
 const ALONE: &str = "INDEX ATTACH";
-/// `SQLSTATE` of a deadlock, which two foreign keys between two tables may come to.
-const DEADLOCK: &str = "deadlock detected";
+/// `SQLSTATE`s of what may go better later, alone: a deadlock, as two foreign keys between two tables may come to; what is to be built upon is
+/// not there yet, as a view that needs a key.
+const LATER: [&str; 4] = ["40P01", "42P01", "42883", "42704"];
 
 /// Runs the definitions that come after the rows.
 pub(super) fn build(
@@ -26,30 +27,35 @@ pub(super) fn build(
     connections: usize,
 ) -> Result<(), RestoreError> {
     let entries: Vec<Entry<'_>> = scripts.iter().flat_map(|script| script::entries(script)).collect();
+    let mut late: Vec<&[u8]> = Vec::new();
     for kinds in TOGETHER {
-        let of_kind: Vec<&Entry<'_>> =
-            entries.iter().filter(|entry| kinds.contains(&entry.kind.as_str())).collect();
+        let of_kind: Vec<&Entry<'_>> = entries.iter().filter(|entry| is_of(entry, kinds)).collect();
         let connections = if kinds.contains(&ALONE) { 1 } else { connections };
-        let again = together(endpoint, content, &of_kind, connections)?;
-        together(endpoint, content, &again, 1)?;
+        late.extend(together(endpoint, content, &of_kind, connections)?);
     }
     let mut session = open(endpoint)?;
-    for entry in
-        entries.iter().filter(|entry| !TOGETHER.iter().any(|kinds| kinds.contains(&entry.kind.as_str())))
-    {
+    for entry in &entries {
+        let was_built = TOGETHER.iter().any(|kinds| is_of(entry, kinds));
+        if was_built && !late.iter().any(|text| std::ptr::eq(*text, entry.text)) {
+            continue;
+        }
         check_cancelled(content)?;
         run(&mut session, entry)?;
     }
     Ok(())
 }
 
-/// Runs entries on several connections. Returns those that got into each other's way.
+fn is_of(entry: &Entry<'_>, kinds: &[&str]) -> bool {
+    kinds.contains(&entry.kind.as_str())
+}
+
+/// Runs entries on several connections. Returns the texts of those that must wait.
 fn together<'e>(
     endpoint: &Endpoint,
     content: &dyn Content,
-    entries: &[&'e Entry<'e>],
+    entries: &[&Entry<'e>],
     connections: usize,
-) -> Result<Vec<&'e Entry<'e>>, RestoreError> {
+) -> Result<Vec<&'e [u8]>, RestoreError> {
     let queue = Mutex::new(entries.iter());
     let again = Mutex::new(Vec::new());
     let first_error = Mutex::new(None);
@@ -66,13 +72,16 @@ fn together<'e>(
                         check_cancelled(content)?;
                         let settings = entry.settings.join(&b' ');
                         session.run(&String::from_utf8_lossy(&settings))?;
-                        match run(&mut session, entry) {
-                            Err(RestoreError::Server(why)) if connections > 1 && why.contains(DEADLOCK) => {
+                        match try_run(&mut session, entry) {
+                            Ok(Err(trouble))
+                                if trouble.code.as_deref().is_some_and(|it| LATER.contains(&it)) =>
+                            {
                                 if let Ok(mut again) = again.lock() {
-                                    again.push(entry);
+                                    again.push(entry.text);
                                 }
                             }
-                            done => done?,
+                            Ok(Err(trouble)) => return Err(failed_entry(entry, &trouble)),
+                            done => drop(done?),
                         }
                     }
                     Ok(())
