@@ -79,6 +79,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Key(commands::key::KeyCommand),
     Psql(commands::client::ClientArgs),
+    Mysql(commands::client::ClientArgs),
     RedisCli(commands::client::ClientArgs),
     Sqlite3(commands::client::ClientArgs),
     /// Look at icecore.toml

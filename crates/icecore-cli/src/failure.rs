@@ -114,9 +114,6 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
             (S::NotFound, "make one here with `icecore init`, or name one with --store PATH or ICECORE_STORE")
         }
         Error::UnknownPlace { .. } => (S::Usage, "give the path of a directory"),
-        Error::UnsupportedSource { example, .. } => {
-            return (S::Usage, Some(format!("dump it and give the dump: `{example}`")));
-        }
         Error::NoSource { .. } => {
             (S::NotFound, "give a path, `-` for standard input, or `-- COMMAND` for what a command prints")
         }

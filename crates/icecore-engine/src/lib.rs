@@ -10,11 +10,13 @@
 mod command;
 mod error;
 pub mod files;
+pub mod mysql;
 mod poll;
 pub mod postgres;
 #[cfg(test)]
 mod recording;
 pub mod redis;
+mod server_url;
 mod sink;
 pub mod sqlite;
 mod stream;
@@ -24,6 +26,7 @@ pub use command::{CommandSource, kill_running_commands};
 pub use error::{CaptureError, RestoreError};
 pub use icecore_chunk::Grain;
 pub use poll::{PollReader, stdin_reader};
+pub use server_url::EndpointError;
 pub use sink::{PartEnd, PartStart, Sink, SinkError};
 pub use stream::{StreamOptions, StreamReport, capture_stream};
 pub use target::Target;

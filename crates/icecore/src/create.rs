@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use icecore_engine::files::{ParentParts, attributes_of, capture_directory};
 use icecore_engine::{
-    CaptureError, CommandSource, Sink as _, StreamOptions, StreamReport, capture_stream, postgres, redis,
-    sqlite,
+    CaptureError, CommandSource, Sink as _, StreamOptions, StreamReport, capture_stream, mysql, postgres,
+    redis, sqlite,
 };
 use icecore_format::{Label, SnapshotId, SnapshotInfo};
 use icecore_store::{
@@ -199,6 +199,7 @@ fn capture(
             Ok(stream_captured(capture_stream(&mut reader, &stream, sink)?))
         }
         Source::Postgres(endpoint) => capture_postgres(endpoint, options, sink),
+        Source::Mysql(endpoint) => capture_mysql(endpoint, options, sink),
         Source::Redis(endpoint) => capture_redis(endpoint, options, sink),
         Source::Command(argv) => capture_command(argv, options, sink),
         Source::Sqlite(path) => capture_sqlite(path, options, sink),
@@ -251,10 +252,37 @@ fn capture_command(
     options: &CreateOptions,
     sink: &mut SnapshotSink<'_>,
 ) -> Result<Captured> {
+    let source = CommandSource::spawn(argv)?;
+    let program = argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    capture_output(source, &program, options, sink)
+}
+
+fn capture_mysql(
+    endpoint: &mysql::Endpoint,
+    options: &CreateOptions,
+    sink: &mut SnapshotSink<'_>,
+) -> Result<Captured> {
+    let monitor = Arc::clone(&sink.monitor);
+    let server = mysql::server(endpoint, &|| monitor.is_cancelled())?;
+    if !server.unsteady.is_empty() {
+        let tables = server.unsteady.join(", ");
+        sink.notice(format!("not all of this is of one moment if it is written meanwhile, for it has no transactions: {tables}"));
+    }
+    let (source, program) = mysql::capture(endpoint, &server)?;
+    let captured = capture_output(source, program, options, sink)?;
+    let (engine, engine_version) = (Some(server.engine), Some(server.version));
+    Ok(Captured { engine, engine_version, origin: Some(endpoint.url().into()), ..captured })
+}
+
+/// What a program prints, if it succeeds.
+fn capture_output(
+    mut source: CommandSource,
+    program: &str,
+    options: &CreateOptions,
+    sink: &mut SnapshotSink<'_>,
+) -> Result<Captured> {
     let monitor = Arc::clone(&sink.monitor);
     let is_cancelled = || monitor.is_cancelled();
-    let mut source = CommandSource::spawn(argv)?;
-    let program = argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let stream = stream_options(options, program.as_bytes(), &format!("the output of {program}"));
     let captured = capture_stream(&mut source.reader(&is_cancelled), &stream, sink);
     match captured {

@@ -47,14 +47,6 @@ pub enum Error {
         /// What was given.
         place: String,
     },
-    /// The source is of a kind that this program does not know.
-    #[error("{engine} databases cannot be captured by this version")]
-    UnsupportedSource {
-        /// The engine.
-        engine: &'static str,
-        /// A command that works.
-        example: &'static str,
-    },
     /// There is no such source.
     #[error("there is no file, directory or service {name:?}")]
     NoSource {

@@ -1,6 +1,6 @@
 //! Whether a source is there.
 
-use icecore_engine::{CaptureError, postgres, redis};
+use icecore_engine::{CaptureError, mysql, postgres, redis};
 
 use crate::{Result, Source};
 
@@ -11,6 +11,7 @@ use crate::{Result, Source};
 pub fn probe(source: &Source) -> Result<String> {
     match source {
         Source::Postgres(endpoint) => Ok(postgres::version(endpoint)?),
+        Source::Mysql(endpoint) => Ok(mysql::server(endpoint, &|| false)?.version),
         Source::Redis(endpoint) => Ok(redis::version(endpoint)?),
         Source::Path(path) | Source::Sqlite(path) => match path.metadata() {
             Ok(_) => Ok(String::new()),

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use icecore_engine::postgres;
 use icecore_engine::redis;
+use icecore_engine::{EndpointError, mysql, postgres};
 use serde::Deserialize;
 
 use crate::environment::Environment;
@@ -14,7 +14,7 @@ use crate::{Error, Result, Source};
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// `postgres`, `redis`, `sqlite` or `files`; a URL says it too.
+    /// `postgres`, `mysql`, `mariadb`, `redis`, `sqlite` or `files`; a URL says it too.
     pub engine: Option<String>,
     /// Where it is, in one: `postgres://shop@db.example/shop`.
     pub url: Option<String>,
@@ -52,13 +52,12 @@ impl Service {
             Some("postgres" | "postgresql") => Some("postgres"),
             Some(scheme) if scheme.starts_with("redis") || scheme.starts_with("valkey") => Some("redis"),
             Some("sqlite") => Some("sqlite"),
-            Some("mysql" | "mariadb") => {
-                return Err(fault("MySQL and MariaDB are not captured by this version"));
-            }
+            Some("mysql" | "mariadb") => Some("mysql"),
             Some(_) => return Err(fault("its url is of no kind that is known here")),
             None => None,
         };
         let engine = match (self.engine.as_deref(), by_scheme) {
+            (Some("mariadb"), Some("mysql")) => "mysql",
             (Some(engine), Some(other)) if engine != other => {
                 return Err(fault(&format!("its engine is {engine}, and its url one of {other}")));
             }
@@ -67,6 +66,7 @@ impl Service {
             (None, None) => return Err(fault("give it a url, an engine or a path")),
         };
         match engine {
+            "mysql" | "mariadb" => self.mysql(name, dir, environment),
             "postgres" => self.postgres(name, dir, environment),
             "redis" => self.redis(name, dir, environment),
             "sqlite" | "files" => {
@@ -77,16 +77,13 @@ impl Service {
                 Ok(if engine == "sqlite" { Source::Sqlite(path) } else { Source::Path(path) })
             }
             engine => Err(fault(&format!(
-                "there is no engine {engine:?}; known are postgres, redis, sqlite and files"
+                "there is no engine {engine:?}; known are postgres, mysql, mariadb, redis, sqlite and files"
             ))),
         }
     }
 
     fn postgres(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {
-        let fault = |error: postgres::EndpointError| Error::Service {
-            name: name.to_owned(),
-            what: error.to_string(),
-        };
+        let fault = |error: EndpointError| Error::Service { name: name.to_owned(), what: error.to_string() };
         let spelled = self.url.as_deref().and_then(postgres::Spelled::parse).transpose().map_err(fault)?;
         let mut spelled = spelled.unwrap_or_default();
         spelled.host = self.host.clone().or(spelled.host);
@@ -95,6 +92,24 @@ impl Service {
         spelled.database = self.database.clone().or(spelled.database);
         spelled.password = self.password(name, dir, environment)?.or(spelled.password);
         Ok(Source::Postgres(spelled.or(&environment.postgres()?).map_err(fault)?))
+    }
+
+    fn mysql(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {
+        let fault = |what: String| Error::Service { name: name.to_owned(), what };
+        let endpoint = self.url.as_deref().and_then(mysql::Endpoint::parse).transpose();
+        let mut endpoint = endpoint.map_err(|error| fault(error.to_string()))?.unwrap_or_default();
+        match self.host.clone() {
+            Some(host) if host.starts_with('/') => endpoint.socket = Some(host.into()),
+            host => endpoint.host = host.or(endpoint.host),
+        }
+        endpoint.port = self.port.or(endpoint.port);
+        endpoint.user = self.user.clone().or(endpoint.user);
+        endpoint.database = self.database.clone().unwrap_or(endpoint.database);
+        if endpoint.database.is_empty() {
+            return Err(fault("give it a database".to_owned()));
+        }
+        endpoint.password = self.password(name, dir, environment)?.or(endpoint.password);
+        Ok(Source::Mysql(endpoint))
     }
 
     fn redis(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {

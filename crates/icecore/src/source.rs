@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use icecore_engine::postgres;
 use icecore_engine::redis::{Address, Endpoint};
+use icecore_engine::{EndpointError, mysql, postgres};
 
 use crate::environment::{Environment, REDIS_PASSWORD};
 use crate::{Error, Result};
@@ -18,6 +18,8 @@ pub enum Source {
     Sqlite(PathBuf),
     /// A database of a PostgreSQL server.
     Postgres(postgres::Endpoint),
+    /// A database of a MySQL or MariaDB server.
+    Mysql(mysql::Endpoint),
     /// A server of Redis or Valkey, with all its databases.
     Redis(Endpoint),
     /// What comes in by standard input.
@@ -46,23 +48,22 @@ impl Source {
                 return Self::Redis(endpoint).with_password(environment);
             }
             if let Some(spelled) = postgres::Spelled::parse(url) {
-                let fault = |error: postgres::EndpointError| Error::Unfitting(error.to_string());
+                let fault = |error: EndpointError| Error::Unfitting(error.to_string());
                 let endpoint = spelled.map_err(fault)?.or(&environment.postgres()?).map_err(fault)?;
                 return Ok(Self::Postgres(endpoint));
             }
-            if let Some((scheme, _)) = url.split_once("://") {
-                return Err(unsupported(scheme, url));
+            if let Some(endpoint) = mysql::Endpoint::parse(url) {
+                let endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;
+                return Ok(Self::Mysql(endpoint));
+            }
+            if url.contains("://") {
+                return Err(Error::NoSource { name: redact(url) });
             }
         }
         let path = cwd.join(text);
         match path.symlink_metadata() {
             Ok(_) => Ok(Self::Path(path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                if let Some((engine, example)) =
-                    text.to_str().and_then(|text| server(text.split_once(':')?.0))
-                {
-                    return Err(Error::UnsupportedSource { engine, example });
-                }
                 Err(Error::NoSource { name: text.display().to_string() })
             }
             // The capture says what is wrong with it.
@@ -74,6 +75,7 @@ impl Source {
     pub fn engine(&self) -> &'static str {
         match self {
             Self::Postgres(_) => "postgres",
+            Self::Mysql(_) => "mysql",
             Self::Redis(_) => "redis",
             Self::Sqlite(_) => "sqlite",
             Self::Path(_) | Self::Stdin | Self::Command(_) => "files",
@@ -84,6 +86,7 @@ impl Source {
     pub fn place(&self) -> String {
         match self {
             Self::Postgres(endpoint) => format!("{endpoint} as {}", endpoint.user),
+            Self::Mysql(endpoint) => endpoint.to_string(),
             Self::Redis(endpoint) => endpoint.address.to_string(),
             Self::Path(path) | Self::Sqlite(path) => path.display().to_string(),
             Self::Stdin => "standard input".to_owned(),
@@ -96,6 +99,9 @@ impl Source {
     /// Whether the text has a password in it, which others on this machine may see.
     pub fn shows_password(text: &Path) -> bool {
         let Some(url) = text.to_str() else { return false };
+        if let Some(Ok(mysql)) = mysql::Endpoint::parse(url) {
+            return mysql.password.is_some();
+        }
         match (Endpoint::parse(url), postgres::Spelled::parse(url)) {
             (Some(Ok(redis)), _) => redis.password.is_some(),
             (_, Some(Ok(postgres))) => postgres.password.is_some(),
@@ -130,28 +136,13 @@ impl Source {
                 address => address.to_string(),
             },
             Self::Postgres(endpoint) => endpoint.database.clone(),
+            Self::Mysql(endpoint) => endpoint.database.clone(),
             Self::Stdin => "stdin".to_owned(),
             Self::Command(argv) => {
                 argv.first().map_or_else(|| "command".to_owned(), |name| file_name(Path::new(name)))
             }
         }
     }
-}
-
-fn unsupported(scheme: &str, url: &str) -> Error {
-    match server(scheme) {
-        Some((engine, example)) => Error::UnsupportedSource { engine, example },
-        None => Error::NoSource { name: redact(url) },
-    }
-}
-
-/// The engine that a scheme means, and a command that dumps it.
-fn server(scheme: &str) -> Option<(&'static str, &'static str)> {
-    Some(match scheme {
-        "mysql" => ("MySQL", "icecore create --name shop -- mysqldump --single-transaction shop"),
-        "mariadb" => ("MariaDB", "icecore create --name shop -- mariadb-dump --single-transaction shop"),
-        _ => return None,
-    })
 }
 
 /// A URL without what may be a password.
@@ -172,9 +163,7 @@ mod tests {
 
     #[test]
     fn errors_never_repeat_the_password_of_a_url() {
-        for url in
-            ["oracle://me:secret@db/shop", "mysql://me:secret@db/shop", "postgres://me:secret@db:x/shop"]
-        {
+        for url in ["oracle://me:secret@db/shop", "mysql://me:secret@db", "postgres://me:secret@db:x/shop"] {
             let error = Source::parse(Path::new(url), &environment()).unwrap_err();
             assert!(!error.to_string().contains("secret"), "{error}");
         }

@@ -1,4 +1,4 @@
-//! `icecore psql`, `icecore redis-cli`, `icecore sqlite3`: the engines' own programs, connected to a service.
+//! `icecore psql`, `icecore mysql`, `icecore redis-cli`, `icecore sqlite3`: the engines' own programs, connected to a service.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -36,6 +36,7 @@ pub(crate) struct ClientArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
     Psql,
+    Mysql,
     RedisCli,
     Sqlite3,
 }
@@ -44,6 +45,7 @@ impl Client {
     fn program(self) -> &'static str {
         match self {
             Self::Psql => "psql",
+            Self::Mysql => "mysql",
             Self::RedisCli => "redis-cli",
             Self::Sqlite3 => "sqlite3",
         }
@@ -52,6 +54,7 @@ impl Client {
     fn engine(self) -> &'static str {
         match self {
             Self::Psql => "postgres",
+            Self::Mysql => "mysql",
             Self::RedisCli => "redis",
             Self::Sqlite3 => "sqlite",
         }
@@ -67,6 +70,11 @@ pub(crate) fn run(context: &Context, client: Client, args: &ClientArgs) -> Resul
             endpoint.database = args.db.clone().unwrap_or(endpoint.database);
             endpoint.user = args.user.clone().unwrap_or(endpoint.user);
             command.envs(endpoint.variables());
+        }
+        Source::Mysql(mut endpoint) => {
+            endpoint.user = args.user.clone().or(endpoint.user);
+            command.args(endpoint.arguments()).envs(endpoint.variables());
+            command.arg(format!("--database={}", args.db.as_ref().unwrap_or(&endpoint.database)));
         }
         Source::Redis(endpoint) => {
             match &endpoint.address {

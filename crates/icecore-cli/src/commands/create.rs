@@ -20,7 +20,7 @@ const FINDINGS_MAX: usize = 20;
 
 /// Take a snapshot
 ///
-/// Of a PostgreSQL or SQLite database, a Redis server, a dump, a file, a directory, standard input, or what a command prints. Nothing is stored unless the
+/// Of a PostgreSQL, MySQL, MariaDB or SQLite database, a Redis server, a dump, a file, a directory, standard input, or what a command prints. Nothing is stored unless the
 /// source was complete: a command that fails or a dump that was cut off makes no snapshot.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -32,7 +32,7 @@ Examples:
   icecore create --name shop -- pg_dump shop
   mysqldump --single-transaction shop | icecore create - --name shop\n")]
 pub(crate) struct CreateArgs {
-    /// A service of icecore.toml, postgres://USER@HOST/DATABASE, redis://HOST:PORT, sqlite:PATH, a path, or - for standard input
+    /// A service of icecore.toml, postgres://USER@HOST/DATABASE, mysql://USER@HOST/DATABASE, redis://HOST:PORT, sqlite:PATH, a path, or - for standard input
     #[arg(value_name = "SOURCE")]
     source: Option<PathBuf>,
     /// A command whose output is stored if it succeeds
@@ -112,7 +112,7 @@ fn source(ui: &mut Ui, context: &Context, args: &CreateArgs) -> Result<(Source, 
         (Some(_), false) => Err(CommandError::usage("give a source or a command, not both")),
         (Some(text), true) => {
             if Source::shows_password(text) {
-                ui.warn("the password in the URL can be seen by others on this machine; PGPASSWORD, REDISCLI_AUTH and icecore.toml keep it to yourself");
+                ui.warn("the password in the URL can be seen by others on this machine; PGPASSWORD, MYSQL_PWD, REDISCLI_AUTH and icecore.toml keep it to yourself");
             }
             context.source(text)
         }

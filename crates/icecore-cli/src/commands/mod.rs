@@ -47,6 +47,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: Command) -> Result<Ex
         Command::Key(command) => key::run(ui, context, &command),
         Command::Rollback(args) => rollback::run(ui, context, &args),
         Command::Psql(args) => client::run(context, Client::Psql, &args),
+        Command::Mysql(args) => client::run(context, Client::Mysql, &args),
         Command::RedisCli(args) => client::run(context, Client::RedisCli, &args),
         Command::Sqlite3(args) => client::run(context, Client::Sqlite3, &args),
         Command::Config(command) => config::run(ui, context, &command),

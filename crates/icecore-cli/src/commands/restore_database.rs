@@ -89,6 +89,12 @@ impl ServerTarget {
             }
         };
         let name = name.unwrap_or_else(|| source.default_name());
+        if matches!(source, Source::Mysql(_)) {
+            return Err(CommandError::usage(
+                "this version restores databases of MySQL and MariaDB to a file or a pipe",
+            )
+            .hint("icecore restore SNAPSHOT --to - | mariadb NEW_DATABASE"));
+        }
         let is_server = matches!(source, Source::Postgres(_) | Source::Redis(_));
         Ok(is_server.then_some(Self { source, name }))
     }

@@ -23,6 +23,7 @@ mod test_interrupt;
 mod test_key;
 mod test_limits;
 mod test_list;
+mod test_mysql;
 mod test_nights;
 mod test_output;
 mod test_parity;

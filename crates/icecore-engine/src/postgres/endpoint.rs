@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{AsciiSet, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
+
+use crate::server_url::{EndpointError, ServerUrl, parse_port};
 
 /// Where a server's socket lies if nobody says where it listens.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
@@ -53,11 +55,6 @@ pub struct Defaults {
     pub passfile: Option<PathBuf>,
 }
 
-/// Why something names no database, in words that repeat nothing of it that may be secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct EndpointError(String);
-
 /// What is said of a database; the rest is up to the [`Defaults`].
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Spelled {
@@ -80,30 +77,12 @@ impl Spelled {
         matches!(scheme, "postgres" | "postgresql").then(|| Self::of_url(rest))
     }
 
-    /// As the programs of PostgreSQL do: a URL with a user and no host is fine, which it is for nobody else.
     fn of_url(rest: &str) -> Result<Self, EndpointError> {
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-        let (who, place) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let (user, password) =
-            who.split_once(':').map_or((who, None), |(user, password)| (user, Some(password)));
-        let (host, port) = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
-            Some((host, rest)) => (host, rest.strip_prefix(':')),
-            None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
-        };
-        if host.contains([',', ' ']) {
-            return Err(EndpointError("the URL must name one host".to_owned()));
-        }
-        let mut spelled = Self {
-            host: Some(decoded(host)?),
-            port: port.map(parse_port).transpose()?,
-            user: Some(decoded(user)?),
-            password: password.map(decoded).transpose()?,
-            database: Some(decoded(database)?),
-        };
-        for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            let value = decoded(value)?;
-            match key {
+        let url = ServerUrl::parse(rest)?;
+        let (host, port, user, password, database) = (url.host, url.port, url.user, url.password, url.path);
+        let mut spelled = Self { host, port, user, password, database };
+        for (key, value) in url.query {
+            match key.as_str() {
                 "host" => spelled.host = Some(value),
                 "port" => spelled.port = Some(parse_port(&value)?),
                 "user" => spelled.user = Some(value),
@@ -119,9 +98,6 @@ impl Spelled {
                 "application_name" | "connect_timeout" => (),
                 _ => return Err(EndpointError(format!("{key:?} means nothing in such a URL"))),
             }
-        }
-        for text in [&mut spelled.host, &mut spelled.user, &mut spelled.database] {
-            *text = text.take().filter(|text| !text.is_empty());
         }
         Ok(spelled)
     }
@@ -154,16 +130,6 @@ impl Spelled {
 fn has_socket(folder: &Path) -> bool {
     let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.any(|entry| entry.file_name().as_encoded_bytes().starts_with(b".s.PGSQL."))
-}
-
-fn parse_port(text: &str) -> Result<u16, EndpointError> {
-    text.parse().map_err(|_| EndpointError("the port in the URL is no number".to_owned()))
-}
-
-fn decoded(text: &str) -> Result<String, EndpointError> {
-    let text = percent_decode_str(text).decode_utf8();
-    text.map(std::borrow::Cow::into_owned)
-        .map_err(|_| EndpointError("a name or password in the URL is not UTF-8".to_owned()))
 }
 
 impl Endpoint {

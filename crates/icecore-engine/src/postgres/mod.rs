@@ -11,7 +11,7 @@ mod session;
 mod tables;
 
 pub use capture::{Options, Report, capture, version};
-pub use endpoint::{Defaults, Endpoint, EndpointError, Host, Spelled};
+pub use endpoint::{Defaults, Endpoint, Host, Spelled};
 
 use crate::CaptureError;
 use session::Trouble;

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use url::Url;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::server_url::{EndpointError, ServerUrl};
 
 const PORT: u16 = 6379;
 
@@ -28,18 +29,13 @@ pub enum Address {
     Unix(PathBuf),
 }
 
-/// Why a URL names no server, in words that repeat nothing of it that may be secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct EndpointError(String);
-
 impl Endpoint {
     /// Understands a URL; `None` if it is one of something else.
     pub fn parse(text: &str) -> Option<Result<Self, EndpointError>> {
-        let (scheme, _) = text.split_once("://")?;
+        let (scheme, rest) = text.split_once("://")?;
         match scheme {
-            "redis" | "valkey" => Some(Self::of_host(text)),
-            "redis+unix" | "valkey+unix" => Some(Self::of_socket(text)),
+            "redis" | "valkey" => Some(Self::of_host(rest)),
+            "redis+unix" | "valkey+unix" => Some(Self::of_socket(rest)),
             "rediss" | "valkeys" => Some(Err(EndpointError(
                 "TLS is not spoken here yet: let redis-cli do it, by `icecore create --name cache -- redis-cli --tls --rdb -`".to_owned(),
             ))),
@@ -62,46 +58,33 @@ impl Endpoint {
         }
     }
 
-    fn of_host(text: &str) -> Result<Self, EndpointError> {
-        let url = parse(text)?;
-        let host = url.host_str().filter(|host| !host.is_empty());
-        let host = host.ok_or_else(|| EndpointError("the URL names no host".to_owned()))?;
-        if !matches!(url.path(), "" | "/") || url.query().is_some() {
+    fn of_host(rest: &str) -> Result<Self, EndpointError> {
+        let url = ServerUrl::parse(rest)?;
+        let host = url.host.ok_or_else(|| EndpointError("the URL names no host".to_owned()))?;
+        if url.path.is_some() || !url.query.is_empty() {
             return Err(EndpointError(
                 "the databases of a server are captured together: leave out what follows the host".to_owned(),
             ));
         }
-        let decoded = |text: &str| {
-            let text = percent_decode_str(text).decode_utf8();
-            text.map(std::borrow::Cow::into_owned)
-                .map_err(|_| EndpointError("a name or password in the URL is not UTF-8".to_owned()))
-        };
-        let user = Some(url.username()).filter(|user| !user.is_empty()).map(decoded).transpose()?;
-        let password = url.password().map(decoded).transpose()?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { address: Address::Tcp(host, url.port().unwrap_or(PORT)), user, password })
+        let address = Address::Tcp(host, url.port.unwrap_or(PORT));
+        Ok(Self { address, user: url.user, password: url.password })
     }
 
-    fn of_socket(text: &str) -> Result<Self, EndpointError> {
-        let url = parse(text)?;
-        let path = percent_decode_str(url.path()).decode_utf8();
-        let path = path.map_err(|_| EndpointError("the path in the URL is not UTF-8".to_owned()))?;
-        if url.host_str().is_some_and(|host| !host.is_empty()) || path.len() < 2 {
-            return Err(EndpointError("the URL must have three slashes and the path of a socket".to_owned()));
-        }
+    fn of_socket(rest: &str) -> Result<Self, EndpointError> {
+        let url = ServerUrl::parse(rest)?;
+        let path = url.path.filter(|_| url.host.is_none());
+        let path = path.ok_or_else(|| {
+            EndpointError("the URL must have three slashes and the path of a socket".to_owned())
+        })?;
         let mut user = None;
-        for (key, value) in url.query_pairs() {
-            match &*key {
-                "user" => user = Some(value.into_owned()),
+        for (key, value) in url.query {
+            match key.as_str() {
+                "user" => user = Some(value),
                 _ => return Err(EndpointError(format!("{key:?} means nothing in such a URL"))),
             }
         }
-        Ok(Self { address: Address::Unix(path.into_owned().into()), user, password: None })
+        Ok(Self { address: Address::Unix(format!("/{path}").into()), user, password: None })
     }
-}
-
-fn parse(text: &str) -> Result<Url, EndpointError> {
-    Url::parse(text).map_err(|error| EndpointError(format!("that is no URL: {error}")))
 }
 
 impl fmt::Debug for Endpoint {
@@ -158,7 +141,7 @@ mod tests {
         for (text, why) in [
             ("redis://:hush@", "host"),
             ("redis://:hush@localhost/3", "captured together"),
-            ("redis://:hush@local host", "no URL"),
+            ("redis://:hush@local host", "one host"),
             ("redis+unix://hush/socket", "three slashes"),
             ("redis+unix:///socket?pass=hush", "means nothing"),
             ("rediss://:hush@localhost", "TLS"),

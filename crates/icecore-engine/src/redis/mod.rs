@@ -7,4 +7,4 @@ pub mod restore;
 mod server;
 
 pub use capture::{capture, version};
-pub use endpoint::{Address, Endpoint, EndpointError};
+pub use endpoint::{Address, Endpoint};
