@@ -15,6 +15,10 @@ const NEAR_MIN: usize = 32;
 const SAME_MIN: usize = 12;
 /// After so many positions without a match every second one is tried, after twice as many every third.
 const PATIENCE: usize = 256;
+/// After so many, where steps are longest, a match must be so long: what is new all around is new, and a phrase of it that is not costs whoever
+/// reads it a jump.
+const PATIENCE_END: usize = PATIENCE * STEP_MAX;
+const LONG_MIN: usize = 512;
 /// The longest step. It has no divisor in common with [`STRIDE`]: steps of it come upon the blocks of the base however these lie.
 const STEP_MAX: usize = 15;
 
@@ -39,7 +43,8 @@ impl Matcher {
             let found = search.go_on(base, at).or_else(|| {
                 let block = new.get(at..)?.first_chunk::<BLOCK>()?;
                 let slot = self.blocks.get(hash(block, bits))?.checked_sub(1)?;
-                search.elsewhere(base, at, slot as usize * STRIDE)
+                let found = search.elsewhere(base, at, slot as usize * STRIDE)?;
+                (misses < PATIENCE_END || found.len >= LONG_MIN).then_some(found)
             });
             match found {
                 Some(found) => {
