@@ -50,9 +50,6 @@ pub struct CreateOptions {
     pub store_dir: PathBuf,
 }
 
-/// More connections than this read no faster, and are missed by others.
-const CONNECTIONS_MAX: usize = 4;
-
 /// A snapshot that was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Created {
@@ -308,10 +305,7 @@ fn capture_postgres(
 ) -> Result<Captured> {
     let monitor = Arc::clone(&sink.monitor);
     let is_cancelled = move || monitor.is_cancelled();
-    let connections =
-        std::thread::available_parallelism().map_or(1, |cores| cores.get().min(CONNECTIONS_MAX));
-    let wanted =
-        postgres::Options { schema_only: options.schema_only, globals: options.globals, connections };
+    let wanted = postgres::Options { schema_only: options.schema_only, globals: options.globals };
     let report = postgres::capture(endpoint, &wanted, &is_cancelled, sink)?;
     Ok(Captured {
         engine: Some("postgres"),

@@ -11,6 +11,7 @@ use icecore_chunk::Grain;
 use icecore_dump::script;
 use icecore_format::PartKind;
 
+use super::connections;
 use super::copy::{LOCK_WAIT, copy_tables, join};
 use super::endpoint::Endpoint;
 use super::facts::Facts;
@@ -41,8 +42,6 @@ pub struct Options {
     pub schema_only: bool,
     /// Roles and tablespaces of the server too.
     pub globals: bool,
-    /// On how many connections rows are read; at least one.
-    pub connections: usize,
 }
 
 /// What was captured.
@@ -67,7 +66,7 @@ pub fn capture(
     let mut session = Session::open(endpoint)?;
     let version = session.value("SHOW server_version")?;
     let pg_dump = program("pg_dump", session.major())?;
-    let connections = if options.schema_only { 0 } else { options.connections.max(1) };
+    let connections = if options.schema_only { 0 } else { connections() };
     let View { tables, snapshot, readers } = View::hold(&mut session, endpoint, connections)?;
     let section = |section: &str, keep: &[&[u8]]| {
         let mut arguments = vec![

@@ -5,24 +5,23 @@
 
 use std::collections::VecDeque;
 use std::io::BufRead as _;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use icecore_chunk::Grain;
+use icecore_format::PartKind;
 use postgres::{CancelToken, NoTls};
 
 use super::endpoint::Endpoint;
 use super::session::{Session, Trouble, trouble};
 use super::tables::Table;
 use crate::{CaptureError, PartEnd, PartStart, Sink};
-use icecore_chunk::Grain;
-use icecore_format::PartKind;
 
 /// How many bytes of rows are handed over at once.
 const BLOCK_LEN: usize = 256 << 10;
-/// How many of those may wait in one range.
-const BLOCKS_MAX: usize = 24;
+/// How many of those may wait in all ranges together.
+const BLOCKS_MAX: usize = 96;
 /// A range has so many pages; as text they seldom take more than their queue holds.
 const RANGE_PAGES: u32 = 512;
 /// How long a connection waits for a table that somebody else holds for himself.
@@ -40,7 +39,7 @@ enum Rows {
 /// What one connection reads at a time.
 struct Job {
     statement: String,
-    rows: SyncSender<Rows>,
+    rows: Sender<Rows>,
 }
 
 /// Hands the rows of all tables to the sink, each a part.
@@ -51,15 +50,17 @@ pub(super) fn copy_tables(
     sessions: Vec<Session>,
     sink: &mut dyn Sink,
 ) -> Result<(), CaptureError> {
-    let (jobs, queue) = sync_channel::<Job>(sessions.len());
-    let queue = Mutex::new(queue);
+    let connections = sessions.len();
+    let (jobs, queue) = bounded::<Job>(connections);
     let stops: Vec<CancelToken> = sessions.iter().map(|session| session.client.cancel_token()).collect();
     thread::scope(|scope| {
-        let queue = &queue;
         for session in sessions {
-            scope.spawn(move || work(session, endpoint, queue));
+            let queue = queue.clone();
+            scope.spawn(move || work(session, endpoint, &queue));
         }
-        let handed = hand_over(tables, names, jobs, sink);
+        // So that it is noticed if all of them are gone.
+        drop(queue);
+        let handed = hand_over(tables, names, connections, jobs, sink);
         if handed.is_err() {
             // Who waits for the server waits no longer; who waits for us sees that nobody listens.
             for stop in &stops {
@@ -79,10 +80,8 @@ pub(super) fn join(endpoint: &Endpoint, snapshot: &str) -> Result<Session, Troub
     Ok(session)
 }
 
-fn work(mut session: Session, endpoint: &Endpoint, queue: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { statement, rows }) = job else { return };
+fn work(mut session: Session, endpoint: &Endpoint, queue: &Receiver<Job>) {
+    for Job { statement, rows } in queue {
         match read(&mut session, endpoint, &statement, &rows) {
             Ok(Some(count)) => drop(rows.send(Rows::End(count))),
             Ok(None) => return,
@@ -96,7 +95,7 @@ fn read(
     session: &mut Session,
     endpoint: &Endpoint,
     statement: &str,
-    rows: &SyncSender<Rows>,
+    rows: &Sender<Rows>,
 ) -> Result<Option<u64>, Trouble> {
     let mut reader = session.client.copy_out(statement).map_err(|error| trouble(endpoint, &error))?;
     let mut block = Vec::with_capacity(BLOCK_LEN);
@@ -131,70 +130,66 @@ fn of_io(endpoint: &Endpoint, error: std::io::Error) -> Trouble {
     }
 }
 
-/// All jobs in order, a few ahead of the one that is handed over.
+/// All jobs in order, a few ahead of the one that is handed over: one in each connection's hands, and one that waits for it.
 fn hand_over(
     tables: &[Table],
     names: &[Vec<u8>],
-    jobs: SyncSender<Job>,
+    connections: usize,
+    jobs: Sender<Job>,
     sink: &mut dyn Sink,
 ) -> Result<(), CaptureError> {
-    let statements = tables.iter().enumerate().flat_map(|(number, table)| {
-        ranges(table).map(move |(range, last)| (number, table.copy(range), last))
-    });
-    let mut statements = statements.peekable();
-    let mut ahead: VecDeque<(usize, bool, Receiver<Rows>)> = VecDeque::new();
+    let most = 2 * connections;
+    let all = tables.iter().zip(names);
+    let mut rest = all.flat_map(|table| ranges(table.0).map(move |range| (table, range)));
     let mut jobs = Some(jobs);
-    let mut open = None;
+    let mut ahead = VecDeque::new();
     let mut count = 0;
     loop {
-        // The channel takes as many as there are connections; those in it and one in each hand bound what is ahead.
-        while let Some(sender) = &jobs {
-            let Some((_, statement, _)) = statements.peek() else {
+        while ahead.len() < most
+            && let Some(sender) = &jobs
+        {
+            let Some((table, range)) = rest.next() else {
+                // Whoever is done goes home.
                 jobs = None;
                 break;
             };
-            let (rows, receiver) = sync_channel(BLOCKS_MAX);
-            match sender.try_send(Job { statement: statement.clone(), rows }) {
-                Ok(()) => {
-                    if let Some((number, _, last)) = statements.next() {
-                        ahead.push_back((number, last, receiver));
-                    }
-                }
-                Err(_) => break,
-            }
+            let (rows, receiver) = bounded(BLOCKS_MAX / most);
+            // If nobody takes it any more, its rows end too early.
+            let _ = sender.send(Job { statement: table.0.copy(range.pages), rows });
+            ahead.push_back((table, range, receiver));
         }
-        let Some((number, last, receiver)) = ahead.pop_front() else {
-            if jobs.is_none() {
-                return Ok(());
-            }
-            thread::yield_now();
-            continue;
-        };
-        let (Some(table), Some(name)) = (tables.get(number), names.get(number)) else { continue };
-        if open.replace(number) != Some(number) {
-            let grain = Grain::Line;
-            sink.begin(PartStart { name: name.clone(), kind: PartKind::Table, grain, own_chunks: true })?;
+        let Some(((table, name), range, rows)) = ahead.pop_front() else { return Ok(()) };
+        if range.is_first {
+            let (name, kind, grain) = (name.clone(), PartKind::Table, Grain::Line);
+            sink.begin(PartStart { name, kind, grain, own_chunks: true })?;
             sink.write(table.heading().as_bytes())?;
             count = 0;
         }
-        count += drain(table, &receiver, sink)?;
-        if last {
+        count += drain(table, &rows, sink)?;
+        if range.is_last {
             sink.write(b"\\.\n\n\n")?;
             sink.end(PartEnd { rows: Some(count), file: None })?;
-            open = None;
         }
     }
 }
 
-/// Ranges of a table's pages, and whether it is the last one.
-fn ranges(table: &Table) -> impl Iterator<Item = (Option<(u32, Option<u32>)>, bool)> + use<> {
+/// Some of a table's pages.
+struct Range {
+    /// The first one, and the one after the last; the last range has no end. All of the table if it is not given.
+    pages: Option<(u32, Option<u32>)>,
+    is_first: bool,
+    is_last: bool,
+}
+
+/// A table's pages, range by range.
+fn ranges(table: &Table) -> impl Iterator<Item = Range> + use<> {
     let is_split = table.pages > RANGE_PAGES && table.filter.is_empty() && !table.columns.is_empty();
     let count = if is_split { table.pages.div_ceil(RANGE_PAGES) } else { 1 };
     (0..count).map(move |number| {
-        let last = number + 1 == count;
-        // The last one has no end: the table may have grown since its pages were counted.
-        let end = (!last).then_some((number + 1) * RANGE_PAGES);
-        (is_split.then_some((number * RANGE_PAGES, end)), last)
+        let (is_first, is_last) = (number == 0, number + 1 == count);
+        // The table may have grown since its pages were counted.
+        let end = (!is_last).then_some((number + 1) * RANGE_PAGES);
+        Range { pages: is_split.then_some((number * RANGE_PAGES, end)), is_first, is_last }
     })
 }
 

@@ -1,17 +1,17 @@
 //! Filling a new database: definitions, rows on several connections, then what builds on rows.
 
 use std::io::{Read, Write as _};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use icecore_dump::script::{self, CopyRows, Entry};
 use icecore_format::{Part, PartKind};
 
+use super::super::connections;
 use super::super::endpoint::Endpoint;
 use super::super::session::{Session, Trouble, text, trouble};
-use super::{Content, Options, Restored, post_data, read_all};
+use super::{Content, Restored, pool, post_data, read_all};
 use crate::RestoreError;
 
 /// Nothing of this is live before it is whole, so no commit waits for the disk; the server writes all of it down before names change.
@@ -29,43 +29,33 @@ const LINES_LEN: usize = 1 << 20;
 const LARGE_OBJECTS: &[u8] = b"large objects";
 
 /// Fills an empty database.
-pub(super) fn load(
-    endpoint: &Endpoint,
-    content: &dyn Content,
-    options: &Options,
-) -> Result<Restored, RestoreError> {
+pub(super) fn load(endpoint: &Endpoint, content: &dyn Content) -> Result<Restored, RestoreError> {
     let mut session = open(endpoint)?;
-    let is_table = |part: &&Part| part.kind == PartKind::Table;
-    let parts = content.parts();
-    let first = parts.iter().position(|part| part.kind == PartKind::Table).unwrap_or(parts.len());
-    let (before, after) = parts.split_at(first);
-    let mut post = Vec::new();
-    for part in before {
-        // What belongs to the server is not this database's business; what its own facts are is known.
+    let (mut tables, mut states, mut post) = (Vec::new(), Vec::new(), Vec::new());
+    for part in content.parts() {
         match part.name.as_slice() {
+            _ if part.kind == PartKind::Table => tables.push(part),
+            // What belongs to the server is not this database's business; what its own facts are is known.
             b"globals" | b"database" => (),
-            b"sequences" | LARGE_OBJECTS => lines(&mut session, content, part)?,
-            b"post-data" => post.push(read_all(content, part)?),
+            b"sequences" | LARGE_OBJECTS => states.push(part),
+            name if name.starts_with(b"post-data") || !tables.is_empty() => {
+                post.push(read_all(content, part)?);
+            }
             _ => define(&mut session, content, &read_all(content, part)?)?,
         }
     }
-    let tables: Vec<&Part> = after.iter().filter(is_table).collect();
-    let loaded = tables_of(endpoint, content, &tables, options.connections.max(1))?;
-    for part in after.iter().filter(|part| part.kind != PartKind::Table) {
+    let loaded = fill_all(endpoint, content, &tables)?;
+    for part in states {
         match part.name.as_slice() {
-            b"sequences" => {
-                let script = read_all(content, part)?;
-                batch(&mut session, "the state of sequences", &script)?;
-            }
             LARGE_OBJECTS => lines(&mut session, content, part)?,
-            _ => post.push(read_all(content, part)?),
+            _ => batch(&mut session, "the state of sequences", &read_all(content, part)?)?,
         }
     }
     // What a dump says behind the rows of a table: where its sequences stand.
     for rest in &loaded.rests {
         define(&mut session, content, rest)?;
     }
-    post_data::build(endpoint, content, &post, options.connections.max(1))?;
+    post_data::build(endpoint, content, &post)?;
     analyze(&mut session, content)?;
     Ok(Restored { tables: tables.len() as u64, rows: loaded.rows, ..Restored::default() })
 }
@@ -213,54 +203,20 @@ struct Loaded {
 }
 
 /// Fills tables, the largest first.
-fn tables_of(
-    endpoint: &Endpoint,
-    content: &dyn Content,
-    tables: &[&Part],
-    connections: usize,
-) -> Result<Loaded, RestoreError> {
-    let mut order: Vec<usize> = (0..tables.len()).collect();
-    order.sort_by_key(|number| std::cmp::Reverse(tables.get(*number).map(|part| part.len)));
-    let queue = Mutex::new(order.into_iter());
-    let results = Mutex::new((Loaded { rests: vec![Vec::new(); tables.len()], rows: 0 }, None));
-    let failed = AtomicBool::new(false);
-    let rows = AtomicU64::new(0);
-    thread::scope(|scope| {
-        for _ in 0..connections.min(tables.len()) {
-            scope.spawn(|| {
-                let work = || -> Result<(), RestoreError> {
-                    let mut session = open(endpoint)?;
-                    loop {
-                        let next = queue.lock().ok().and_then(|mut queue| queue.next());
-                        let Some((number, part)) = next.and_then(|it| Some((it, *tables.get(it)?))) else {
-                            return Ok(());
-                        };
-                        if failed.load(Ordering::Relaxed) {
-                            return Ok(());
-                        }
-                        let (count, rest) = fill(&mut session, endpoint, content, part)?;
-                        rows.fetch_add(count, Ordering::Relaxed);
-                        if let Ok(mut results) = results.lock()
-                            && let Some(slot) = results.0.rests.get_mut(number)
-                        {
-                            *slot = rest;
-                        }
-                    }
-                };
-                if let Err(error) = work() {
-                    failed.store(true, Ordering::Relaxed);
-                    if let Ok(mut results) = results.lock() {
-                        results.1.get_or_insert(error);
-                    }
-                }
-            });
+fn fill_all(endpoint: &Endpoint, content: &dyn Content, tables: &[&Part]) -> Result<Loaded, RestoreError> {
+    let mut order: Vec<(usize, &&Part)> = tables.iter().enumerate().collect();
+    order.sort_by_key(|(_, part)| std::cmp::Reverse(part.len));
+    let loaded = Mutex::new(Loaded { rows: 0, rests: vec![Vec::new(); tables.len()] });
+    pool::for_each(endpoint, content, connections(), &order, |session, (number, part)| {
+        let (count, rest) = fill(session, endpoint, content, part)?;
+        let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.rows += count;
+        if let Some(slot) = loaded.rests.get_mut(*number) {
+            *slot = rest;
         }
-    });
-    match results.into_inner() {
-        Ok((_, Some(error))) => Err(error),
-        Ok((loaded, None)) => Ok(Loaded { rows: rows.into_inner(), ..loaded }),
-        Err(_) => Err(RestoreError::Server("a connection was lost".to_owned())),
-    }
+        Ok(())
+    })?;
+    Ok(loaded.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Fills one table, and returns how many rows it has and what stands behind them. While the server takes rows, the next ones are read.

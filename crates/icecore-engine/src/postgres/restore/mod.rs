@@ -3,6 +3,7 @@
 
 mod load;
 mod plan;
+mod pool;
 mod post_data;
 mod swap;
 
@@ -50,8 +51,6 @@ pub struct Options {
     pub create_roles: bool,
     /// Queries that must succeed on the new database, and whose first value must not be false.
     pub checks: Vec<String>,
-    /// On how many connections rows are written and indexes built; at least one.
-    pub connections: usize,
 }
 
 /// What was restored.
@@ -117,7 +116,7 @@ fn make(
     // What is computed from rows may depend on them.
     server.run(&plan.facts.settings(new))?;
     let endpoint = plan.endpoint.with_database(new);
-    let restored = load::load(&endpoint, content, options)?;
+    let restored = load::load(&endpoint, content)?;
     let mut session = Session::open(&endpoint)?;
     for check in &options.checks {
         let failed = |why: &str| {

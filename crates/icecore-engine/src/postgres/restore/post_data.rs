@@ -1,14 +1,13 @@
 //! What builds on rows: indexes and constraints on several connections, the rest in its order.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 
 use icecore_dump::script::{self, Entry};
 
+use super::super::connections;
 use super::super::endpoint::Endpoint;
-use super::Content;
 use super::load::{check_cancelled, failed_entry, open, run, try_run};
+use super::{Content, pool};
 use crate::RestoreError;
 
 /// What can be built in any order, and at the same time, as long as what is in the row before is there.
@@ -24,13 +23,12 @@ pub(super) fn build(
     endpoint: &Endpoint,
     content: &dyn Content,
     scripts: &[Vec<u8>],
-    connections: usize,
 ) -> Result<(), RestoreError> {
     let entries: Vec<Entry<'_>> = scripts.iter().flat_map(|script| script::entries(script)).collect();
     let mut late: Vec<&[u8]> = Vec::new();
     for kinds in TOGETHER {
         let of_kind: Vec<&Entry<'_>> = entries.iter().filter(|entry| is_of(entry, kinds)).collect();
-        let connections = if kinds.contains(&ALONE) { 1 } else { connections };
+        let connections = if kinds.contains(&ALONE) { 1 } else { connections() };
         late.extend(together(endpoint, content, &of_kind, connections)?);
     }
     let mut session = open(endpoint)?;
@@ -56,47 +54,16 @@ fn together<'e>(
     entries: &[&Entry<'e>],
     connections: usize,
 ) -> Result<Vec<&'e [u8]>, RestoreError> {
-    let queue = Mutex::new(entries.iter());
-    let again = Mutex::new(Vec::new());
-    let first_error = Mutex::new(None);
-    let failed = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for _ in 0..connections.min(entries.len()) {
-            scope.spawn(|| {
-                let work = || -> Result<(), RestoreError> {
-                    let mut session = open(endpoint)?;
-                    while let Some(entry) = queue.lock().ok().and_then(|mut queue| queue.next().copied()) {
-                        if failed.load(Ordering::Relaxed) {
-                            return Ok(());
-                        }
-                        check_cancelled(content)?;
-                        let settings = entry.settings.join(&b' ');
-                        session.run(&String::from_utf8_lossy(&settings))?;
-                        match try_run(&mut session, entry) {
-                            Ok(Err(trouble))
-                                if trouble.code.as_deref().is_some_and(|it| LATER.contains(&it)) =>
-                            {
-                                if let Ok(mut again) = again.lock() {
-                                    again.push(entry.text);
-                                }
-                            }
-                            Ok(Err(trouble)) => return Err(failed_entry(entry, &trouble)),
-                            done => drop(done?),
-                        }
-                    }
-                    Ok(())
-                };
-                if let Err(error) = work() {
-                    failed.store(true, Ordering::Relaxed);
-                    if let Ok(mut first) = first_error.lock() {
-                        first.get_or_insert(error);
-                    }
-                }
-            });
+    let late = Mutex::new(Vec::new());
+    pool::for_each(endpoint, content, connections, entries, |session, entry| {
+        session.run(&String::from_utf8_lossy(&entry.settings.join(&b' ')))?;
+        match try_run(session, entry)? {
+            Err(trouble) if trouble.code.as_deref().is_some_and(|it| LATER.contains(&it)) => {
+                late.lock().unwrap_or_else(PoisonError::into_inner).push(entry.text);
+                Ok(())
+            }
+            ran => ran.map_err(|trouble| failed_entry(entry, &trouble)),
         }
-    });
-    match first_error.into_inner() {
-        Ok(Some(error)) => Err(error),
-        _ => Ok(again.into_inner().unwrap_or_default()),
-    }
+    })?;
+    Ok(late.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
