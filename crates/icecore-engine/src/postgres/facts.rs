@@ -85,6 +85,17 @@ pub(super) struct Subscription {
     pub(super) publications: String,
 }
 
+/// How the comment of a database begins that icecore made or put aside. What it said before follows on the next line.
+pub(super) const ASIDE_MARK: &str = "icecore: ";
+
+/// A database's comment without what icecore wrote before it.
+pub(super) fn unmarked(comment: &str) -> &str {
+    match comment.starts_with(ASIDE_MARK) {
+        true => comment.split_once('\n').map_or("", |(_, comment)| comment),
+        false => comment,
+    }
+}
+
 /// The line before the facts.
 const MARK: &str = "-- icecore database: ";
 
@@ -112,7 +123,7 @@ impl Facts {
             locale,
             icu_rules: text(row, 12),
             owner,
-            comment,
+            comment: unmarked(&comment).to_owned(),
             connection_limit: number(7),
             has_rights: text(row, 8) == "t",
             rights: rights(session)?,
@@ -280,7 +291,7 @@ fn settings(session: &mut Session) -> Result<Vec<Setting>, Trouble> {
     let rows = session.rows(
         "SELECT CASE s.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(s.setrole) END, c
         FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) WITH ORDINALITY AS u (c, place)
-        WHERE d.datname = current_database() AND c NOT LIKE 'icecore.%' ORDER BY 1, place",
+        WHERE d.datname = current_database() ORDER BY 1, place",
     )?;
     Ok(rows.iter().map(|row| Setting { role: text(row, 0), setting: text(row, 1) }).collect())
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use icecore_format::Digest;
 
 use super::super::endpoint::Endpoint;
+use super::super::facts::{ASIDE_MARK, unmarked};
 use super::super::session::{Session, Trouble, ident, literal, text};
 use super::plan::Plan;
 use super::{Keep, Turn, maintenance};
@@ -22,8 +23,6 @@ const NEW: &str = "__ice_new_";
 const OLD: &str = "__ice_old";
 /// What is on its way out, or between two names.
 const GOING: &str = "__ice_gone";
-/// How the comment of a database begins that icecore made or put aside. What it said before follows on the next line.
-const MARK: &str = "icecore: ";
 /// No name of a database is longer, in bytes.
 const NAME_LEN_MAX: usize = 63;
 /// How often sessions that came back are ended once more.
@@ -69,7 +68,7 @@ pub(super) fn mark_new(server: &mut Session, name: &str, live: &str) -> Result<(
     server.run(&format!(
         "COMMENT ON DATABASE {} IS {}",
         ident(name),
-        literal(&format!("{MARK}made by a restore of {live}"))
+        literal(&format!("{ASIDE_MARK}made by a restore of {live}"))
     ))
 }
 
@@ -80,7 +79,7 @@ pub(super) fn drop_database(
     name: &str,
 ) -> Result<(), RestoreError> {
     let Some(known) = look_up(server, name)? else { return Ok(()) };
-    if !known.comment.starts_with(MARK) {
+    if !known.comment.starts_with(ASIDE_MARK) {
         return Err(RestoreError::Refused(format!(
             "there is a database {name} that icecore did not make: rename it, or drop it, and try again"
         )));
@@ -101,7 +100,7 @@ pub(super) fn drop_leftovers(endpoint: &Endpoint, server: &mut Session) -> Resul
     let rows = server.rows(&format!(
         "SELECT datname FROM pg_database WHERE starts_with(datname::text, {}) AND starts_with(shobj_description(oid, 'pg_database'), {})",
         literal(&start),
-        literal(MARK)
+        literal(ASIDE_MARK)
     ))?;
     rows.iter().try_for_each(|row| drop_database(endpoint, server, &text(row, 0)))
 }
@@ -159,7 +158,7 @@ pub(super) fn swap(
             Keep::As(kept) => kept.clone(),
         };
         let comment = match keep {
-            Keep::ForRollback => format!("{MARK}put aside by a restore of {live}\n{}", there.comment),
+            Keep::ForRollback => format!("{ASIDE_MARK}put aside by a restore of {live}\n{}", there.comment),
             Keep::As(_) => there.comment.clone(),
         };
         exchange.push(live, &to, &there.oid, &comment);
@@ -195,12 +194,12 @@ pub fn rollback(endpoint: &Endpoint) -> Result<Option<Undone>, RestoreError> {
     let (old, going) = (name(live, OLD), name(live, GOING));
     let Some(before) = look_up(&mut server, &old)? else { return Ok(None) };
     ours(&old, &before)?;
-    let comment = before.comment.split_once('\n').map_or("", |(_, comment)| comment);
+    let comment = unmarked(&before.comment);
     let mut exchange = Exchange::default();
     let there = look_up(&mut server, live)?;
     if let Some(there) = &there {
         drop_database(endpoint, &mut server, &going)?;
-        let aside = format!("{MARK}put aside by a rollback of {live}\n{}", there.comment);
+        let aside = format!("{ASIDE_MARK}put aside by a rollback of {live}\n{}", there.comment);
         exchange.push(live, &going, &there.oid, &aside);
         exchange.push(&old, live, &before.oid, comment);
         exchange.push(&going, &old, &there.oid, &aside);
@@ -218,7 +217,7 @@ pub fn forget(endpoint: &Endpoint) -> Result<(), RestoreError> {
 }
 
 fn ours(name: &str, known: &Known) -> Result<(), RestoreError> {
-    match known.comment.starts_with(MARK) {
+    match known.comment.starts_with(ASIDE_MARK) {
         true => Ok(()),
         false => Err(RestoreError::Refused(format!(
             "there is a database {name} that icecore did not put aside: rename it, and try again"
