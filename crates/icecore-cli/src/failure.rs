@@ -252,9 +252,10 @@ fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
         RestoreError::UnsafeName { .. } => (ExitStatus::Refused, None),
         RestoreError::Refused(_) => (ExitStatus::Refused, Some("--to restores elsewhere".to_owned())),
         RestoreError::Server(_) => (ExitStatus::Failed, Some("what was there is as it was".to_owned())),
-        RestoreError::Unknown(_) => {
-            (ExitStatus::Failed, Some("`psql -l` shows them; what was there is one of them".to_owned()))
-        }
+        RestoreError::Unknown(_) => (
+            ExitStatus::Failed,
+            Some("look at what is there; `icecore rollback` brings back what was there before".to_owned()),
+        ),
         RestoreError::Busy(_) => (ExitStatus::Busy, Some("try again when that is done".to_owned())),
         RestoreError::Damaged(_) => {
             (ExitStatus::Damaged, Some("`icecore verify` tells which snapshots are damaged".to_owned()))

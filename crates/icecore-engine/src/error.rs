@@ -103,7 +103,7 @@ pub enum RestoreError {
     /// The server that is restored to, or the connection to it, says that something is wrong.
     #[error("{0}")]
     Server(String),
-    /// The last step may have happened or not.
+    /// The last step may have happened or not: what was there may be elsewhere.
     #[error("{0}")]
     Unknown(String),
     /// Somebody else is at it.

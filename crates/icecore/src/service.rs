@@ -114,14 +114,17 @@ impl Service {
 
     fn redis(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {
         let fault = |what: String| Error::Service { name: name.to_owned(), what };
-        let url = match (&self.url, &self.host) {
-            (Some(url), _) => url.clone(),
-            (None, Some(host)) if host.starts_with('/') => format!("redis+unix://{host}"),
-            (None, host) => format!("redis://{}", host.as_deref().unwrap_or("localhost")),
+        let mut endpoint = match self.url.as_deref().map(redis::Endpoint::parse) {
+            Some(parsed) => parsed
+                .ok_or_else(|| fault("its url is none of Redis".to_owned()))?
+                .map_err(|error| fault(error.to_string()))?,
+            None => redis::Endpoint::default(),
         };
-        let endpoint =
-            redis::Endpoint::parse(&url).ok_or_else(|| fault("its url is none of Redis".to_owned()))?;
-        let mut endpoint = endpoint.map_err(|error| fault(error.to_string()))?;
+        match &self.host {
+            Some(socket) if socket.starts_with('/') => endpoint.address = redis::Address::Unix(socket.into()),
+            Some(host) => endpoint.address = redis::Address::Tcp(host.clone(), redis::PORT),
+            None => (),
+        }
         if let (redis::Address::Tcp(_, port), Some(wanted)) = (&mut endpoint.address, self.port) {
             *port = wanted;
         }

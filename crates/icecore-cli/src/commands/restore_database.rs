@@ -20,8 +20,6 @@ use crate::units::{Bytes, Millis, counted, printable};
 /// The tag of a snapshot that was taken of what a restore replaced.
 pub(crate) const SAFETY_TAG: &str = "before-restore";
 const SAFETY_SUFFIX: &str = ".before-restore";
-/// More connections than this write no faster.
-const CONNECTIONS_MAX: usize = 4;
 
 /// Options for databases of PostgreSQL.
 #[derive(Debug, Default, clap::Args)]
@@ -143,14 +141,7 @@ pub(crate) fn run(
         icecore::plan_database(&opened.store, snapshot, endpoint, &options, allow_incomplete, &*monitor);
     drawing.end();
     let plan = plan?;
-    for notice in &plan.notices {
-        ui.status(format_args!("note: {}", printable(notice)));
-    }
-    if !plan.blockers.is_empty() {
-        let why = plan.blockers.iter().map(|why| printable(why).to_string()).collect::<Vec<_>>().join("; ");
-        let error = CommandError::new(ExitStatus::Refused, format!("cannot restore {endpoint}: {why}"));
-        return Err(error.hint("nothing was written; --to postgres://HOST/DATABASE restores elsewhere"));
-    }
+    refuse(ui, &plan.notices, &plan.blockers, &endpoint.to_string())?;
     confirm(ui, &plan, &options, args.replace)?;
     let started = Instant::now();
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
@@ -162,6 +153,20 @@ pub(crate) fn run(
     }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     report(ui, snapshot, endpoint, &options.keep, &restored, duration_ms)
+}
+
+/// Tells what will not be as it was, and stops if something is in the way: nothing has been written yet.
+pub(crate) fn refuse(ui: &mut Ui, notices: &[String], blockers: &[String], target: &str) -> Result<()> {
+    for notice in notices {
+        ui.status(format_args!("note: {}", printable(notice)));
+    }
+    if blockers.is_empty() {
+        return Ok(());
+    }
+    let why = blockers.iter().map(|why| printable(why).to_string()).collect::<Vec<_>>().join("; ");
+    let error =
+        CommandError::new(ExitStatus::Refused, format!("cannot restore {}: {why}", printable(target)));
+    Err(error.hint("nothing was written; --to URL or --to PATH restores elsewhere"))
 }
 
 /// Drops what was put aside once it is in the store: nobody writes to it any more.
@@ -201,9 +206,7 @@ fn options(context: &Context, endpoint: &Endpoint, args: &DatabaseArgs) -> Optio
     } else {
         Keep::ForRollback
     };
-    let connections =
-        std::thread::available_parallelism().map_or(1, |cores| cores.get().min(CONNECTIONS_MAX));
-    Options { keep, create_roles: args.create_roles, checks: args.checks.clone(), connections }
+    Options { keep, create_roles: args.create_roles, checks: args.checks.clone() }
 }
 
 /// Names exactly what would be replaced, and what becomes of it.

@@ -7,9 +7,9 @@ use icecore_engine::redis::Endpoint;
 use icecore_engine::redis::restore::Plan;
 use serde_json::json;
 
-use super::restore_database::{safety_name, take_safety_snapshot};
+use super::restore_database::{refuse, safety_name, take_safety_snapshot};
 use crate::context::{Context, Opened};
-use crate::failure::{CommandError, Result};
+use crate::failure::Result;
 use crate::progress::Progress;
 use crate::select::short_id;
 use crate::status::ExitStatus;
@@ -26,17 +26,7 @@ pub(crate) fn run(
 ) -> Result<ExitStatus> {
     let plan = icecore::plan_redis(&opened.store, snapshot, endpoint, allow_incomplete)?;
     let address = printable(&endpoint.address.to_string()).to_string();
-    for notice in &plan.notices {
-        ui.status(format_args!("note: {}", printable(notice)));
-    }
-    if !plan.blockers.is_empty() {
-        let why = plan.blockers.iter().map(|why| printable(why).to_string()).collect::<Vec<_>>().join("; ");
-        let error = CommandError::new(
-            ExitStatus::Refused,
-            format!("cannot restore the Redis server at {address}: {why}"),
-        );
-        return Err(error.hint("nothing was written; --to PATH gives the RDB"));
-    }
+    refuse(ui, &plan.notices, &plan.blockers, &format!("the Redis server at {}", endpoint.address))?;
     confirm(ui, &plan, &address)?;
     let mut warnings = Vec::new();
     if plan.keys > 0 {

@@ -7,7 +7,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::server_url::{EndpointError, ServerUrl};
 
-const PORT: u16 = 6379;
+/// Where a server listens that nobody told otherwise.
+pub const PORT: u16 = 6379;
 
 /// A server of Redis or Valkey, as a URL names it: `redis://[USER[:PASSWORD]@]HOST[:PORT]`, or `redis+unix:///SOCKET[?user=USER]`.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,6 +28,12 @@ pub enum Address {
     Tcp(String, u16),
     /// A socket in the file system.
     Unix(PathBuf),
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self { address: Address::Tcp("localhost".to_owned(), PORT), user: None, password: None }
+    }
 }
 
 impl Endpoint {

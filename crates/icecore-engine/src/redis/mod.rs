@@ -7,4 +7,4 @@ pub mod restore;
 mod server;
 
 pub use capture::{capture, version};
-pub use endpoint::{Address, Endpoint};
+pub use endpoint::{Address, Endpoint, PORT};

@@ -20,6 +20,8 @@ use crate::{CaptureError, RestoreError};
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 /// For how long it may load after it has everything.
 const LOAD_MAX: Duration = Duration::from_secs(3600);
+/// For how long it may take nothing of what is sent.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 const BLOCK_LEN: usize = 256 << 10;
 /// How a server is asked to keep what it has until the new data are loaded.
@@ -120,10 +122,20 @@ pub fn restore(
     let loaded = loaded.and_then(|_| serve(&mut server, &listener, peer, rdb, len, is_cancelled));
     // Whatever became of it: it is its own master again, and as it was set.
     let freed = settle(plan, before.as_deref());
-    let keys = loaded?;
+    let keys = loaded.map_err(|error| if plan.swaps { error } else { after(error) })?;
     freed?;
-    keep(&mut server, is_cancelled)?;
+    keep(&mut server, is_cancelled).map_err(after)?;
     Ok(keys)
+}
+
+/// What goes wrong when the server may not have any more what it had.
+fn after(error: RestoreError) -> RestoreError {
+    match error {
+        RestoreError::Server(why) => {
+            RestoreError::Unknown(format!("{why}; what the server had may be gone from it"))
+        }
+        error => error,
+    }
 }
 
 /// On a connection of its own: the other one may be broken, or in the middle of an answer.
@@ -137,7 +149,7 @@ fn settle(plan: &Plan, before: Option<&str>) -> Result<(), RestoreError> {
         Ok(())
     };
     freed().map_err(|error| {
-        RestoreError::Server(format!(
+        RestoreError::Unknown(format!(
             "{error}; it may still be a replica of ours: REPLICAOF NO ONE ends that"
         ))
     })
@@ -183,6 +195,8 @@ fn accept(
             // Nobody else is to see what is restored.
             Ok((stream, from)) if from.ip() == peer => {
                 stream.set_nonblocking(false).map_err(|error| refused(&error.to_string()))?;
+                let limited = stream.set_write_timeout(Some(SILENCE_MAX));
+                limited.map_err(|error| refused(&error.to_string()))?;
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
