@@ -88,6 +88,11 @@ impl PostgresServer {
         self.folder.path()
     }
 
+    /// Where its files are.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// The server's process.
     ///
     /// # Panics
@@ -174,7 +179,7 @@ impl PostgresServer {
     fn spawn(&self) -> io::Result<Server> {
         let folder = self.folder.path();
         let mut command = unprivileged("postgres", folder);
-        command.arg("-D").arg(folder.join("data")).arg("-k").arg(folder).args(["-p", &self.port.to_string()]);
+        command.arg("-D").arg(self.data_dir()).arg("-k").arg(folder).args(["-p", &self.port.to_string()]);
         command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(self.log())?).process_group(0);
         Ok(Server::spawn(command))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::create::PHYSICAL_SUFFIX;
 use crate::service::Service;
 use crate::{Environment, Error, Result, Source};
 
@@ -57,6 +58,14 @@ impl Project {
     pub fn source(&self, name: &str, environment: &Environment<'_>) -> Result<Option<Source>> {
         let service = self.config.services.get(name);
         service.map(|service| service.source(name, &self.dir, environment)).transpose()
+    }
+}
+
+impl Project {
+    /// Where the base backups of a series go back to, if its service says so.
+    pub fn data_directory(&self, series: &str) -> Option<PathBuf> {
+        let service = self.config.services.get(series.strip_suffix(PHYSICAL_SUFFIX)?)?;
+        Some(self.dir.join(service.data_directory.as_ref()?))
     }
 }
 

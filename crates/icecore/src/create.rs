@@ -21,6 +21,11 @@ use crate::sink::SnapshotSink;
 use crate::time::format_time;
 use crate::{Error, Result, Source};
 
+/// A cluster's snapshots form a series of their own beside those of the database that it was asked through.
+pub const PHYSICAL_SUFFIX: &str = ".physical";
+/// What a base backup is stored as: a directory's files, in the order in which the server sent them.
+pub(crate) const BASE_BACKUP: &str = "pg_base_backup";
+
 /// What the user wants of a capture.
 #[derive(Debug, Clone, Default)]
 pub struct CreateOptions {
@@ -42,12 +47,24 @@ pub struct CreateOptions {
     pub schema_only: bool,
     /// And what belongs to the whole server: roles, tablespaces.
     pub globals: bool,
+    /// The server's whole cluster, as its files.
+    pub physical: bool,
     /// Store what is new as it is, not as what it changes in something else.
     pub no_delta: bool,
     /// The machine's name.
     pub host: String,
     /// The store's own directory: left out of captures, and the place for temporary files.
     pub store_dir: PathBuf,
+}
+
+impl CreateOptions {
+    /// The name of the snapshots that this one is the next of.
+    fn series(&self, source: &Source) -> String {
+        self.name.clone().unwrap_or_else(|| match self.physical {
+            true => source.default_name() + PHYSICAL_SUFFIX,
+            false => source.default_name(),
+        })
+    }
 }
 
 /// A snapshot that was created.
@@ -83,7 +100,7 @@ pub fn create(
 ) -> Result<Created> {
     let started = Instant::now();
     refuse_store(source, &options.store_dir)?;
-    let name = options.name.clone().unwrap_or_else(|| source.default_name());
+    let name = options.series(source);
     let (snapshots, _) = store.snapshots()?;
     let parent = snapshots.into_iter().find(|snapshot| snapshot.info().source == name);
     let head = SnapshotHead {
@@ -195,6 +212,7 @@ fn capture(
             let stream = stream_options(options, b"stdin", "standard input");
             Ok(stream_captured(capture_stream(&mut reader, &stream, sink)?))
         }
+        Source::Postgres(endpoint) if options.physical => capture_cluster(endpoint, sink),
         Source::Postgres(endpoint) => capture_postgres(endpoint, options, sink),
         Source::Mysql(endpoint) => capture_mysql(endpoint, options, sink),
         Source::Redis(endpoint) => capture_redis(endpoint, options, sink),
@@ -215,6 +233,12 @@ fn capture_path(
     let meta = path.metadata().map_err(unreadable)?;
     let origin = path.canonicalize().map_err(unreadable)?;
     if meta.is_dir() {
+        if postgres::physical::ServerLock::of(path).is_some_and(|lock| lock.runs) {
+            sink.finding(format!(
+                "a PostgreSQL server runs on {}, so its files are not of one moment: `icecore create --physical postgres://HOST` takes them so",
+                path.display()
+            ));
+        }
         let parts = parent.map(|parent| -> ParentParts<'_> {
             // A catalog that cannot be read only means that files are read again.
             Box::new(parent.parts().map_while(std::result::Result::ok))
@@ -312,6 +336,20 @@ fn capture_postgres(
         engine_version: Some(report.version),
         form: if options.schema_only { "pg_schema" } else { "pg_dump" }.to_owned(),
         origin: Some(endpoint.url().into()),
+        unpacked: None,
+    })
+}
+
+fn capture_cluster(endpoint: &postgres::Endpoint, sink: &mut SnapshotSink<'_>) -> Result<Captured> {
+    let monitor = Arc::clone(&sink.monitor);
+    let server = postgres::physical::server(endpoint)?;
+    monitor.expect(server.bytes);
+    postgres::physical::capture(endpoint, &server, &|| monitor.is_cancelled(), sink)?;
+    Ok(Captured {
+        engine: Some("postgres"),
+        engine_version: Some(server.version),
+        form: BASE_BACKUP.to_owned(),
+        origin: server.data_directory,
         unpacked: None,
     })
 }

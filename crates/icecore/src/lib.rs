@@ -20,7 +20,7 @@ mod source;
 mod time;
 
 pub use config::{CONFIG_FILE, Config, Project};
-pub use create::{CreateOptions, Created, create};
+pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create};
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use icecore_store::{
@@ -32,7 +32,7 @@ pub use open::{init, open};
 pub use place::{STORE_DIR, find_store};
 pub use probe::probe;
 pub use restore::{
-    Destination, RestoreOptions, Restored, RestoredKeys, plan_database, plan_redis, restore,
+    Destination, RestoreOptions, Restored, RestoredKeys, is_base_backup, plan_database, plan_redis, restore,
     restore_database, restore_redis,
 };
 pub use select::{Selector, resolve, select};

@@ -28,6 +28,8 @@ pub struct Service {
     pub database: Option<String>,
     /// For `sqlite` and `files`: which file or directory; relative to the file.
     pub path: Option<PathBuf>,
+    /// For PostgreSQL: where base backups go back to; relative to the file.
+    pub data_directory: Option<PathBuf>,
     /// The variable that holds the password.
     pub password_env: Option<String>,
     /// The file whose first line is the password; relative to `icecore.toml`.

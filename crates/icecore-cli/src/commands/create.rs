@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use icecore::{Counter, CreateOptions, Created, Monitor as _, Source};
+use icecore::{Counter, CreateOptions, Created, Monitor as _, PHYSICAL_SUFFIX, Source};
 use serde_json::json;
 
 use crate::args::{ServiceArgs, parse_line, parse_name, parse_note};
@@ -53,6 +53,9 @@ pub(crate) struct CreateArgs {
     /// With a PostgreSQL database, store the roles and tablespaces of its server too
     #[arg(long)]
     globals: bool,
+    /// Of a PostgreSQL server, store the whole cluster, as the files of a base backup
+    #[arg(long, conflicts_with_all = ["schema_only", "globals"])]
+    physical: bool,
     /// Store the bytes as they are, without unpacking or looking into them
     #[arg(long)]
     raw: bool,
@@ -71,14 +74,15 @@ pub(crate) struct CreateArgs {
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<ExitStatus> {
     let (source, service) = source(ui, context, &args)?;
-    if (args.schema_only || args.globals) && !matches!(source, Source::Postgres(_)) {
+    if (args.schema_only || args.globals || args.physical) && !matches!(source, Source::Postgres(_)) {
         return Err(CommandError::usage(
-            "--schema-only and --globals are for databases of a PostgreSQL server",
+            "--schema-only, --globals and --physical are for databases of a PostgreSQL server",
         ));
     }
     let Opened { store, dir, .. } = context.open()?;
+    let series = |service: String| if args.physical { service + PHYSICAL_SUFFIX } else { service };
     let options = CreateOptions {
-        name: args.name.or(service),
+        name: args.name.or(service.map(series)),
         tags: args.tags,
         note: args.note.filter(|note| !note.is_empty()),
         raw: args.raw,
@@ -87,6 +91,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<Ex
         origin: None,
         schema_only: args.schema_only,
         globals: args.globals,
+        physical: args.physical,
         no_delta: args.no_delta,
         host: context.host(),
         store_dir: dir.canonicalize().unwrap_or(dir),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use icecore::{Counter, Destination, Error, RestoreOptions, Restored, Snapshot, Source};
 use serde_json::json;
 
-use super::restore_database::{self, DatabaseArgs, ServerTarget};
+use super::restore_database::{self, DatabaseArgs, ServerTarget, safety_name, take_safety_snapshot};
 use super::restore_redis;
 use crate::args::ServiceArgs;
 use crate::context::Context;
@@ -70,7 +70,7 @@ pub(crate) struct RestoreArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<ExitStatus> {
-    let to = match &args.to {
+    let mut to = match &args.to {
         None => Destination::Origin,
         Some(path) if path.as_os_str() == "-" => Destination::Stdout,
         Some(path) => Destination::Path(path.clone()),
@@ -117,6 +117,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         }
     }
     args.database.refuse_others()?;
+    if to == Destination::Origin
+        && icecore::is_base_backup(snapshot)
+        && let Some(project) = context.project()?
+        && let Some(directory) = project.data_directory(&snapshot.info().source)
+    {
+        to = Destination::Path(directory);
+    }
     let mut options = RestoreOptions {
         to,
         part: args.part.clone(),
@@ -135,19 +142,34 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         drawing.end();
         restored.map(|restored| (restored, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)))
     };
-    let (restored, duration_ms) = match attempt(ui, &options) {
+    let (mut findings, mut kept) = (Vec::new(), None);
+    let (mut restored, duration_ms) = match attempt(ui, &options) {
         Err(Error::TargetExists { path }) => {
-            confirm(ui, &path, args.in_place)?;
+            let undo = icecore::is_base_backup(snapshot) && holds_anything(&path);
+            confirm(ui, &path, args.in_place, undo)?;
+            if undo {
+                let (name, there) = (&snapshot.info().source, Source::Path(path.clone()));
+                let origin = path.canonicalize().unwrap_or(path);
+                findings =
+                    take_safety_snapshot(ui, context, &opened, name, &there, &origin.to_string_lossy())?;
+                kept = Some(safety_name(name));
+            }
             options.replace = true;
             attempt(ui, &options)?
         }
         restored => restored?,
     };
-    report(ui, snapshot, &restored, args.part.as_deref(), duration_ms)
+    restored.warnings.append(&mut findings);
+    report(ui, snapshot, &restored, args.part.as_deref(), kept.as_deref(), duration_ms)
+}
+
+/// Whether there is something in a directory that somebody might want back.
+fn holds_anything(path: &Path) -> bool {
+    path.read_dir().is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Names exactly what would be lost.
-fn confirm(ui: &mut Ui, path: &Path, in_place: bool) -> Result<()> {
+fn confirm(ui: &mut Ui, path: &Path, in_place: bool, undo: bool) -> Result<()> {
     let shown = printable(&path.display().to_string());
     // A link stays; what it leads to is replaced.
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -170,6 +192,13 @@ fn confirm(ui: &mut Ui, path: &Path, in_place: bool) -> Result<()> {
             format!("makes the directory {shown} like the snapshot, and removes everything else in it"),
         ),
     };
+    let (question, effect) = match undo {
+        true => (
+            format!("{question} A snapshot of it is taken before."),
+            format!("{effect}, after a snapshot of it was taken"),
+        ),
+        false => (question, effect),
+    };
     ui.confirm(&question, &format!("{shown} exists already, and was not touched")).map_err(|error| {
         match ui.can_ask() {
             true => error,
@@ -183,12 +212,13 @@ fn report(
     snapshot: &Snapshot,
     restored: &Restored,
     part: Option<&str>,
+    kept: Option<&str>,
     duration_ms: u64,
 ) -> Result<ExitStatus> {
     let target =
         restored.target.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     if ui.json {
-        ui.document(&json!({
+        let mut document = json!({
             "id": snapshot.id,
             "source": snapshot.info().source,
             "target": target.as_ref().map_or("-".into(), |path| path.to_string_lossy()),
@@ -197,7 +227,11 @@ fn report(
             "written_bytes": restored.written_bytes,
             "duration_ms": duration_ms,
             "warnings": restored.warnings,
-        }))?;
+        });
+        if let Some(kept) = kept {
+            document["kept"] = kept.into();
+        }
+        ui.document(&document)?;
     } else if ui.quiet {
         if !ui.stdout_taken
             && let Some(path) = &target
@@ -221,6 +255,12 @@ fn report(
             counted(restored.parts, "part"),
             Millis(duration_ms),
         ))?;
+        if let Some(kept) = kept {
+            let kept = printable(kept);
+            ui.hint(format_args!(
+                "what was there is the snapshot {kept}; `icecore restore {kept}` brings it back"
+            ));
+        }
     }
     for warning in &restored.warnings {
         ui.warn(printable(warning));

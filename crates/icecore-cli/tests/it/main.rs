@@ -6,6 +6,7 @@ mod support;
 mod thrash;
 
 mod test_bad_input;
+mod test_base_backup;
 mod test_busy;
 mod test_client;
 mod test_completions;

@@ -291,3 +291,12 @@ UNLOCK TABLES;
 
 -- Dump completed on 2026-11-20 10:00:00
 ";
+
+/// Says at which line two texts differ, and no more.
+#[track_caller]
+pub(crate) fn assert_same(a: &str, b: &str) {
+    for (line, (a, b)) in a.lines().zip(b.lines()).enumerate() {
+        assert_eq!(a, b, "line {line}");
+    }
+    assert!(a == b);
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use icecore_testkit::postgres::{EVERYTHING, PostgresServer};
 
-use crate::support::{Said, TestEnv};
+use crate::support::{Said, TestEnv, assert_same};
 
 /// A database that has everything.
 fn everything(server: &PostgresServer, database: &str) {
@@ -53,14 +53,6 @@ impl Drop for Done<'_> {
 fn databases(server: &PostgresServer) -> String {
     server
         .sql("postgres", "SELECT datname FROM pg_database WHERE datname !~ '^(postgres|template)' ORDER BY 1")
-}
-
-#[track_caller]
-fn assert_same(a: &str, b: &str) {
-    for (line, (a, b)) in a.lines().zip(b.lines()).enumerate() {
-        assert_eq!(a, b, "line {line}");
-    }
-    assert!(a == b);
 }
 
 #[test]

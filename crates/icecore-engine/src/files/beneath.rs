@@ -73,7 +73,7 @@ pub(super) fn components(name: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The order in which a walk meets two names: a directory before what is in it, and that before its next neighbour.
-pub(super) fn compare(one: &[u8], other: &[u8]) -> Ordering {
+pub fn compare(one: &[u8], other: &[u8]) -> Ordering {
     components(one).cmp(components(other))
 }
 

@@ -17,9 +17,10 @@ use rustix::io::Errno;
 
 use crate::files::attributes::{xattrs_at, xattrs_of};
 use crate::files::beneath::{OpenDirectories, join, names, open_directory, open_to_read};
+use crate::files::grain::grain_of;
 use crate::files::node::Node;
 use crate::files::parent::{ParentParts, ParentWalk, trusted_ctime, unchanged};
-use crate::files::read_file::{end_file, file_start, grain_of, read_open_part};
+use crate::files::read_file::{end_file, file_start, read_open_part};
 use crate::files::report::cause;
 use crate::{CaptureError, Grain, PartStart, Sink};
 
@@ -84,7 +85,7 @@ pub fn capture_file(
         return Err(CaptureError::Source(format!("{} is not a regular file", path.display())));
     }
     let (file, node) = open_file(CWD, &real).map_err(CaptureError::read("cannot read", path))?;
-    sink.begin(file_start(name, grain_of(&file)))?;
+    sink.begin(file_start(name, grain_of(name, &file)))?;
     read_open_part(&file, &node, path, sink, now)
 }
 
@@ -245,7 +246,7 @@ impl Capture<'_> {
         }
         match open_file(above, leaf) {
             Ok((file, node)) => {
-                self.sink.begin(file_start(name, grain_of(&file)))?;
+                self.sink.begin(file_start(name, grain_of(name, &file)))?;
                 self.read(&file, &node, name)?;
                 Ok(true)
             }
@@ -292,7 +293,8 @@ impl Capture<'_> {
         let (Some(database), Some(name)) = (leaf.strip_suffix(b"-wal"), name.strip_suffix(b"-wal")) else {
             return;
         };
-        if node.size == 0 || !open_file(above, database).is_ok_and(|(file, _)| grain_of(&file) != Grain::Byte)
+        if node.size == 0
+            || !open_file(above, database).is_ok_and(|(file, _)| grain_of(name, &file) != Grain::Byte)
         {
             return;
         }

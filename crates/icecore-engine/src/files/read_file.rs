@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use icecore_format::{Extent, FileAttributes, PartKind};
@@ -23,19 +22,6 @@ const ADVICE_SIZE_MIN: u64 = 1 << 20;
 /// The start of a file's part.
 pub(super) fn file_start(name: &[u8], grain: Grain) -> PartStart {
     PartStart { name: name.to_vec(), kind: PartKind::File, grain, own_chunks: true }
-}
-
-/// Where a file would like to be cut: at the pages of a SQLite database, anywhere otherwise.
-pub(super) fn grain_of(file: &File) -> Grain {
-    let mut head = [0; 18];
-    if file.read_exact_at(&mut head, 0).is_err() || !head.starts_with(b"SQLite format 3\0") {
-        return Grain::Byte;
-    }
-    match u32::from(u16::from_be_bytes([head[16], head[17]])) {
-        1 => Grain::Page(65536),
-        size if size.is_power_of_two() && size >= 512 => Grain::Page(size),
-        _ => Grain::Byte,
-    }
 }
 
 /// Reads `file` into the part that is open, and ends it. `node` is the file as it was after it was opened.

@@ -5,6 +5,7 @@ mod copy;
 mod endpoint;
 mod facts;
 mod passfile;
+pub mod physical;
 mod programs;
 pub mod restore;
 mod session;

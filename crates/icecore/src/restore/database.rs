@@ -9,7 +9,7 @@ use icecore_format::Part;
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store};
 
 use super::part_reader::Reader;
-use super::{blame, first_finding, short_id};
+use super::{blame, first_finding, is_base_backup, short_id};
 use crate::{Error, Result};
 
 /// A snapshot, read in any order by a restore.
@@ -23,8 +23,13 @@ impl<'a> Content<'a> {
     fn new(store: &Arc<Store>, snapshot: &Snapshot, monitor: &'a dyn Monitor) -> Result<Self> {
         let info = snapshot.info();
         if info.engine != "postgres" || !matches!(info.form.as_str(), "pg_dump" | "pg_schema") {
-            let id = short_id(snapshot);
-            return Err(Error::Unfitting(format!("snapshot {id} is not of a PostgreSQL database")));
+            let what = match is_base_backup(snapshot) {
+                true => {
+                    "is a base backup, which goes to the data directory of a server that is stopped: --to DIR"
+                }
+                false => "is not of a PostgreSQL database",
+            };
+            return Err(Error::Unfitting(format!("snapshot {} {what}", short_id(snapshot))));
         }
         let reader = SnapshotReader::new(Arc::clone(store), snapshot.manifest.clone());
         let parts = reader.parts().collect::<std::result::Result<_, _>>()?;

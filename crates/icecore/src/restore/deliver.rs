@@ -1,12 +1,13 @@
 //! Handing a snapshot's parts to a target, each held to its length and hash.
 
 use bytes::Bytes;
-use icecore_engine::files::Escapes;
+use icecore_engine::files::{Escapes, compare};
 use icecore_engine::{RestoreError, Target};
 use icecore_format::{ChunkRef, Digest, Part, PartKind};
-use icecore_store::{Counter, Monitor, Piece, SnapshotReader, StoreError};
+use icecore_store::{Counter, Monitor, Piece, SnapshotReader, StoreError, TreeReader};
 
 use super::Restored;
+use crate::create::BASE_BACKUP;
 use crate::{Error, Result};
 
 /// A restore on its way.
@@ -26,8 +27,18 @@ pub(super) struct Progress<'a> {
 type Pieces<'a> = Box<dyn Iterator<Item = Result<(Bytes, bool)>> + 'a>;
 
 impl<'a> Progress<'a> {
-    /// Everything, from front to back.
+    /// Everything, from front to back, or in the order that a directory wants.
     pub(super) fn all(&mut self, target: &mut dyn Target) -> Result<()> {
+        if let Some(parts) = self.sorted()? {
+            // What lies together is read together.
+            for run in parts.chunk_by(|part, next| part.offset + part.len == next.offset) {
+                let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+                let pieces = self.pieces(first.offset, last.offset + last.len - first.offset)?;
+                let mut content = Stream { pieces, rest: Bytes::new(), whole: true };
+                run.iter().try_for_each(|part| self.deliver(part, &mut content, target))?;
+            }
+            return Ok(());
+        }
         let mut content = Stream { pieces: self.pieces(0, u64::MAX)?, rest: Bytes::new(), whole: true };
         let mut end = 0;
         for part in self.reader.parts() {
@@ -43,6 +54,16 @@ impl<'a> Progress<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A base backup's parts, as a walk would meet them; `None` if they are in such an order already.
+    fn sorted(&self) -> Result<Option<Vec<Part>>> {
+        if self.reader.manifest().info.form != BASE_BACKUP {
+            return Ok(None);
+        }
+        let mut parts = self.reader.parts().collect::<std::result::Result<Vec<_>, _>>()?;
+        parts.sort_by(|one, other| compare(&one.name, &other.name));
+        Ok(Some(parts))
     }
 
     /// One part.
@@ -134,42 +155,48 @@ impl<'a> Progress<'a> {
 
     /// Everything, but chunks that already lie where they belong are neither read from the store nor written.
     pub(super) fn in_place(&mut self, target: &mut dyn Target) -> Result<()> {
-        let mut tree = self.reader.tree();
-        let mut chunk: Option<(Bytes, bool)> = None;
-        for part in self.reader.parts() {
-            let part = part?;
-            self.begin(&part, target)?;
-            let mut check = PartCheck::new(self.reader, &part);
-            while check.left > 0 {
-                let (mut rest, is_there) = match chunk.take() {
-                    Some(rest) => rest,
-                    None => {
-                        let (_, next) = tree.next_chunk()?.ok_or_else(|| short(&part))?;
-                        // A chunk that reaches into the next part is not looked for: the target knows this part only.
-                        if u64::from(next.len) <= check.left {
-                            self.present_or_stored(&next, target)?
-                        } else {
-                            (self.reader.chunk(&next)?, false)
-                        }
-                    }
-                };
-                let piece = rest.split_to(check.fitting(rest.len()));
-                check.update(&piece);
-                if is_there {
-                    target.keep(piece.len())?;
-                    self.kept(piece.len())?;
-                } else {
-                    target.write(&piece)?;
-                    self.written(piece.len())?;
-                }
-                if !rest.is_empty() {
-                    chunk = Some((rest, is_there));
-                }
-            }
-            check.finish()?;
-            target.end()?;
-            self.restored.parts += 1;
+        let mut chunks = Chunks { tree: self.reader.tree(), rest: None };
+        if let Some(parts) = self.sorted()? {
+            return parts.iter().try_for_each(|part| {
+                chunks.seek(part.offset, self.reader)?;
+                self.part_in_place(part, &mut chunks, target)
+            });
         }
+        self.reader.parts().try_for_each(|part| self.part_in_place(&part?, &mut chunks, target))
+    }
+
+    fn part_in_place(&mut self, part: &Part, chunks: &mut Chunks<'_>, target: &mut dyn Target) -> Result<()> {
+        self.begin(part, target)?;
+        let mut check = PartCheck::new(self.reader, part);
+        while check.left > 0 {
+            let (mut rest, is_there) = match chunks.rest.take() {
+                Some(rest) => rest,
+                None => {
+                    let (_, next) = chunks.tree.next_chunk()?.ok_or_else(|| short(part))?;
+                    // A chunk that reaches into the next part is not looked for: the target knows this part only.
+                    if u64::from(next.len) <= check.left {
+                        self.present_or_stored(&next, target)?
+                    } else {
+                        (self.reader.chunk(&next)?, false)
+                    }
+                }
+            };
+            let piece = rest.split_to(check.fitting(rest.len()));
+            check.update(&piece);
+            if is_there {
+                target.keep(piece.len())?;
+                self.kept(piece.len())?;
+            } else {
+                target.write(&piece)?;
+                self.written(piece.len())?;
+            }
+            if !rest.is_empty() {
+                chunks.rest = Some((rest, is_there));
+            }
+        }
+        check.finish()?;
+        target.end()?;
+        self.restored.parts += 1;
         Ok(())
     }
 
@@ -192,6 +219,33 @@ impl<'a> Progress<'a> {
         self.restored.bytes += len as u64;
         self.monitor.count(Counter::PlainBytes, len as u64);
         if self.monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// A content's chunks, on the way from part to part.
+struct Chunks<'a> {
+    tree: TreeReader<'a>,
+    /// What is left of the chunk before, and whether it is in its place.
+    rest: Option<(Bytes, bool)>,
+}
+
+impl Chunks<'_> {
+    /// Goes to where a part begins.
+    fn seek(&mut self, offset: u64, reader: &SnapshotReader) -> Result<()> {
+        let at = self.tree.offset() - self.rest.as_ref().map_or(0, |(rest, _)| rest.len() as u64);
+        if at == offset {
+            return Ok(());
+        }
+        self.rest = None;
+        self.tree.seek(offset)?;
+        let before = usize::try_from(offset.saturating_sub(self.tree.offset())).unwrap_or(usize::MAX);
+        if before > 0
+            && let Some((_, chunk)) = self.tree.next_chunk()?
+        {
+            let bytes = reader.chunk(&chunk)?;
+            self.rest = Some((bytes.slice(before.min(bytes.len())..), false));
+        }
+        Ok(())
     }
 }
 

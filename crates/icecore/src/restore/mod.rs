@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use icecore_engine::Target;
 use icecore_engine::files::{DirectoryTarget, Escapes, FileTarget, Placement, StreamTarget, Warnings};
+use icecore_engine::postgres::physical::{self, DataDirectory};
 use icecore_engine::sqlite::SqliteTarget;
 use icecore_format::{Part, PartKind};
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store, StoreError};
@@ -20,6 +21,7 @@ pub use database::{plan_database, restore_database};
 use deliver::Progress;
 pub use redis::{RestoredKeys, plan_redis, restore_redis};
 
+use crate::create::BASE_BACKUP;
 use crate::{Error, Result};
 
 /// Where a snapshot goes.
@@ -143,8 +145,11 @@ fn check(
     // A bare name has no directory above it to look at.
     let absolute = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     refuse::store(absolute, &options.store_dir)?;
-    let wants_directory = snapshot.info().form == "directory" && part.is_none();
+    let wants_directory = is_directory(snapshot) && part.is_none();
     refuse::other_kind(absolute, wants_directory, options.in_place)?;
+    if wants_directory {
+        physical::refuse_server(absolute)?;
+    }
     if !options.trusted {
         refuse::escapes(snapshot, reader, part, options, monitor)?;
     }
@@ -173,6 +178,16 @@ fn first_finding(snapshot: &Snapshot) -> Option<(&str, usize)> {
 /// The first digits of a snapshot's id.
 fn short_id(snapshot: &Snapshot) -> String {
     snapshot.id.to_string().get(..8).unwrap_or_default().to_owned()
+}
+
+/// Whether a snapshot goes to a directory, as files in it.
+fn is_directory(snapshot: &Snapshot) -> bool {
+    matches!(snapshot.info().form.as_str(), "directory" | BASE_BACKUP)
+}
+
+/// Whether a snapshot is one of a whole cluster of PostgreSQL, which goes to a data directory.
+pub fn is_base_backup(snapshot: &Snapshot) -> bool {
+    snapshot.info().form == BASE_BACKUP
 }
 
 /// `None` is standard output.
@@ -205,7 +220,7 @@ fn open_target(
 ) -> Result<(Box<dyn Target>, Option<Warnings>)> {
     let form = snapshot.info().form.as_str();
     let Some(path) = path else {
-        if form == "directory" && part.is_none() {
+        if is_directory(snapshot) && part.is_none() {
             let advice =
                 "a directory cannot go to standard output: give --to PATH, or one file with --part NAME";
             return Err(Error::Unfitting(advice.to_owned()));
@@ -217,9 +232,14 @@ fn open_target(
         (false, true) => Placement::Replace,
         (false, false) => Placement::CreateNew,
     };
+    let protected = std::slice::from_ref(&options.store_dir);
+    if part.is_none() && form == BASE_BACKUP {
+        let target = DataDirectory::new(path, placement, protected)?;
+        let warnings = target.warnings();
+        return Ok((Box::new(target), Some(warnings)));
+    }
     if part.is_none() && form == "directory" {
-        let target =
-            DirectoryTarget::new(path, placement)?.protect(std::slice::from_ref(&options.store_dir))?;
+        let target = DirectoryTarget::new(path, placement)?.protect(protected)?;
         let warnings = target.warnings();
         return Ok((Box::new(target), Some(warnings)));
     }

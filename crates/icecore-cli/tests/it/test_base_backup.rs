@@ -1,0 +1,187 @@
+//! Whole clusters of a PostgreSQL server of our own, as files.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use icecore_testkit::postgres::{EVERYTHING, PostgresServer};
+
+use crate::support::{Said, TestEnv, assert_same};
+
+/// What is not in the log is empty after a recovery, and a base backup begins with one.
+const EMPTY_UNLOGGED: &str = "DO $$ DECLARE t regclass; BEGIN
+    FOR t IN SELECT oid FROM pg_class WHERE relpersistence = 'u' AND relkind = 'r' LOOP EXECUTE 'TRUNCATE ' || t || ' RESTART IDENTITY'; END LOOP; END $$";
+
+/// A server with a database that has everything.
+fn server() -> PostgresServer {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop");
+    server.sql("shop", EVERYTHING);
+    server.sql("shop", EMPTY_UNLOGGED);
+    server
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+fn packs(env: &TestEnv) -> BTreeSet<PathBuf> {
+    env.files(".icecore/packs").into_iter().collect()
+}
+
+#[test]
+fn a_cluster_goes_back_to_the_data_directory_of_a_stopped_server() {
+    let mut server = server();
+    let env = TestEnv::new();
+    env.write("icecore.toml", format!("[services.shop]\nurl = {:?}\n", server.url("shop")));
+    let data = text(&server.data_dir());
+    let captured = server.dump("shop", &["--create"]);
+    let created = env.json(&["create", "shop", "--physical"]);
+    assert_eq!(created["source"], "shop.physical");
+    // It belongs to no database, so the database's own series goes on beside it.
+    env.ok(&["create", "shop"]);
+
+    server.sql("shop", "CREATE TABLE later (a int); INSERT INTO later VALUES (1)");
+    let later = server.dump("shop", &["--create"]);
+    let said = env.fails(15, &["restore", "shop.physical", "--yes"]);
+    assert!(said.contains(&format!("process {}", server.pid())) && said.contains("stop it"), "{said}");
+    assert_same(&later, &server.dump("shop", &["--create"]));
+
+    server.stop();
+    let said = env.fails(15, &["restore", "shop.physical"]);
+    assert!(said.contains(&data) && said.contains("--yes"), "{said}");
+    let owner = |path: &Path| fs::metadata(path).map(|meta| (meta.uid(), meta.gid(), meta.mode())).unwrap();
+    let before = owner(&server.data_dir());
+    let restored = env.json(&["restore", "shop.physical", "--yes"]);
+    assert_eq!(restored["kept"], "shop.physical.before-restore");
+    assert_eq!(owner(&server.data_dir()), before);
+    server.restart();
+    assert_same(&captured, &server.dump("shop", &["--create"]));
+
+    server.stop();
+    env.ok(&["restore", "shop.physical.before-restore", "--yes"]);
+    server.restart();
+    assert_same(&later, &server.dump("shop", &["--create"]));
+}
+
+#[test]
+fn in_place_only_what_differs_is_written() {
+    let mut server = server();
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop"), "--physical"]);
+    let captured = server.dump("shop", &["--create"]);
+    server.sql("shop", "CREATE TABLE later (a int)");
+    server.stop();
+    let data = server.data_dir();
+    fs::write(data.join("base/stray"), "nothing of ours").unwrap();
+    let restored = env.json(&["restore", "latest", "--in-place", "--yes"]);
+    let (written, all) = (restored["written_bytes"].as_u64().unwrap(), restored["bytes"].as_u64().unwrap());
+    // The log is new; of the rest, most is as it was.
+    assert!(written > 0 && written * 2 < all, "{restored}");
+    assert!(!data.join("base/stray").exists());
+    server.restart();
+    assert_same(&captured, &server.dump("shop", &["--create"]));
+    // And to another directory, for a server of its own.
+    let copy = text(&env.path("copy"));
+    env.ok(&["restore", "latest~1", "--to", &copy]);
+    assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn what_was_not_restored_to_its_end_is_nothing_that_a_server_starts_on() {
+    let mut server = server();
+    let env = TestEnv::new();
+    let url = server.url("shop");
+    env.ok(&["create", &url, "--physical", "--no-delta"]);
+    let before = packs(&env);
+    server.sql("shop", "CREATE TABLE t AS SELECT md5(n::text) AS a FROM generate_series(1, 50000) n");
+    env.ok(&["create", &url, "--physical", "--no-delta"]);
+    for pack in packs(&env).difference(&before) {
+        let mut bytes = fs::read(pack).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 100].fill(0);
+        fs::write(pack, bytes).unwrap();
+    }
+    server.sql("shop", "DROP TABLE t");
+    let live = server.dump("shop", &["--create"]);
+    server.stop();
+    let control = server.data_dir().join("global/pg_control");
+    // Beside, nothing is touched.
+    env.fails(13, &["restore", "latest", "--yes"]);
+    assert!(control.exists());
+    env.fails(13, &["restore", "shop.physical", "--in-place", "--yes"]);
+    assert!(!control.exists());
+    env.ok(&["restore", "shop.physical.before-restore~1", "--in-place", "--yes"]);
+    server.restart();
+    assert_same(&live, &server.dump("shop", &["--create"]));
+}
+
+#[test]
+fn a_service_says_where_its_cluster_goes_back_to() {
+    let server = PostgresServer::start();
+    let env = TestEnv::new();
+    let toml = format!("[services.shop]\nurl = {:?}\ndata_directory = \"cluster\"\n", server.url("postgres"));
+    env.write("icecore.toml", toml);
+    env.ok(&["create", "shop", "--physical"]);
+    env.ok(&["restore", "shop.physical"]);
+    assert_eq!(env.read("cluster/PG_VERSION"), fs::read(server.data_dir().join("PG_VERSION")).unwrap());
+}
+
+#[test]
+fn a_backup_whose_server_dies_is_no_snapshot() {
+    let mut server = PostgresServer::start();
+    server.sql("postgres", "CREATE TABLE t AS SELECT repeat(md5(a::text), 100) AS a FROM generate_series(1, 60000) a; ALTER TABLE t ALTER a SET STORAGE PLAIN; VACUUM FULL t");
+    let env = TestEnv::new();
+    let mut create = env.command(&["create", &server.url("postgres"), "--physical"]);
+    let create = create.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let phase = "SELECT count(*) FROM pg_stat_progress_basebackup WHERE phase = 'streaming database files'";
+    while server.sql("postgres", phase) != "1" {
+        assert!(Instant::now() < deadline, "the backup did not begin");
+    }
+    server.kill();
+    let said = Said::new(create.wait_with_output().unwrap()).fails(14);
+    assert!(said.contains("pg_basebackup failed"), "{said}");
+    assert_eq!(env.count(), 0);
+}
+
+#[test]
+fn what_keeps_a_cluster_from_being_taken_is_said_before() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE ROLE reader LOGIN");
+    let env = TestEnv::new();
+    let url = server.url("postgres");
+    let said = env.fails(14, &["create", &url.replace("postgres@", "reader@"), "--physical"]);
+    assert!(said.contains("ALTER ROLE reader REPLICATION"), "{said}");
+    let place = server.data_dir().parent().unwrap().join("elsewhere");
+    fs::create_dir(&place).unwrap();
+    let data = fs::metadata(server.data_dir()).unwrap();
+    std::os::unix::fs::chown(&place, Some(data.uid()), Some(data.gid())).unwrap();
+    server.sql("postgres", &format!("CREATE TABLESPACE elsewhere LOCATION '{}'", place.display()));
+    let said = env.fails(14, &["create", &url, "--physical"]);
+    assert!(said.contains("tablespaces") && said.contains("elsewhere"), "{said}");
+    let said = env.fails(2, &["create", &text(&server.data_dir()), "--physical"]);
+    assert!(said.contains("PostgreSQL server"), "{said}");
+    assert_eq!(env.count(), 0);
+}
+
+#[test]
+fn a_data_directory_under_a_server_is_not_taken_for_a_state_of_it() {
+    let mut server = PostgresServer::start();
+    let env = TestEnv::new();
+    let data = text(&server.data_dir());
+    let said = env.run(&["create", &data]).fails(3);
+    assert!(said.contains("a PostgreSQL server runs on") && said.contains("--physical"), "{said}");
+    server.stop();
+    env.ok(&["create", &data]);
+    server.restart();
+    let said = env.fails(15, &["restore", "data", "--yes"]);
+    assert!(said.contains("stop it first"), "{said}");
+    // A stale one cannot be told from one of a server in a container.
+    server.kill();
+    let said = env.fails(15, &["restore", "data", "--yes"]);
+    assert!(said.contains("remove the file if it crashed"), "{said}");
+}

@@ -1,0 +1,145 @@
+//! The data directory of a server that is stopped.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use icecore_format::Part;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+
+use super::CONTROL;
+use crate::files::{DirectoryTarget, Placement, Warnings};
+use crate::{RestoreError, Target};
+
+/// What a server that runs has in its directory: its process number comes first, its start third.
+pub(super) const LOCK: &str = "postmaster.pid";
+/// What [`CONTROL`] is called until all else is there.
+const CONTROL_NEW: &str = "global/pg_control.ice_new";
+
+/// A data directory that is being restored.
+///
+/// In place, the file without which no server starts is removed before anything else is changed, and comes last: what was not finished cannot
+/// be taken for whole. What is restored belongs to whom the directory belonged before.
+#[derive(Debug)]
+pub struct DataDirectory {
+    files: DirectoryTarget,
+    path: PathBuf,
+    /// Whose it is, if it is there.
+    owner: Option<(u32, u32)>,
+    in_place: bool,
+    begun: bool,
+}
+
+impl DataDirectory {
+    /// Prepares to restore to `path`; not to `protected` directories, such as the store's own.
+    pub fn new(path: &Path, placement: Placement, protected: &[PathBuf]) -> Result<Self, RestoreError> {
+        let there = fs::metadata(path).ok();
+        Ok(Self {
+            files: DirectoryTarget::new(path, placement)?.protect(protected)?,
+            path: path.to_owned(),
+            owner: there.as_ref().map(|there| (there.uid(), there.gid())),
+            in_place: placement == Placement::InPlace && there.is_some(),
+            begun: false,
+        })
+    }
+
+    /// What could not be restored as it should be; complete when `finish` has returned.
+    pub fn warnings(&self) -> Warnings {
+        self.files.warnings()
+    }
+}
+
+impl Target for DataDirectory {
+    fn begin(&mut self, part: &Part) -> Result<(), RestoreError> {
+        if self.in_place && !self.begun {
+            self.begun = true;
+            let control = self.path.join(CONTROL);
+            match fs::remove_file(&control) {
+                Ok(()) => sync_above(&control)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+                Err(error) => return Err(RestoreError::write("cannot remove", &control)(error)),
+            }
+        }
+        let mut part = part.clone();
+        if let (Some((uid, gid)), Some(file)) = (self.owner, &mut part.file) {
+            (file.uid, file.gid) = (uid, gid);
+        }
+        if self.in_place && part.name == CONTROL.as_bytes() {
+            part.name = CONTROL_NEW.into();
+        }
+        self.files.begin(&part)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        self.files.write(bytes)
+    }
+
+    fn existing(&mut self, len: usize) -> Result<Option<Vec<u8>>, RestoreError> {
+        self.files.existing(len)
+    }
+
+    fn keep(&mut self, len: usize) -> Result<(), RestoreError> {
+        self.files.keep(len)
+    }
+
+    fn end(&mut self) -> Result<(), RestoreError> {
+        self.files.end()
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), RestoreError> {
+        let Self { files, path, in_place, .. } = *self;
+        Box::new(files).finish()?;
+        if !in_place {
+            return Ok(());
+        }
+        let control = path.join(CONTROL);
+        fs::rename(path.join(CONTROL_NEW), &control).map_err(RestoreError::write("cannot make", &control))?;
+        sync_above(&control)
+    }
+}
+
+/// Makes a name in a directory durable.
+fn sync_above(path: &Path) -> Result<(), RestoreError> {
+    let directory = path.parent().unwrap_or(path);
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(RestoreError::write("cannot sync", directory))
+}
+
+/// What says that a server runs on a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerLock {
+    /// The server's process, as the server numbers it: in a container others have that number.
+    pub pid: Option<i32>,
+    /// Whether a process of that number runs here.
+    pub runs: bool,
+}
+
+impl ServerLock {
+    /// That of a directory, if it has one.
+    pub fn of(directory: &Path) -> Option<Self> {
+        let text = fs::read(directory.join(LOCK)).ok()?;
+        let line = text.split(|byte| *byte == b'\n').next()?;
+        let pid = std::str::from_utf8(line).ok().and_then(|line| line.trim().parse::<i32>().ok());
+        let process = pid.filter(|pid| *pid > 0).and_then(Pid::from_raw);
+        let runs = process.is_some_and(|process| test_kill_process(process) != Err(Errno::SRCH));
+        Some(Self { pid, runs })
+    }
+}
+
+/// Refuses a directory that a server runs on, or may run on.
+pub fn refuse_server(directory: &Path) -> Result<(), RestoreError> {
+    let Some(lock) = ServerLock::of(directory) else { return Ok(()) };
+    let shown = directory.display();
+    Err(RestoreError::Refused(match lock {
+        ServerLock { runs: true, pid: Some(pid) } => {
+            format!("a PostgreSQL server runs on {shown}, process {pid}: stop it first")
+        }
+        _ => format!(
+            "{} says that a PostgreSQL server runs on {shown}, which is not in sight: stop it if it runs in a container, remove the file if it crashed",
+            directory.join(LOCK).display()
+        ),
+    }))
+}
