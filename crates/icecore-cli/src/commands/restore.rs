@@ -7,7 +7,7 @@ use icecore::{Counter, Destination, Error, RestoreOptions, Restored, Snapshot, S
 use serde_json::json;
 
 use super::restore_database::{self, DatabaseArgs, ServerTarget, safety_name, take_safety_snapshot};
-use super::restore_redis;
+use super::{restore_redis, restore_table};
 use crate::args::ServiceArgs;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
@@ -28,6 +28,7 @@ Examples:
   icecore restore shop~1 --in-place
   icecore restore shop --to postgres://localhost/shop_copy
   icecore restore shop --at \"2 hours ago\" --to - | psql shop_new
+  icecore restore shop --table orders
   icecore restore latest --part public.orders --to orders.sql\n")]
 pub(crate) struct RestoreArgs {
     /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, '#3'
@@ -39,6 +40,9 @@ pub(crate) struct RestoreArgs {
     /// Restore only this part: a file of a directory, a table of a dump
     #[arg(long, value_name = "NAME")]
     part: Option<String>,
+    /// Of a PostgreSQL database, restore this table into the one that is there, with its indexes, constraints and rights
+    #[arg(long, value_name = "NAME", conflicts_with = "part")]
+    table: Option<String>,
     /// Rewrite only the blocks that differ, and remove from a directory what the snapshot does not have; not undone if it is interrupted
     #[arg(long)]
     in_place: bool,
@@ -67,6 +71,16 @@ pub(crate) struct RestoreArgs {
     at: Option<String>,
     #[command(flatten)]
     service: ServiceArgs,
+}
+
+impl RestoreArgs {
+    fn refuse_table(&self) -> Result<()> {
+        match self.table {
+            Some(_) => Err(CommandError::usage("--table is for databases of PostgreSQL on a server")
+                .hint("--part gives a table of a dump")),
+            None => Ok(()),
+        }
+    }
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<ExitStatus> {
@@ -104,11 +118,16 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         }
         let name = target.name.as_str();
         match &target.source {
+            Source::Postgres(endpoint) if args.table.is_some() => {
+                let table = args.table.as_deref().unwrap_or_default();
+                return restore_table::run(ui, context, &opened, snapshot, (endpoint, table), &args.database);
+            }
             Source::Postgres(endpoint) => {
                 let (to, args, incomplete) = ((endpoint, name), &args.database, args.allow_incomplete);
                 return restore_database::run(ui, context, &opened, snapshot, to, args, incomplete);
             }
             Source::Redis(endpoint) => {
+                args.refuse_table()?;
                 args.database.refuse_others()?;
                 let to = (endpoint, name);
                 return restore_redis::run(ui, context, &opened, snapshot, to, args.allow_incomplete);
@@ -116,6 +135,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
             _ => (),
         }
     }
+    args.refuse_table()?;
     args.database.refuse_others()?;
     if to == Destination::Origin
         && icecore::is_base_backup(snapshot)

@@ -40,6 +40,19 @@ pub(crate) struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
+    /// What they mean for one table.
+    pub(crate) fn of_table(&self) -> Result<Options> {
+        match self.preserve || self.replace {
+            true => Err(CommandError::usage("--preserve and --replace are for whole databases")
+                .hint("a table that was replaced is kept until it is restored once more")),
+            false => Ok(Options {
+                create_roles: self.create_roles,
+                checks: self.checks.clone(),
+                ..Options::default()
+            }),
+        }
+    }
+
     /// Refuses what means nothing for files.
     pub(crate) fn refuse_others(&self) -> Result<()> {
         match self.preserve || self.replace || self.create_roles || !self.checks.is_empty() {

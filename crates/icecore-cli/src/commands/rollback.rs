@@ -7,7 +7,7 @@ use icecore_engine::postgres::restore;
 use serde_json::json;
 
 use super::restore_database::{self, DatabaseArgs, SAFETY_TAG, safety_name};
-use super::restore_redis;
+use super::{restore_redis, restore_table};
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result};
 use crate::status::ExitStatus;
@@ -31,10 +31,19 @@ pub(crate) struct RollbackArgs {
     /// Restore the newest snapshot that is whole, without a question: one that was taken whole, has rows, and is not damaged
     #[arg(long)]
     emergency: bool,
+    /// Undo the last restore of this table alone
+    #[arg(long, value_name = "NAME", conflicts_with = "emergency")]
+    table: Option<String>,
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result<ExitStatus> {
     let (source, name) = source(context, args.source.as_deref())?;
+    if let Some(table) = &args.table {
+        return match &source {
+            Source::Postgres(endpoint) => restore_table::roll_back(ui, endpoint, table),
+            _ => Err(CommandError::usage("--table is for databases of PostgreSQL")),
+        };
+    }
     if args.emergency {
         return emergency(ui, context, &source, &name);
     }

@@ -29,6 +29,7 @@ mod test_nights;
 mod test_output;
 mod test_parity;
 mod test_postgres;
+mod test_postgres_table;
 mod test_read_only;
 mod test_redis;
 mod test_restore;

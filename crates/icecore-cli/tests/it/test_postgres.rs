@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use icecore_testkit::postgres::{EVERYTHING, PostgresServer};
 
-use crate::support::{Said, TestEnv, assert_same};
+use crate::support::{Done, Said, TestEnv, assert_same};
 
 /// A database that has everything.
 fn everything(server: &PostgresServer, database: &str) {
@@ -38,15 +38,6 @@ fn an_unchanged_database_adds_nothing() {
     server.sql("shop", "VACUUM");
     let created = env.json(&["create", &server.url("shop")]);
     assert_eq!(created["new_chunks"], 0, "{created}");
-}
-
-/// Tells threads to end, also when a test fails.
-struct Done<'a>(&'a AtomicBool);
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// The databases of the server that are not its own.

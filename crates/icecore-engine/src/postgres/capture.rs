@@ -17,7 +17,7 @@ use super::endpoint::Endpoint;
 use super::facts::Facts;
 use super::programs::{output, program};
 use super::session::{Session, Trouble, literal, text};
-use super::tables::{Table, oids};
+use super::tables::{Table, left_out, oids};
 use crate::{CaptureError, PartEnd, PartStart, Sink};
 
 /// How often the list of tables may change while they are locked, or somebody may come between.
@@ -68,6 +68,7 @@ pub fn capture(
     let pg_dump = program("pg_dump", session.major())?;
     let connections = if options.schema_only { 0 } else { connections() };
     let View { tables, snapshot, readers } = View::hold(&mut session, endpoint, connections)?;
+    let left_out = left_out(&mut session)?;
     let section = |section: &str, keep: &[&[u8]]| {
         let mut arguments = vec![
             "--encoding=UTF8".to_owned(),
@@ -81,6 +82,7 @@ pub fn capture(
         if options.schema_only {
             arguments.push("--schema-only".to_owned());
         }
+        arguments.extend_from_slice(&left_out);
         definitions(&output(&pg_dump, &arguments, endpoint, is_cancelled)?, keep)
     };
     let (pre_data, post_data) = thread::scope(|scope| {
@@ -199,7 +201,7 @@ fn begin(sink: &mut dyn Sink, name: &str) -> Result<(), CaptureError> {
 
 /// What a script of `pg_dump` defines, with those of its first settings that `keep` wants: without what says only when, by what and for
 /// whom it was made.
-fn definitions(output: &[u8], keep: &[&[u8]]) -> Result<Vec<u8>, CaptureError> {
+pub(super) fn definitions(output: &[u8], keep: &[&[u8]]) -> Result<Vec<u8>, CaptureError> {
     let end = memchr::memmem::rfind(output, TRAILER.trim_ascii_end());
     let text = end.and_then(|end| output.get(..end));
     let text = text.ok_or_else(|| CaptureError::Incomplete {

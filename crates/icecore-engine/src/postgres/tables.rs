@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::session::{Session, Trouble, text};
+use super::facts::ASIDE_MARK;
+use super::session::{Session, Trouble, ident, literal, text};
 
 /// A table with rows of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(super) struct Table {
     pub(super) pages: u32,
 }
 
-/// Which tables there are, in order. Partitioned tables have no rows, those of extensions are theirs but for what they say is the user's.
+/// Which tables there are, in order. What icecore put aside is none of them. Partitioned tables have no rows, those of extensions are theirs but for what they say is the user's.
 const QUERY: &str = "
 SELECT c.oid, n.nspname, c.relname, pg_get_userbyid(c.relowner), quote_ident(n.nspname) || '.' || quote_ident(c.relname),
     (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
@@ -37,6 +38,7 @@ FROM pg_class c
     LEFT JOIN pg_extension e ON e.oid = d.refobjid
 WHERE c.relkind = '{kind}' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     AND (e.oid IS NULL OR c.oid = ANY (e.extconfig))
+    AND NOT starts_with(coalesce(obj_description(n.oid, 'pg_namespace'), ''), '{aside}')
 ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
 impl Table {
@@ -55,7 +57,8 @@ impl Table {
         let am =
             if session.major() >= 12 { "c.relam" } else { "(SELECT oid FROM pg_am WHERE amname = 'heap')" };
         let query =
-            QUERY.replace("{generated}", generated).replace("{am}", am).replace("{kind}", &kind.to_string());
+            QUERY.replace("{generated}", generated).replace("{am}", am).replace("{aside}", ASIDE_MARK);
+        let query = query.replace("{kind}", &kind.to_string());
         // Without ranges of places, a part of a table costs as much as all of it.
         let has_ranges = session.major() >= 14;
         let rows = session.rows(&query)?;
@@ -109,4 +112,13 @@ impl Table {
 /// Which tables, whatever changed in them.
 pub(super) fn oids(tables: &[Table]) -> BTreeSet<u32> {
     tables.iter().map(|table| table.oid).collect()
+}
+
+/// The schemas into which icecore put tables aside, as `pg_dump` is told to leave them out.
+pub(super) fn left_out(session: &mut Session) -> Result<Vec<String>, Trouble> {
+    let rows = session.rows(&format!(
+        "SELECT nspname FROM pg_namespace WHERE starts_with(obj_description(oid, 'pg_namespace'), {}) ORDER BY 1",
+        literal(ASIDE_MARK)
+    ))?;
+    Ok(rows.iter().map(|row| format!("--exclude-schema={}", ident(&text(row, 0)))).collect())
 }

@@ -13,14 +13,14 @@ use super::{blame, first_finding, is_base_backup, short_id};
 use crate::{Error, Result};
 
 /// A snapshot, read in any order by a restore.
-struct Content<'a> {
+pub(super) struct Content<'a> {
     reader: SnapshotReader,
     parts: Vec<Part>,
     monitor: &'a dyn Monitor,
 }
 
 impl<'a> Content<'a> {
-    fn new(store: &Arc<Store>, snapshot: &Snapshot, monitor: &'a dyn Monitor) -> Result<Self> {
+    pub(super) fn new(store: &Arc<Store>, snapshot: &Snapshot, monitor: &'a dyn Monitor) -> Result<Self> {
         let info = snapshot.info();
         if info.engine != "postgres" || !matches!(info.form.as_str(), "pg_dump" | "pg_schema") {
             let what = match is_base_backup(snapshot) {

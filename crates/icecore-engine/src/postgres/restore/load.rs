@@ -90,7 +90,11 @@ pub(super) fn check_cancelled(content: &dyn Content) -> Result<(), RestoreError>
 }
 
 /// Runs definitions one after the other.
-fn define(session: &mut Session, content: &dyn Content, script: &[u8]) -> Result<(), RestoreError> {
+pub(super) fn define(
+    session: &mut Session,
+    content: &dyn Content,
+    script: &[u8],
+) -> Result<(), RestoreError> {
     for entry in script::entries(script) {
         check_cancelled(content)?;
         run(session, &entry)?;
@@ -220,7 +224,7 @@ fn fill_all(endpoint: &Endpoint, content: &dyn Content, tables: &[&Part]) -> Res
 }
 
 /// Fills one table, and returns how many rows it has and what stands behind them. While the server takes rows, the next ones are read.
-fn fill(
+pub(super) fn fill(
     session: &mut Session,
     endpoint: &Endpoint,
     content: &dyn Content,

@@ -6,6 +6,7 @@ mod plan;
 mod pool;
 mod post_data;
 mod swap;
+pub mod table;
 
 use std::io::Read;
 
@@ -118,20 +119,22 @@ fn make(
     let endpoint = plan.endpoint.with_database(new);
     let restored = load::load(&endpoint, content)?;
     let mut session = Session::open(&endpoint)?;
-    for check in &options.checks {
-        let failed = |why: &str| {
-            RestoreError::Refused(format!("the restored database fails the check {check:?}: {why}"))
-        };
-        let rows = session.rows(check).map_err(|trouble| failed(&trouble.what))?;
-        match rows.first().and_then(|row| row.try_get(0).ok().flatten()) {
-            Some("f") => return Err(failed("it is false")),
-            None if !rows.is_empty() => return Err(failed("it is null")),
-            _ => (),
-        }
-    }
+    options.checks.iter().try_for_each(|query| check(&mut session, query))?;
     drop(session);
     server.run(&plan.facts.statements(new))?;
     Ok(restored)
+}
+
+/// A query that must succeed, and must not say false.
+fn check(session: &mut Session, query: &str) -> Result<(), RestoreError> {
+    let failed =
+        |why: &str| RestoreError::Refused(format!("the restored database fails the check {query:?}: {why}"));
+    let rows = session.rows(query).map_err(|trouble| failed(&trouble.what))?;
+    match rows.first().map(|row| row.try_get(0).ok().flatten()) {
+        Some(Some("f")) => Err(failed("it is false")),
+        Some(None) => Err(failed("it is null")),
+        _ => Ok(()),
+    }
 }
 
 /// The right to rename a database, which only one has at a time; it ends with the connection.

@@ -65,19 +65,8 @@ pub fn plan(endpoint: &Endpoint, content: &dyn Content, options: &Options) -> Re
     plan.look_at_extensions(&mut server)?;
     plan.look_at_users(&mut server)?;
     plan.look_at_room(&mut server, content)?;
-    if !plan.missing_roles.is_empty() && !options.create_roles {
-        let roles = plan.missing_roles.join(", ");
-        plan.blockers.push(format!(
-            "the server lacks roles that own something or have rights: {roles}; --create-roles makes them"
-        ));
-    }
-    if plan.facts.version > server.major() {
-        plan.blockers.push(format!(
-            "the snapshot is of PostgreSQL {}, and the server is older: {}",
-            plan.facts.version,
-            server.major()
-        ));
-    }
+    plan.blockers.extend(roles_blocker(&plan.missing_roles, options));
+    plan.blockers.extend(version_blocker(&plan.facts, &server));
     plan.tell_of_replication();
     Ok(plan)
 }
@@ -107,7 +96,22 @@ fn owners(content: &dyn Content) -> Result<BTreeSet<String>, RestoreError> {
     Ok(owners)
 }
 
-fn missing_roles(server: &mut Session, owners: &BTreeSet<String>) -> Result<Vec<String>, Trouble> {
+pub(super) fn roles_blocker(missing: &[String], options: &Options) -> Option<String> {
+    let roles = missing.join(", ");
+    (!missing.is_empty() && !options.create_roles).then(|| {
+        format!(
+            "the server lacks roles that own something or have rights: {roles}; --create-roles makes them"
+        )
+    })
+}
+
+pub(super) fn version_blocker(facts: &Facts, server: &Session) -> Option<String> {
+    let (snapshot, server) = (facts.version, server.major());
+    (snapshot > server)
+        .then(|| format!("the snapshot is of PostgreSQL {snapshot}, and the server is older: {server}"))
+}
+
+pub(super) fn missing_roles(server: &mut Session, owners: &BTreeSet<String>) -> Result<Vec<String>, Trouble> {
     let there: BTreeSet<String> =
         server.rows("SELECT rolname FROM pg_roles")?.iter().map(|row| text(row, 0)).collect();
     Ok(owners.difference(&there).cloned().collect())

@@ -20,7 +20,7 @@ use crate::RestoreError;
 /// What is being made; some digits follow.
 const NEW: &str = "__ice_new_";
 /// What a rollback brings back.
-const OLD: &str = "__ice_old";
+pub(super) const OLD: &str = "__ice_old";
 /// What is on its way out, or between two names.
 const GOING: &str = "__ice_gone";
 /// No name of a database is longer, in bytes.
@@ -30,7 +30,7 @@ const TRIES_MAX: usize = 6;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A name beside that of a database. One that would be too long is cut, and told apart by a hash.
-fn name(database: &str, suffix: &str) -> String {
+pub(super) fn name(database: &str, suffix: &str) -> String {
     if database.len() + suffix.len() <= NAME_LEN_MAX {
         return format!("{database}{suffix}");
     }

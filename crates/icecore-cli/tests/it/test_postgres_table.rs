@@ -1,0 +1,152 @@
+//! One table of a PostgreSQL database, restored into it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use icecore_testkit::postgres::{EVERYTHING, PostgresServer};
+
+use crate::support::{Done, TestEnv, assert_same};
+
+fn shop(sql: &str) -> PostgresServer {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop");
+    server.sql("shop", sql);
+    server
+}
+
+/// All but what was put aside, and which publication has which table: one that takes the place of another is in none.
+fn dump(server: &PostgresServer) -> String {
+    server.dump("shop", &["--no-publications", "--exclude-schema=*__ice_old"])
+}
+
+const ORDERS: &str = "
+    CREATE ROLE clerk; CREATE ROLE boss;
+    CREATE TABLE customers (id int PRIMARY KEY, name text);
+    INSERT INTO customers SELECT n, 'customer ' || n FROM generate_series(1, 100) n;
+    CREATE TABLE orders (id serial PRIMARY KEY, customer int NOT NULL REFERENCES customers, price numeric CHECK (price > 0));
+    INSERT INTO orders (customer, price) SELECT 1 + n % 100, n FROM generate_series(1, 1000) n;
+    CREATE INDEX orders_of_customer ON orders (customer) WHERE price > 10;
+    CREATE STATISTICS orders_both (ndistinct) ON customer, price FROM orders;
+    CREATE TABLE lines (order_id int CONSTRAINT lines_order REFERENCES orders ON DELETE CASCADE DEFERRABLE, what text);
+    COMMENT ON CONSTRAINT lines_order ON lines IS 'of an order';
+    INSERT INTO lines SELECT n, 'line' FROM generate_series(1, 1000) n;
+    CREATE VIEW dear WITH (security_barrier = true) AS SELECT id, price FROM orders WHERE price > 900;
+    CREATE VIEW dearest AS SELECT max(price) FROM dear;
+    COMMENT ON TABLE orders IS 'what is ordered'; GRANT SELECT ON orders TO clerk; GRANT SELECT ON dear TO clerk; ALTER TABLE orders OWNER TO boss;
+    ALTER TABLE orders ENABLE ROW LEVEL SECURITY; CREATE POLICY cheap ON orders USING (price < 5000);
+    CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TRIGGER stamp BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION stamp();
+    ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO clerk;";
+
+#[test]
+fn a_table_comes_back_with_all_that_is_its_own_and_all_that_points_at_it() {
+    let server = shop(ORDERS);
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    let captured = dump(&server);
+    server.sql(
+        "shop",
+        "INSERT INTO customers VALUES (101, 'later'); INSERT INTO orders (customer, price) VALUES (101, 1001);
+        UPDATE orders SET price = price + 1; DROP INDEX orders_of_customer; ALTER TABLE orders ADD COLUMN wrong int; ALTER TABLE orders DROP CONSTRAINT orders_price_check",
+    );
+    let later = dump(&server);
+    let said = env.fails(15, &["restore", "shop", "--table", "orders"]);
+    assert!(said.contains("public.orders is there, and was not touched") && said.contains("--yes"), "{said}");
+    let restored = env.json(&["restore", "shop", "--table", "orders", "--yes"]);
+    assert_eq!((&restored["rows"], &restored["kept"]), (&1000.into(), &"public__ice_old.orders".into()));
+    // What was put aside binds nobody.
+    server.sql("shop", "DELETE FROM customers WHERE id = 101");
+    assert_same(&captured, &dump(&server));
+    assert_eq!(server.sql("shop", "SELECT * FROM dearest"), "1000");
+    assert_eq!(server.sql("shop", "SELECT nextval('orders_id_seq')"), "1001");
+
+    // What was put aside is in no snapshot.
+    env.ok(&["create", &server.url("shop")]);
+    assert!(!env.json(&["show", "shop"]).to_string().contains("ice_old"));
+    server.sql("shop", "SELECT setval('orders_id_seq', 1000); INSERT INTO customers VALUES (101, 'later')");
+    env.ok(&["rollback", &server.url("shop"), "--table", "public.orders", "--yes"]);
+    assert_same(&later, &dump(&server));
+    env.ok(&["rollback", &server.url("shop"), "--table", "public.orders", "--yes"]);
+    server.sql("shop", "DELETE FROM customers WHERE id = 101");
+    assert_same(&captured, &dump(&server));
+}
+
+#[test]
+fn a_table_that_was_dropped_comes_back() {
+    let server = shop(ORDERS);
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    server.sql("shop", "DROP TABLE orders CASCADE");
+    let restored = env.json(&["restore", "shop", "--table", "orders"]);
+    assert_eq!(restored["kept"], serde_json::Value::Null);
+    assert_eq!(server.sql("shop", "SELECT count(*), sum(price) FROM orders"), "1000|500500");
+    let said = env.fails(10, &["rollback", &server.url("shop"), "--table", "orders", "--yes"]);
+    assert!(said.contains("nothing to bring back"), "{said}");
+}
+
+#[test]
+fn what_does_not_fit_any_more_leaves_the_table_as_it_is() {
+    let server = shop(ORDERS);
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    server.sql("shop", "INSERT INTO orders (customer, price) VALUES (1, 1); INSERT INTO lines VALUES (1001, 'of a later order')");
+    let live = dump(&server);
+    let said = env.fails(1, &["restore", "shop", "--table", "orders", "--yes"]);
+    assert!(said.contains("lines_order") && said.contains("1001"), "{said}");
+    assert_same(&live, &dump(&server));
+    let check = "SELECT count(*) > 1000 FROM public.orders";
+    server.sql("shop", "DELETE FROM lines WHERE order_id > 1000");
+    let said = env.fails(15, &["restore", "shop", "--table", "orders", "--yes", "--check", check]);
+    assert!(said.contains("it is false"), "{said}");
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM orders"), "1001");
+    server.sql("shop", "CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM orders");
+    let said = env.fails(15, &["restore", "shop", "--table", "orders", "--yes"]);
+    assert!(said.contains("materialized view public.counted is built on public.orders"), "{said}");
+    let said = env.fails(10, &["restore", "shop", "--table", "order", "--yes"]);
+    assert!(said.contains("it has public.customers"), "{said}");
+    for others in [["--part", "public.orders"], ["--to", "orders.sql"]] {
+        env.fails(2, &["restore", "shop", "--table", "orders", others[0], others[1]]);
+    }
+    assert_eq!(server.sql("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE '%ice%'"), "0");
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM pg_namespace WHERE nspname LIKE '%ice%'"), "0");
+}
+
+#[test]
+fn tables_of_every_kind_come_back_one_by_one() {
+    let server = shop(EVERYTHING);
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    let captured = dump(&server);
+    for table in
+        ["Odd \"schema's\" name.$$ $_$", "data.clustered", "data.settings", "rights.accounts", "types.others"]
+    {
+        env.ok(&["restore", "shop", "--table", table, "--yes"]);
+        assert_same(&captured, &dump(&server));
+    }
+}
+
+#[test]
+fn who_reads_the_table_meanwhile_waits_and_sees_one_state_or_the_other() {
+    let server = shop(ORDERS);
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    server.sql("shop", "UPDATE orders SET price = 2 * price");
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    while !is_done.load(Ordering::Relaxed) {
+                        let sum = server.sql("shop", "SELECT sum(price) FROM orders");
+                        assert!(sum == "1001000" || sum == "500500", "{sum}");
+                    }
+                })
+            })
+            .collect();
+        let done = Done(&is_done);
+        for _ in 0..3 {
+            env.ok(&["restore", "shop", "--table", "orders", "--yes"]);
+        }
+        drop(done);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}

@@ -1,0 +1,140 @@
+//! What restoring a table would do, and what stands in its way.
+
+use std::io::Read as _;
+
+use icecore_dump::script;
+use icecore_format::Part;
+
+use super::super::super::endpoint::Endpoint;
+use super::super::super::facts::Facts;
+use super::super::super::session::{Session, literal, text};
+use super::super::plan::{missing_roles, roles_blocker, version_blocker};
+use super::super::{Content, Options, facts};
+use super::dependents::Dependents;
+use super::{Name, swap};
+use crate::RestoreError;
+
+/// Where the name of a table stands, before its rows.
+const HEAD_LEN_MAX: u64 = 64 << 10;
+
+/// What restoring a table would do.
+#[derive(Debug, Clone)]
+pub struct TablePlan {
+    /// The database.
+    pub endpoint: Endpoint,
+    /// The table as people call it, with its schema.
+    pub table: String,
+    /// The table that is there, if there is one.
+    pub existing: Option<ExistingTable>,
+    /// Roles that the snapshot needs, and that the server does not have.
+    pub missing_roles: Vec<String>,
+    /// Why it cannot be done; empty if it can.
+    pub blockers: Vec<String>,
+    /// What will not be as it was.
+    pub notices: Vec<String>,
+    pub(super) name: Name,
+    pub(super) part: Part,
+    pub(super) facts: Facts,
+}
+
+/// A table that would be replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExistingTable {
+    /// The server's number for it, by which it is known whatever it is called.
+    pub(super) oid: String,
+    /// Its size on the server's disk, with its indexes.
+    pub bytes: u64,
+}
+
+/// Looks at the server and the snapshot, of which `part` is the table's rows.
+pub fn plan(
+    endpoint: &Endpoint,
+    content: &dyn Content,
+    part: &Part,
+    options: &Options,
+) -> Result<TablePlan, RestoreError> {
+    let facts = facts(content)?.ok_or_else(|| {
+        RestoreError::Refused(
+            "the snapshot is a dump that was made elsewhere: --part gives a table's rows of it, and psql restores them".to_owned(),
+        )
+    })?;
+    let name = name_of(content, part)?;
+    let mut session = Session::open(endpoint)?;
+    let mut plan = TablePlan {
+        endpoint: endpoint.clone(),
+        table: part.display_name(),
+        existing: None,
+        missing_roles: missing_roles(&mut session, &facts.roles.iter().cloned().collect())?,
+        blockers: Vec::new(),
+        notices: Vec::new(),
+        name,
+        part: part.clone(),
+        facts,
+    };
+    plan.blockers.extend(roles_blocker(&plan.missing_roles, options));
+    plan.blockers.extend(version_blocker(&plan.facts, &session));
+    if session.value("SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user")? != "t" {
+        let user = &endpoint.user;
+        plan.blockers.push(format!(
+            "{user} may not make databases, and one is needed for a moment: ALTER ROLE {user} CREATEDB"
+        ));
+    }
+    let schema = &plan.name.schema;
+    if session.rows(&format!("SELECT 1 FROM pg_namespace WHERE nspname = {}", literal(schema)))?.is_empty() {
+        plan.blockers.push(format!("the database has no schema {schema}: CREATE SCHEMA makes it"));
+    }
+    plan.look_at_table(&mut session)?;
+    plan.blockers.extend(swap::blocker(&mut session, &plan.name)?);
+    Ok(plan)
+}
+
+/// What stands before its rows says it exactly.
+fn name_of(content: &dyn Content, part: &Part) -> Result<Name, RestoreError> {
+    let mut head = Vec::new();
+    content.open(part)?.take(HEAD_LEN_MAX).read_to_end(&mut head).map_err(RestoreError::of_content)?;
+    let entry = script::entries(&head).into_iter().find(|entry| entry.kind == "TABLE DATA");
+    let entry = entry.ok_or_else(|| {
+        RestoreError::Damaged(format!(
+            "the rows of {} do not say of which table they are",
+            part.display_name()
+        ))
+    })?;
+    Ok(Name { schema: entry.schema, table: entry.name })
+}
+
+impl TablePlan {
+    fn look_at_table(&mut self, session: &mut Session) -> Result<(), RestoreError> {
+        let Some(oid) = self.name.look_up(session)? else { return Ok(()) };
+        let rows = session.rows(&format!(
+            "SELECT relkind, pg_total_relation_size(oid), EXISTS (SELECT FROM pg_inherits WHERE inhrelid = {oid} OR inhparent = {oid}),
+                pg_has_role(relowner, 'USAGE')
+            FROM pg_class WHERE oid = {oid}"
+        ))?;
+        let Some(row) = rows.first() else { return Ok(()) };
+        let table = &self.table;
+        if text(row, 0) != "r" {
+            self.blockers.push(format!("{table} is no plain table in the database that is there"));
+        }
+        if text(row, 2) == "t" {
+            self.blockers.push(format!(
+                "{table} is a partition, or inherits, in the database that is there: detach it first"
+            ));
+        }
+        if text(row, 3) != "t" {
+            self.blockers.push(format!("{table} does not belong to {}", self.endpoint.user));
+        }
+        let Dependents { others, publications, .. } = Dependents::ask(session, &oid)?;
+        for publication in publications {
+            self.notices.push(format!(
+                "{publication} has the table that is there, and will not have the other: ALTER PUBLICATION {publication} ADD TABLE {}",
+                self.name.ident()
+            ));
+        }
+        for other in others {
+            self.blockers
+                .push(format!("{other} is built on {table}: drop it first, and make it again afterwards"));
+        }
+        self.existing = Some(ExistingTable { oid, bytes: text(row, 1).parse().unwrap_or_default() });
+        Ok(())
+    }
+}
