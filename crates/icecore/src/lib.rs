@@ -32,8 +32,8 @@ pub use open::{init, open};
 pub use place::{STORE_DIR, find_store};
 pub use probe::probe;
 pub use restore::{
-    Destination, RestoreOptions, Restored, RestoredKeys, plan_database, plan_redis, restore,
-    restore_database, restore_redis,
+    Destination, RestoreOptions, Restored, RestoredFile, RestoredKeys, SqliteOptions, plan_database,
+    plan_redis, plan_sqlite, restore, restore_database, restore_redis, restore_sqlite,
 };
 pub use select::{Selector, resolve, select};
 pub use service::Service;
