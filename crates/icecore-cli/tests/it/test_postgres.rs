@@ -1,5 +1,7 @@
 //! Databases of a PostgreSQL server of our own.
 
+mod encodings;
+
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -68,9 +68,10 @@ pub fn capture(
     let pg_dump = program("pg_dump", session.major())?;
     let connections = if options.schema_only { 0 } else { connections() };
     let View { tables, snapshot, readers } = View::hold(&mut session, endpoint, connections)?;
+    let is_utf8 = session.is_utf8;
     let section = |section: &str, keep: &[&[u8]]| {
         let mut arguments = vec![
-            "--encoding=UTF8".to_owned(),
+            format!("--encoding={}", if is_utf8 { "UTF8" } else { "SQL_ASCII" }),
             "--no-password".to_owned(),
             // What a subscription says has a password in it.
             "--no-subscriptions".to_owned(),
