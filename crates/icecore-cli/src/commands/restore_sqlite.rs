@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use icecore::{Counter, RestoredFile, Snapshot, Source, SqliteOptions};
+use icecore_engine::RestoreError;
 use icecore_engine::sqlite::{self as engine, Keep, Plan};
 use serde_json::json;
 
@@ -152,7 +153,12 @@ pub(crate) fn rollback(ui: &mut Ui, path: &Path) -> Result<Option<ExitStatus>> {
     let shown = printable(&path.display().to_string()).to_string();
     let question = format!("Bring back what the last restore of the database {shown} put aside?");
     ui.confirm(&question, &format!("the database {shown} was not touched"))?;
-    let Some(undone) = engine::rollback(path).map_err(icecore::Error::from)? else { return Ok(None) };
+    let undone = engine::rollback(path).map_err(|error| match error {
+        error @ RestoreError::Refused(_) => CommandError::from(icecore::Error::from(error))
+            .hint("nothing was changed; end what stands in the way, and try again"),
+        error => icecore::Error::from(error).into(),
+    })?;
+    let Some(undone) = undone else { return Ok(None) };
     let kept = undone.kept.map(|kept| kept.path.display().to_string());
     if ui.json {
         ui.document(&json!({ "target": path.display().to_string(), "kept": kept }))?;

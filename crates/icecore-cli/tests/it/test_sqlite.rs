@@ -291,6 +291,7 @@ fn what_is_put_aside_is_not_taken_from_whoever_reads_it() {
     for command in [["restore", "ledger", "--yes"], ["rollback", "ledger", "--yes"]] {
         let said = env.fails(15, &command);
         assert!(said.contains("__ice_old is in use by another process"), "{said}");
+        assert!(said.contains("nothing was"), "{said}");
     }
     assert_is(&env.path("data/ledger.db"), "captured");
     assert_eq!(user.run("SELECT a FROM t"), "live");
@@ -386,6 +387,31 @@ fn an_emergency_takes_the_newest_snapshot_that_is_sound() {
     fs::remove_file(&live).unwrap();
     env.ok(&["rollback", "ledger", "--emergency"]);
     assert_is(&live, "captured");
+}
+
+#[test]
+fn restores_and_rollbacks_at_once_leave_two_whole_databases() {
+    let env = changed("wal");
+    env.ok(&["restore", "ledger", "--yes"]);
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let env = &env;
+            scope.spawn(move || {
+                for round in 0..6 {
+                    let command = if (worker + round) % 2 == 0 { "restore" } else { "rollback" };
+                    let said = env.run(&[command, "ledger", "--yes"]);
+                    // One at a time; whoever looked at another file than is there by now, or finds it locked, is told so.
+                    assert!(matches!(said.status, 0 | 11 | 15), "{command}: {}", said.stderr);
+                }
+            });
+        }
+    });
+    assert_eq!(names(&env), ["ledger.db", "ledger.db__ice_old"]);
+    for name in ["data/ledger.db", "data/ledger.db__ice_old"] {
+        let connection = Connection::open(env.path(name)).unwrap();
+        let sound: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(sound, "ok", "{name}");
+    }
 }
 
 #[test]

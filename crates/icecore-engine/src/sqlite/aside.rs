@@ -113,7 +113,12 @@ impl<'a> Aside<'a> {
             return Err(taken(name));
         }
         let going = companion(path, GOING);
-        fs::hard_link(path, &going).map_err(RestoreError::write("cannot keep what is there as", &going))?;
+        fs::hard_link(path, &going).map_err(|error| {
+            let (path, going) = (path.display(), going.display());
+            RestoreError::Refused(format!(
+                "{path} cannot be kept as {going}: {error}; a restore --to {path} keeps nothing"
+            ))
+        })?;
         let aside = Self { path, going, keep, _former: former };
         sync(path).map_err(RestoreError::write("cannot sync the directory of", path))?;
         Ok(Some(aside))

@@ -120,8 +120,8 @@ impl SqliteTarget {
         file.set_permissions(Permissions::from_mode(mode))
     }
 
-    /// Checks what was written, and puts it in place. Returns what was put aside.
-    pub fn swap(self) -> Result<Option<Kept>, RestoreError> {
+    /// Holds what was written to what SQLite finds, and to the user's queries.
+    pub fn check(&self) -> Result<(), RestoreError> {
         if !self.accept_unsound {
             self.check_content()?;
         }
@@ -131,6 +131,11 @@ impl SqliteTarget {
                 return Err(RestoreError::Refused(what));
             }
         }
+        Ok(())
+    }
+
+    /// Puts what was checked in place. Returns what was put aside.
+    pub fn swap(self) -> Result<Option<Kept>, RestoreError> {
         let prepared = self.set_access().and_then(|()| self.beside.as_file().sync_all());
         prepared.map_err(RestoreError::write("cannot write", self.beside.path()))?;
         self.put_in_place()
@@ -203,6 +208,7 @@ impl Target for SqliteTarget {
     }
 
     fn finish(self: Box<Self>) -> Result<(), RestoreError> {
+        self.check()?;
         self.swap().map(drop)
     }
 }

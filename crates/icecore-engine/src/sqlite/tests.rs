@@ -345,6 +345,7 @@ fn swap(recorded: &Recorded, path: &Path) -> Result<Option<Kept>, RestoreError> 
     assert!(plan.blockers.is_empty(), "{:?}", plan.blockers);
     let mut target = SqliteTarget::of_plan(&plan)?;
     target.write(&recorded.bytes)?;
+    target.check()?;
     target.swap()
 }
 

@@ -84,6 +84,11 @@ pub fn restore_sqlite(
         monitor.expect(snapshot.info().logical_bytes);
         progress.all(&mut target)?;
         let mut restored = progress.restored;
+        target.check()?;
+        // That may take a while.
+        if monitor.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         let kept = target.swap()?;
         if let Some((finding, _)) = first_finding(snapshot) {
             restored.warnings.push(format!("the snapshot was not taken whole: {finding}"));
