@@ -26,22 +26,27 @@ pub(crate) fn find(
     args: &DatabaseArgs,
 ) -> Result<Option<(PathBuf, String)>> {
     let info = snapshot.info();
-    let named = |source: &Source, name: Option<String>| name.unwrap_or_else(|| source.default_name());
     if let Some(to) = to.filter(|to| to.to_str().is_some_and(|to| to.starts_with("sqlite:"))) {
-        let (source, name) = context.source(to)?;
-        let name = named(&source, name);
-        return Ok(path_of(&source).map(|path| (path.to_owned(), name)));
+        let (source, _) = context.source(to)?;
+        return Ok(path_of(&source).map(|path| (path.to_owned(), source.default_name())));
     }
     if info.form != "sqlite" || to.is_some_and(|to| to.as_os_str() == "-") {
         return Ok(None);
     }
-    if let (None, Some(project)) = (to, context.project()?)
-        && let Some(source) = project.source(&info.source, &context.environment())?
-    {
-        return Ok(path_of(&source).map(|path| (path.to_owned(), info.source.clone())));
+    if let Some(to) = to {
+        let source = Source::Sqlite(context.cwd.join(to));
+        let path = path_of(&source).filter(|_| args.is_used());
+        return Ok(path.map(|path| (path.to_owned(), source.default_name())));
     }
-    let to = to.or(info.origin.as_deref().map(Path::new)).filter(|_| args.is_used());
-    Ok(to.map(|to| (context.cwd.join(to), info.source.clone())))
+    let service = match context.project()? {
+        Some(project) => project.source(&info.source, &context.environment())?,
+        None => None,
+    };
+    let path = match &service {
+        Some(source) => path_of(source),
+        None => info.origin.as_deref().map(Path::new).filter(|_| args.is_used()),
+    };
+    Ok(path.map(|path| (path.to_owned(), info.source.clone())))
 }
 
 /// The file of a source, if it is one.

@@ -360,6 +360,10 @@ fn a_plain_restore_keeps_nothing_and_a_database_by_url_does() {
     let said = env.fails(2, &["restore", "notes.txt", "--to", "sqlite:data/new.db", "--yes"]);
     assert!(said.contains("is not of a SQLite database"), "{said}");
     env.fails(2, &["restore", "notes.txt", "--replace", "--yes"]);
+    // A configuration that is wrong matters to those who need it.
+    env.write("icecore.toml", "[services.ledger]\nengine = 'oracle'\n");
+    env.ok(&["restore", "ledger", "--to", "data/copy.db", "--yes"]);
+    env.fails(2, &["restore", "ledger", "--yes"]);
     assert_is(&env.path("data/ledger.db"), "live");
 }
 

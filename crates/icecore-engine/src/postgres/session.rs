@@ -91,7 +91,9 @@ impl Session {
         let is_text = |row: &SimpleQueryRow| (0..row.len()).all(|column| row.try_get(column).is_ok());
         match self.is_utf8 || rows.iter().all(is_text) {
             true => Ok(rows),
-            false => Err(self.says("something in it has a name that is not in UTF-8")),
+            false => {
+                Err(self.says("something in it has a name that is not in UTF-8; take what pg_dump prints"))
+            }
         }
     }
 

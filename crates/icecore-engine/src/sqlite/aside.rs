@@ -81,7 +81,11 @@ fn settle(path: &Path) -> io::Result<()> {
         None => Ok(()),
         // Nothing had changed yet.
         found if found == identity(path) => fs::remove_file(&going),
-        Some(_) => fs::rename(&going, old(path)),
+        Some(_) => {
+            let old = old(path);
+            remove_companions(&old)?;
+            fs::rename(&going, old)
+        }
     }
 }
 

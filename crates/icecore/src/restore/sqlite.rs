@@ -48,8 +48,8 @@ pub fn plan_sqlite(
         }
         refuse::store(path, &options.store_dir)?;
         refuse::other_kind(path, false, false)?;
-        refuse::without_room(path, snapshot.info().logical_bytes)?;
         let mut plan = engine::plan(path, options.keep.clone())?;
+        refuse::without_room(&plan.path, snapshot.info().logical_bytes)?;
         if let Some((finding, _)) =
             first_finding(snapshot).filter(|_| plan.existing.is_some() && !options.allow_incomplete)
         {

@@ -67,6 +67,22 @@ fn who_may_do_enough_need_not_be_a_superuser() {
 }
 
 #[test]
+fn an_extension_that_the_server_lacks_is_named_before_anything_is_written() {
+    let server = PostgresServer::start();
+    shop(&server);
+    let env = TestEnv::new();
+    // As it is on a server that had it.
+    server.sql("shop", "CREATE EXTENSION pg_trgm; UPDATE pg_extension SET extname = 'not_to_be_had' WHERE extname = 'pg_trgm'");
+    env.ok(&["create", &server.url("shop")]);
+    let said = env.fails(15, &["restore", "shop", "--yes"]);
+    assert!(
+        said.contains("does not have the extension not_to_be_had") && said.contains("install it"),
+        "{said}"
+    );
+    assert_eq!(databases(&server), "shop");
+}
+
+#[test]
 fn wrong_credentials_are_told_before_anything_is_written() {
     let server = PostgresServer::start();
     shop(&server);
