@@ -48,6 +48,8 @@ pub struct PostgresServer {
     folder: TempDir,
     port: u16,
     server: Option<Server>,
+    /// The size of the disk that its databases lie on, if that is one of its own.
+    disk: Option<String>,
 }
 
 impl PostgresServer {
@@ -57,7 +59,22 @@ impl PostgresServer {
     ///
     /// If PostgreSQL is not installed or does not start, as all methods do when something is wrong.
     pub fn start() -> Self {
-        let mut server = Self { folder: TEMPLATE.copy().expect("room for a copy"), port: 0, server: None };
+        Self::start_on(None)
+    }
+
+    /// A server whose databases lie on a disk of so many bytes, as `mount` understands them; its log of changes does not. Nobody else sees
+    /// that disk, and what is on it ends with the server.
+    ///
+    /// # Panics
+    ///
+    /// Also where the machine lets nobody mount anything.
+    pub fn start_on_small_disk(size: &str) -> Self {
+        Self::start_on(Some(size.to_owned()))
+    }
+
+    fn start_on(disk: Option<String>) -> Self {
+        let folder = TEMPLATE.copy().expect("room for a copy");
+        let mut server = Self { folder, port: 0, server: None, disk };
         server.launch(free_port);
         server
     }
@@ -178,7 +195,10 @@ impl PostgresServer {
 
     fn spawn(&self) -> io::Result<Server> {
         let folder = self.folder.path();
-        let mut command = unprivileged("postgres", folder);
+        let mut command = match &self.disk {
+            Some(size) => on_small_disk(size, &unprivileged("postgres", folder)),
+            None => unprivileged("postgres", folder),
+        };
         command.arg("-D").arg(self.data_dir()).arg("-k").arg(folder).args(["-p", &self.port.to_string()]);
         command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(self.log())?).process_group(0);
@@ -331,6 +351,24 @@ fn unprivileged(program: &str, folder: &Path) -> Command {
     command.args(["--pdeathsig", "KILL", "--"]).arg(installed(program)).current_dir(folder);
     without_settings(&mut command);
     command
+}
+
+/// The same command where the databases lie on a small disk. Root mounts it for itself; others do so as the root of a name space, and the server,
+/// which does not serve root, is somebody else in one further below.
+fn on_small_disk(size: &str, command: &Command) -> Command {
+    const SCRIPT: &str = r#"mkdir small && mount -t tmpfs -o "size=$0" none small && cp -a data/base/. small/ && mount --bind small data/base"#;
+    let (unshare, server) = match geteuid().is_root() {
+        true => ("-m", "chown --reference=data data/base && exec \"$@\"".to_owned()),
+        false => ("-rm", format!("exec unshare -U --map-user={NOBODY} --map-group={NOBODY} \"$@\"")),
+    };
+    let script = format!("{SCRIPT} && chmod 700 data/base && {server}");
+    let mut wrapped = Command::new("unshare");
+    wrapped.args([unshare, "sh", "-c", &script, size]).arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    without_settings(&mut wrapped);
+    wrapped
 }
 
 /// What the user has set for other servers is none of ours.

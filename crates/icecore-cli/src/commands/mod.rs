@@ -15,6 +15,7 @@ pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod restore_database;
 pub(crate) mod restore_redis;
+pub(crate) mod restore_sqlite;
 pub(crate) mod restore_table;
 pub(crate) mod rollback;
 pub(crate) mod show;

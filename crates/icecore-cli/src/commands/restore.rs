@@ -7,6 +7,7 @@ use icecore::{Counter, Destination, Error, RestoreOptions, Restored, Snapshot, S
 use serde_json::json;
 
 use super::restore_database::{self, DatabaseArgs, ServerTarget, safety_name, take_safety_snapshot};
+use super::restore_sqlite::{self, Allowed};
 use super::{restore_redis, restore_table};
 use crate::args::ServiceArgs;
 use crate::context::Context;
@@ -20,7 +21,7 @@ use crate::units::{Bytes, Millis, counted, printable};
 /// Restore a snapshot
 ///
 /// To where it came from, or to --to. It is written beside the target and checked before it takes the target's place; what is there already is
-/// replaced only when you confirm it. A PostgreSQL database that was replaced is kept: `icecore rollback` brings it back.
+/// replaced only when you confirm it. A PostgreSQL database that was replaced is kept, and so is a SQLite database that is a service: `icecore rollback` brings it back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -136,6 +137,17 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         }
     }
     args.refuse_table()?;
+    let database = restore_sqlite::find(context, snapshot, args.to.as_deref(), &args.database)?;
+    if let Some((path, name)) = database {
+        if args.part.is_some() || args.in_place {
+            return Err(CommandError::usage(
+                "a SQLite database is restored whole, and beside what is there: without --part and --in-place",
+            ));
+        }
+        let allowed = Allowed { damaged: args.allow_damaged, incomplete: args.allow_incomplete };
+        let to = (path.as_path(), name.as_str());
+        return restore_sqlite::run(ui, context, &opened, snapshot, to, &args.database, allowed);
+    }
     args.database.refuse_others()?;
     if to == Destination::Origin
         && icecore::is_base_backup(snapshot)

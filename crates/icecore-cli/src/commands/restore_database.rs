@@ -21,22 +21,22 @@ use crate::units::{Bytes, Millis, counted, printable};
 pub(crate) const SAFETY_TAG: &str = "before-restore";
 const SAFETY_SUFFIX: &str = ".before-restore";
 
-/// Options for databases of PostgreSQL.
+/// Options for databases of PostgreSQL and SQLite.
 #[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "For databases of PostgreSQL")]
+#[command(next_help_heading = "For databases of PostgreSQL and SQLite")]
 pub(crate) struct DatabaseArgs {
     /// Keep the database that is there under a name of its own, for longer than until the next restore
     #[arg(long, conflicts_with = "replace")]
-    preserve: bool,
+    pub(crate) preserve: bool,
     /// Drop the database that was there, when a snapshot of it has been taken
     #[arg(long)]
-    replace: bool,
-    /// Make roles that are missing, without a password
+    pub(crate) replace: bool,
+    /// Make roles that are missing, without a password (PostgreSQL)
     #[arg(long)]
-    create_roles: bool,
+    pub(crate) create_roles: bool,
     /// Go back if this query fails on what was restored, or says false; may be repeated
     #[arg(long = "check", value_name = "SQL")]
-    checks: Vec<String>,
+    pub(crate) checks: Vec<String>,
 }
 
 impl DatabaseArgs {
@@ -53,15 +53,25 @@ impl DatabaseArgs {
         }
     }
 
+    /// Whether anything is asked for that only databases have.
+    pub(crate) fn is_used(&self) -> bool {
+        self.preserve || self.replace || self.create_roles || !self.checks.is_empty()
+    }
+
     /// Refuses what means nothing for files.
     pub(crate) fn refuse_others(&self) -> Result<()> {
-        match self.preserve || self.replace || self.create_roles || !self.checks.is_empty() {
+        match self.is_used() {
             true => Err(CommandError::usage(
-                "--preserve, --replace, --create-roles and --check are for databases of PostgreSQL",
+                "--preserve, --replace, --create-roles and --check are for databases of PostgreSQL and SQLite",
             )),
             false => Ok(()),
         }
     }
+}
+
+/// What is added to the name of what is kept for good.
+pub(crate) fn time_suffix(context: &Context) -> String {
+    context.now.to_zoned(context.zone.clone()).strftime("_%Y%m%d_%H%M%S").to_string()
 }
 
 /// What a snapshot goes to, if it goes to a server.
@@ -210,12 +220,11 @@ fn options(context: &Context, endpoint: &Endpoint, args: &DatabaseArgs) -> Optio
     /// What a server allows, less than the time takes.
     const NAME_LEN_MAX: usize = 47;
     let keep = if args.preserve {
-        let time = context.now.to_zoned(context.zone.clone()).strftime("_%Y%m%d_%H%M%S").to_string();
         let mut name = endpoint.database.clone();
         while name.len() > NAME_LEN_MAX {
             name.pop();
         }
-        Keep::As(name + &time)
+        Keep::As(name + &time_suffix(context))
     } else {
         Keep::ForRollback
     };

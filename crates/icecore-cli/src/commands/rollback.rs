@@ -7,6 +7,7 @@ use icecore_engine::postgres::restore;
 use serde_json::json;
 
 use super::restore_database::{self, DatabaseArgs, SAFETY_TAG, safety_name};
+use super::restore_sqlite::{self, Allowed};
 use super::{restore_redis, restore_table};
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result};
@@ -14,7 +15,7 @@ use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::printable;
 
-/// Undo the last restore of a database on a server
+/// Undo the last restore of a database
 ///
 /// What the restore put aside takes its place again, in an instant; what was restored is put aside instead, so that another rollback brings
 /// that back. Where nothing was put aside, the snapshot that the restore took of it before is restored.
@@ -23,9 +24,10 @@ use crate::units::printable;
 Examples:
   icecore rollback shop
   icecore rollback postgres://localhost/shop
+  icecore rollback sqlite:ledger.db
   icecore rollback shop --emergency\n")]
 pub(crate) struct RollbackArgs {
-    /// A service of icecore.toml, or a URL [default: the only service on a server]
+    /// A service of icecore.toml, or a URL [default: the only service that is a database]
     #[arg(value_name = "SERVICE")]
     source: Option<PathBuf>,
     /// Restore the newest snapshot that is whole, without a question: one that was taken whole, has rows, and is not damaged
@@ -62,12 +64,20 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
             return Ok(ExitStatus::Success);
         }
     }
+    if let Some(path) = restore_sqlite::path_of(&source)
+        && let Some(status) = restore_sqlite::rollback(ui, path)?
+    {
+        return Ok(status);
+    }
     let opened = context.open()?;
     let listing = opened.listing(ui)?;
     let before_restore = safety_name(&name);
     let url = match &source {
         Source::Postgres(endpoint) => endpoint.url(),
         Source::Redis(endpoint) => endpoint.url(),
+        Source::Sqlite(path) | Source::Path(path) => {
+            path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string()
+        }
         _ => String::new(),
     };
     // Whatever it was called, it knows where it belongs.
@@ -99,7 +109,11 @@ fn restore_to(
             restore_database::run(ui, context, opened, snapshot, (endpoint, name), &args, false)
         }
         Source::Redis(endpoint) => restore_redis::run(ui, context, opened, snapshot, (endpoint, name), false),
-        _ => Err(CommandError::usage("only what is on a server can be rolled back")),
+        Source::Sqlite(path) | Source::Path(path) => {
+            let (args, allowed) = (DatabaseArgs::default(), Allowed::default());
+            restore_sqlite::run(ui, context, opened, snapshot, (path, name), &args, allowed)
+        }
+        _ => Err(CommandError::usage("only a restore of a database can be undone")),
     }
 }
 
@@ -108,9 +122,11 @@ fn emergency(ui: &mut Ui, context: &Context, source: &Source, name: &str) -> Res
     ui.assume_yes = true;
     let opened = context.open()?;
     let listing = opened.listing(ui)?;
+    let is_file = restore_sqlite::path_of(source).is_some();
     let is_whole = |snapshot: &&Snapshot| {
         let info = snapshot.info();
-        info.source == name && info.findings.is_empty() && info.form != "pg_schema"
+        let has_rows = if is_file { info.form == "sqlite" } else { info.form != "pg_schema" };
+        info.source == name && info.findings.is_empty() && has_rows
     };
     for snapshot in listing.snapshots.iter().filter(is_whole) {
         match restore_to(ui, context, &opened, snapshot, (source, name)) {
@@ -126,20 +142,22 @@ fn emergency(ui: &mut Ui, context: &Context, source: &Source, name: &str) -> Res
 
 /// What is meant, and what its snapshots are called.
 fn source(context: &Context, named: Option<&Path>) -> Result<(Source, String)> {
-    let is_server = |source: &Source| matches!(source, Source::Postgres(_) | Source::Redis(_));
+    let is_database =
+        |source: &Source| matches!(source, Source::Postgres(_) | Source::Redis(_) | Source::Sqlite(_));
     if let Some(named) = named {
         let (source, name) = context.source(named)?;
         let name = name.unwrap_or_else(|| source.default_name());
-        return match is_server(&source) {
+        let is_file = matches!(&source, Source::Path(path) if !path.is_dir());
+        return match is_database(&source) || is_file {
             true => Ok((source, name)),
-            false => Err(CommandError::usage("only what is on a server can be rolled back")
-                .hint("of a file, restore the snapshot before: icecore restore NAME~1")),
+            false => Err(CommandError::usage("only a restore of a database can be undone")
+                .hint("of a directory, restore the snapshot before: icecore restore NAME~1")),
         };
     }
     let mut found = Vec::new();
     if let Some(project) = context.project()? {
         for name in project.config.services.keys() {
-            if let Some(source) = project.source(name, &context.environment())?.filter(is_server) {
+            if let Some(source) = project.source(name, &context.environment())?.filter(is_database) {
                 found.push((source, name.clone()));
             }
         }

@@ -35,6 +35,7 @@ mod test_redis;
 mod test_restore;
 mod test_show;
 mod test_snapshot_alias;
+mod test_sqlite;
 mod test_stats;
 mod test_tag;
 mod test_terminal;

@@ -1,5 +1,11 @@
 //! Databases of a PostgreSQL server of our own.
 
+mod encodings;
+mod failures;
+mod many;
+mod names;
+mod rights;
+
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -63,7 +63,10 @@ pub(super) fn output(
 ) -> Result<Vec<u8>, CaptureError> {
     let argv: Vec<OsString> =
         [program.as_os_str().to_owned()].into_iter().chain(arguments.iter().map(OsString::from)).collect();
-    let mut source = CommandSource::spawn_with(&argv, &endpoint.variables())?;
+    let mut variables = endpoint.variables();
+    // What the user's terminal speaks may be none that the server can translate to.
+    variables.push(("PGCLIENTENCODING", "UTF8".to_owned()));
+    let mut source = CommandSource::spawn_with(&argv, &variables)?;
     let mut output = Vec::new();
     let read = source.reader(is_cancelled).take(OUTPUT_MAX).read_to_end(&mut output);
     if is_cancelled() {

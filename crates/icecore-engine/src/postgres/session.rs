@@ -26,6 +26,8 @@ pub(super) struct Session {
     endpoint: Endpoint,
     /// `server_version_num`, such as 150018.
     pub(super) version: u32,
+    /// Whether its texts are in UTF-8. Otherwise they are bytes of which nobody knows what they mean (`SQL_ASCII`), and pass as they are.
+    pub(super) is_utf8: bool,
 }
 
 /// What goes wrong on a connection, with the database's name, in one sentence.
@@ -51,13 +53,17 @@ impl Session {
             config.password(password);
         }
         let client = config.connect(NoTls).map_err(|error| unreachable(endpoint, &error))?;
-        let mut session = Self { client, endpoint: endpoint.clone(), version: 0 };
+        let mut session = Self { client, endpoint: endpoint.clone(), version: 0, is_utf8: true };
         session.run(SETTINGS)?;
         session.rows(NO_TIMEOUTS)?;
         let version = session.value("SHOW server_version_num")?;
         session.version = version.parse().unwrap_or_default();
         if session.major() < VERSION_MIN {
             return Err(session.says(&format!("PostgreSQL before {VERSION_MIN} is not supported")));
+        }
+        if session.value("SHOW server_encoding")? == "SQL_ASCII" {
+            session.run("SET client_encoding = 'SQL_ASCII'")?;
+            session.is_utf8 = false;
         }
         Ok(session)
     }
@@ -75,13 +81,20 @@ impl Session {
     /// The rows of a query, as text.
     pub(super) fn rows(&mut self, query: &str) -> Result<Vec<SimpleQueryRow>, Trouble> {
         let messages = self.client.simple_query(query).map_err(|error| trouble(&self.endpoint, &error))?;
-        Ok(messages
+        let rows: Vec<_> = messages
             .into_iter()
             .filter_map(|message| match message {
                 SimpleQueryMessage::Row(row) => Some(row),
                 _ => None,
             })
-            .collect())
+            .collect();
+        let is_text = |row: &SimpleQueryRow| (0..row.len()).all(|column| row.try_get(column).is_ok());
+        match self.is_utf8 || rows.iter().all(is_text) {
+            true => Ok(rows),
+            false => {
+                Err(self.says("something in it has a name that is not in UTF-8; take what pg_dump prints"))
+            }
+        }
     }
 
     /// The first value of the first row; empty for null.

@@ -3,9 +3,13 @@
 //! SQLite's locks are POSIX locks, which a process loses as soon as it closes *any* descriptor of the file. So while a
 //! connection is open, nothing here opens the database file itself, but for looking at it by path.
 
+mod aside;
 mod capture;
+mod check;
 mod live;
 mod open;
+mod plan;
+mod rollback;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -14,7 +18,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+pub use aside::{Keep, Kept, forget};
 pub use capture::{SqliteReport, capture};
+pub use plan::{Existing, Plan, plan};
+pub use rollback::{Undone, rollback};
 pub use target::SqliteTarget;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

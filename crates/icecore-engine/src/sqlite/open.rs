@@ -42,7 +42,7 @@ fn begin(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
 }
 
 /// Whether a database is in WAL mode, and nobody has it open.
-fn is_unused_wal(path: &Path) -> bool {
+pub(super) fn is_unused_wal(path: &Path) -> bool {
     is_wal(path) && !companion(path, "-wal").exists()
 }
 

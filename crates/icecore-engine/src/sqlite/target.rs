@@ -1,6 +1,6 @@
 //! Restoring a database: written beside the live one, checked by SQLite, and swapped in under the live one's lock.
 
-use std::fs::{File, Permissions};
+use std::fs::Permissions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use icecore_format::{Part, PartKind};
 use tempfile::NamedTempFile;
 
+use super::aside::{Aside, Identity, Keep, Kept, Turn, identity, old, settled, sync};
+use super::check::{integrity, objection};
 use super::is_sqlite;
 use super::live::LiveDatabase;
-use super::open::open_immutable;
+use super::plan::Plan;
 use crate::files::{Placement, file_beside};
 use crate::{RestoreError, Target};
 
@@ -33,9 +35,27 @@ pub struct SqliteTarget {
     /// As captured, or as of what is replaced.
     access: Option<Access>,
     accept_unsound: bool,
+    keep: Keep,
+    /// What must be there when it is replaced, if anybody looked before.
+    expected: Option<Option<Identity>>,
+    checks: Vec<String>,
 }
 
 impl SqliteTarget {
+    /// Prepares to carry out a plan.
+    pub fn of_plan(plan: &Plan) -> Result<Self, RestoreError> {
+        let placement = if plan.existing.is_some() { Placement::Replace } else { Placement::CreateNew };
+        let target = Self::new(&plan.path, placement)?;
+        let expected = plan.existing.as_ref().map(|existing| existing.identity);
+        Ok(Self { keep: plan.keep.clone(), expected: Some(expected), ..target })
+    }
+
+    /// Asks the restored database these queries before it takes its place. Each must succeed, and must not say false or null.
+    pub fn ask(mut self, checks: &[String]) -> Self {
+        self.checks = checks.to_vec();
+        self
+    }
+
     /// Prepares to restore to `path`. A symbolic link there is followed.
     pub fn new(path: &Path, placement: Placement) -> Result<Self, RestoreError> {
         let write = |error| RestoreError::write("cannot restore to", path)(error);
@@ -56,7 +76,17 @@ impl SqliteTarget {
         let beside = beside.map_err(RestoreError::write("cannot write in", parent))?;
         let access =
             path.metadata().ok().map(|old| Access { mode: old.mode(), uid: old.uid(), gid: old.gid() });
-        Ok(Self { path, placement, beside, begun: false, access, accept_unsound: false })
+        Ok(Self {
+            path,
+            placement,
+            beside,
+            begun: false,
+            access,
+            accept_unsound: false,
+            keep: Keep::Nothing,
+            expected: (placement == Placement::CreateNew).then_some(None),
+            checks: Vec::new(),
+        })
     }
 
     /// Goes on even if SQLite finds the database unsound: half a database may be better than none.
@@ -90,25 +120,58 @@ impl SqliteTarget {
         file.set_permissions(Permissions::from_mode(mode))
     }
 
-    fn put_in_place(self) -> Result<(), RestoreError> {
+    /// Holds what was written to what SQLite finds, and to the user's queries.
+    pub fn check(&self) -> Result<(), RestoreError> {
+        if !self.accept_unsound {
+            self.check_content()?;
+        }
+        for check in &self.checks {
+            if let Some(why) = objection(self.beside.path(), check) {
+                let what = format!("the restored database fails the check {check:?}: {why}");
+                return Err(RestoreError::Refused(what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what was checked in place. Returns what was put aside.
+    pub fn swap(self) -> Result<Option<Kept>, RestoreError> {
+        let prepared = self.set_access().and_then(|()| self.beside.as_file().sync_all());
+        prepared.map_err(RestoreError::write("cannot write", self.beside.path()))?;
+        self.put_in_place()
+    }
+
+    fn put_in_place(self) -> Result<Option<Kept>, RestoreError> {
         let path = &self.path;
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        let sync = || File::open(directory).and_then(|it| it.sync_all());
-        let present = path.symlink_metadata().is_ok();
-        let live = if present { LiveDatabase::lock(path)? } else { LiveDatabase::absent(path) };
-        if let (Placement::CreateNew, Some(leftover)) = (self.placement, live.leftover()) {
-            let leftover = leftover.display();
-            let why = format!("{leftover} belongs to another database of this name; move it away first");
+        let _turn = Turn::take(path)?;
+        let there = identity(path);
+        if self.expected.is_some_and(|expected| expected != there) {
+            let why = format!("{} is another one than when it was looked at", path.display());
             return Err(RestoreError::Refused(why));
         }
+        let live = LiveDatabase::lock_present(path)?;
+        if self.placement == Placement::CreateNew {
+            live.refuse_leftover()?;
+        }
+        let former = match &self.keep {
+            Keep::Nothing => LiveDatabase::absent(&old(path)),
+            Keep::ForRollback | Keep::As(_) => LiveDatabase::lock_present(&old(path))?,
+        };
+        let aside = Aside::begin(path, &live, &self.keep, former)?;
         live.remove_companions()?;
-        sync().map_err(RestoreError::write("cannot sync", directory))?;
-        let persisted = if present { self.beside.persist(path) } else { self.beside.persist_noclobber(path) };
+        sync(path).map_err(RestoreError::write("cannot sync the directory of", path))?;
+        let persisted = match there {
+            Some(_) => self.beside.persist(path),
+            None => self.beside.persist_noclobber(path),
+        };
         let placed = persisted
             .map_err(|error| RestoreError::write("cannot put the restored database at", path)(error.error))?;
         // The locks of the old file and of the new one are apart, so closing this one is harmless.
         drop(placed);
-        sync().map_err(RestoreError::write("cannot sync", directory))
+        match aside {
+            Some(aside) => aside.complete().map(Some),
+            None => settled(path).map(|()| None),
+        }
     }
 }
 
@@ -145,18 +208,7 @@ impl Target for SqliteTarget {
     }
 
     fn finish(self: Box<Self>) -> Result<(), RestoreError> {
-        if !self.accept_unsound {
-            self.check_content()?;
-        }
-        let prepared = self.set_access().and_then(|()| self.beside.as_file().sync_all());
-        prepared.map_err(RestoreError::write("cannot write", self.beside.path()))?;
-        self.put_in_place()
+        self.check()?;
+        self.swap().map(drop)
     }
-}
-
-/// The first thing that SQLite finds wrong with a database.
-fn integrity(path: &Path) -> rusqlite::Result<Option<String>> {
-    let connection = open_immutable(path)?;
-    let finding: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    Ok(Some(finding).filter(|finding| finding != "ok"))
 }

@@ -339,3 +339,99 @@ fn what_cannot_be_captured_is_named() {
     assert!(matches!(other, Err(CaptureError::Source(_))), "{other:?}");
     assert_eq!(names(&folder), ["bank.db"]);
 }
+
+fn swap(recorded: &Recorded, path: &Path) -> Result<Option<Kept>, RestoreError> {
+    let plan = plan(path, Keep::ForRollback)?;
+    assert!(plan.blockers.is_empty(), "{:?}", plan.blockers);
+    let mut target = SqliteTarget::of_plan(&plan)?;
+    target.write(&recorded.bytes)?;
+    target.check()?;
+    target.swap()
+}
+
+/// The states between the steps of a swap, as a crash leaves them.
+#[test]
+fn what_a_crash_interrupted_is_ended_by_whoever_comes_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    let (old, gone) = (companion(&path, "__ice_old"), companion(&path, "__ice_gone"));
+    let (_, recorded) = take(&path);
+    let change = |amount: i64| {
+        Connection::open(&path).unwrap().execute("UPDATE account SET amount = ?1", [amount]).unwrap();
+    };
+    // A second name, and nothing else yet.
+    change(1);
+    fs::hard_link(&path, &gone).unwrap();
+    assert_eq!(rollback(&path).unwrap(), None);
+    assert_eq!(names(&folder), ["bank.db"]);
+    fs::hard_link(&path, &gone).unwrap();
+    swap(&recorded, &path).unwrap();
+    assert_eq!((sum(&path), sum(&old)), (SUM, ACCOUNTS));
+    // The new one is in place, what was there has not got its name.
+    change(2);
+    for next in ["rollback", "restore"] {
+        fs::rename(&old, folder.path().join("earlier")).unwrap();
+        fs::rename(&path, &gone).unwrap();
+        fs::write(&path, &recorded.bytes).unwrap();
+        match next {
+            "rollback" => assert!(rollback(&path).unwrap().is_some()),
+            _ => assert!(swap(&recorded, &path).unwrap().is_some()),
+        }
+        let (now, kept) = if next == "rollback" { (2 * ACCOUNTS, SUM) } else { (SUM, SUM) };
+        assert_eq!((sum(&path), sum(&old)), (now, kept), "{next}");
+        assert!(!gone.exists());
+    }
+}
+
+#[test]
+fn a_database_that_appears_meanwhile_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    let (_, recorded) = take(&path);
+    for before in [true, false] {
+        let planned = if before { path.clone() } else { folder.path().join("new.db") };
+        let plan = plan(&planned, Keep::ForRollback).unwrap();
+        let mut target = SqliteTarget::of_plan(&plan).unwrap();
+        target.write(&recorded.bytes).unwrap();
+        let other = folder.path().join("other");
+        fs::write(&other, "precious").unwrap();
+        fs::rename(other, &planned).unwrap();
+        let error = target.swap().unwrap_err();
+        assert!(error.to_string().ends_with("is another one than when it was looked at"), "{error}");
+        assert_eq!(fs::read(&planned).unwrap(), b"precious");
+    }
+}
+
+#[test]
+fn what_is_forgotten_is_what_was_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    let (_, recorded) = take(&path);
+    let first = swap(&recorded, &path).unwrap().unwrap();
+    let second = swap(&recorded, &path).unwrap().unwrap();
+    forget(&path, &first).unwrap();
+    assert!(second.path.exists());
+    forget(&path, &second).unwrap();
+    assert_eq!(names(&folder), ["bank.db"]);
+}
+
+#[test]
+fn looking_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "wal");
+    let look = |path: &Path| {
+        let state = || (fs::read(path).unwrap(), fs::read(companion(path, "-wal")).ok(), names(&folder));
+        let before = state();
+        plan(path, Keep::ForRollback).unwrap();
+        assert!(state() == before);
+    };
+    look(&path);
+    // A log that a crash left.
+    let user = Role::start("idle", &path);
+    drop(user);
+    assert!(companion(&path, "-wal").metadata().unwrap().len() > 0);
+    look(&path);
+    let empty = folder.path().join("empty");
+    fs::write(&empty, "").unwrap();
+    look(&empty);
+}

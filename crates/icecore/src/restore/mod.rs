@@ -5,6 +5,7 @@ mod deliver;
 mod part_reader;
 mod redis;
 mod refuse;
+mod sqlite;
 mod table;
 
 use std::io;
@@ -21,6 +22,7 @@ use icecore_store::{Monitor, Snapshot, SnapshotReader, Store, StoreError};
 pub use database::{plan_database, restore_database};
 use deliver::Progress;
 pub use redis::{RestoredKeys, plan_redis, restore_redis};
+pub use sqlite::{RestoredFile, SqliteOptions, plan_sqlite, restore_sqlite};
 pub use table::{plan_table, restore_table};
 
 use crate::create::BASE_BACKUP;

@@ -16,7 +16,7 @@ use crate::RestoreError;
 
 /// Nothing of this is live before it is whole, so no commit waits for the disk; the server writes all of it down before names change.
 const SETTINGS: &str = "SET synchronous_commit = off; SET check_function_bodies = false; SET lock_timeout = 0; SET default_transaction_read_only = off;
-SET client_encoding = 'UTF8'; SET maintenance_work_mem = '128MB';";
+SET maintenance_work_mem = '128MB';";
 /// How much is read of a part at once.
 const BLOCK_LEN: usize = 256 << 10;
 /// How many of those are read ahead.
@@ -148,11 +148,14 @@ fn settings(session: &mut Session, head: &[u8]) -> Result<(), RestoreError> {
     }
     for line in head.split(|byte| *byte == b'\n').map(String::from_utf8_lossy) {
         let Some(setting) = line.strip_prefix("SET ") else { continue };
-        let encoding = setting.strip_prefix("client_encoding = ");
-        if encoding.is_some_and(|it| !matches!(it.trim_end_matches(';'), "'UTF8'" | "'SQL_ASCII'")) {
-            return Err(RestoreError::Refused(
-                "the dump is not in UTF-8, and psql restores it: icecore restore SNAPSHOT --to - | psql -d NEW_DATABASE".to_owned(),
-            ));
+        if let Some(encoding) = setting.strip_prefix("client_encoding = ") {
+            if !matches!(encoding.trim_end_matches(';'), "'UTF8'" | "'SQL_ASCII'") {
+                return Err(RestoreError::Refused(
+                    "the dump is not in UTF-8, and psql restores it: icecore restore SNAPSHOT --to - | psql -d NEW_DATABASE".to_owned(),
+                ));
+            }
+            // The session speaks what its database needs.
+            continue;
         }
         match session.run(&line) {
             Err(trouble) if trouble.code.as_deref() == Some("42704") => (),
