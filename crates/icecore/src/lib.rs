@@ -32,8 +32,8 @@ pub use open::{init, open};
 pub use place::{STORE_DIR, find_store};
 pub use probe::probe;
 pub use restore::{
-    Destination, RestoreOptions, Restored, RestoredKeys, plan_database, plan_redis, restore,
-    restore_database, restore_redis,
+    Database, DatabasePlan, Destination, ExistingDatabase, RestoreOptions, Restored, RestoredKeys,
+    plan_database, plan_redis, restore, restore_database, restore_redis,
 };
 pub use select::{Selector, resolve, select};
 pub use service::Service;

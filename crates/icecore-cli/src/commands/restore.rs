@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use icecore::{Counter, Destination, Error, RestoreOptions, Restored, Snapshot, Source};
+use icecore::{Counter, Database, Destination, Error, RestoreOptions, Restored, Snapshot, Source};
 use serde_json::json;
 
 use super::restore_database::{self, DatabaseArgs, ServerTarget};
@@ -20,7 +20,7 @@ use crate::units::{Bytes, Millis, counted, printable};
 /// Restore a snapshot
 ///
 /// To where it came from, or to --to. It is written beside the target and checked before it takes the target's place; what is there already is
-/// replaced only when you confirm it. A PostgreSQL database that was replaced is kept: `icecore rollback` brings it back.
+/// replaced only when you confirm it. A database on a server that was replaced is kept: `icecore rollback` brings it back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -103,17 +103,14 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
             .hint("--to PATH gives a script or an RDB, of which --part is one part"));
         }
         let name = target.name.as_str();
-        match &target.source {
-            Source::Postgres(endpoint) => {
-                let (to, args, incomplete) = ((endpoint, name), &args.database, args.allow_incomplete);
-                return restore_database::run(ui, context, &opened, snapshot, to, args, incomplete);
-            }
-            Source::Redis(endpoint) => {
-                args.database.refuse_others()?;
-                let to = (endpoint, name);
-                return restore_redis::run(ui, context, &opened, snapshot, to, args.allow_incomplete);
-            }
-            _ => (),
+        if let Some(database) = Database::of(&target.source) {
+            let (to, args, incomplete) = ((&database, name), &args.database, args.allow_incomplete);
+            return restore_database::run(ui, context, &opened, snapshot, to, args, incomplete);
+        }
+        if let Source::Redis(endpoint) = &target.source {
+            args.database.refuse_others()?;
+            let to = (endpoint, name);
+            return restore_redis::run(ui, context, &opened, snapshot, to, args.allow_incomplete);
         }
     }
     args.database.refuse_others()?;
