@@ -35,6 +35,7 @@ pub use archive::warn_about;
 pub use format::{Format, looks_like_sql, recognise};
 pub use icecore_chunk::Grain;
 pub use mark::Mark;
+pub use mysql::script as mysql_script;
 pub use outcome::{Completeness, Outcome};
 pub use pg::script;
 pub use scanner::Scanner;

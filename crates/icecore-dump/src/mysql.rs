@@ -4,7 +4,10 @@
 //! for table ...`), and the part begins with that comment's block; where comments were switched off, the statements
 //! themselves tell. Within an `INSERT` the tuples are counted.
 
+mod code;
 mod phrase;
+pub mod script;
+mod token;
 
 use crate::Grain;
 use crate::drive::Machine;
@@ -210,6 +213,8 @@ impl MysqlDump {
                 self.parts.add_rows(0);
                 return Some(insert);
             }
+            // Whether a list of columns comes before its rows is not known.
+            Phrase::InsertSomewhere => self.parts.forget_rows(),
             Phrase::Define(table) => {
                 if self.object.as_ref() != Some(&table) {
                     self.ensure_table(at, &table, marks);

@@ -26,6 +26,7 @@ pub(crate) struct Parts {
 struct Open {
     table: Option<Vec<u8>>,
     rows: Option<u64>,
+    is_uncounted: bool,
 }
 
 impl Parts {
@@ -56,8 +57,15 @@ impl Parts {
         if self.full {
             return;
         }
-        if let Some(open) = self.open.as_mut().filter(|open| open.table.is_some()) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.table.is_some() && !open.is_uncounted) {
             open.rows = Some(open.rows.unwrap_or(0).saturating_add(rows));
+        }
+    }
+
+    /// The open table has data that cannot be counted.
+    pub(crate) fn forget_rows(&mut self) {
+        if let Some(open) = self.open.as_mut() {
+            (open.rows, open.is_uncounted) = (None, true);
         }
     }
 
@@ -84,7 +92,7 @@ impl Parts {
         let table = (kind == PartKind::Table && !self.full).then(|| name.to_vec());
         let name = if self.full { b"rest".to_vec() } else { self.unique(name) };
         marks.push(Mark::Begin { at, name, kind, grain });
-        self.open = Some(Open { table, rows: None });
+        self.open = Some(Open { table, rows: None, is_uncounted: false });
     }
 
     /// `name`, or `name (2)` if that is taken, and so on.

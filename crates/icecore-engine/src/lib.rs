@@ -8,10 +8,12 @@
 #![warn(missing_docs)]
 
 mod command;
+pub mod database;
 mod error;
 pub mod files;
 pub mod mysql;
 mod poll;
+mod pool;
 pub mod postgres;
 #[cfg(test)]
 mod recording;

@@ -19,7 +19,7 @@
 //! [`SimDisk`] is a disk that crashes before any step it is told to, and afterwards holds what a real one might have kept
 //! ([`Survival`]). [`FaultyStorage`] fails with any error at any call; [`RecordingStorage`] remembers what it was asked.
 //!
-//! A [`PostgresServer`](postgres::PostgresServer) is a real one that a test has for itself.
+//! A [`PostgresServer`](postgres::PostgresServer) and a [`MariaDbServer`](mariadb::MariaDbServer) are real ones that a test has for itself.
 
 pub use call::Call;
 pub use dump::{Change, Dialect, DumpSpec, Night, write_dump};
@@ -30,6 +30,7 @@ pub use sim::{SimDisk, SimFile, Survival};
 mod call;
 mod dump;
 mod faulty;
+pub mod mariadb;
 pub mod postgres;
 mod recording;
 mod sim;

@@ -289,10 +289,23 @@ fn capture_mysql(
         let tables = server.unsteady.join(", ");
         sink.notice(format!("not all of this is of one moment if it is written meanwhile, for it has no transactions: {tables}"));
     }
-    let (source, program) = mysql::capture(endpoint, &server)?;
-    let captured = capture_output(source, program, options, sink)?;
+    let dump = mysql::capture(endpoint, &server)?;
+    let captured = capture_dump(dump, options, sink)?;
     let (engine, engine_version) = (Some(server.engine), Some(server.version));
     Ok(Captured { engine, engine_version, origin: Some(endpoint.url().into()), ..captured })
+}
+
+fn capture_dump(
+    mut dump: mysql::Dump,
+    options: &CreateOptions,
+    sink: &mut SnapshotSink<'_>,
+) -> Result<Captured> {
+    let monitor = Arc::clone(&sink.monitor);
+    let is_cancelled = || monitor.is_cancelled();
+    let program = dump.program;
+    let stream = stream_options(options, program.as_bytes(), &format!("the output of {program}"));
+    let captured = capture_stream(&mut dump.reader(&is_cancelled), &stream, sink);
+    if_succeeded(dump.source, captured, &is_cancelled)
 }
 
 /// What a program prints, if it succeeds.
@@ -306,6 +319,14 @@ fn capture_output(
     let is_cancelled = || monitor.is_cancelled();
     let stream = stream_options(options, program.as_bytes(), &format!("the output of {program}"));
     let captured = capture_stream(&mut source.reader(&is_cancelled), &stream, sink);
+    if_succeeded(source, captured, &is_cancelled)
+}
+
+fn if_succeeded(
+    source: CommandSource,
+    captured: std::result::Result<StreamReport, CaptureError>,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<Captured> {
     match captured {
         // A command that failed says more than the look of what it printed before.
         Ok(_)
@@ -315,7 +336,7 @@ fn capture_output(
             | CaptureError::Incomplete { .. }
             | CaptureError::Damaged { .. },
         ) => {
-            source.finish(&is_cancelled)?;
+            source.finish(is_cancelled)?;
         }
         Err(error) => return Err(error.into()),
     }

@@ -18,6 +18,8 @@ pub struct Environment<'a> {
 
 /// The password for Redis, as redis-cli takes it.
 pub(crate) const REDIS_PASSWORD: &str = "REDISCLI_AUTH";
+/// Where programs of MySQL look for a password.
+pub(crate) const MYSQL_PASSWORD: &str = "MYSQL_PWD";
 
 impl Environment<'_> {
     /// The value of a variable that is set and not empty.

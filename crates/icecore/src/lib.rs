@@ -32,9 +32,9 @@ pub use open::{init, open};
 pub use place::{STORE_DIR, find_store};
 pub use probe::probe;
 pub use restore::{
-    Destination, RestoreOptions, Restored, RestoredFile, RestoredKeys, SqliteOptions, is_base_backup,
-    plan_database, plan_redis, plan_sqlite, plan_table, restore, restore_database, restore_redis,
-    restore_sqlite, restore_table,
+    Database, DatabasePlan, Destination, ExistingDatabase, RestoreOptions, Restored, RestoredFile,
+    RestoredKeys, SqliteOptions, is_base_backup, plan_database, plan_redis, plan_sqlite, plan_table, restore,
+    restore_database, restore_redis, restore_sqlite, restore_table,
 };
 pub use select::{Selector, resolve, select};
 pub use service::Service;

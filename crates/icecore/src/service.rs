@@ -111,7 +111,7 @@ impl Service {
             return Err(fault("give it a database".to_owned()));
         }
         endpoint.password = self.password(name, dir, environment)?.or(endpoint.password);
-        Ok(Source::Mysql(endpoint))
+        Source::Mysql(endpoint).with_password(environment)
     }
 
     fn redis(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use icecore_engine::redis::{Address, Endpoint};
 use icecore_engine::{EndpointError, mysql, postgres};
 
-use crate::environment::{Environment, REDIS_PASSWORD};
+use crate::environment::{Environment, MYSQL_PASSWORD, REDIS_PASSWORD};
 use crate::{Error, Result};
 
 /// A source as a person names it.
@@ -54,7 +54,7 @@ impl Source {
             }
             if let Some(endpoint) = mysql::Endpoint::parse(url) {
                 let endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;
-                return Ok(Self::Mysql(endpoint));
+                return Self::Mysql(endpoint).with_password(environment);
             }
             if url.contains("://") {
                 return Err(Error::NoSource { name: redact(url) });
@@ -111,10 +111,13 @@ impl Source {
 
     /// With the password that the environment has for it, if it has none.
     pub(crate) fn with_password(mut self, environment: &Environment<'_>) -> Result<Self> {
-        if let Self::Redis(endpoint) = &mut self
-            && endpoint.password.is_none()
-        {
-            endpoint.password = environment.text(REDIS_PASSWORD)?;
+        let (password, variable) = match &mut self {
+            Self::Redis(endpoint) => (&mut endpoint.password, REDIS_PASSWORD),
+            Self::Mysql(endpoint) => (&mut endpoint.password, MYSQL_PASSWORD),
+            _ => return Ok(self),
+        };
+        if password.is_none() {
+            *password = environment.text(variable)?;
         }
         Ok(self)
     }

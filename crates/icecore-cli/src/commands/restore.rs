@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use icecore::{Counter, Destination, Error, RestoreOptions, Restored, Snapshot, Source};
+use icecore::{Counter, Database, Destination, Error, RestoreOptions, Restored, Snapshot, Source};
 use serde_json::json;
 
 use super::restore_database::{self, DatabaseArgs, ServerTarget, safety_name, take_safety_snapshot};
@@ -21,7 +21,7 @@ use crate::units::{Bytes, Millis, counted, printable};
 /// Restore a snapshot
 ///
 /// To where it came from, or to --to. It is written beside the target and checked before it takes the target's place; what is there already is
-/// replaced only when you confirm it. A PostgreSQL database that was replaced is kept, and so is a SQLite database that is a service: `icecore rollback` brings it back.
+/// replaced only when you confirm it. A database on a server that was replaced is kept, and so is a SQLite database that is a service: `icecore rollback` brings it back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -118,22 +118,18 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
             .hint("--to PATH gives a script or an RDB, of which --part is one part"));
         }
         let name = target.name.as_str();
-        match &target.source {
-            Source::Postgres(endpoint) if args.table.is_some() => {
-                let table = args.table.as_deref().unwrap_or_default();
-                return restore_table::run(ui, context, &opened, snapshot, (endpoint, table), &args.database);
-            }
-            Source::Postgres(endpoint) => {
-                let (to, args, incomplete) = ((endpoint, name), &args.database, args.allow_incomplete);
-                return restore_database::run(ui, context, &opened, snapshot, to, args, incomplete);
-            }
-            Source::Redis(endpoint) => {
-                args.refuse_table()?;
-                args.database.refuse_others()?;
-                let to = (endpoint, name);
-                return restore_redis::run(ui, context, &opened, snapshot, to, args.allow_incomplete);
-            }
-            _ => (),
+        if let (Source::Postgres(endpoint), Some(table)) = (&target.source, &args.table) {
+            return restore_table::run(ui, context, &opened, snapshot, (endpoint, table), &args.database);
+        }
+        args.refuse_table()?;
+        if let Some(database) = Database::of(&target.source) {
+            let (to, args, incomplete) = ((&database, name), &args.database, args.allow_incomplete);
+            return restore_database::run(ui, context, &opened, snapshot, to, args, incomplete);
+        }
+        if let Source::Redis(endpoint) = &target.source {
+            args.database.refuse_others()?;
+            let to = (endpoint, name);
+            return restore_redis::run(ui, context, &opened, snapshot, to, args.allow_incomplete);
         }
     }
     args.refuse_table()?;

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Instant;
 
-use icecore::{Counter, CreateOptions, Snapshot, Source};
-use icecore_engine::postgres::restore::{self as engine, Keep, Options, Plan, Restored};
-use icecore_engine::postgres::{Endpoint, Host};
+use icecore::{Counter, CreateOptions, Database, DatabasePlan, Snapshot, Source};
+use icecore_engine::database::{Keep, Options, Restored};
+use icecore_engine::postgres::Host;
 use icecore_engine::redis::Address;
 use serde_json::json;
 
@@ -21,9 +21,9 @@ use crate::units::{Bytes, Millis, counted, printable};
 pub(crate) const SAFETY_TAG: &str = "before-restore";
 const SAFETY_SUFFIX: &str = ".before-restore";
 
-/// Options for databases of PostgreSQL and SQLite.
+/// Options for databases of PostgreSQL, MySQL, MariaDB and SQLite.
 #[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "For databases of PostgreSQL and SQLite")]
+#[command(next_help_heading = "For databases of PostgreSQL, MySQL, MariaDB and SQLite")]
 pub(crate) struct DatabaseArgs {
     /// Keep the database that is there under a name of its own, for longer than until the next restore
     #[arg(long, conflicts_with = "replace")]
@@ -34,6 +34,9 @@ pub(crate) struct DatabaseArgs {
     /// Make roles that are missing, without a password (PostgreSQL)
     #[arg(long)]
     pub(crate) create_roles: bool,
+    /// Make who connects the definer of views, triggers, routines and events (MySQL, MariaDB)
+    #[arg(long)]
+    pub(crate) without_definers: bool,
     /// Go back if this query fails on what was restored, or says false; may be repeated
     #[arg(long = "check", value_name = "SQL")]
     pub(crate) checks: Vec<String>,
@@ -55,14 +58,15 @@ impl DatabaseArgs {
 
     /// Whether anything is asked for that only databases have.
     pub(crate) fn is_used(&self) -> bool {
-        self.preserve || self.replace || self.create_roles || !self.checks.is_empty()
+        let of_one = self.create_roles || self.without_definers;
+        self.preserve || self.replace || of_one || !self.checks.is_empty()
     }
 
     /// Refuses what means nothing for files.
     pub(crate) fn refuse_others(&self) -> Result<()> {
         match self.is_used() {
             true => Err(CommandError::usage(
-                "--preserve, --replace, --create-roles and --check are for databases of PostgreSQL and SQLite",
+                "--preserve, --replace, --create-roles, --without-definers and --check are for databases of PostgreSQL, MySQL, MariaDB and SQLite",
             )),
             false => Ok(()),
         }
@@ -110,13 +114,7 @@ impl ServerTarget {
             }
         };
         let name = name.unwrap_or_else(|| source.default_name());
-        if matches!(source, Source::Mysql(_)) {
-            return Err(CommandError::usage(
-                "this version restores databases of MySQL and MariaDB to a file or a pipe",
-            )
-            .hint("icecore restore SNAPSHOT --to - | mariadb NEW_DATABASE"));
-        }
-        let is_server = matches!(source, Source::Postgres(_) | Source::Redis(_));
+        let is_server = matches!(source, Source::Postgres(_) | Source::Mysql(_) | Source::Redis(_));
         Ok(is_server.then_some(Self { source, name }))
     }
 }
@@ -132,6 +130,7 @@ fn ask_about_origin(ui: &mut Ui, source: &Source) -> Result<()> {
             Address::Unix(_) => true,
             Address::Tcp(name, _) => is_this_machine(name),
         },
+        Source::Mysql(endpoint) => endpoint.host.as_deref().is_none_or(is_this_machine),
         _ => true,
     };
     if is_here {
@@ -153,29 +152,30 @@ pub(crate) fn run(
     context: &Context,
     opened: &Opened,
     snapshot: &Snapshot,
-    (endpoint, name): (&Endpoint, &str),
+    (database, name): (&Database, &str),
     args: &DatabaseArgs,
     allow_incomplete: bool,
 ) -> Result<ExitStatus> {
-    let options = options(context, endpoint, args);
+    let options = options(context, database, args)?;
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Looking");
     let monitor = drawing.monitor();
     let plan =
-        icecore::plan_database(&opened.store, snapshot, endpoint, &options, allow_incomplete, &*monitor);
+        icecore::plan_database(&opened.store, snapshot, database, &options, allow_incomplete, &*monitor);
     drawing.end();
     let plan = plan?;
-    refuse(ui, &plan.notices, &plan.blockers, &endpoint.to_string())?;
-    confirm(ui, &plan, &options, args.replace)?;
+    refuse(ui, &plan.notices, &plan.blockers, &database.to_string())?;
+    confirm(ui, database, &plan, &options, args.replace)?;
     let started = Instant::now();
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
-    let restored = icecore::restore_database(&opened.store, snapshot, &plan, &options, &*drawing.monitor());
+    let restored =
+        icecore::restore_database(&opened.store, snapshot, database, &plan, &options, &*drawing.monitor());
     drawing.end();
     let mut restored = restored?;
     if args.replace {
-        replace(ui, context, opened, (endpoint, name), &mut restored);
+        replace(ui, context, opened, (database, name), &mut restored);
     }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    report(ui, snapshot, endpoint, &options.keep, &restored, duration_ms)
+    report(ui, snapshot, database, &options.keep, &restored, duration_ms)
 }
 
 /// Tells what will not be as it was, and stops if something is in the way: nothing has been written yet.
@@ -197,13 +197,13 @@ fn replace(
     ui: &mut Ui,
     context: &Context,
     opened: &Opened,
-    (endpoint, name): (&Endpoint, &str),
+    (database, name): (&Database, &str),
     restored: &mut Restored,
 ) {
     let Some(kept) = restored.kept.clone() else { return };
-    let aside = Source::Postgres(endpoint.with_database(&kept));
-    let saved = take_safety_snapshot(ui, context, opened, name, &aside, &endpoint.url())
-        .and_then(|findings| Ok((findings, engine::forget(endpoint).map_err(icecore::Error::from)?)));
+    let aside = database.beside(&kept);
+    let saved = take_safety_snapshot(ui, context, opened, name, &aside, &database.url())
+        .and_then(|findings| Ok((findings, database.forget()?)));
     match saved {
         Ok((findings, ())) => {
             restored.warnings.extend(findings);
@@ -216,11 +216,11 @@ fn replace(
     }
 }
 
-fn options(context: &Context, endpoint: &Endpoint, args: &DatabaseArgs) -> Options {
+fn options(context: &Context, database: &Database, args: &DatabaseArgs) -> Result<Options> {
     /// What a server allows, less than the time takes.
     const NAME_LEN_MAX: usize = 47;
     let keep = if args.preserve {
-        let mut name = endpoint.database.clone();
+        let mut name = database.name().to_owned();
         while name.len() > NAME_LEN_MAX {
             name.pop();
         }
@@ -228,13 +228,29 @@ fn options(context: &Context, endpoint: &Endpoint, args: &DatabaseArgs) -> Optio
     } else {
         Keep::ForRollback
     };
-    Options { keep, create_roles: args.create_roles, checks: args.checks.clone() }
+    let (create_roles, without_definers) = (args.create_roles, args.without_definers);
+    let is_fitting = match database {
+        Database::Postgres(_) => !without_definers,
+        Database::Mysql(_) => !create_roles,
+    };
+    if !is_fitting {
+        return Err(CommandError::usage(
+            "--create-roles is for databases of PostgreSQL, and --without-definers for those of MySQL and MariaDB",
+        ));
+    }
+    Ok(Options { keep, create_roles, without_definers, checks: args.checks.clone() })
 }
 
 /// Names exactly what would be replaced, and what becomes of it.
-fn confirm(ui: &mut Ui, plan: &Plan, options: &Options, drops: bool) -> Result<()> {
+fn confirm(
+    ui: &mut Ui,
+    database: &Database,
+    plan: &DatabasePlan,
+    options: &Options,
+    drops: bool,
+) -> Result<()> {
     let Some(existing) = &plan.existing else { return Ok(()) };
-    let endpoint = printable(&plan.endpoint.to_string()).to_string();
+    let shown = printable(&database.to_string()).to_string();
     let sessions = match existing.sessions {
         0 => String::new(),
         sessions => format!("; {} will be ended", counted(sessions, "session")),
@@ -244,15 +260,14 @@ fn confirm(ui: &mut Ui, plan: &Plan, options: &Options, drops: bool) -> Result<(
         Keep::ForRollback => "it is kept for `icecore rollback`".to_owned(),
         Keep::As(name) => format!("it is kept as {}", printable(name)),
     };
-    let what = format!("the database {endpoint} ({}{sessions})", Bytes(existing.bytes));
+    let what = format!("the database {shown} ({}{sessions})", Bytes(existing.bytes));
     ui.confirm(
         &format!("Replace {what}? {fate}."),
-        &format!("the database {endpoint} is there, and was not touched"),
+        &format!("the database {shown} is there, and was not touched"),
     )
     .map_err(|error| match ui.can_ask() {
         true => error,
-        false => error
-            .hint(format!("--yes replaces {what}; {fate}; --to postgres://HOST/DATABASE restores elsewhere")),
+        false => error.hint(format!("--yes replaces {what}; {fate}; --to URL restores elsewhere")),
     })
 }
 
@@ -289,7 +304,7 @@ pub(crate) fn take_safety_snapshot(
 fn report(
     ui: &mut Ui,
     snapshot: &Snapshot,
-    endpoint: &Endpoint,
+    database: &Database,
     keep: &Keep,
     restored: &Restored,
     duration_ms: u64,
@@ -298,7 +313,7 @@ fn report(
         ui.document(&json!({
             "id": snapshot.id,
             "source": snapshot.info().source,
-            "target": endpoint.url(),
+            "target": database.url(),
             "parts": snapshot.info().parts,
             "bytes": snapshot.info().logical_bytes,
             "written_bytes": snapshot.info().logical_bytes,
@@ -309,13 +324,13 @@ fn report(
             "warnings": restored.warnings,
         }))?;
     } else if ui.quiet {
-        ui.line(endpoint.url())?;
+        ui.line(database.url())?;
     } else {
         ui.line(format_args!(
             "Restored {} {} to {}: {}, {} as captured, {}",
             printable(&snapshot.info().source),
             short_id(snapshot),
-            printable(&endpoint.to_string()),
+            printable(&database.to_string()),
             counted(restored.tables, "table"),
             counted(restored.rows, "row"),
             Millis(duration_ms),

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use icecore::{Counter, Snapshot};
+use icecore_engine::database::Options;
 use icecore_engine::postgres::Endpoint;
-use icecore_engine::postgres::restore::Options;
 use icecore_engine::postgres::restore::table::{RestoredTable, TablePlan, rollback};
 use serde_json::json;
 

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use icecore::{Snapshot, Source};
-use icecore_engine::postgres::restore;
+use icecore::{Database, Snapshot, Source};
 use serde_json::json;
 
 use super::restore_database::{self, DatabaseArgs, SAFETY_TAG, safety_name};
@@ -49,13 +48,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
     if args.emergency {
         return emergency(ui, context, &source, &name);
     }
-    if let Source::Postgres(endpoint) = &source {
-        let shown = printable(&endpoint.to_string()).to_string();
+    if let Some(database) = Database::of(&source) {
+        let shown = printable(&database.to_string()).to_string();
         let question = format!("Bring back what the last restore of the database {shown} put aside?");
         ui.confirm(&question, &format!("the database {shown} was not touched"))?;
-        if let Some(undone) = restore::rollback(endpoint).map_err(icecore::Error::from)? {
+        if let Some(undone) = database.rollback()? {
             if ui.json {
-                ui.document(&json!({ "target": endpoint.url(), "kept": undone.kept }))?;
+                ui.document(&json!({ "target": database.url(), "kept": undone.kept }))?;
             } else {
                 let kept =
                     undone.kept.map(|kept| format!("; what was there is kept as {}", printable(&kept)));
@@ -72,10 +71,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
     let opened = context.open()?;
     let listing = opened.listing(ui)?;
     let before_restore = safety_name(&name);
-    let url = match &source {
-        Source::Postgres(endpoint) => endpoint.url(),
-        Source::Redis(endpoint) => endpoint.url(),
-        Source::Sqlite(path) | Source::Path(path) => {
+    let url = match (&source, Database::of(&source)) {
+        (_, Some(database)) => database.url(),
+        (Source::Redis(endpoint), _) => endpoint.url(),
+        (Source::Sqlite(path) | Source::Path(path), _) => {
             path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string()
         }
         _ => String::new(),
@@ -103,11 +102,11 @@ fn restore_to(
     snapshot: &Snapshot,
     (source, name): (&Source, &str),
 ) -> Result<ExitStatus> {
+    if let Some(database) = Database::of(source) {
+        let args = DatabaseArgs::default();
+        return restore_database::run(ui, context, opened, snapshot, (&database, name), &args, false);
+    }
     match source {
-        Source::Postgres(endpoint) => {
-            let args = DatabaseArgs::default();
-            restore_database::run(ui, context, opened, snapshot, (endpoint, name), &args, false)
-        }
         Source::Redis(endpoint) => restore_redis::run(ui, context, opened, snapshot, (endpoint, name), false),
         Source::Sqlite(path) | Source::Path(path) => {
             let (args, allowed) = (DatabaseArgs::default(), Allowed::default());
@@ -142,8 +141,9 @@ fn emergency(ui: &mut Ui, context: &Context, source: &Source, name: &str) -> Res
 
 /// What is meant, and what its snapshots are called.
 fn source(context: &Context, named: Option<&Path>) -> Result<(Source, String)> {
-    let is_database =
-        |source: &Source| matches!(source, Source::Postgres(_) | Source::Redis(_) | Source::Sqlite(_));
+    let is_database = |source: &Source| {
+        Database::of(source).is_some() || matches!(source, Source::Redis(_) | Source::Sqlite(_))
+    };
     if let Some(named) = named {
         let (source, name) = context.source(named)?;
         let name = name.unwrap_or_else(|| source.default_name());

@@ -116,6 +116,8 @@ pub(crate) enum Phrase {
         table: Vec<u8>,
         insert: Insert,
     },
+    /// An `INSERT` into a table whose name goes on in the next line.
+    InsertSomewhere,
     /// `DROP TABLE` or `CREATE TABLE`.
     Define(Vec<u8>),
     Lock(Vec<u8>),
@@ -168,7 +170,9 @@ fn insert(line: &[u8]) -> Option<Phrase> {
     for word in [&b"LOW_PRIORITY"[..], b"DELAYED", b"HIGH_PRIORITY", b"IGNORE", b"INTO"] {
         rest = after_word(rest, word).unwrap_or(rest);
     }
-    let (table, rest) = table_name(rest)?;
+    let Some((table, rest)) = table_name(rest) else {
+        return rest.starts_with(b"`").then_some(Phrase::InsertSomewhere);
+    };
     let not_rows = u64::from(rest.trim_ascii_start().starts_with(b"("));
     Some(Phrase::Insert { table, insert: Insert { not_rows } })
 }

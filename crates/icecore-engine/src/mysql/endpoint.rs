@@ -64,6 +64,12 @@ impl Endpoint {
         format!("mysql://{user}{host}{port}/{}{}", encoded(&self.database), socket.unwrap_or_default())
     }
 
+    /// The same server, another database.
+    #[must_use]
+    pub fn with_database(&self, database: &str) -> Self {
+        Self { database: database.to_owned(), ..self.clone() }
+    }
+
     /// What programs of MySQL are told by their arguments.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();

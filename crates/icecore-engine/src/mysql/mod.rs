@@ -1,7 +1,15 @@
-//! Databases of MySQL and MariaDB servers: captured at one moment by the server's own dump program.
+//! Databases of MySQL and MariaDB servers: captured at one moment by the server's own dump program, and restored over connections of our own.
 
+mod auth;
 mod capture;
 mod endpoint;
+mod facts;
+mod objects;
+mod programs;
+pub mod restore;
+mod session;
+mod wire;
 
-pub use capture::{Server, capture, server};
+pub use capture::{Dump, Server, capture, server};
 pub use endpoint::Endpoint;
+pub use facts::{Annotated, Facts};

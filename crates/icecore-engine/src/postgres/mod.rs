@@ -17,11 +17,7 @@ pub use endpoint::{Defaults, Endpoint, Host, Spelled};
 use crate::CaptureError;
 use session::Trouble;
 
-/// On how many connections rows are read or written: more are no faster, and are missed by others.
-fn connections() -> usize {
-    const MAX: usize = 4;
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX))
-}
+use crate::pool::connections;
 
 impl From<Trouble> for CaptureError {
     fn from(trouble: Trouble) -> Self {

@@ -1,16 +1,143 @@
 //! Giving a snapshot back to a database server.
 
+use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
-use icecore_engine::postgres::restore as engine;
-use icecore_engine::{SinkError, postgres};
+use icecore_engine::database::{self as engine, Options, Undone};
+use icecore_engine::{RestoreError, SinkError, mysql, postgres};
 use icecore_format::Part;
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store};
 
 use super::part_reader::Reader;
 use super::{blame, first_finding, is_base_backup, short_id};
-use crate::{Error, Result};
+use crate::{Error, Result, Source};
+
+/// A database that is restored beside what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// Of a PostgreSQL server.
+    Postgres(postgres::Endpoint),
+    /// Of a MySQL or MariaDB server.
+    Mysql(mysql::Endpoint),
+}
+
+impl Database {
+    /// The database that a source is, if it is one of these.
+    pub fn of(source: &Source) -> Option<Self> {
+        match source {
+            Source::Postgres(endpoint) => Some(Self::Postgres(endpoint.clone())),
+            Source::Mysql(endpoint) => Some(Self::Mysql(endpoint.clone())),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Postgres(endpoint) => &endpoint.database,
+            Self::Mysql(endpoint) => &endpoint.database,
+        }
+    }
+
+    /// A URL of it, without its password.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Postgres(endpoint) => endpoint.url(),
+            Self::Mysql(endpoint) => endpoint.url(),
+        }
+    }
+
+    /// Another database of the same server, as a source.
+    pub fn beside(&self, name: &str) -> Source {
+        match self {
+            Self::Postgres(endpoint) => Source::Postgres(endpoint.with_database(name)),
+            Self::Mysql(endpoint) => Source::Mysql(endpoint.with_database(name)),
+        }
+    }
+
+    /// Brings back what the last restore put aside; `None` if there is nothing.
+    pub fn rollback(&self) -> Result<Option<Undone>> {
+        Ok(match self {
+            Self::Postgres(endpoint) => postgres::restore::rollback(endpoint),
+            Self::Mysql(endpoint) => mysql::restore::rollback(endpoint),
+        }?)
+    }
+
+    /// Drops what the last restore put aside.
+    pub fn forget(&self) -> Result<()> {
+        Ok(match self {
+            Self::Postgres(endpoint) => postgres::restore::forget(endpoint),
+            Self::Mysql(endpoint) => mysql::restore::forget(endpoint),
+        }?)
+    }
+
+    fn plan(
+        &self,
+        content: &dyn engine::Content,
+        options: &Options,
+    ) -> std::result::Result<DatabasePlan, RestoreError> {
+        Ok(match self {
+            Self::Postgres(endpoint) => {
+                let plan = postgres::restore::plan(endpoint, content, options)?;
+                let existing = plan.existing.as_ref();
+                DatabasePlan {
+                    existing: existing.map(|it| ExistingDatabase { bytes: it.bytes, sessions: it.sessions }),
+                    blockers: plan.blockers.clone(),
+                    notices: plan.notices.clone(),
+                    of_engine: EnginePlan::Postgres(Box::new(plan)),
+                }
+            }
+            Self::Mysql(endpoint) => {
+                let plan = mysql::restore::plan(endpoint, content, options)?;
+                let existing = plan.existing.as_ref();
+                DatabasePlan {
+                    existing: existing.map(|it| ExistingDatabase { bytes: it.bytes, sessions: 0 }),
+                    blockers: plan.blockers.clone(),
+                    notices: plan.notices.clone(),
+                    of_engine: EnginePlan::Mysql(Box::new(plan)),
+                }
+            }
+        })
+    }
+}
+
+/// The database and its server, for people: `shop on db.example:3306`.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres(endpoint) => endpoint.fmt(f),
+            Self::Mysql(endpoint) => endpoint.fmt(f),
+        }
+    }
+}
+
+/// What a restore would do.
+#[derive(Debug, Clone)]
+pub struct DatabasePlan {
+    /// What is there now; `None` if there is no such database.
+    pub existing: Option<ExistingDatabase>,
+    /// Why it cannot be done; empty if it can.
+    pub blockers: Vec<String>,
+    /// What will not be as it was.
+    pub notices: Vec<String>,
+    of_engine: EnginePlan,
+}
+
+/// A database that would be replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExistingDatabase {
+    /// Its size on the server's disk.
+    pub bytes: u64,
+    /// How many sessions would be ended.
+    pub sessions: u64,
+}
+
+#[derive(Debug, Clone)]
+enum EnginePlan {
+    Postgres(Box<postgres::restore::Plan>),
+    Mysql(Box<mysql::restore::Plan>),
+}
 
 /// A snapshot, read in any order by a restore.
 pub(super) struct Content<'a> {
@@ -20,14 +147,23 @@ pub(super) struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    pub(super) fn new(store: &Arc<Store>, snapshot: &Snapshot, monitor: &'a dyn Monitor) -> Result<Self> {
-        let info = snapshot.info();
-        if info.engine != "postgres" || !matches!(info.form.as_str(), "pg_dump" | "pg_schema") {
+    pub(super) fn new(
+        store: &Arc<Store>,
+        snapshot: &Snapshot,
+        database: &Database,
+        monitor: &'a dyn Monitor,
+    ) -> Result<Self> {
+        let (fits, product) = match (database, snapshot.info().form.as_str()) {
+            (Database::Postgres(_), form) => (matches!(form, "pg_dump" | "pg_schema"), "PostgreSQL"),
+            (Database::Mysql(_), form) => (form == "mysqldump", "MySQL or MariaDB"),
+        };
+        if !fits {
             let what = match is_base_backup(snapshot) {
                 true => {
                     "is a base backup, which goes to the data directory of a server that is stopped: --to DIR"
+                        .to_owned()
                 }
-                false => "is not of a PostgreSQL database",
+                false => format!("is not of a {product} database"),
             };
             return Err(Error::Unfitting(format!("snapshot {} {what}", short_id(snapshot))));
         }
@@ -56,14 +192,14 @@ impl engine::Content for Content<'_> {
 pub fn plan_database(
     store: &Arc<Store>,
     snapshot: &Snapshot,
-    endpoint: &postgres::Endpoint,
-    options: &engine::Options,
+    database: &Database,
+    options: &Options,
     allow_incomplete: bool,
     monitor: &dyn Monitor,
-) -> Result<engine::Plan> {
-    let planned = || -> Result<engine::Plan> {
-        let content = Content::new(store, snapshot, monitor)?;
-        let mut plan = engine::plan(endpoint, &content, options)?;
+) -> Result<DatabasePlan> {
+    let planned = || -> Result<DatabasePlan> {
+        let content = Content::new(store, snapshot, database, monitor)?;
+        let mut plan = database.plan(&content, options)?;
         if let Some((finding, _)) =
             first_finding(snapshot).filter(|_| plan.existing.is_some() && !allow_incomplete)
         {
@@ -84,14 +220,18 @@ pub fn plan_database(
 pub fn restore_database(
     store: &Arc<Store>,
     snapshot: &Snapshot,
-    plan: &engine::Plan,
-    options: &engine::Options,
+    database: &Database,
+    plan: &DatabasePlan,
+    options: &Options,
     monitor: &dyn Monitor,
 ) -> Result<engine::Restored> {
     monitor.expect(snapshot.info().logical_bytes);
     let restored = || -> Result<engine::Restored> {
-        let content = Content::new(store, snapshot, monitor)?;
-        Ok(engine::restore(plan, &content, options)?)
+        let content = Content::new(store, snapshot, database, monitor)?;
+        Ok(match &plan.of_engine {
+            EnginePlan::Postgres(plan) => postgres::restore::restore(plan, &content, options),
+            EnginePlan::Mysql(plan) => mysql::restore::restore(plan, &content, options),
+        }?)
     };
     let mut restored = restored().map_err(|error| blame(store, snapshot, None, error))?;
     if let Some((finding, _)) = first_finding(snapshot) {

@@ -19,7 +19,7 @@ use icecore_engine::sqlite::SqliteTarget;
 use icecore_format::{Part, PartKind};
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store, StoreError};
 
-pub use database::{plan_database, restore_database};
+pub use database::{Database, DatabasePlan, ExistingDatabase, plan_database, restore_database};
 use deliver::Progress;
 pub use redis::{RestoredKeys, plan_redis, restore_redis};
 pub use sqlite::{RestoredFile, SqliteOptions, plan_sqlite, restore_sqlite};

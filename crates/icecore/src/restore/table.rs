@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use icecore_engine::database::{Content as _, Options};
 use icecore_engine::postgres;
 use icecore_engine::postgres::restore::table::{self as engine, RestoredTable, TablePlan};
-use icecore_engine::postgres::restore::{Content as _, Options};
 use icecore_format::{Part, PartKind};
 use icecore_store::{Monitor, Snapshot, Store};
 
-use super::database::Content;
+use super::database::{Content, Database};
 use super::{blame, short_id};
 use crate::{Error, Result};
 
@@ -26,7 +26,7 @@ pub fn plan_table(
     monitor: &dyn Monitor,
 ) -> Result<TablePlan> {
     let planned = || -> Result<TablePlan> {
-        let content = Content::new(store, snapshot, monitor)?;
+        let content = Content::new(store, snapshot, &Database::Postgres(endpoint.clone()), monitor)?;
         let part = find(content.parts(), table, snapshot)?;
         Ok(engine::plan(endpoint, &content, part, options)?)
     };
@@ -42,7 +42,7 @@ pub fn restore_table(
     monitor: &dyn Monitor,
 ) -> Result<RestoredTable> {
     let restored = || -> Result<RestoredTable> {
-        let content = Content::new(store, snapshot, monitor)?;
+        let content = Content::new(store, snapshot, &Database::Postgres(plan.endpoint.clone()), monitor)?;
         Ok(engine::restore(plan, &content, options)?)
     };
     restored().map_err(|error| blame(store, snapshot, Some(plan.table.clone()), error))

@@ -11,8 +11,10 @@ use icecore_format::{Part, PartKind};
 use super::super::connections;
 use super::super::endpoint::Endpoint;
 use super::super::session::{Session, Trouble, text, trouble};
-use super::{Content, Restored, pool, post_data, read_all};
+use super::{post_data, read_all};
 use crate::RestoreError;
+use crate::database::{Content, Restored, check_cancelled};
+use crate::pool;
 
 /// Nothing of this is live before it is whole, so no commit waits for the disk; the server writes all of it down before names change.
 const SETTINGS: &str = "SET synchronous_commit = off; SET check_function_bodies = false; SET lock_timeout = 0; SET default_transaction_read_only = off;
@@ -82,11 +84,6 @@ pub(super) fn open(endpoint: &Endpoint) -> Result<Session, Trouble> {
     let mut session = Session::open(endpoint)?;
     session.run(SETTINGS)?;
     Ok(session)
-}
-
-/// Stops if the user wants to.
-pub(super) fn check_cancelled(content: &dyn Content) -> Result<(), RestoreError> {
-    if content.is_cancelled() { Err(RestoreError::Cancelled) } else { Ok(()) }
 }
 
 /// Runs definitions one after the other.
@@ -214,15 +211,21 @@ fn fill_all(endpoint: &Endpoint, content: &dyn Content, tables: &[&Part]) -> Res
     let mut order: Vec<(usize, &&Part)> = tables.iter().enumerate().collect();
     order.sort_by_key(|(_, part)| std::cmp::Reverse(part.len));
     let loaded = Mutex::new(Loaded { rows: 0, rests: vec![Vec::new(); tables.len()] });
-    pool::for_each(endpoint, content, connections(), &order, |session, (number, part)| {
-        let (count, rest) = fill(session, endpoint, content, part)?;
-        let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.rows += count;
-        if let Some(slot) = loaded.rests.get_mut(*number) {
-            *slot = rest;
-        }
-        Ok(())
-    })?;
+    pool::for_each(
+        || Ok(open(endpoint)?),
+        content,
+        connections(),
+        &order,
+        |session, (number, part)| {
+            let (count, rest) = fill(session, endpoint, content, part)?;
+            let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.rows += count;
+            if let Some(slot) = loaded.rests.get_mut(*number) {
+                *slot = rest;
+            }
+            Ok(())
+        },
+    )?;
     Ok(loaded.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 

@@ -3,69 +3,22 @@
 
 mod load;
 mod plan;
-mod pool;
 mod post_data;
 mod swap;
 pub mod table;
 
-use std::io::Read;
+use std::io::Read as _;
 
 use icecore_format::Part;
 
 pub use plan::{Existing, Plan, plan};
-pub use swap::{Undone, forget, rollback};
+pub use swap::{forget, rollback};
 
 use super::endpoint::Endpoint;
 use super::facts::Facts;
 use super::session::{Session, Trouble, ident, literal};
 use crate::RestoreError;
-use crate::sink::SinkError;
-
-/// A snapshot, from which parts can be read in any order, on several threads.
-pub trait Content: Sync {
-    /// All parts, in order.
-    fn parts(&self) -> &[Part];
-
-    /// The bytes of a part; at the end they are what was captured, or there is an error.
-    fn open(&self, part: &Part) -> Result<Box<dyn Read + '_>, SinkError>;
-
-    /// Whether the user wants to stop.
-    fn is_cancelled(&self) -> bool;
-}
-
-/// What becomes of the database that is there.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Keep {
-    /// It is kept for a rollback, until the next restore.
-    #[default]
-    ForRollback,
-    /// It is kept under this name, which no restore touches again.
-    As(String),
-}
-
-/// What the user wants of a restore.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// What becomes of the database that is there.
-    pub keep: Keep,
-    /// Make roles that are missing, without a password and without the right to log in.
-    pub create_roles: bool,
-    /// Queries that must succeed on the new database, and whose first value must not be false.
-    pub checks: Vec<String>,
-}
-
-/// What was restored.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Restored {
-    /// Tables whose rows were counted and found all there.
-    pub tables: u64,
-    /// And how many rows.
-    pub rows: u64,
-    /// Under what name the database that was there is kept.
-    pub kept: Option<String>,
-    /// What is not as it should be, though the database is.
-    pub warnings: Vec<String>,
-}
+use crate::database::{Content, Options, Restored};
 
 /// Carries out a plan.
 ///

@@ -8,8 +8,9 @@ use rustix::fs::statvfs;
 use super::super::endpoint::{Endpoint, Host};
 use super::super::facts::Facts;
 use super::super::session::{Session, Trouble, literal, text};
-use super::{Content, Options, facts, maintenance, read_all};
+use super::{facts, maintenance, read_all};
 use crate::RestoreError;
+use crate::database::{Content, Options};
 
 /// What a restore would do.
 #[derive(Debug, Clone)]

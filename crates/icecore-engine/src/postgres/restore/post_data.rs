@@ -6,9 +6,10 @@ use icecore_dump::script::{self, Entry};
 
 use super::super::connections;
 use super::super::endpoint::Endpoint;
-use super::load::{check_cancelled, failed_entry, open, run, try_run};
-use super::{Content, pool};
+use super::load::{failed_entry, open, run, try_run};
 use crate::RestoreError;
+use crate::database::{Content, check_cancelled};
+use crate::pool;
 
 /// What can be built in any order, and at the same time, as long as what is in the row before is there.
 const TOGETHER: [&[&str]; 3] = [&["INDEX", "CONSTRAINT"], &["INDEX ATTACH"], &["FK CONSTRAINT"]];
@@ -55,15 +56,21 @@ fn together<'e>(
     connections: usize,
 ) -> Result<Vec<&'e [u8]>, RestoreError> {
     let late = Mutex::new(Vec::new());
-    pool::for_each(endpoint, content, connections, entries, |session, entry| {
-        session.run(&String::from_utf8_lossy(&entry.settings.join(&b' ')))?;
-        match try_run(session, entry)? {
-            Err(trouble) if trouble.code.as_deref().is_some_and(|it| LATER.contains(&it)) => {
-                late.lock().unwrap_or_else(PoisonError::into_inner).push(entry.text);
-                Ok(())
+    pool::for_each(
+        || Ok(open(endpoint)?),
+        content,
+        connections,
+        entries,
+        |session, entry| {
+            session.run(&String::from_utf8_lossy(&entry.settings.join(&b' ')))?;
+            match try_run(session, entry)? {
+                Err(trouble) if trouble.code.as_deref().is_some_and(|it| LATER.contains(&it)) => {
+                    late.lock().unwrap_or_else(PoisonError::into_inner).push(entry.text);
+                    Ok(())
+                }
+                ran => ran.map_err(|trouble| failed_entry(entry, &trouble)),
             }
-            ran => ran.map_err(|trouble| failed_entry(entry, &trouble)),
-        }
-    })?;
+        },
+    )?;
     Ok(late.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

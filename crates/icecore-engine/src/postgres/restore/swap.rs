@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use icecore_format::Digest;
-
 use super::super::endpoint::Endpoint;
 use super::super::facts::{ASIDE_MARK, unmarked};
 use super::super::session::{Session, Trouble, ident, literal, text};
 use super::plan::Plan;
-use super::{Keep, Turn, maintenance};
+use super::{Turn, maintenance};
 use crate::RestoreError;
+use crate::database::{Keep, Undone, name_beside};
 
 /// What is being made; some digits follow.
 const NEW: &str = "__ice_new_";
@@ -29,18 +28,9 @@ const NAME_LEN_MAX: usize = 63;
 const TRIES_MAX: usize = 6;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A name beside that of a database. One that would be too long is cut, and told apart by a hash.
+/// A name beside that of a database or a schema.
 pub(super) fn name(database: &str, suffix: &str) -> String {
-    if database.len() + suffix.len() <= NAME_LEN_MAX {
-        return format!("{database}{suffix}");
-    }
-    let hash = Digest::of(database.as_bytes()).to_hex();
-    let mark = format!("_{}{suffix}", hash.get(..8).unwrap_or(&hash));
-    let mut len = NAME_LEN_MAX - mark.len();
-    while !database.is_char_boundary(len) {
-        len -= 1;
-    }
-    format!("{}{mark}", database.get(..len).unwrap_or_default())
+    name_beside(database, suffix, NAME_LEN_MAX)
 }
 
 /// A name for a new database that nobody else takes.
@@ -177,13 +167,6 @@ pub(super) fn swap(
     let warning =
         dropped.err().map(|error| format!("{going} is not needed any more, and still there: {error}"));
     Ok(Swapped { kept, warning })
-}
-
-/// What a rollback did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undone {
-    /// Under what name the database that was there is kept; another rollback brings it back. `None` if there was none.
-    pub kept: Option<String>,
 }
 
 /// Brings back what the last restore put aside; `None` if there is no such database.

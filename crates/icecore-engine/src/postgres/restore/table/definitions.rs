@@ -7,9 +7,10 @@ use icecore_format::PartKind;
 use super::super::super::capture::definitions;
 use super::super::super::programs::{output, program};
 use super::super::super::session::{Session, Trouble, ident, literal, text};
-use super::super::load::{self, check_cancelled, run};
+use super::super::load::{self, run};
 use super::super::{Content, maintenance, read_all, swap};
 use super::{Name, TablePlan};
+use crate::database::check_cancelled;
 use crate::{CaptureError, RestoreError};
 
 const ARGUMENTS: [&str; 5] =

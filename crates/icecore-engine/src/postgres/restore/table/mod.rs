@@ -18,9 +18,10 @@ pub use plan::{ExistingTable, TablePlan, plan};
 pub use swap::rollback;
 
 use super::super::session::{Session, Trouble, ident, literal, text};
-use super::load::{self, check_cancelled, define, fill, run};
+use super::load::{self, define, fill, run};
 use super::{Content, Options, Turn, check, maintenance, read_all};
 use crate::RestoreError;
+use crate::database::check_cancelled;
 use definitions::Definitions;
 use dependents::Dependents;
 

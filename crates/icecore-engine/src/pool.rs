@@ -4,19 +4,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::super::endpoint::Endpoint;
-use super::super::session::Session;
-use super::Content;
-use super::load::{check_cancelled, open};
 use crate::RestoreError;
+use crate::database::{Content, check_cancelled};
 
-/// Does `work` for each item, in order as far as there are connections, until one fails: that error is returned.
-pub(super) fn for_each<T: Sync>(
-    endpoint: &Endpoint,
+/// On how many connections rows are read or written: more are no faster, and are missed by others.
+pub(crate) fn connections() -> usize {
+    const MAX: usize = 4;
+    thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX))
+}
+
+/// Does `work` for each item, in order as far as there are connections, which `open` makes, until one fails: that error is returned.
+pub(crate) fn for_each<S, T: Sync>(
+    open: impl Fn() -> Result<S, RestoreError> + Sync,
     content: &dyn Content,
     connections: usize,
     items: &[T],
-    work: impl Fn(&mut Session, &T) -> Result<(), RestoreError> + Sync,
+    work: impl Fn(&mut S, &T) -> Result<(), RestoreError> + Sync,
 ) -> Result<(), RestoreError> {
     let queue = Mutex::new(items.iter());
     let failed = AtomicBool::new(false);
@@ -25,7 +28,7 @@ pub(super) fn for_each<T: Sync>(
         item.filter(|_| !failed.load(Ordering::Relaxed))
     };
     let on_one = || -> Result<(), RestoreError> {
-        let mut session = open(endpoint)?;
+        let mut session = open()?;
         while let Some(item) = next() {
             check_cancelled(content)?;
             work(&mut session, item)?;

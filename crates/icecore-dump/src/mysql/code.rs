@@ -1,0 +1,177 @@
+//! What is stored as code: views, triggers, routines and events.
+
+use super::token::{Kind, Token, Tokens};
+
+/// What a piece of code is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CodeKind {
+    /// What others call.
+    Function,
+    /// What others call.
+    Procedure,
+    /// What others call, in MariaDB's Oracle mode.
+    Package,
+    /// And what it does.
+    PackageBody,
+    /// A query with a name.
+    View,
+    /// What happens with each row of a table.
+    Trigger,
+    /// What happens by the clock.
+    Event,
+}
+
+impl CodeKind {
+    /// All of them, in the order in which they can be created.
+    pub const ALL: [Self; 7] = [
+        Self::Function,
+        Self::Procedure,
+        Self::Package,
+        Self::PackageBody,
+        Self::View,
+        Self::Trigger,
+        Self::Event,
+    ];
+
+    /// As SQL says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Function => "FUNCTION",
+            Self::Procedure => "PROCEDURE",
+            Self::Package => "PACKAGE",
+            Self::PackageBody => "PACKAGE BODY",
+            Self::View => "VIEW",
+            Self::Trigger => "TRIGGER",
+            Self::Event => "EVENT",
+        }
+    }
+}
+
+/// A statement that creates code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code {
+    /// What it creates.
+    pub kind: CodeKind,
+    /// What that is called.
+    pub name: String,
+    /// The table of a trigger.
+    pub table: Option<String>,
+    /// With whose rights it runs: `shop@localhost`, or a role.
+    pub definer: Option<String>,
+    /// The statement, for a server that reads no comments in it but those in a body.
+    pub statement: Vec<u8>,
+    /// Where it says the definer.
+    clause: Option<(usize, usize)>,
+}
+
+/// Whether what is called so has a body of any text.
+pub(super) fn has_body(word: &[u8]) -> bool {
+    [&b"TRIGGER"[..], b"PROCEDURE", b"FUNCTION", b"EVENT", b"PACKAGE"]
+        .iter()
+        .any(|it| word.eq_ignore_ascii_case(it))
+}
+
+impl Code {
+    /// Understands a statement without comments; `None` if it creates no code, or in another way than dumps do.
+    pub fn parse(statement: &[u8]) -> Option<Self> {
+        let mut tokens = Tokens::of(statement).peekable();
+        tokens.next().filter(|token| token.is("CREATE"))?;
+        let (mut definer, mut clause) = (None, None);
+        let kind = loop {
+            let token = tokens.next()?;
+            if token.is("DEFINER") && tokens.next_if(|token| token.is_sign(b'=')).is_some() {
+                let (who, end) = user(&mut tokens)?;
+                (definer, clause) = (Some(who), Some((token.at, end)));
+            } else if token.is("ALGORITHM") {
+                tokens.next().filter(|token| token.is_sign(b'='))?;
+                tokens.next()?;
+            } else if token.is("VIEW") {
+                break CodeKind::View;
+            } else if token.is("PACKAGE") {
+                match tokens.next_if(|token| token.is("BODY")) {
+                    Some(_) => break CodeKind::PackageBody,
+                    None => break CodeKind::Package,
+                }
+            } else if let Some(kind) = CodeKind::ALL.into_iter().find(|kind| token.is(kind.as_str())) {
+                break kind;
+            } else if !["OR", "REPLACE", "SQL", "SECURITY", "DEFINER", "INVOKER", "AGGREGATE"]
+                .iter()
+                .any(|it| token.is(it))
+            {
+                return None;
+            }
+        };
+        let name = tokens.next()?.name()?;
+        let next = tokens.next()?;
+        let table = match kind {
+            // What comes from a library is no code of a database.
+            CodeKind::Function | CodeKind::Procedure if !next.is_sign(b'(') => return None,
+            // In another database, or nothing that a dump says.
+            CodeKind::View if !(next.is("AS") || next.is_sign(b'(')) => return None,
+            CodeKind::Event if !next.is("ON") => return None,
+            CodeKind::Trigger => {
+                tokens.next()?;
+                tokens.next().filter(|token| token.is("ON"))?;
+                let table = tokens.next()?.name()?;
+                tokens.next().filter(|token| token.is("FOR"))?;
+                Some(table)
+            }
+            _ if next.is_sign(b'.') => return None,
+            _ => None,
+        };
+        Some(Self { kind, name, table, definer, statement: statement.to_vec(), clause })
+    }
+
+    /// Without a definer: whoever creates it is it.
+    pub fn without_definer(mut self) -> Self {
+        if let Some((start, end)) = self.clause.take() {
+            self.statement.drain(start..end);
+            self.definer = None;
+        }
+        self
+    }
+
+    /// The statement for an event that does not happen yet; others as they are.
+    pub fn disabled(&self) -> Vec<u8> {
+        if self.kind != CodeKind::Event {
+            return self.statement.clone();
+        }
+        let mut depth = 0_u32;
+        let mut head: Vec<Token<'_>> = Vec::new();
+        for token in Tokens::of(&self.statement) {
+            match token.kind {
+                Kind::Sign(b'(') => depth += 1,
+                Kind::Sign(b')') => depth = depth.saturating_sub(1),
+                Kind::Word if depth == 0 && (token.is("DO") || token.is("COMMENT")) => break,
+                _ => (),
+            }
+            head.push(token);
+        }
+        let state = head.iter().rev().find(|token| token.is("ENABLE") || token.is("DISABLE"));
+        let end = head.last().map_or(0, Token::end);
+        let (start, end) = state.map_or((end, end), |state| (state.at, end));
+        let mut statement = self.statement.clone();
+        statement.splice(start..end, b" DISABLE".iter().copied());
+        statement
+    }
+}
+
+/// `name@host`, in any quotes, or the name of a role.
+fn user<'a>(tokens: &mut std::iter::Peekable<Tokens<'a>>) -> Option<(String, usize)> {
+    let plain = |token: &Token<'_>| match token.kind {
+        Kind::Text => {
+            let inner = token.text.get(1..token.text.len() - 1)?;
+            Some(String::from_utf8_lossy(inner).into_owned())
+        }
+        _ => token.name(),
+    };
+    let first = tokens.next()?;
+    let name = plain(&first)?;
+    match tokens.next_if(|token| token.is_sign(b'@')) {
+        Some(_) => {
+            let host = tokens.next()?;
+            Some((format!("{name}@{}", plain(&host)?), host.end()))
+        }
+        None => Some((name, first.end())),
+    }
+}

@@ -1,0 +1,124 @@
+//! The programs of MySQL on this machine, and what the user has told them by option files.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use rustix::process::geteuid;
+
+use super::Endpoint;
+use super::wire::Place;
+use crate::CaptureError;
+
+/// Where servers have their sockets if nobody says where.
+const SOCKETS: [&str; 4] = [
+    "/run/mysqld/mysqld.sock",
+    "/var/run/mysqld/mysqld.sock",
+    "/tmp/mysql.sock",
+    "/var/lib/mysql/mysql.sock",
+];
+const PORT: u16 = 3306;
+/// The groups of options that all programs take.
+const GROUPS: [&str; 4] = ["client", "client-server", "client-mariadb", "mysql"];
+
+/// The first program that is on this machine.
+pub(super) fn first_of(names: [&'static str; 2]) -> Result<&'static str, CaptureError> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let is_there = |name: &&str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    names.into_iter().find(is_there).ok_or_else(|| {
+        CaptureError::Source(format!(
+            "there is neither {} nor {} on this machine; install mariadb-client",
+            names[0], names[1]
+        ))
+    })
+}
+
+/// Where to connect, and as whom: what the endpoint says, and for the rest what the programs would take from option files.
+pub(super) struct Login {
+    pub(super) place: Place,
+    pub(super) user: String,
+    pub(super) password: String,
+}
+
+impl Login {
+    pub(super) fn of(endpoint: &Endpoint) -> Self {
+        let options = Options::read();
+        let host = endpoint.host.clone().or_else(|| options.last("host"));
+        let port = endpoint.port.or_else(|| options.last("port")?.parse().ok().filter(|port| *port != 0));
+        let socket = endpoint.socket.clone();
+        let by_tcp = match &host {
+            _ if socket.is_some() => false,
+            _ if endpoint.port.is_some() => true,
+            Some(host) => host != "localhost",
+            None => false,
+        };
+        let place = match by_tcp {
+            true => Place::Tcp(host.unwrap_or_else(|| "127.0.0.1".to_owned()), port.unwrap_or(PORT)),
+            false => {
+                let of_options = || options.last("socket").map(PathBuf::from);
+                let usual = || SOCKETS.map(PathBuf::from).into_iter().find(|path| path.exists());
+                let path = socket.or_else(of_options).or_else(usual);
+                Place::Socket(path.unwrap_or_else(|| SOCKETS[0].into()))
+            }
+        };
+        let user = endpoint.user.clone().or_else(|| options.last("user")).unwrap_or_else(user_name);
+        // What the programs find in a file they prefer to the environment, where they are given ours.
+        let password = options.last("password").or_else(|| endpoint.password.clone()).unwrap_or_default();
+        Self { place, user, password }
+    }
+}
+
+/// Options, in the order of the files.
+struct Options(Vec<(String, String)>);
+
+impl Options {
+    /// Asks the program that reads the files for all others; without it, there are none.
+    fn read() -> Self {
+        let ask = |arguments: &[&str]| {
+            let mut command = Command::new("my_print_defaults");
+            command.args(arguments).args(GROUPS).stdin(Stdio::null()).stderr(Stdio::null());
+            let said = command.output().ok().filter(|output| output.status.success());
+            said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+        };
+        let plain = Self::parse(&ask(&[]));
+        // That of MySQL shows a password only if it is told to.
+        match plain.last("password") {
+            Some(hidden) if hidden.bytes().all(|byte| byte == b'*') => Self::parse(&ask(&["--show"])),
+            _ => plain,
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        let option = |line: &str| {
+            let (name, value) = line.strip_prefix("--")?.split_once('=')?;
+            Some((name.replace('_', "-"), value.to_owned()))
+        };
+        Self(text.lines().filter_map(option).collect())
+    }
+
+    fn last(&self, name: &str) -> Option<String> {
+        let of_name = self.0.iter().rev().find(|(known, _)| known == name);
+        of_name.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+    }
+}
+
+/// Who the programs are if nobody says so.
+fn user_name() -> String {
+    if geteuid().is_root() {
+        return "root".to_owned();
+    }
+    let said = Command::new("id").arg("-un").stdin(Stdio::null()).stderr(Stdio::null()).output();
+    said.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_file_that_says_something_is_right() {
+        let options = Options::parse("--user=bob\n--password=a #b=c\n--socket=/tmp/x\n--quick\n--user=eve\n");
+        assert_eq!(options.last("user").as_deref(), Some("eve"));
+        assert_eq!(options.last("password").as_deref(), Some("a #b=c"));
+        assert_eq!(options.last("host"), None);
+    }
+}

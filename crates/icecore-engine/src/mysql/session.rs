@@ -1,0 +1,181 @@
+//! Connections, and what goes wrong on them.
+
+use super::Endpoint;
+use super::programs::Login;
+use super::wire::{Answer, Fault, Value, Wire};
+
+/// What no session of ours depends on. A lock that somebody holds for long is waited for anew by who asks for it.
+const SETTINGS: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00', autocommit = 1, wait_timeout = 28800, lock_wait_timeout = 5, sql_notes = 0";
+
+/// What a server is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Version {
+    /// As it says it: `10.11.14-MariaDB`.
+    pub(super) text: String,
+    pub(super) is_mariadb: bool,
+    /// 101114 for 10.11.14.
+    pub(super) number: u32,
+}
+
+impl Version {
+    pub(super) fn parse(text: &str) -> Self {
+        // Some say first what very old replicas want to hear.
+        let bare = text.strip_prefix("5.5.5-").unwrap_or(text);
+        let mut numbers =
+            bare.split(|c: char| !c.is_ascii_digit()).map(|it| it.parse::<u32>().unwrap_or(0).min(999));
+        let mut next = || numbers.next().unwrap_or(0);
+        let number = next() * 10_000 + next().min(99) * 100 + next().min(99);
+        Self { text: bare.to_owned(), is_mariadb: text.contains("MariaDB"), number }
+    }
+
+    /// Whether one statement that renames several tables is all done or not at all, even if the server dies.
+    pub(super) fn renames_as_one(&self) -> bool {
+        self.number >= if self.is_mariadb { 100_600 } else { 80_000 }
+    }
+}
+
+/// A connection.
+pub(super) struct Session {
+    wire: Wire,
+    endpoint: Endpoint,
+    pub(super) version: Version,
+}
+
+/// What goes wrong on a connection, with the database's name, in one sentence.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct Trouble {
+    pub(super) what: String,
+    /// The server's number for it, if it was the server.
+    pub(super) code: Option<u16>,
+}
+
+impl Session {
+    /// Connects to a server, and to none of its databases.
+    pub(super) fn open(endpoint: &Endpoint) -> Result<Self, Trouble> {
+        let Login { place, user, password } = Login::of(endpoint);
+        let wire = Wire::open(&place, &user, &password)
+            .map_err(|fault| unreachable(endpoint, password.is_empty(), fault))?;
+        let mut session = Self { wire, endpoint: endpoint.clone(), version: Version::default() };
+        session.reset()?;
+        session.version = Version::parse(&session.value("SELECT VERSION()")?);
+        if session.version.is_mariadb {
+            session.run("SET SESSION max_statement_time = 0")?;
+        }
+        Ok(session)
+    }
+
+    /// Connects to a database of the server.
+    pub(super) fn enter(endpoint: &Endpoint, schema: &str) -> Result<Self, Trouble> {
+        let mut session = Self::open(endpoint)?;
+        session.run(format!("USE {}", ident(schema)))?;
+        Ok(session)
+    }
+
+    /// Runs a statement. Returns how many rows it changed.
+    pub(super) fn run(&mut self, statement: impl AsRef<[u8]>) -> Result<u64, Trouble> {
+        self.answer(statement.as_ref()).map(|answer| answer.affected)
+    }
+
+    /// The rows of a query.
+    pub(super) fn rows(&mut self, query: impl AsRef<[u8]>) -> Result<Vec<Vec<Value>>, Trouble> {
+        self.answer(query.as_ref()).map(|answer| answer.rows)
+    }
+
+    /// The first value of each row.
+    pub(super) fn column(&mut self, query: &str) -> Result<Vec<String>, Trouble> {
+        Ok(self.rows(query)?.iter().map(|row| text(row, 0)).collect())
+    }
+
+    /// The first value of the first row; empty for null.
+    pub(super) fn value(&mut self, query: &str) -> Result<String, Trouble> {
+        Ok(self.column(query)?.into_iter().next().unwrap_or_default())
+    }
+
+    /// Makes the session what it was when it began, but for its database.
+    pub(super) fn reset(&mut self) -> Result<(), Trouble> {
+        self.run("SET NAMES utf8mb4")?;
+        self.run(SETTINGS).map(drop)
+    }
+
+    /// Something is wrong with this database.
+    pub(super) fn says(&self, what: &str) -> Trouble {
+        let start = format!("the database {}: ", self.endpoint);
+        Trouble { what: format!("{start}{}", what.replace(&start, "")), code: None }
+    }
+
+    fn answer(&mut self, statement: &[u8]) -> Result<Answer, Trouble> {
+        self.wire.query(statement).map_err(|fault| trouble(&self.endpoint, fault))
+    }
+}
+
+/// A value of a row as text; empty for null.
+pub(super) fn text(row: &[Value], column: usize) -> String {
+    String::from_utf8_lossy(bytes(row, column)).into_owned()
+}
+
+/// A value of a row; empty for null.
+pub(super) fn bytes(row: &[Value], column: usize) -> &[u8] {
+    row.get(column).and_then(Option::as_deref).unwrap_or_default()
+}
+
+/// A name as SQL writes it.
+pub(super) fn ident(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// A text as SQL writes it in the mode that our sessions have.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Bytes as SQL writes them.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    let mut text = String::with_capacity(bytes.len() * 2 + 3);
+    text.push_str("x'");
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.push('\'');
+    text
+}
+
+fn unreachable(endpoint: &Endpoint, has_no_password: bool, fault: Fault) -> Trouble {
+    let Trouble { what, code } = trouble(endpoint, fault);
+    let hint = match code {
+        Some(1045) if has_no_password => "; a password comes from MYSQL_PWD or ~/.my.cnf",
+        Some(1045) => "; is it the right password?",
+        None if !what.contains("password") => "; does the server run, and listen there?",
+        _ => "",
+    };
+    Trouble { what: format!("{what}{hint}"), code }
+}
+
+fn trouble(endpoint: &Endpoint, fault: Fault) -> Trouble {
+    let (what, code) = match fault {
+        Fault::Server { code, message } => (format!("{message} (error {code})"), Some(code)),
+        Fault::Connection(error) => (error.to_string(), None),
+    };
+    let what = what.split(" (os error").next().unwrap_or_default().replace('\n', " ");
+    Trouble { what: format!("the database {endpoint}: {what}"), code }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_tell_their_versions_in_many_ways() {
+        let check = |text: &str, is_mariadb: bool, number: u32| {
+            let version = Version::parse(text);
+            assert_eq!((version.is_mariadb, version.number), (is_mariadb, number), "{text}");
+        };
+        check("10.11.14-MariaDB-0+deb12u2", true, 101_114);
+        check("5.5.5-10.4.8-MariaDB-log", true, 100_408);
+        check("8.0.36-28", false, 80_036);
+        check("", false, 0);
+        check("99999999999.7.x", false, 700);
+    }
+}

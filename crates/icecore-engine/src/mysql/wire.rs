@@ -1,0 +1,346 @@
+//! Packets of the protocol that MySQL and MariaDB speak: one command at a time, each one statement, answers as text.
+//!
+//! No second statement can hide in a first one, and no server can ask for a file: neither is among what we say that we can do.
+
+use std::io::{self, BufReader, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::auth;
+
+/// How long an address may take to answer at all.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// No answer is longer, with all its rows.
+const ANSWER_LEN_MAX: usize = 1 << 28;
+/// A packet that is as long as can be is continued by the next one.
+const PACKET_LEN_MAX: usize = 0xff_ffff;
+/// No server asks more often for something of a password.
+const ROUNDS_MAX: usize = 8;
+/// Long passwords and flags, protocol 4.1, transactions, passwords by plugins, of any length.
+const CAPABILITIES: u32 = 0x1 | 0x4 | 0x200 | 0x2000 | 0x8000 | 0x8_0000 | 0x20_0000;
+/// `utf8mb4_general_ci`, which every server knows.
+const CHARSET: u8 = 45;
+const PLUGIN_AUTH: u32 = 0x8_0000;
+const COM_QUERY: u8 = 3;
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Socket(PathBuf),
+    Tcp(String, u16),
+}
+
+/// What went wrong: what the server says, with its number, or the connection.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Server { code: u16, message: String },
+    Connection(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Connection(error)
+    }
+}
+
+/// A value; `None` for null.
+pub(super) type Value = Option<Vec<u8>>;
+
+/// What came of a statement.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// Rows that it changed.
+    pub(super) affected: u64,
+    /// Rows that it found.
+    pub(super) rows: Vec<Vec<Value>>,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Read for Stream {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(out),
+            Self::Unix(stream) => stream.read(out),
+        }
+    }
+}
+
+impl Stream {
+    fn open(place: &Place) -> io::Result<Self> {
+        let (host, port) = match place {
+            Place::Socket(path) => return UnixStream::connect(path).map(Self::Unix),
+            Place::Tcp(host, port) => (host.as_str(), *port),
+        };
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in (host, port).to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, CONNECT_MAX) {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(Self::Tcp(stream));
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn patience(&self, patience: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_read_timeout(patience),
+            Self::Unix(stream) => stream.set_read_timeout(patience),
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.write_all(bytes),
+            Self::Unix(stream) => stream.write_all(bytes),
+        }
+    }
+}
+
+/// A connection that the server has let in.
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: BufReader<Stream>,
+    sequence: u8,
+}
+
+impl Wire {
+    pub(super) fn open(place: &Place, user: &str, password: &str) -> Result<Self, Fault> {
+        let stream = Stream::open(place)?;
+        stream.patience(Some(CONNECT_MAX))?;
+        let mut wire = Self { stream: BufReader::new(stream), sequence: 0 };
+        wire.log_in(user, password, matches!(place, Place::Socket(_)))?;
+        // A statement may take as long as it takes.
+        wire.stream.get_ref().patience(None)?;
+        Ok(wire)
+    }
+
+    fn log_in(&mut self, user: &str, password: &str, is_private: bool) -> Result<(), Fault> {
+        let greeting = self.receive()?;
+        let (mut plugin, mut scramble) = greet(&greeting)?;
+        let mut hello = CAPABILITIES.to_le_bytes().to_vec();
+        hello.extend_from_slice(&(1_u32 << 30).to_le_bytes());
+        hello.push(CHARSET);
+        hello.extend_from_slice(&[0; 23]);
+        hello.extend_from_slice(user.as_bytes());
+        hello.push(0);
+        let proof = auth::proof(&plugin, password, &scramble).unwrap_or_default();
+        hello.push(u8::try_from(proof.len()).unwrap_or(0));
+        hello.extend_from_slice(&proof);
+        hello.extend_from_slice(plugin.as_bytes());
+        hello.push(0);
+        self.send(&hello)?;
+        for _ in 0..ROUNDS_MAX {
+            let packet = self.receive()?;
+            match packet.split_first() {
+                Some((0, _)) => return Ok(()),
+                Some((0xfe, rest)) => {
+                    let (name, data) = until_zero(rest);
+                    plugin = String::from_utf8_lossy(name).into_owned();
+                    scramble = data.strip_suffix(&[0]).unwrap_or(data).to_vec();
+                    let proof = auth::proof(&plugin, password, &scramble).map_err(io::Error::other)?;
+                    self.send(&proof)?;
+                }
+                // The server knows the password by its hash.
+                Some((1, [3])) => (),
+                Some((1, [4])) if is_private => self.send(&[password.as_bytes(), &[0]].concat())?,
+                Some((1, [4])) => return Err(io::Error::other(auth::WANTS_TLS).into()),
+                _ => break,
+            }
+        }
+        Err(strange("of a password").into())
+    }
+
+    /// Sends one statement, and reads all of its answer.
+    pub(super) fn query(&mut self, statement: &[u8]) -> Result<Answer, Fault> {
+        self.sequence = 0;
+        self.send_parts(&[COM_QUERY], statement)?;
+        let packet = self.receive()?;
+        let mut rest = packet.as_slice();
+        match packet.first() {
+            Some(0) => {
+                rest = rest.get(1..).unwrap_or_default();
+                return Ok(Answer { affected: number(&mut rest)?, rows: Vec::new() });
+            }
+            Some(0xfb) => return Err(strange("for a file").into()),
+            _ => (),
+        }
+        let columns = number(&mut rest)?;
+        // What they are called was asked for.
+        for _ in 0..columns {
+            self.receive()?;
+        }
+        self.receive()?;
+        let (mut rows, mut len) = (Vec::new(), 0);
+        loop {
+            let packet = self.receive()?;
+            if packet.first() == Some(&0xfe) && packet.len() < 9 {
+                return Ok(Answer { affected: 0, rows });
+            }
+            len += packet.len();
+            if len > ANSWER_LEN_MAX {
+                return Err(io::Error::other("the answer of the server is too long").into());
+            }
+            let mut rest = packet.as_slice();
+            let row = (0..columns).map(|_| value(&mut rest)).collect::<io::Result<Vec<Value>>>()?;
+            rows.push(row);
+        }
+    }
+
+    /// The next packet, unless it is an error.
+    fn receive(&mut self) -> Result<Vec<u8>, Fault> {
+        let mut packet = Vec::new();
+        loop {
+            let mut head = [0; 4];
+            self.stream.read_exact(&mut head)?;
+            let [a, b, c, sequence] = head;
+            let len = u32::from_le_bytes([a, b, c, 0]) as usize;
+            if packet.len() + len > ANSWER_LEN_MAX {
+                return Err(io::Error::other("the answer of the server is too long").into());
+            }
+            self.sequence = sequence.wrapping_add(1);
+            let read = self.stream.by_ref().take(len as u64).read_to_end(&mut packet)?;
+            if read < len {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            if len < PACKET_LEN_MAX {
+                break;
+            }
+        }
+        match packet.split_first() {
+            Some((0xff, rest)) => Err(complaint(rest)),
+            _ => Ok(packet),
+        }
+    }
+
+    fn send(&mut self, payload: &[u8]) -> io::Result<()> {
+        self.send_parts(&[], payload)
+    }
+
+    /// `first` is one byte at most, as if it were the first of the payload.
+    fn send_parts(&mut self, first: &[u8], payload: &[u8]) -> io::Result<()> {
+        let (mut first, mut rest) = (first, payload);
+        loop {
+            let (piece, after) = rest.split_at(rest.len().min(PACKET_LEN_MAX - first.len()));
+            let len = first.len() + piece.len();
+            let [a, b, c, _] = u32::try_from(len).unwrap_or(0).to_le_bytes();
+            let head = [&[a, b, c, self.sequence], first].concat();
+            self.sequence = self.sequence.wrapping_add(1);
+            let stream = self.stream.get_mut();
+            stream.write_all(&head)?;
+            stream.write_all(piece)?;
+            (first, rest) = (&[], after);
+            if len < PACKET_LEN_MAX {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What a server says first: how it wants a password, and with what to mix it.
+fn greet(packet: &[u8]) -> Result<(String, Vec<u8>), Fault> {
+    let unknown = || strange("of a version that is not known here");
+    let rest = packet.strip_prefix(&[10]).ok_or_else(unknown)?;
+    let (_, rest) = until_zero(rest);
+    // The number of the connection, the first half of the scramble, and a zero.
+    let (half, rest) = rest.get(4..).and_then(|rest| rest.split_at_checked(8)).ok_or_else(unknown)?;
+    let mut scramble = half.to_vec();
+    let (facts, rest) = rest.get(1..).and_then(|rest| rest.split_at_checked(8)).ok_or_else(unknown)?;
+    let [low0, low1, _, _, _, high0, high1, len] = *facts else { return Err(unknown().into()) };
+    let capabilities = u32::from_le_bytes([low0, low1, high0, high1]);
+    let len = usize::from(len).saturating_sub(8).max(13);
+    let rest = rest.get(10..).unwrap_or_default();
+    let (second, rest) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+    scramble.extend_from_slice(second.strip_suffix(&[0]).unwrap_or(second));
+    let plugin = match capabilities & PLUGIN_AUTH {
+        0 => auth::NATIVE.to_owned(),
+        _ => String::from_utf8_lossy(until_zero(rest).0).into_owned(),
+    };
+    Ok((plugin, scramble))
+}
+
+fn complaint(rest: &[u8]) -> Fault {
+    let (code, message) =
+        rest.split_first_chunk().map_or((0, rest), |(code, rest)| (u16::from_le_bytes(*code), rest));
+    // A state of five letters comes before the message, but for connections that are not let in.
+    let message = if message.first() == Some(&b'#') { message.get(6..).unwrap_or_default() } else { message };
+    Fault::Server { code, message: String::from_utf8_lossy(message).into_owned() }
+}
+
+fn strange(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the server asks, or says something, {what}"))
+}
+
+fn until_zero(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+    (bytes.get(..end).unwrap_or_default(), bytes.get(end + 1..).unwrap_or_default())
+}
+
+/// A number of variable length.
+fn number(rest: &mut &[u8]) -> io::Result<u64> {
+    let cut = || strange("that is cut off");
+    let (first, after) = rest.split_first().ok_or_else(cut)?;
+    let len = match first {
+        0xfc => 2,
+        0xfd => 3,
+        0xfe => 8,
+        _ => {
+            *rest = after;
+            return Ok(u64::from(*first));
+        }
+    };
+    let (bytes, after) = after.split_at_checked(len).ok_or_else(cut)?;
+    *rest = after;
+    Ok(bytes.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte)))
+}
+
+fn value(rest: &mut &[u8]) -> io::Result<Value> {
+    if let Some(after) = rest.strip_prefix(&[0xfb]) {
+        *rest = after;
+        return Ok(None);
+    }
+    let len = usize::try_from(number(rest)?).unwrap_or(usize::MAX);
+    let (bytes, after) = rest.split_at_checked(len).ok_or_else(|| strange("that is cut off"))?;
+    *rest = after;
+    Ok(Some(bytes.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn greetings_that_are_cut_off_anywhere_are_errors_or_less_than_they_were() {
+        let mut greeting = vec![10];
+        greeting.extend_from_slice(b"8.0.36\0\x01\0\0\0abcdefgh\0\xff\xf7\x2d\x02\0\xff\xdf\x15");
+        greeting.extend_from_slice(&[0; 10]);
+        greeting.extend_from_slice(b"ijklmnopqrst\0caching_sha2_password\0");
+        let (plugin, scramble) = greet(&greeting).unwrap();
+        assert_eq!(
+            (plugin.as_str(), scramble.as_slice()),
+            ("caching_sha2_password", &b"abcdefghijklmnopqrst"[..])
+        );
+        for len in 0..greeting.len() {
+            let _ = greet(&greeting[..len]);
+        }
+    }
+
+    #[test]
+    fn values_end_with_their_packet() {
+        let mut rest = &b"\x03abc\xfb\xfc\x02\x00de\x05ab"[..];
+        assert_eq!(value(&mut rest).unwrap(), Some(b"abc".to_vec()));
+        assert_eq!(value(&mut rest).unwrap(), None);
+        assert_eq!(value(&mut rest).unwrap(), Some(b"de".to_vec()));
+        assert!(value(&mut rest).is_err());
+        assert!(value(&mut &b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff"[..]).is_err());
+    }
+}
