@@ -14,6 +14,7 @@ pub(crate) mod man;
 pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod restore_database;
+pub(crate) mod restore_files;
 pub(crate) mod restore_redis;
 pub(crate) mod restore_sqlite;
 pub(crate) mod restore_table;

@@ -1,22 +1,18 @@
 //! `icecore restore`
 
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::path::PathBuf;
 
-use icecore::{Counter, Database, Destination, Error, RestoreOptions, Restored, Snapshot, Source};
-use serde_json::json;
+use icecore::{Database, Destination, RestoreOptions, Source};
 
-use super::restore_database::{self, DatabaseArgs, ServerTarget, safety_name, take_safety_snapshot};
+use super::restore_database::{self, DatabaseArgs, ServerTarget};
 use super::restore_sqlite::{self, Allowed};
-use super::{restore_redis, restore_table};
+use super::{restore_files, restore_redis, restore_table};
 use crate::args::ServiceArgs;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
-use crate::progress::Progress;
-use crate::select::{Wanted, short_id};
+use crate::select::Wanted;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
-use crate::units::{Bytes, Millis, counted, printable};
 
 /// Restore a snapshot
 ///
@@ -152,7 +148,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
     {
         to = Destination::Path(directory);
     }
-    let mut options = RestoreOptions {
+    let options = RestoreOptions {
         to,
         part: args.part.clone(),
         in_place: args.in_place,
@@ -162,136 +158,5 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         trusted: args.trusted,
         store_dir: opened.dir.canonicalize().unwrap_or_else(|_| opened.dir.clone()),
     };
-    let attempt = |ui: &mut Ui, options: &RestoreOptions| {
-        // Neither the time to open the store nor that to confirm.
-        let started = Instant::now();
-        let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
-        let restored = icecore::restore(&opened.store, snapshot, options, &*drawing.monitor());
-        drawing.end();
-        restored.map(|restored| (restored, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)))
-    };
-    let (mut findings, mut kept) = (Vec::new(), None);
-    let (mut restored, duration_ms) = match attempt(ui, &options) {
-        Err(Error::TargetExists { path }) => {
-            let undo = icecore::is_base_backup(snapshot) && holds_anything(&path);
-            confirm(ui, &path, args.in_place, undo)?;
-            if undo {
-                let (name, there) = (&snapshot.info().source, Source::Path(path.clone()));
-                let origin = path.canonicalize().unwrap_or(path);
-                findings =
-                    take_safety_snapshot(ui, context, &opened, name, &there, &origin.to_string_lossy())?;
-                kept = Some(safety_name(name));
-            }
-            options.replace = true;
-            attempt(ui, &options)?
-        }
-        restored => restored?,
-    };
-    restored.warnings.append(&mut findings);
-    report(ui, snapshot, &restored, args.part.as_deref(), kept.as_deref(), duration_ms)
-}
-
-/// Whether there is something in a directory that somebody might want back.
-fn holds_anything(path: &Path) -> bool {
-    path.read_dir().is_ok_and(|mut entries| entries.next().is_some())
-}
-
-/// Names exactly what would be lost.
-fn confirm(ui: &mut Ui, path: &Path, in_place: bool, undo: bool) -> Result<()> {
-    let shown = printable(&path.display().to_string());
-    // A link stays; what it leads to is replaced.
-    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let shown = match path.symlink_metadata() {
-        Ok(meta) if meta.is_symlink() => {
-            format!("{} (where {shown} leads)", printable(&real.display().to_string()))
-        }
-        _ => shown,
-    };
-    let what = match path.metadata() {
-        Ok(meta) if meta.is_dir() => format!("the directory {shown} and everything in it"),
-        Ok(meta) => format!("{shown} ({})", Bytes(meta.len())),
-        Err(_) => shown.clone(),
-    };
-    let (question, effect) = match (in_place, path.is_dir()) {
-        (false, _) => (format!("Replace {what}?"), format!("replaces {what}")),
-        (true, false) => (format!("Rewrite {what}?"), format!("rewrites {what} where it differs")),
-        (true, true) => (
-            format!("Make the directory {shown} like the snapshot, and remove everything else in it?"),
-            format!("makes the directory {shown} like the snapshot, and removes everything else in it"),
-        ),
-    };
-    let (question, effect) = match undo {
-        true => (
-            format!("{question} A snapshot of it is taken before."),
-            format!("{effect}, after a snapshot of it was taken"),
-        ),
-        false => (question, effect),
-    };
-    ui.confirm(&question, &format!("{shown} exists already, and was not touched")).map_err(|error| {
-        match ui.can_ask() {
-            true => error,
-            false => error.hint(format!("--yes {effect}; --to PATH restores elsewhere")),
-        }
-    })
-}
-
-fn report(
-    ui: &mut Ui,
-    snapshot: &Snapshot,
-    restored: &Restored,
-    part: Option<&str>,
-    kept: Option<&str>,
-    duration_ms: u64,
-) -> Result<ExitStatus> {
-    let target =
-        restored.target.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
-    if ui.json {
-        let mut document = json!({
-            "id": snapshot.id,
-            "source": snapshot.info().source,
-            "target": target.as_ref().map_or("-".into(), |path| path.to_string_lossy()),
-            "parts": restored.parts,
-            "bytes": restored.bytes,
-            "written_bytes": restored.written_bytes,
-            "duration_ms": duration_ms,
-            "warnings": restored.warnings,
-        });
-        if let Some(kept) = kept {
-            document["kept"] = kept.into();
-        }
-        ui.document(&document)?;
-    } else if ui.quiet {
-        if !ui.stdout_taken
-            && let Some(path) = &target
-        {
-            ui.line(path.display())?;
-        }
-    } else {
-        let what = part.map(|part| format!("{} of ", printable(part))).unwrap_or_default();
-        let to =
-            restored.target.as_ref().map_or("standard output".to_owned(), |path| path.display().to_string());
-        let written = match restored.written_bytes == restored.bytes {
-            true => String::new(),
-            false => format!(", {} rewritten", Bytes(restored.written_bytes)),
-        };
-        ui.line(format_args!(
-            "Restored {what}{} {} to {}: {} in {}{written}, {}",
-            printable(&snapshot.info().source),
-            short_id(snapshot),
-            printable(&to),
-            Bytes(restored.bytes),
-            counted(restored.parts, "part"),
-            Millis(duration_ms),
-        ))?;
-        if let Some(kept) = kept {
-            let kept = printable(kept);
-            ui.hint(format_args!(
-                "what was there is the snapshot {kept}; `icecore restore {kept}` brings it back"
-            ));
-        }
-    }
-    for warning in &restored.warnings {
-        ui.warn(printable(warning));
-    }
-    Ok(if restored.warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+    restore_files::run(ui, context, &opened, snapshot, options)
 }

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use icecore::{Database, Snapshot, Source};
+use icecore::{Database, Destination, RestoreOptions, Snapshot, Source};
 use serde_json::json;
 
 use super::restore_database::{self, DatabaseArgs, SAFETY_TAG, safety_name};
+use super::restore_files::{self, is_cluster};
 use super::restore_sqlite::{self, Allowed};
 use super::{restore_redis, restore_table};
 use crate::context::{Context, Opened};
@@ -24,6 +25,7 @@ Examples:
   icecore rollback shop
   icecore rollback postgres://localhost/shop
   icecore rollback sqlite:ledger.db
+  icecore rollback /var/lib/postgresql/15/main
   icecore rollback shop --emergency\n")]
 pub(crate) struct RollbackArgs {
     /// A service of icecore.toml, or a URL [default: the only service that is a database]
@@ -64,6 +66,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
         }
     }
     if let Some(path) = restore_sqlite::path_of(&source)
+        && !is_cluster(path)
         && let Some(status) = restore_sqlite::rollback(ui, path)?
     {
         return Ok(status);
@@ -107,6 +110,19 @@ fn restore_to(
         return restore_database::run(ui, context, opened, snapshot, (&database, name), &args, false);
     }
     match source {
+        Source::Path(path) if is_cluster(path) || icecore::is_base_backup(snapshot) => {
+            let options = RestoreOptions {
+                to: Destination::Path(path.clone()),
+                part: None,
+                in_place: false,
+                replace: false,
+                allow_damaged: false,
+                allow_incomplete: false,
+                trusted: false,
+                store_dir: opened.dir.canonicalize().unwrap_or_else(|_| opened.dir.clone()),
+            };
+            restore_files::run(ui, context, opened, snapshot, options)
+        }
         Source::Redis(endpoint) => restore_redis::run(ui, context, opened, snapshot, (endpoint, name), false),
         Source::Sqlite(path) | Source::Path(path) => {
             let (args, allowed) = (DatabaseArgs::default(), Allowed::default());
@@ -121,11 +137,17 @@ fn emergency(ui: &mut Ui, context: &Context, source: &Source, name: &str) -> Res
     ui.assume_yes = true;
     let opened = context.open()?;
     let listing = opened.listing(ui)?;
-    let is_file = restore_sqlite::path_of(source).is_some();
+    let path = restore_sqlite::path_of(source);
+    let cluster = path.filter(|path| is_cluster(path)).map(|path| path.display().to_string());
     let is_whole = |snapshot: &&Snapshot| {
         let info = snapshot.info();
-        let has_rows = if is_file { info.form == "sqlite" } else { info.form != "pg_schema" };
-        info.source == name && info.findings.is_empty() && has_rows
+        let is_of = info.source == name || (cluster.is_some() && info.origin == cluster);
+        let has_rows = match (&cluster, path) {
+            (Some(_), _) => icecore::is_base_backup(snapshot),
+            (None, Some(_)) => info.form == "sqlite",
+            (None, None) => info.form != "pg_schema",
+        };
+        is_of && info.findings.is_empty() && has_rows
     };
     for snapshot in listing.snapshots.iter().filter(is_whole) {
         match restore_to(ui, context, &opened, snapshot, (source, name)) {
@@ -144,11 +166,16 @@ fn source(context: &Context, named: Option<&Path>) -> Result<(Source, String)> {
     let is_database = |source: &Source| {
         Database::of(source).is_some() || matches!(source, Source::Redis(_) | Source::Sqlite(_))
     };
+    if let (Some(series), Some(project)) = (named.and_then(Path::to_str), context.project()?)
+        && let Some(directory) = project.data_directory(series)
+    {
+        return Ok((Source::Path(directory), series.to_owned()));
+    }
     if let Some(named) = named {
         let (source, name) = context.source(named)?;
         let name = name.unwrap_or_else(|| source.default_name());
-        let is_file = matches!(&source, Source::Path(path) if !path.is_dir());
-        return match is_database(&source) || is_file {
+        let is_one = matches!(&source, Source::Path(path) if !path.is_dir() || is_cluster(path));
+        return match is_database(&source) || is_one {
             true => Ok((source, name)),
             false => Err(CommandError::usage("only a restore of a database can be undone")
                 .hint("of a directory, restore the snapshot before: icecore restore NAME~1")),

@@ -61,10 +61,17 @@ fn a_cluster_goes_back_to_the_data_directory_of_a_stopped_server() {
     server.restart();
     assert_same(&captured, &server.dump("shop", &["--create"]));
 
+    for state in [&later, &captured] {
+        server.stop();
+        env.ok(&["rollback", &data, "--yes"]);
+        server.restart();
+        assert_same(state, &server.dump("shop", &["--create"]));
+    }
+    server.sql("shop", "DROP TABLE IF EXISTS later; CREATE TABLE latest (a int)");
     server.stop();
-    env.ok(&["restore", "shop.physical.before-restore", "--yes"]);
+    env.ok(&["rollback", &data, "--emergency"]);
     server.restart();
-    assert_same(&later, &server.dump("shop", &["--create"]));
+    assert_same(&captured, &server.dump("shop", &["--create"]));
 }
 
 #[test]

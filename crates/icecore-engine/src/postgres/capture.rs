@@ -69,10 +69,10 @@ pub fn capture(
     let connections = if options.schema_only { 0 } else { connections() };
     let View { tables, snapshot, readers } = View::hold(&mut session, endpoint, connections)?;
     let left_out = left_out(&mut session)?;
-    let is_utf8 = session.is_utf8;
+    let encoding = session.encoding();
     let section = |section: &str, keep: &[&[u8]]| {
         let mut arguments = vec![
-            format!("--encoding={}", if is_utf8 { "UTF8" } else { "SQL_ASCII" }),
+            format!("--encoding={encoding}"),
             "--no-password".to_owned(),
             // What a subscription says has a password in it.
             "--no-subscriptions".to_owned(),

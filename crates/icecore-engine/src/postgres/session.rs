@@ -68,6 +68,11 @@ impl Session {
         Ok(session)
     }
 
+    /// In which encoding programs say what the database holds.
+    pub(super) fn encoding(&self) -> &'static str {
+        if self.is_utf8 { "UTF8" } else { "SQL_ASCII" }
+    }
+
     /// The version's first number.
     pub(super) fn major(&self) -> u32 {
         self.version / 10_000

@@ -13,8 +13,7 @@ use super::{Name, TablePlan};
 use crate::database::check_cancelled;
 use crate::{CaptureError, RestoreError};
 
-const ARGUMENTS: [&str; 5] =
-    ["--schema-only", "--encoding=UTF8", "--no-password", "--no-publications", "--no-subscriptions"];
+const ARGUMENTS: [&str; 4] = ["--schema-only", "--no-password", "--no-publications", "--no-subscriptions"];
 
 /// The statements that make a table.
 #[derive(Debug)]
@@ -46,17 +45,19 @@ impl Definitions {
         server.run(&plan.facts.create(scratch, server.major()))?;
         swap::mark_new(server, scratch, &plan.endpoint.database)?;
         let endpoint = plan.endpoint.with_database(scratch);
-        define_all(&mut load::open(&endpoint)?, content)?;
+        let mut session = load::open(&endpoint)?;
+        define_all(&mut session, content)?;
         let pg_dump = program("pg_dump", server.major()).map_err(of_program)?;
         let section = |section: &str| {
             let mut arguments = ARGUMENTS.map(str::to_owned).to_vec();
             let table = format!("--table={}.{}", ident(&plan.name.schema), ident(&plan.name.table));
-            arguments.extend([format!("--section={section}"), table]);
+            let encoding = format!("--encoding={}", session.encoding());
+            arguments.extend([format!("--section={section}"), encoding, table]);
             let printed = output(&pg_dump, &arguments, &endpoint, &|| content.is_cancelled());
             printed.and_then(|printed| definitions(&printed, &[b"SET default_"])).map_err(of_program)
         };
         let (pre_data, mut post_data) = (section("pre-data")?, section("post-data")?);
-        post_data.extend_from_slice(statistics(&mut Session::open(&endpoint)?, &plan.name)?.as_bytes());
+        post_data.extend_from_slice(statistics(&mut session, &plan.name)?.as_bytes());
         Ok(Self { pre_data, post_data })
     }
 }
