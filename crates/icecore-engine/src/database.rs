@@ -42,6 +42,8 @@ pub struct Options {
     pub keep: Keep,
     /// PostgreSQL: make roles that are missing, without a password and without the right to log in.
     pub create_roles: bool,
+    /// PostgreSQL: make subscriptions, disabled, and replication slots again.
+    pub with_cdc: bool,
     /// MySQL: make who connects the definer of what has one.
     pub without_definers: bool,
     /// Queries that must succeed on the new database, and whose first value must not be false.

@@ -34,6 +34,9 @@ pub(crate) struct DatabaseArgs {
     /// Make roles that are missing, without a password (PostgreSQL)
     #[arg(long)]
     pub(crate) create_roles: bool,
+    /// Make subscriptions, disabled, and replication slots again (PostgreSQL)
+    #[arg(long)]
+    pub(crate) with_cdc: bool,
     /// Make who connects the definer of views, triggers, routines and events (MySQL, MariaDB)
     #[arg(long)]
     pub(crate) without_definers: bool,
@@ -58,15 +61,19 @@ impl DatabaseArgs {
 
     /// Whether anything is asked for that only databases have.
     pub(crate) fn is_used(&self) -> bool {
-        let of_one = self.create_roles || self.without_definers;
-        self.preserve || self.replace || of_one || !self.checks.is_empty()
+        self.preserve || self.replace || self.is_of_a_server() || !self.checks.is_empty()
+    }
+
+    /// Whether anything is asked for that only servers have.
+    pub(crate) fn is_of_a_server(&self) -> bool {
+        self.create_roles || self.with_cdc || self.without_definers
     }
 
     /// Refuses what means nothing for files.
     pub(crate) fn refuse_others(&self) -> Result<()> {
         match self.is_used() {
             true => Err(CommandError::usage(
-                "--preserve, --replace, --create-roles, --without-definers and --check are for databases of PostgreSQL, MySQL, MariaDB and SQLite",
+                "--preserve, --replace, --create-roles, --with-cdc, --without-definers and --check are for databases of PostgreSQL, MySQL, MariaDB and SQLite",
             )),
             false => Ok(()),
         }
@@ -228,17 +235,18 @@ fn options(context: &Context, database: &Database, args: &DatabaseArgs) -> Resul
     } else {
         Keep::ForRollback
     };
-    let (create_roles, without_definers) = (args.create_roles, args.without_definers);
+    let (create_roles, with_cdc, without_definers) =
+        (args.create_roles, args.with_cdc, args.without_definers);
     let is_fitting = match database {
         Database::Postgres(_) => !without_definers,
-        Database::Mysql(_) => !create_roles,
+        Database::Mysql(_) => !create_roles && !with_cdc,
     };
     if !is_fitting {
         return Err(CommandError::usage(
             "--create-roles is for databases of PostgreSQL, and --without-definers for those of MySQL and MariaDB",
         ));
     }
-    Ok(Options { keep, create_roles, without_definers, checks: args.checks.clone() })
+    Ok(Options { keep, create_roles, with_cdc, without_definers, checks: args.checks.clone() })
 }
 
 /// Names exactly what would be replaced, and what becomes of it.

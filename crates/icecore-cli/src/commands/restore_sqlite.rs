@@ -73,8 +73,10 @@ pub(crate) fn run(
     args: &DatabaseArgs,
     allowed: Allowed,
 ) -> Result<ExitStatus> {
-    if args.create_roles {
-        return Err(CommandError::usage("--create-roles is for databases of PostgreSQL"));
+    if args.is_of_a_server() {
+        return Err(CommandError::usage(
+            "--create-roles, --with-cdc and --without-definers are for databases on servers",
+        ));
     }
     let keep = if args.preserve {
         // Beside the file itself, not beside a link to it.

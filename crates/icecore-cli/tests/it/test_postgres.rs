@@ -4,6 +4,7 @@ mod encodings;
 mod failures;
 mod many;
 mod names;
+mod replication;
 mod rights;
 
 use std::collections::BTreeSet;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::conninfo::without_secrets;
 use super::session::{Session, Trouble, ident, literal, text};
 
 /// The facts. They lie in the snapshot as one line of JSON, and never change unless the database does.
@@ -74,6 +75,9 @@ pub(super) struct Slot {
     pub(super) name: String,
     pub(super) plugin: String,
     pub(super) two_phase: bool,
+    /// From version 17 on.
+    #[serde(default)]
+    pub(super) failover: bool,
 }
 
 /// A subscription of the database.
@@ -82,7 +86,11 @@ pub(super) struct Subscription {
     pub(super) name: String,
     pub(super) slot: String,
     pub(super) enabled: bool,
+    /// As SQL writes them.
     pub(super) publications: String,
+    /// Where it gets its changes, without anything secret; empty if we may not know.
+    #[serde(default)]
+    pub(super) connection: String,
 }
 
 /// How the comment of a database begins that icecore made or put aside. What it said before follows on the next line.
@@ -322,24 +330,33 @@ fn roles(session: &mut Session) -> Result<Vec<String>, Trouble> {
 
 fn slots(session: &mut Session) -> Result<Vec<Slot>, Trouble> {
     let rows = session.rows(
-        "SELECT s.slot_name, s.plugin, to_jsonb(s) ->> 'two_phase' FROM pg_replication_slots s
+        "SELECT s.slot_name, s.plugin, to_jsonb(s) ->> 'two_phase', to_jsonb(s) ->> 'failover' FROM pg_replication_slots s
         WHERE s.database = current_database() AND NOT s.temporary ORDER BY 1",
     )?;
-    let slot = |row| Slot { name: text(row, 0), plugin: text(row, 1), two_phase: text(row, 2) == "true" };
+    let slot = |row| Slot {
+        name: text(row, 0),
+        plugin: text(row, 1),
+        two_phase: text(row, 2) == "true",
+        failover: text(row, 3) == "true",
+    };
     Ok(rows.iter().map(slot).collect())
 }
 
-/// Only those with all rights see how a subscription connects, and nobody needs to: there is a password in it.
+/// How a subscription connects is not everybody's to see.
 fn subscriptions(session: &mut Session) -> Result<Vec<Subscription>, Trouble> {
-    let rows = session.rows(
-        "SELECT s.subname, s.subslotname, s.subenabled, array_to_string(s.subpublications, ', ')
-        FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database() ORDER BY 1",
-    )?;
+    let may_see = "SELECT has_column_privilege('pg_catalog.pg_subscription', 'subconninfo', 'SELECT')";
+    let connection = if session.value(may_see)? == "t" { "s.subconninfo" } else { "''" };
+    let rows = session.rows(&format!(
+        "SELECT s.subname, s.subslotname, s.subenabled, {connection},
+            (SELECT string_agg(quote_ident(p), ', ' ORDER BY place) FROM unnest(s.subpublications) WITH ORDINALITY AS u (p, place))
+        FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database() ORDER BY 1"
+    ))?;
     let subscription = |row| Subscription {
         name: text(row, 0),
         slot: text(row, 1),
         enabled: text(row, 2) == "t",
-        publications: text(row, 3),
+        connection: without_secrets(&text(row, 3)),
+        publications: text(row, 4),
     };
     Ok(rows.iter().map(subscription).collect())
 }

@@ -1,6 +1,7 @@
 //! Databases of PostgreSQL servers: captured at one moment while they are in use, and restored beside what is there.
 
 mod capture;
+mod conninfo;
 mod copy;
 mod endpoint;
 mod facts;

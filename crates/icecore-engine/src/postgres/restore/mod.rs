@@ -4,6 +4,7 @@
 mod load;
 mod plan;
 mod post_data;
+mod replication;
 mod swap;
 pub mod table;
 
@@ -35,7 +36,11 @@ pub fn restore(plan: &Plan, content: &dyn Content, options: &Options) -> Result<
     });
     match done {
         Ok((restored, swap::Swapped { kept, warning })) => {
-            Ok(Restored { kept, warnings: warning.into_iter().collect(), ..restored })
+            let mut warnings: Vec<String> = warning.into_iter().collect();
+            if options.with_cdc {
+                warnings.extend(replication::make_slots(&plan.endpoint, &plan.facts, kept.as_deref()));
+            }
+            Ok(Restored { kept, warnings, ..restored })
         }
         // What it is called now nobody knows.
         Err(error @ RestoreError::Unknown(_)) => Err(error),
@@ -73,6 +78,9 @@ fn make(
     let restored = load::load(&endpoint, content)?;
     let mut session = Session::open(&endpoint)?;
     options.checks.iter().try_for_each(|query| check(&mut session, query))?;
+    if options.with_cdc {
+        replication::subscribe(&mut session, &plan.facts)?;
+    }
     drop(session);
     server.run(&plan.facts.statements(new))?;
     Ok(restored)

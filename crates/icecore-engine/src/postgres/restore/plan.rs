@@ -8,7 +8,7 @@ use rustix::fs::statvfs;
 use super::super::endpoint::{Endpoint, Host};
 use super::super::facts::Facts;
 use super::super::session::{Session, Trouble, literal, text};
-use super::{facts, maintenance, read_all};
+use super::{facts, maintenance, read_all, replication};
 use crate::RestoreError;
 use crate::database::{Content, Options};
 
@@ -68,7 +68,9 @@ pub fn plan(endpoint: &Endpoint, content: &dyn Content, options: &Options) -> Re
     plan.look_at_room(&mut server, content)?;
     plan.blockers.extend(roles_blocker(&plan.missing_roles, options));
     plan.blockers.extend(version_blocker(&plan.facts, &server));
-    plan.tell_of_replication();
+    let replication = replication::look(&mut server, &plan.facts, options.with_cdc)?;
+    plan.notices.extend(replication.notices);
+    plan.blockers.extend(replication.blockers);
     Ok(plan)
 }
 
@@ -214,18 +216,5 @@ impl Plan {
             }
         }
         Ok(())
-    }
-
-    fn tell_of_replication(&mut self) {
-        let names = |names: Vec<&str>| names.join(", ");
-        let replication = &self.facts.replication;
-        if !replication.slots.is_empty() {
-            let slots = names(replication.slots.iter().map(|slot| slot.name.as_str()).collect());
-            self.notices.push(format!("replication slots are not made again: {slots}"));
-        }
-        if !replication.subscriptions.is_empty() {
-            let subscriptions = names(replication.subscriptions.iter().map(|it| it.name.as_str()).collect());
-            self.notices.push(format!("subscriptions are not made again: {subscriptions}"));
-        }
     }
 }
