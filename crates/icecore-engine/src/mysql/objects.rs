@@ -79,8 +79,22 @@ impl Object {
         settings
     }
 
-    /// Creates it in the database that the session is in.
-    pub(super) fn create(&self, session: &mut Session, statement: &[u8]) -> Result<(), Trouble> {
+    /// Creates it in the database that the session is in, in the place of a view of its name.
+    fn create(&self, session: &mut Session, with_events: bool) -> Result<(), Trouble> {
+        // What is kept in a table may have been put there by somebody else.
+        let code =
+            Code::parse(&self.statement).filter(|code| (code.kind, &code.name) == (self.kind, &self.name));
+        let Some(code) = code else {
+            let what = format!("what is kept of the {} does not create it", self.display_name());
+            return Err(Trouble { code: Some(0), ..session.says(&what) });
+        };
+        let statement = match self.kind {
+            CodeKind::View => {
+                [b"CREATE OR REPLACE", code.statement.get("CREATE".len()..).unwrap_or_default()].concat()
+            }
+            CodeKind::Event if !with_events => code.disabled(),
+            _ => code.statement,
+        };
         let of_database = session.value("SELECT @@collation_database")?;
         let differs = !matches!(self.kind, CodeKind::View)
             && !self.mode.of_database.is_empty()
@@ -92,13 +106,13 @@ impl Object {
         if differs {
             set_texts(session, &self.mode.of_database)?;
         }
-        let mut create = || -> Result<(), Trouble> {
+        let create = |session: &mut Session| -> Result<(), Trouble> {
             for setting in self.settings() {
                 session.run(setting)?;
             }
             session.run(statement).map(drop)
         };
-        let created = create();
+        let created = create(session);
         session.reset()?;
         if differs {
             set_texts(session, &of_database)?;
@@ -109,21 +123,6 @@ impl Object {
     /// Which it is, for people.
     pub(super) fn display_name(&self) -> String {
         format!("{} {}", self.kind.as_str().to_lowercase(), self.name)
-    }
-
-    /// The statement, for a place where something of its name may be.
-    fn replacing(&self) -> Vec<u8> {
-        match self.kind {
-            CodeKind::View => {
-                let rest = self.statement.get("CREATE".len()..).unwrap_or_default();
-                [b"CREATE OR REPLACE", rest].concat()
-            }
-            _ => self.statement.clone(),
-        }
-    }
-
-    fn disabled(&self) -> Vec<u8> {
-        Code::parse(&self.statement).map_or_else(|| self.statement.clone(), |code| code.disabled())
     }
 }
 
@@ -258,16 +257,12 @@ impl Saved {
             let (mut late, mut last) = (Vec::new(), None);
             let count = missing.len();
             for object in missing {
-                let statement = if with_events { object.replacing() } else { object.disabled() };
-                match object.create(session, &statement) {
+                match object.create(session, with_events) {
                     Ok(()) => (),
                     Err(trouble) if trouble.code.is_none() => return Err(trouble),
                     Err(trouble) => {
-                        last = Some(session.says(&format!(
-                            "cannot create the {}: {}",
-                            object.display_name(),
-                            trouble.what
-                        )));
+                        let what = format!("cannot create the {}: {}", object.display_name(), trouble.what);
+                        last = Some(Trouble { code: trouble.code, ..session.says(&what) });
                         late.push(object);
                     }
                 }

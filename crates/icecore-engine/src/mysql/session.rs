@@ -5,7 +5,10 @@ use super::programs::Login;
 use super::wire::{Answer, Fault, Value, Wire};
 
 /// What no session of ours depends on. A lock that somebody holds for long is waited for anew by who asks for it.
-const SETTINGS: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00', autocommit = 1, wait_timeout = 28800, lock_wait_timeout = 5, sql_notes = 0";
+const SETTINGS: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00', autocommit = 1, wait_timeout = 31536000, lock_wait_timeout = 5, sql_notes = 0";
+
+/// Character sets with bytes that mean something else where they stand alone.
+const AMBIGUOUS: [&str; 5] = ["big5", "cp932", "gb18030", "gbk", "sjis"];
 
 /// What a server is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,6 +99,19 @@ impl Session {
     pub(super) fn reset(&mut self) -> Result<(), Trouble> {
         self.run("SET NAMES utf8mb4")?;
         self.run(SETTINGS).map(drop)
+    }
+
+    /// Makes sure that the server reads texts as [`icecore_dump`] does, whatever a script has said.
+    ///
+    /// # Errors
+    /// If it has said that texts are of a character set in which a backslash or a quote may be a part of another character.
+    pub(super) fn read_plainly(&mut self) -> Result<(), Trouble> {
+        let charset = self.value("SELECT @@character_set_client")?;
+        if AMBIGUOUS.contains(&charset.as_str()) {
+            return Err(self
+                .says(&format!("rows in {charset} are not read here: a client does, by --to - | mariadb")));
+        }
+        self.run("SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO'").map(drop)
     }
 
     /// Something is wrong with this database.

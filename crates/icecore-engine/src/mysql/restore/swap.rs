@@ -393,7 +393,7 @@ fn exchange(
     }
     match finish(server, live, new) {
         Ok(()) => Ok(()),
-        Err(trouble) if trouble.code.is_some() || trouble.what.contains("cannot create") => {
+        Err(trouble) if trouble.code.is_some() => {
             take_back(server, live, moves)?;
             Err(trouble.into())
         }
