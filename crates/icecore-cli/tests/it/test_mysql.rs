@@ -109,17 +109,18 @@ fn a_restore_elsewhere_touches_nothing_else() {
     let (env, server, other) = (TestEnv::new(), MariaDbServer::start(), MariaDbServer::start());
     filled(&server);
     env.run(&["create", &server.url("shop")]).ok();
-    // What the program that dumps cannot be told.
-    env.ok(&[
+    // The program that dumps does not find events in a database of such a name.
+    let quotes = [
         "restore",
         "shop",
         "--to",
-        &other.url("a `quoted` name"),
+        &other.url("the \"shop's\""),
         "--check",
         "SELECT answer = 42 FROM a_call",
-    ]);
-    other.sql("", "DROP DATABASE `a ``quoted`` name`");
-    let name = "The \"new\" Shop";
+    ];
+    env.ok(&quotes);
+    other.sql("", "DROP DATABASE `the \"shop's\"`");
+    let name = "The `new` ä Shop";
     env.ok(&["restore", "shop", "--to", &other.url(name)]);
     assert_same(&server.dump("shop"), &other.dump(name));
     assert_eq!(other.databases(), format!("{name}\n"));
