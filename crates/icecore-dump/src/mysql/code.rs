@@ -82,6 +82,9 @@ impl Code {
         let kind = loop {
             let token = tokens.next()?;
             if token.is("DEFINER") && tokens.next_if(|token| token.is_sign(b'=')).is_some() {
+                if clause.is_some() {
+                    return None;
+                }
                 let (who, end) = user(&mut tokens)?;
                 (definer, clause) = (Some(who), Some((token.at, end)));
             } else if token.is("ALGORITHM") {
