@@ -261,6 +261,34 @@ fn texts_of_a_strangers_snapshot_end_where_they_seem_to_end() {
 }
 
 #[test]
+fn databases_whose_names_differ_in_case_alone_are_different_ones() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    server.sql("", "CREATE DATABASE shop; CREATE DATABASE Shop; CREATE DATABASE Shop__ice_new_00000000; CREATE DATABASE Shop__ice_old");
+    let other = "CREATE TABLE other (a INT); CREATE PROCEDURE p() SELECT 'other'; CREATE VIEW v AS SELECT * FROM other; CREATE TRIGGER tr BEFORE INSERT ON other FOR EACH ROW SET NEW.a = 1";
+    server.sql("Shop", other);
+    for (database, table) in
+        [("Shop__ice_new_00000000", "__icecore"), ("Shop__ice_old", "__icecore"), ("shop", "t")]
+    {
+        server.sql(
+            database,
+            format!("CREATE TABLE {table} (a INT) COMMENT 'icecore: made by a restore of Shop'"),
+        );
+    }
+    server.sql("shop", "CREATE PROCEDURE p() SELECT 'own'; CREATE PROCEDURE q() SELECT 'own'");
+    let (own, other) = (server.dump("shop"), server.dump("Shop"));
+    env.ok(&["create", &server.url("shop")]);
+    server.sql("shop", "DROP PROCEDURE p; DROP TABLE t");
+    env.ok(&["restore", "shop", "--yes"]);
+    assert_same(&own, &server.dump("shop"));
+    assert_same(&other, &server.dump("Shop"));
+    let expected = "Shop\nShop__ice_new_00000000\nShop__ice_old\nshop\nshop__ice_old\n";
+    assert_eq!(
+        server.databases().lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>(),
+        expected.lines().map(str::to_owned).collect()
+    );
+}
+
+#[test]
 fn a_second_restore_at_the_same_time_is_told_to_wait() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
     server.sql("", "CREATE DATABASE shop; CREATE TABLE shop.t (a INT)");

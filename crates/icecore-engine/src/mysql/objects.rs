@@ -136,24 +136,26 @@ pub(super) fn read(session: &mut Session, schema: &str) -> Result<Vec<Object>, T
 
 fn read_all(session: &mut Session, schema: &str) -> Result<Vec<Object>, Trouble> {
     let mut objects = Vec::new();
-    let of = literal(schema);
+    let of = |column: &str| session.named(column, schema);
+    let [of_trigger, of_routine, of_view, of_event] =
+        ["TRIGGER_SCHEMA", "ROUTINE_SCHEMA", "TABLE_SCHEMA", "EVENT_SCHEMA"].map(of);
     let triggers = format!(
-        "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {of} ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER"
+        "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE {of_trigger} ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER"
     );
     let routines = |kind: &str| {
         format!(
-            "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {of} AND ROUTINE_TYPE = '{kind}' ORDER BY 1"
+            "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE {of_routine} AND ROUTINE_TYPE = '{kind}' ORDER BY 1"
         )
     };
     for kind in CodeKind::ALL {
         let query = match kind {
             CodeKind::Trigger => triggers.clone(),
             CodeKind::View => format!(
-                "SELECT TABLE_NAME, CHARACTER_SET_CLIENT FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {of} ORDER BY 1"
+                "SELECT TABLE_NAME, CHARACTER_SET_CLIENT FROM information_schema.VIEWS WHERE {of_view} ORDER BY 1"
             ),
-            CodeKind::Event => format!(
-                "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {of} ORDER BY 1"
-            ),
+            CodeKind::Event => {
+                format!("SELECT EVENT_NAME FROM information_schema.EVENTS WHERE {of_event} ORDER BY 1")
+            }
             _ => routines(kind.as_str()),
         };
         for row in session.rows(&query)? {
@@ -217,8 +219,8 @@ impl Saved {
     /// What a database has; nothing if there is none.
     pub(super) fn read(session: &mut Session, schema: &str) -> Result<Self, Trouble> {
         let texts = session.rows(format!(
-            "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}",
-            literal(schema)
+            "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE {}",
+            session.named("SCHEMA_NAME", schema)
         ))?;
         let Some(row) = texts.first() else { return Ok(Self::default()) };
         Ok(Self { texts: Some((text(row, 0), text(row, 1))), kept: None, objects: read(session, schema)? })

@@ -42,6 +42,8 @@ pub(super) struct Session {
     wire: Wire,
     endpoint: Endpoint,
     pub(super) version: Version,
+    /// Whether names of databases that differ in upper and lower case alone are of different ones.
+    heeds_case: bool,
 }
 
 /// What goes wrong on a connection, with the database's name, in one sentence.
@@ -59,9 +61,11 @@ impl Session {
         let Login { place, user, password } = Login::of(endpoint);
         let wire = Wire::open(&place, &user, &password)
             .map_err(|fault| unreachable(endpoint, password.is_empty(), fault))?;
-        let mut session = Self { wire, endpoint: endpoint.clone(), version: Version::default() };
+        let mut session =
+            Self { wire, endpoint: endpoint.clone(), version: Version::default(), heeds_case: true };
         session.reset()?;
         session.version = Version::parse(&session.value("SELECT VERSION()")?);
+        session.heeds_case = session.value("SELECT @@lower_case_table_names")? == "0";
         if session.version.is_mariadb {
             session.run("SET SESSION max_statement_time = 0")?;
         }
@@ -93,6 +97,15 @@ impl Session {
     /// The first value of the first row; empty for null.
     pub(super) fn value(&mut self, query: &str) -> Result<String, Trouble> {
         Ok(self.column(query)?.into_iter().next().unwrap_or_default())
+    }
+
+    /// A condition: a column of a catalog, where all names look alike in upper and lower case, has this name.
+    pub(super) fn named(&self, column: &str, name: &str) -> String {
+        let name = literal(name);
+        match self.heeds_case {
+            true => format!("({column} = {name} AND BINARY {column} = {name})"),
+            false => format!("{column} = {name}"),
+        }
     }
 
     /// Makes the session what it was when it began, but for its database.
