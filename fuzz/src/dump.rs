@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use icecore_dump::mysql_script::{Action, Code, Piece, Reader, Splitter, action};
 use icecore_dump::script::{self, CopyRows};
 use icecore_dump::{Format, Mark, Outcome, Scanner, recognise, warn_about};
 
@@ -116,5 +117,44 @@ pub(crate) fn script(input: &[u8]) {
         if ended || passed == 0 {
             break;
         }
+    }
+}
+
+/// Statements of MySQL: they are the same however they come, and code stays code when it is told otherwise.
+pub(crate) fn mysql_script(input: &[u8]) {
+    let whole = statements(input, input.len());
+    assert_eq!(statements(input, 7), whole);
+    for (start, end) in whole {
+        let reader = Reader { is_mariadb: start % 2 == 0, version: 101_114 };
+        let Ok(Action::Create(code)) = action(&input[start..end], reader) else { continue };
+        let (kind, name) = (code.kind, code.name.clone());
+        let disabled = Code::parse(&code.disabled()).expect("it is still code");
+        assert_eq!((disabled.kind, &disabled.name), (kind, &name));
+        let own = Code::parse(&code.without_definer().statement).expect("it is still code");
+        assert_eq!((own.kind, own.name, own.definer), (kind, name, None));
+    }
+}
+
+/// Where the statements are in a script of which `step` bytes come at a time.
+fn statements(input: &[u8], step: usize) -> Vec<(usize, usize)> {
+    let (mut splitter, mut found) = (Splitter::default(), Vec::new());
+    let (mut at, mut end) = (0, 0);
+    loop {
+        let last = end == input.len();
+        let before = at;
+        match splitter.next(&input[at..end], last) {
+            Piece::Nothing(len) | Piece::Command(len) => at += len,
+            Piece::Statement(len, passed) => {
+                assert!(len <= passed);
+                found.push((at, at + len));
+                at += passed;
+            }
+            Piece::More if last => return found,
+            Piece::More => {
+                end = (end + step.max(1)).min(input.len());
+                continue;
+            }
+        }
+        assert!(before < at && at <= end);
     }
 }

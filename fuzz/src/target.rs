@@ -54,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "key_file", check: objects::key_file },
     Target { name: "label", check: objects::label },
     Target { name: "manifest", check: objects::manifest },
+    Target { name: "mysql_script", check: dump::mysql_script },
     Target { name: "names", check: names::object_names },
     Target { name: "object", check: objects::any_object },
     Target { name: "pack", check: pack::whole },

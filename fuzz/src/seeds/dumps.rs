@@ -13,6 +13,8 @@ pub(super) fn seeds() -> Vec<Seed> {
         Seed::new("scan_pg_dump", "shop", tailed(&postgres)),
         Seed::new("pg_script", "shop", postgres.as_slice()),
         Seed::new("pg_script", "objects", OBJECTS),
+        Seed::new("mysql_script", "shop", tailed(&mariadb)),
+        Seed::new("mysql_script", "code", CODE),
         Seed::new("scan_pg_dumpall", "two-databases", tailed(cluster.as_bytes())),
         Seed::new("scan_mysqldump", "shop", tailed(&mariadb)),
         Seed::new("scan_tar", "members", tailed(&tarball)),
@@ -41,6 +43,13 @@ pub(super) fn seeds() -> Vec<Seed> {
 const OBJECTS: &[u8] = b"SET a = 1;\n\n--\n-- Name: f(); Type: FUNCTION; Schema: s; Owner: me\n--\n\nCREATE FUNCTION f() AS $$\n\\.\n-- Name: x; Type: \
 y; Schema: -; Owner: -\n$$;\n\nSET default_tablespace = t;\n\n--\n-- Name: i; Type: INDEX; Schema: s; Owner: -; Tablespace: t\n--\n\n\\connect a\n\
 COPY \"a\nb\" (c) FROM stdin;\n1\n-- Name: x; Type: y; Schema: -; Owner: -\n\\.\n\nSELECT 1;\n";
+
+/// Code as `mariadb-dump` writes it.
+const CODE: &[u8] = b"/*M!999999\\- enable the sandbox mode */ \n/*!40101 SET NAMES utf8mb4 */;\n/*!50001 CREATE ALGORITHM=UNDEFINED */\n\
+/*!50013 DEFINER=`a`@`b` SQL SECURITY DEFINER */\n/*!50001 VIEW `v` AS select 1 AS `x` */;\nDELIMITER ;;\n/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`b`*/ \
+/*!50003 TRIGGER s.t AFTER INSERT ON s.x FOR EACH ROW BEGIN /* kept */ SET @a = ';;'; END */;;\nCREATE DEFINER=\"a\"@\"b\" PROCEDURE \"p\"() SELECT 1 ;;\n\
+/*!50106 CREATE*/ /*!50117 DEFINER=`a`@`b`*/ /*!50106 EVENT `e` ON SCHEDULE EVERY 1 DAY ON COMPLETION NOT PRESERVE ENABLE COMMENT 'x' DO SELECT 1 */ ;;\n\
+DELIMITER ;\nALTER DATABASE `s` CHARACTER SET latin1 COLLATE latin1_bin;\nINSERT INTO `t` (`a`) VALUES (1,'b\\'',0xFF,NULL);\n";
 
 /// What lies between the ends of an RDB.
 fn keys() -> Vec<Seed> {

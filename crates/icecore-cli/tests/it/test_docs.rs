@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use icecore_testkit::mariadb::MariaDbServer;
 use icecore_testkit::postgres::PostgresServer;
 
 /// The documents whose `sh tour` blocks are run, each in a directory of its own, from top to bottom.
@@ -44,6 +45,12 @@ fn the_tours_of_all_documents_run() {
         });
         let place: Vec<_> = place.collect();
         let dir = tempfile::tempdir().unwrap();
+        // Those of MySQL look into a file.
+        let mariadb = document.ends_with("mysql.md").then(MariaDbServer::start);
+        if let Some(mariadb) = &mariadb {
+            let options = format!("[client]\nsocket = {}\nuser = root\n", mariadb.socket().display());
+            fs::write(dir.path().join(".my.cnf"), options).unwrap();
+        }
         for (info, body) in blocks(&fs::read_to_string(&document).unwrap()) {
             if info != "sh tour" {
                 continue;
@@ -63,7 +70,7 @@ fn the_tours_of_all_documents_run() {
             assert!(script.status.success(), "{}:\n{body}\n{errors}", document.display());
         }
     }
-    assert!(tours >= 6, "only {tours} tours were found");
+    assert!(tours >= 7, "only {tours} tours were found");
 }
 
 #[test]

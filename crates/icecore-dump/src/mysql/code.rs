@@ -1,5 +1,7 @@
 //! What is stored as code: views, triggers, routines and events.
 
+use std::iter::Peekable;
+
 use super::token::{Kind, Token, Tokens};
 
 /// What a piece of code is.
@@ -80,6 +82,9 @@ impl Code {
         let kind = loop {
             let token = tokens.next()?;
             if token.is("DEFINER") && tokens.next_if(|token| token.is_sign(b'=')).is_some() {
+                if clause.is_some() {
+                    return None;
+                }
                 let (who, end) = user(&mut tokens)?;
                 (definer, clause) = (Some(who), Some((token.at, end)));
             } else if token.is("ALGORITHM") {
@@ -101,7 +106,18 @@ impl Code {
                 return None;
             }
         };
-        let name = tokens.next()?.name()?;
+        let mut qualifiers = Vec::new();
+        // A trigger is told as it was typed, and its database with it, which is that of its table.
+        let mut named = |tokens: &mut Peekable<Tokens<'_>>| {
+            let token = tokens.next()?;
+            if kind == CodeKind::Trigger && tokens.next_if(|token| token.is_sign(b'.')).is_some() {
+                let own = tokens.next()?;
+                qualifiers.push((token.at, own.at));
+                return own.name();
+            }
+            token.name()
+        };
+        let name = named(&mut tokens)?;
         let next = tokens.next()?;
         let table = match kind {
             // What comes from a library is no code of a database.
@@ -112,14 +128,18 @@ impl Code {
             CodeKind::Trigger => {
                 tokens.next()?;
                 tokens.next().filter(|token| token.is("ON"))?;
-                let table = tokens.next()?.name()?;
+                let table = named(&mut tokens)?;
                 tokens.next().filter(|token| token.is("FOR"))?;
                 Some(table)
             }
             _ if next.is_sign(b'.') => return None,
             _ => None,
         };
-        Some(Self { kind, name, table, definer, statement: statement.to_vec(), clause })
+        let mut statement = statement.to_vec();
+        for (start, end) in qualifiers.into_iter().rev() {
+            statement.drain(start..end);
+        }
+        Some(Self { kind, name, table, definer, statement, clause })
     }
 
     /// Without a definer: whoever creates it is it.
@@ -157,7 +177,7 @@ impl Code {
 }
 
 /// `name@host`, in any quotes, or the name of a role.
-fn user<'a>(tokens: &mut std::iter::Peekable<Tokens<'a>>) -> Option<(String, usize)> {
+fn user<'a>(tokens: &mut Peekable<Tokens<'a>>) -> Option<(String, usize)> {
     let plain = |token: &Token<'_>| match token.kind {
         Kind::Text => {
             let inner = token.text.get(1..token.text.len() - 1)?;

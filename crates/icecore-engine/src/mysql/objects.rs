@@ -79,8 +79,22 @@ impl Object {
         settings
     }
 
-    /// Creates it in the database that the session is in.
-    pub(super) fn create(&self, session: &mut Session, statement: &[u8]) -> Result<(), Trouble> {
+    /// Creates it in the database that the session is in, in the place of a view of its name.
+    fn create(&self, session: &mut Session, with_events: bool) -> Result<(), Trouble> {
+        // What is kept in a table may have been put there by somebody else.
+        let code =
+            Code::parse(&self.statement).filter(|code| (code.kind, &code.name) == (self.kind, &self.name));
+        let Some(code) = code else {
+            let what = format!("what is kept of the {} does not create it", self.display_name());
+            return Err(Trouble { code: Some(0), ..session.says(&what) });
+        };
+        let statement = match self.kind {
+            CodeKind::View => {
+                [b"CREATE OR REPLACE", code.statement.get("CREATE".len()..).unwrap_or_default()].concat()
+            }
+            CodeKind::Event if !with_events => code.disabled(),
+            _ => code.statement,
+        };
         let of_database = session.value("SELECT @@collation_database")?;
         let differs = !matches!(self.kind, CodeKind::View)
             && !self.mode.of_database.is_empty()
@@ -92,13 +106,13 @@ impl Object {
         if differs {
             set_texts(session, &self.mode.of_database)?;
         }
-        let mut create = || -> Result<(), Trouble> {
+        let create = |session: &mut Session| -> Result<(), Trouble> {
             for setting in self.settings() {
                 session.run(setting)?;
             }
             session.run(statement).map(drop)
         };
-        let created = create();
+        let created = create(session);
         session.reset()?;
         if differs {
             set_texts(session, &of_database)?;
@@ -109,21 +123,6 @@ impl Object {
     /// Which it is, for people.
     pub(super) fn display_name(&self) -> String {
         format!("{} {}", self.kind.as_str().to_lowercase(), self.name)
-    }
-
-    /// The statement, for a place where something of its name may be.
-    fn replacing(&self) -> Vec<u8> {
-        match self.kind {
-            CodeKind::View => {
-                let rest = self.statement.get("CREATE".len()..).unwrap_or_default();
-                [b"CREATE OR REPLACE", rest].concat()
-            }
-            _ => self.statement.clone(),
-        }
-    }
-
-    fn disabled(&self) -> Vec<u8> {
-        Code::parse(&self.statement).map_or_else(|| self.statement.clone(), |code| code.disabled())
     }
 }
 
@@ -137,24 +136,26 @@ pub(super) fn read(session: &mut Session, schema: &str) -> Result<Vec<Object>, T
 
 fn read_all(session: &mut Session, schema: &str) -> Result<Vec<Object>, Trouble> {
     let mut objects = Vec::new();
-    let of = literal(schema);
+    let of = |column: &str| session.named(column, schema);
+    let [of_trigger, of_routine, of_view, of_event] =
+        ["TRIGGER_SCHEMA", "ROUTINE_SCHEMA", "TABLE_SCHEMA", "EVENT_SCHEMA"].map(of);
     let triggers = format!(
-        "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {of} ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER"
+        "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE {of_trigger} ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER"
     );
     let routines = |kind: &str| {
         format!(
-            "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {of} AND ROUTINE_TYPE = '{kind}' ORDER BY 1"
+            "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE {of_routine} AND ROUTINE_TYPE = '{kind}' ORDER BY 1"
         )
     };
     for kind in CodeKind::ALL {
         let query = match kind {
             CodeKind::Trigger => triggers.clone(),
             CodeKind::View => format!(
-                "SELECT TABLE_NAME, CHARACTER_SET_CLIENT FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {of} ORDER BY 1"
+                "SELECT TABLE_NAME, CHARACTER_SET_CLIENT FROM information_schema.VIEWS WHERE {of_view} ORDER BY 1"
             ),
-            CodeKind::Event => format!(
-                "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = {of} ORDER BY 1"
-            ),
+            CodeKind::Event => {
+                format!("SELECT EVENT_NAME FROM information_schema.EVENTS WHERE {of_event} ORDER BY 1")
+            }
             _ => routines(kind.as_str()),
         };
         for row in session.rows(&query)? {
@@ -218,8 +219,8 @@ impl Saved {
     /// What a database has; nothing if there is none.
     pub(super) fn read(session: &mut Session, schema: &str) -> Result<Self, Trouble> {
         let texts = session.rows(format!(
-            "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}",
-            literal(schema)
+            "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE {}",
+            session.named("SCHEMA_NAME", schema)
         ))?;
         let Some(row) = texts.first() else { return Ok(Self::default()) };
         Ok(Self { texts: Some((text(row, 0), text(row, 1))), kept: None, objects: read(session, schema)? })
@@ -258,16 +259,12 @@ impl Saved {
             let (mut late, mut last) = (Vec::new(), None);
             let count = missing.len();
             for object in missing {
-                let statement = if with_events { object.replacing() } else { object.disabled() };
-                match object.create(session, &statement) {
+                match object.create(session, with_events) {
                     Ok(()) => (),
                     Err(trouble) if trouble.code.is_none() => return Err(trouble),
                     Err(trouble) => {
-                        last = Some(session.says(&format!(
-                            "cannot create the {}: {}",
-                            object.display_name(),
-                            trouble.what
-                        )));
+                        let what = format!("cannot create the {}: {}", object.display_name(), trouble.what);
+                        last = Some(Trouble { code: trouble.code, ..session.says(&what) });
                         late.push(object);
                     }
                 }

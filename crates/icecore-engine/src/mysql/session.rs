@@ -5,7 +5,10 @@ use super::programs::Login;
 use super::wire::{Answer, Fault, Value, Wire};
 
 /// What no session of ours depends on. A lock that somebody holds for long is waited for anew by who asks for it.
-const SETTINGS: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00', autocommit = 1, wait_timeout = 28800, lock_wait_timeout = 5, sql_notes = 0";
+const SETTINGS: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00', autocommit = 1, wait_timeout = 31536000, lock_wait_timeout = 5, sql_notes = 0";
+
+/// Character sets with bytes that mean something else where they stand alone.
+const AMBIGUOUS: [&str; 5] = ["big5", "cp932", "gb18030", "gbk", "sjis"];
 
 /// What a server is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub(super) struct Session {
     wire: Wire,
     endpoint: Endpoint,
     pub(super) version: Version,
+    /// Whether names of databases that differ in upper and lower case alone are of different ones.
+    heeds_case: bool,
 }
 
 /// What goes wrong on a connection, with the database's name, in one sentence.
@@ -56,9 +61,11 @@ impl Session {
         let Login { place, user, password } = Login::of(endpoint);
         let wire = Wire::open(&place, &user, &password)
             .map_err(|fault| unreachable(endpoint, password.is_empty(), fault))?;
-        let mut session = Self { wire, endpoint: endpoint.clone(), version: Version::default() };
+        let mut session =
+            Self { wire, endpoint: endpoint.clone(), version: Version::default(), heeds_case: true };
         session.reset()?;
         session.version = Version::parse(&session.value("SELECT VERSION()")?);
+        session.heeds_case = session.value("SELECT @@lower_case_table_names")? == "0";
         if session.version.is_mariadb {
             session.run("SET SESSION max_statement_time = 0")?;
         }
@@ -92,10 +99,32 @@ impl Session {
         Ok(self.column(query)?.into_iter().next().unwrap_or_default())
     }
 
+    /// A condition: a column of a catalog, where all names look alike in upper and lower case, has this name.
+    pub(super) fn named(&self, column: &str, name: &str) -> String {
+        let name = literal(name);
+        match self.heeds_case {
+            true => format!("({column} = {name} AND BINARY {column} = {name})"),
+            false => format!("{column} = {name}"),
+        }
+    }
+
     /// Makes the session what it was when it began, but for its database.
     pub(super) fn reset(&mut self) -> Result<(), Trouble> {
         self.run("SET NAMES utf8mb4")?;
         self.run(SETTINGS).map(drop)
+    }
+
+    /// Makes sure that the server reads texts as [`icecore_dump`] does, whatever a script has said.
+    ///
+    /// # Errors
+    /// If it has said that texts are of a character set in which a backslash or a quote may be a part of another character.
+    pub(super) fn read_plainly(&mut self) -> Result<(), Trouble> {
+        let charset = self.value("SELECT @@character_set_client")?;
+        if AMBIGUOUS.contains(&charset.as_str()) {
+            return Err(self
+                .says(&format!("rows in {charset} are not read here: a client does, by --to - | mariadb")));
+        }
+        self.run("SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO'").map(drop)
     }
 
     /// Something is wrong with this database.

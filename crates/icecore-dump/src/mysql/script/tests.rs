@@ -138,8 +138,6 @@ fn statements_that_reach_out_are_refused_by_kind() {
         "CREATE TABLE t (a int) ENGINE=MyISAM /*!50000 INDEX DIRECTORY='/tmp' */",
         "CREATE FUNCTION f RETURNS STRING SONAME 'x.so'",
         "CREATE VIEW other.v AS SELECT 1",
-        "CREATE DEFINER=a TRIGGER other.t AFTER INSERT ON x FOR EACH ROW SET @a = 1",
-        "CREATE TRIGGER t AFTER INSERT ON other.x FOR EACH ROW SET @a = 1",
         "CREATE PROCEDURE other.p() SELECT 1",
         "CREATE USER x",
         "CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (HOST 'h')",
@@ -188,5 +186,11 @@ fn code_says_what_it_is_and_whose() {
     let trigger =
         code("CREATE DEFINER=`a`@`b` TRIGGER `t` AFTER INSERT ON `my table` FOR EACH ROW SET @a = 1");
     assert_eq!(trigger.table.as_deref(), Some("my table"));
+    // What it was called with when it was typed is not where it is.
+    let typed = code("CREATE TRIGGER `other` . t AFTER INSERT ON other.x FOR EACH ROW SET @a = other.x");
+    assert_eq!(
+        String::from_utf8(typed.statement).unwrap(),
+        "CREATE TRIGGER t AFTER INSERT ON x FOR EACH ROW SET @a = other.x"
+    );
     assert_eq!(code("CREATE PACKAGE BODY p AS END").kind, CodeKind::PackageBody);
 }

@@ -77,12 +77,12 @@ impl Loader<'_> {
     }
 
     fn run_early(&self, session: &mut Session, part: &Part, action: &Action) -> Result<(), RestoreError> {
-        match action {
-            Action::Set(statement) | Action::Run { statement, .. } => {
-                session.run(statement).map(drop).map_err(|trouble| failed(&part.display_name(), &trouble))
-            }
+        let ran = match action {
+            Action::Set(statement) => session.run(statement).map(drop),
+            Action::Run { statement, .. } => run_plainly(session, statement),
             Action::Skip | Action::Collate { .. } | Action::Create(_) => Ok(()),
-        }
+        };
+        ran.map_err(|trouble| failed(&part.display_name(), &trouble))
     }
 
     /// Fills tables, the largest first. Returns how many rows they have.
@@ -96,6 +96,7 @@ impl Loader<'_> {
         let open = || -> Result<Session, RestoreError> {
             let mut session = Session::enter(self.endpoint, self.schema)?;
             settings.iter().try_for_each(|setting| session.run(setting).map(drop))?;
+            session.read_plainly()?;
             Ok(session)
         };
         let rows = Mutex::new(0_u64);
@@ -139,7 +140,7 @@ impl Loader<'_> {
                     session.run(statement).map_err(failed)?;
                 }
                 Action::Set(statement) => {
-                    session.run(statement).map_err(failed)?;
+                    session.run(statement).and_then(|_| session.read_plainly()).map_err(failed)?;
                     waiting.push(action);
                 }
                 Action::Skip | Action::Collate { .. } | Action::Create(_) => waiting.push(action),
@@ -166,8 +167,13 @@ impl Loader<'_> {
         for action in actions {
             crate::database::check_cancelled(self.content)?;
             let code = match action {
-                Action::Set(statement) | Action::Run { statement, .. } => {
+                Action::Set(statement) => {
                     session.run(statement).map_err(|trouble| failed("the code of the database", &trouble))?;
+                    continue;
+                }
+                Action::Run { statement, .. } => {
+                    run_plainly(session, &statement)
+                        .map_err(|trouble| failed("what comes after the tables", &trouble))?;
                     continue;
                 }
                 Action::Collate { charset, collation } => {
@@ -211,6 +217,14 @@ impl Loader<'_> {
         let name = format!("{}.", ident(self.live));
         memchr::memmem::find(&code.statement, name.as_bytes()).is_some()
     }
+}
+
+/// Runs a statement that is no code, whatever the session was told for code.
+fn run_plainly(session: &mut Session, statement: &[u8]) -> Result<(), Trouble> {
+    let mode = mode(session, CodeKind::Procedure)?;
+    session.read_plainly()?;
+    session.run(statement)?;
+    session.run(format!("SET sql_mode = {}", literal(&mode.sql_mode))).map(drop)
 }
 
 /// How the session is now.

@@ -79,9 +79,9 @@ fn facts(content: &dyn Content) -> Result<Option<Facts>, RestoreError> {
 }
 
 fn existing(server: &mut Session, database: &str) -> Result<Option<Existing>, Trouble> {
+    let (is_it, is_in_it) = (server.named("SCHEMA_NAME", database), server.named("TABLE_SCHEMA", database));
     let rows = server.rows(format!(
-        "SELECT (SELECT SUM(DATA_LENGTH + INDEX_LENGTH) FROM information_schema.TABLES WHERE TABLE_SCHEMA = SCHEMA_NAME) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}",
-        literal(database)
+        "SELECT (SELECT SUM(DATA_LENGTH + INDEX_LENGTH) FROM information_schema.TABLES WHERE {is_in_it}) FROM information_schema.SCHEMATA WHERE {is_it}"
     ))?;
     Ok(rows.first().map(|row| Existing { bytes: text(row, 0).parse().unwrap_or_default() }))
 }
@@ -164,10 +164,12 @@ impl Plan {
 
     /// A key that leads here from elsewhere would lead to what is put aside.
     fn look_at_keys(&mut self, server: &mut Session) -> Result<(), Trouble> {
+        let database = &self.endpoint.database;
+        let leads_here = server.named("REFERENCED_TABLE_SCHEMA", database);
+        let is_here = server.named("TABLE_SCHEMA", database);
         let keys = server.column(&format!(
             "SELECT DISTINCT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.KEY_COLUMN_USAGE
-            WHERE REFERENCED_TABLE_SCHEMA = {0} AND TABLE_SCHEMA <> {0} ORDER BY 1",
-            literal(&self.endpoint.database)
+            WHERE {leads_here} AND NOT {is_here} ORDER BY 1"
         ))?;
         if !keys.is_empty() {
             self.blockers.push(format!(

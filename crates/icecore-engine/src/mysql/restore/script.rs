@@ -85,7 +85,9 @@ impl<'a> Script<'a> {
         if self.held.len() > STATEMENT_LEN_MAX {
             return Err(self.refused("a statement longer than 1 GiB"));
         }
-        let read = self.bytes.by_ref().take(BLOCK_LEN as u64).read_to_end(&mut self.held);
+        // As much again as there is: a long statement is looked at a few times, not once for each block of it.
+        let len = BLOCK_LEN.max(self.held.len()) as u64;
+        let read = self.bytes.by_ref().take(len).read_to_end(&mut self.held);
         self.last = read.map_err(RestoreError::of_content)? == 0;
         Ok(())
     }

@@ -12,7 +12,7 @@ use icecore_dump::mysql_script::CodeKind;
 
 use super::super::Endpoint;
 use super::super::objects::{self, COMMENT, MARK, Object, Saved};
-use super::super::session::{Session, Trouble, ident, literal};
+use super::super::session::{Session, Trouble, ident};
 use super::{Plan, Turn};
 use crate::RestoreError;
 use crate::database::{Content, Keep, Options, Undone, name_beside};
@@ -60,16 +60,15 @@ pub(super) fn new_name(database: &str) -> String {
 }
 
 fn exists(server: &mut Session, schema: &str) -> Result<bool, Trouble> {
-    let query =
-        format!("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}", literal(schema));
-    Ok(server.value(&query)? != "0")
+    let is_it = server.named("SCHEMA_NAME", schema);
+    Ok(server.value(&format!("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE {is_it}"))? != "0")
 }
 
 /// What has rows.
 fn tables(server: &mut Session, schema: &str) -> Result<Vec<String>, Trouble> {
+    let is_in_it = server.named("TABLE_SCHEMA", schema);
     server.column(&format!(
-        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_TYPE <> 'VIEW' ORDER BY 1",
-        literal(schema)
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE {is_in_it} AND TABLE_TYPE <> 'VIEW' ORDER BY 1"
     ))
 }
 
@@ -79,9 +78,9 @@ fn has(tables: &[String], name: &str) -> bool {
 
 /// Whether it is not there, or has nothing, or was made or put aside by us.
 fn is_ours(server: &mut Session, schema: &str) -> Result<bool, Trouble> {
+    let is_in_it = server.named("TABLE_SCHEMA", schema);
     let marked = server.column(&format!(
-        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_COMMENT LIKE '{COMMENT}%'",
-        literal(schema)
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE {is_in_it} AND TABLE_COMMENT LIKE '{COMMENT}%'"
     ))?;
     if marked.iter().any(|table| OURS.contains(&table.as_str())) {
         return Ok(true);
@@ -123,10 +122,9 @@ pub(super) struct Settled {
 /// Finishes or undoes what restores have left that ended in the middle, and drops what they made.
 pub(super) fn settle(server: &mut Session, live: &str) -> Result<Settled, RestoreError> {
     let start = new_start(live);
-    let names = server.column(&format!(
-        "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE LEFT(SCHEMA_NAME, CHAR_LENGTH({0})) = {0}",
-        literal(&start)
-    ))?;
+    let begins = server.named(&format!("LEFT(SCHEMA_NAME, {})", start.chars().count()), &start);
+    let names =
+        server.column(&format!("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE {begins}"))?;
     let mut settled = Settled::default();
     for schema in names {
         if !is_ours(server, &schema)? {
@@ -393,7 +391,7 @@ fn exchange(
     }
     match finish(server, live, new) {
         Ok(()) => Ok(()),
-        Err(trouble) if trouble.code.is_some() || trouble.what.contains("cannot create") => {
+        Err(trouble) if trouble.code.is_some() => {
             take_back(server, live, moves)?;
             Err(trouble.into())
         }
