@@ -47,6 +47,8 @@ pub struct CreateOptions {
     pub schema_only: bool,
     /// And what belongs to the whole server: roles, tablespaces.
     pub globals: bool,
+    /// Of a database's server, this table alone.
+    pub table: Option<String>,
     /// The server's whole cluster, as its files.
     pub physical: bool,
     /// Store what is new as it is, not as what it changes in something else.
@@ -350,12 +352,21 @@ fn capture_postgres(
 ) -> Result<Captured> {
     let monitor = Arc::clone(&sink.monitor);
     let is_cancelled = move || monitor.is_cancelled();
-    let wanted = postgres::Options { schema_only: options.schema_only, globals: options.globals };
+    let wanted = postgres::Options {
+        schema_only: options.schema_only,
+        globals: options.globals,
+        table: options.table.clone(),
+    };
     let report = postgres::capture(endpoint, &wanted, &is_cancelled, sink)?;
     Ok(Captured {
         engine: Some("postgres"),
         engine_version: Some(report.version),
-        form: if options.schema_only { "pg_schema" } else { "pg_dump" }.to_owned(),
+        form: match (options.schema_only, &options.table) {
+            (true, _) => "pg_schema",
+            (false, Some(_)) => "pg_table",
+            (false, None) => "pg_dump",
+        }
+        .to_owned(),
         origin: Some(endpoint.url().into()),
         unpacked: None,
     })

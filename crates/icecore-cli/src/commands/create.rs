@@ -53,8 +53,11 @@ pub(crate) struct CreateArgs {
     /// With a PostgreSQL database, store the roles and tablespaces of its server too
     #[arg(long)]
     globals: bool,
+    /// Of a PostgreSQL database, store this table alone, named with its schema or, if only one is called so, without
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
     /// Of a PostgreSQL server, store the whole cluster, as the files of a base backup
-    #[arg(long, conflicts_with_all = ["schema_only", "globals"])]
+    #[arg(long, conflicts_with_all = ["schema_only", "globals", "table"])]
     physical: bool,
     /// Store the bytes as they are, without unpacking or looking into them
     #[arg(long)]
@@ -74,9 +77,10 @@ pub(crate) struct CreateArgs {
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<ExitStatus> {
     let (source, service) = source(ui, context, &args)?;
-    if (args.schema_only || args.globals || args.physical) && !matches!(source, Source::Postgres(_)) {
+    let of_postgres = args.schema_only || args.globals || args.physical || args.table.is_some();
+    if of_postgres && !matches!(source, Source::Postgres(_)) {
         return Err(CommandError::usage(
-            "--schema-only, --globals and --physical are for databases of a PostgreSQL server",
+            "--schema-only, --globals, --table and --physical are for databases of a PostgreSQL server",
         ));
     }
     let Opened { store, dir, .. } = context.open()?;
@@ -91,6 +95,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<Ex
         origin: None,
         schema_only: args.schema_only,
         globals: args.globals,
+        table: args.table,
         physical: args.physical,
         no_delta: args.no_delta,
         host: context.host(),

@@ -145,7 +145,7 @@ fn emergency(ui: &mut Ui, context: &Context, source: &Source, name: &str) -> Res
         let has_rows = match (&cluster, path) {
             (Some(_), _) => icecore::is_base_backup(snapshot),
             (None, Some(_)) => info.form == "sqlite",
-            (None, None) => info.form != "pg_schema",
+            (None, None) => !matches!(info.form.as_str(), "pg_schema" | "pg_table"),
         };
         is_of && info.findings.is_empty() && has_rows
     };

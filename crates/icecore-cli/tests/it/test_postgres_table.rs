@@ -150,3 +150,29 @@ fn who_reads_the_table_meanwhile_waits_and_sees_one_state_or_the_other() {
         readers.into_iter().for_each(|reader| reader.join().unwrap());
     });
 }
+
+#[test]
+fn a_table_alone_is_captured_and_restored() {
+    let server = shop(ORDERS);
+    server.sql("shop", "CREATE SCHEMA other; CREATE TABLE other.orders (a int); CREATE TABLE other.single (a serial, b text); INSERT INTO other.single (b) VALUES ('one')");
+    let env = TestEnv::new();
+    let url = server.url("shop");
+    let said = env.fails(14, &["create", &url, "--table", "orders"]);
+    assert!(said.contains("other.orders or public.orders"), "{said}");
+    let said = env.fails(14, &["create", &url, "--table", "nothing"]);
+    assert!(said.contains("there is no table nothing"), "{said}");
+    env.ok(&["create", &url, "--table", "public.orders", "--name", "orders"]);
+    env.ok(&["create", &url, "--table", "single", "--name", "single"]);
+    let captured = dump(&server);
+    server.sql("shop", "UPDATE orders SET price = 1; DROP TABLE other.single");
+    let said = env.fails(15, &["restore", "orders", "--to", &url, "--yes"]);
+    assert!(said.contains("one table alone, which --table NAME restores"), "{said}");
+    env.ok(&["restore", "orders", "--to", &url, "--table", "orders", "--yes"]);
+    // `pg_dump` tells of extended statistics with whole schemas only.
+    server.sql("shop", "CREATE STATISTICS orders_both (ndistinct) ON customer, price FROM orders");
+    env.ok(&["restore", "single", "--to", &url, "--table", "single"]);
+    assert_same(&captured, &dump(&server));
+    env.ok(&["restore", "single", "--to", &server.url("elsewhere")]);
+    assert_eq!(server.sql("elsewhere", "INSERT INTO other.single (b) VALUES ('two') RETURNING a"), "2");
+    env.fails(10, &["rollback", &server.url("single"), "--emergency"]);
+}

@@ -16,7 +16,7 @@ use super::copy::{LOCK_WAIT, copy_tables, join};
 use super::endpoint::Endpoint;
 use super::facts::Facts;
 use super::programs::{output, program};
-use super::session::{Session, Trouble, literal, text};
+use super::session::{Session, Trouble, ident, literal, text};
 use super::tables::{Table, left_out, oids};
 use crate::{CaptureError, PartEnd, PartStart, Sink};
 
@@ -42,6 +42,8 @@ pub struct Options {
     pub schema_only: bool,
     /// Roles and tablespaces of the server too.
     pub globals: bool,
+    /// This table alone, named with its schema or, if only one is called so, without.
+    pub table: Option<String>,
 }
 
 /// What was captured.
@@ -67,7 +69,9 @@ pub fn capture(
     let version = session.value("SHOW server_version")?;
     let pg_dump = program("pg_dump", session.major())?;
     let connections = if options.schema_only { 0 } else { connections() };
-    let View { tables, snapshot, readers } = View::hold(&mut session, endpoint, connections)?;
+    let wanted = options.table.as_deref();
+    let View { tables, snapshot, readers } = View::hold(&mut session, endpoint, connections, wanted)?;
+    let alone = tables.first().filter(|_| wanted.is_some());
     let left_out = left_out(&mut session)?;
     let encoding = session.encoding();
     let section = |section: &str, keep: &[&[u8]]| {
@@ -83,7 +87,10 @@ pub fn capture(
         if options.schema_only {
             arguments.push("--schema-only".to_owned());
         }
-        arguments.extend_from_slice(&left_out);
+        match alone {
+            Some(table) => arguments.push(format!("--table={}", table.quoted())),
+            None => arguments.extend_from_slice(&left_out),
+        }
         definitions(&output(&pg_dump, &arguments, endpoint, is_cancelled)?, keep)
     };
     let (pre_data, post_data) = thread::scope(|scope| {
@@ -93,18 +100,24 @@ pub fn capture(
         let post_data = post_data.join().map_err(|_| session.says("pg_dump was lost"))?;
         Ok::<_, CaptureError>((pre_data?, post_data?))
     })?;
-    let facts = Facts::ask(&mut session)?;
+    let mut facts = Facts::ask(&mut session)?;
+    facts.table = alone.map(Table::part_name);
     schema(sink, "database", &[HEADER, facts.comment().as_bytes(), b"\n"].concat())?;
     if options.globals {
         let pg_dumpall = program("pg_dumpall", session.major())?;
         let arguments = ["--globals-only", "--no-password"].map(str::to_owned);
         schema(sink, "globals", &server(&output(&pg_dumpall, &arguments, endpoint, is_cancelled)?))?;
     }
-    schema(sink, "pre-data", &pre_data)?;
+    // Its schema is told with whole databases only.
+    let place = alone.filter(|table| table.schema != "public");
+    let place = place.map(|table| format!("CREATE SCHEMA IF NOT EXISTS {};\n\n", ident(&table.schema)));
+    schema(sink, "pre-data", &[place.unwrap_or_default().as_bytes(), &pre_data].concat())?;
     if !options.schema_only {
         copy_tables(&tables, &names(&tables), endpoint, readers, sink)?;
-        sequences(&mut session, sink)?;
-        large_objects(&mut session, sink)?;
+        sequences(&mut session, alone, sink)?;
+        if alone.is_none() {
+            large_objects(&mut session, sink)?;
+        }
     }
     schema(sink, "post-data", &[&post_data, TRAILER].concat())?;
     Ok(Report { version })
@@ -121,11 +134,16 @@ impl View {
     /// Begins the transaction, and holds all tables in it *before* it sees anything: what is rewritten or emptied between the moment that is
     /// seen and the lock would look empty. Then lets the others in, who hold the tables too: somebody who wants to change one would
     /// wait for the first, and they behind him.
-    fn hold(session: &mut Session, endpoint: &Endpoint, connections: usize) -> Result<Self, Trouble> {
+    fn hold(
+        session: &mut Session,
+        endpoint: &Endpoint,
+        connections: usize,
+        wanted: Option<&str>,
+    ) -> Result<Self, Trouble> {
         session.run(&format!("SET lock_timeout = '{LOCK_WAIT}'"))?;
         let mut last = None;
         for _ in 0..TRIES_MAX {
-            match Self::try_hold(session, endpoint, connections) {
+            match Self::try_hold(session, endpoint, connections, wanted) {
                 Ok(Some(view)) => return Ok(view),
                 Ok(None) => (),
                 // A table that is gone by now, or that somebody waits for; anything else is final.
@@ -143,11 +161,12 @@ impl View {
         session: &mut Session,
         endpoint: &Endpoint,
         connections: usize,
+        wanted: Option<&str>,
     ) -> Result<Option<Self>, Trouble> {
-        let before = Table::all(session)?;
+        let before = Table::wanted(session, wanted)?;
         session.run("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
         lock(session, &before, "")?;
-        let tables = Table::all(session)?;
+        let tables = Table::wanted(session, wanted)?;
         if oids(&tables) != oids(&before) {
             return Ok(None);
         }
@@ -237,9 +256,13 @@ fn server(output: &[u8]) -> Vec<u8> {
     kept.flatten().copied().collect()
 }
 
-/// Where each sequence stands.
-fn sequences(session: &mut Session, sink: &mut dyn Sink) -> Result<(), CaptureError> {
-    let sequences = Table::sequences(session)?;
+/// Where each sequence stands; of a table alone, each of its own.
+fn sequences(session: &mut Session, alone: Option<&Table>, sink: &mut dyn Sink) -> Result<(), CaptureError> {
+    let mut sequences = Table::sequences(session)?;
+    if let Some(table) = alone {
+        let own = table.own_sequences(session)?;
+        sequences.retain(|sequence| own.contains(&sequence.oid));
+    }
     if sequences.is_empty() {
         return Ok(());
     }

@@ -31,6 +31,9 @@ pub(super) struct Facts {
     /// All roles that something belongs to, or that have rights on something.
     pub(super) roles: Vec<String>,
     pub(super) replication: Replication,
+    /// The part that is all of the snapshot, if it is of one table alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) table: Option<String>,
 }
 
 /// A right on the database.
@@ -145,6 +148,7 @@ impl Facts {
                 slots: slots(session)?,
                 subscriptions: subscriptions(session)?,
             },
+            table: None,
         })
     }
 

@@ -47,6 +47,37 @@ impl Table {
         Self::ask(session, 'r')
     }
 
+    /// All of them, or the one that is wanted.
+    pub(super) fn wanted(session: &mut Session, name: Option<&str>) -> Result<Vec<Self>, Trouble> {
+        let mut tables = Self::all(session)?;
+        let Some(name) = name else { return Ok(tables) };
+        let exact = tables.iter().any(|table| table.part_name() == name);
+        tables.retain(|table| if exact { table.part_name() == name } else { table.name == name });
+        match tables.len() {
+            1 => Ok(tables),
+            0 => Err(session.says(&format!("there is no table {name} with rows of its own"))),
+            _ => {
+                let names: Vec<String> = tables.iter().map(Self::part_name).collect();
+                Err(session.says(&format!("{name} may be {}: name its schema too", names.join(" or "))))
+            }
+        }
+    }
+
+    /// The numbers of the sequences that belong to its columns.
+    pub(super) fn own_sequences(&self, session: &mut Session) -> Result<BTreeSet<u32>, Trouble> {
+        let rows = session.rows(&format!(
+            "SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
+                AND refobjid = {} AND refobjsubid > 0 AND deptype IN ('a', 'i')",
+            self.oid
+        ))?;
+        Ok(rows.iter().filter_map(|row| text(row, 0).parse().ok()).collect())
+    }
+
+    /// As `pg_dump` takes it for a name and no pattern.
+    pub(super) fn quoted(&self) -> String {
+        format!("{}.{}", ident(&self.schema), ident(&self.name))
+    }
+
     /// All sequences.
     pub(super) fn sequences(session: &mut Session) -> Result<Vec<Self>, Trouble> {
         Self::ask(session, 'S')

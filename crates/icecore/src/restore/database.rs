@@ -154,7 +154,9 @@ impl<'a> Content<'a> {
         monitor: &'a dyn Monitor,
     ) -> Result<Self> {
         let (fits, product) = match (database, snapshot.info().form.as_str()) {
-            (Database::Postgres(_), form) => (matches!(form, "pg_dump" | "pg_schema"), "PostgreSQL"),
+            (Database::Postgres(_), form) => {
+                (matches!(form, "pg_dump" | "pg_schema" | "pg_table"), "PostgreSQL")
+            }
             (Database::Mysql(_), form) => (form == "mysqldump", "MySQL or MariaDB"),
         };
         if !fits {
@@ -207,9 +209,15 @@ pub fn plan_database(
                 "the snapshot was not taken whole ({finding}), and what it lacks may be there: --allow-incomplete takes it all the same"
             ));
         }
-        if snapshot.info().form == "pg_schema" && plan.existing.is_some() {
-            plan.blockers
-                .push("the snapshot has definitions and no rows; --to URL restores it elsewhere".to_owned());
+        let lacking = match snapshot.info().form.as_str() {
+            "pg_schema" => Some("the snapshot has definitions and no rows; --to URL restores it elsewhere"),
+            "pg_table" => Some(
+                "the snapshot has one table alone, which --table NAME restores; --to URL restores it elsewhere",
+            ),
+            _ => None,
+        };
+        if let Some(lacking) = lacking.filter(|_| plan.existing.is_some()) {
+            plan.blockers.push(lacking.to_owned());
         }
         Ok(plan)
     };

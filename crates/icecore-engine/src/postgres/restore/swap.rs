@@ -36,7 +36,12 @@ pub(super) fn name(database: &str, suffix: &str) -> String {
 /// A name for a new database that nobody else takes.
 pub(super) fn new_name(database: &str) -> String {
     let number = RandomState::new().build_hasher().finish();
-    name(database, &format!("{NEW}{:08x}", number & 0xffff_ffff))
+    format!("{}{:08x}", new_start(database), number & 0xffff_ffff)
+}
+
+/// How the names of new databases begin; eight digits follow, for which there is room.
+fn new_start(database: &str) -> String {
+    name_beside(database, NEW, NAME_LEN_MAX - 8)
 }
 
 /// A database, by its name.
@@ -86,7 +91,7 @@ pub(super) fn drop_database(
 
 /// What was left of restores that were killed.
 pub(super) fn drop_leftovers(endpoint: &Endpoint, server: &mut Session) -> Result<(), RestoreError> {
-    let start = name(&endpoint.database, NEW);
+    let start = new_start(&endpoint.database);
     let rows = server.rows(&format!(
         "SELECT datname FROM pg_database WHERE starts_with(datname::text, {}) AND starts_with(shobj_description(oid, 'pg_database'), {})",
         literal(&start),
@@ -348,5 +353,7 @@ mod tests {
         assert!(names.iter().all(|name| name.len() <= NAME_LEN_MAX), "{names:?}");
         assert!(names[0] != names[1] && names[0] != names[2]);
         assert!(new_name("shop") != new_name("shop"));
+        // What a restore that was killed left is found.
+        assert!(new_name(&long).len() <= NAME_LEN_MAX && new_name(&long).starts_with(&new_start(&long)));
     }
 }

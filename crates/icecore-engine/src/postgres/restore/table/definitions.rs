@@ -27,6 +27,11 @@ pub(super) struct Definitions {
 impl Definitions {
     /// Those of the table that is planned for.
     pub(super) fn of(plan: &TablePlan, content: &dyn Content) -> Result<Self, RestoreError> {
+        if plan.facts.table.is_some() {
+            let part = |name: &[u8]| content.parts().iter().find(|part| part.name == name);
+            let script = |name| part(name).map_or(Ok(Vec::new()), |part| read_all(content, part));
+            return Ok(Self { pre_data: script(b"pre-data")?, post_data: script(b"post-data")? });
+        }
         let mut server = maintenance(&plan.endpoint)?;
         swap::drop_leftovers(&plan.endpoint, &mut server)?;
         let scratch = swap::new_name(&plan.endpoint.database);
