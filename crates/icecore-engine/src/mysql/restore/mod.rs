@@ -1,6 +1,7 @@
 //! Restoring a database: beside the one that is there, which stays as it is until the new one is whole; then the tables of both change places
 //! in one statement. What was there is kept in a database of another name, until it is told otherwise.
 
+mod exchange;
 mod load;
 mod plan;
 mod script;
@@ -44,8 +45,8 @@ pub fn restore(plan: &Plan, content: &dyn Content, options: &Options) -> Result<
             let left = left.and_then(|mut server| swap::settle(&mut server, &plan.endpoint.database));
             match left {
                 Ok(_) => Err(error),
-                Err(left) => Err(RestoreError::Server(format!(
-                    "{error}; and {new} is left behind, which the next restore drops: {left}"
+                Err(left) => Err(RestoreError::Unknown(format!(
+                    "{error}; and {new} is left behind, which the next restore or rollback settles: {left}"
                 ))),
             }
         }

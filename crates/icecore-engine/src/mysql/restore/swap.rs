@@ -5,14 +5,13 @@
 //! statement that was, and finishes or undoes the rest ([`settle`]). Nothing is dropped but what these tables mark.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::thread;
-use std::time::Duration;
 
 use icecore_dump::mysql_script::CodeKind;
 
 use super::super::Endpoint;
 use super::super::objects::{self, COMMENT, MARK, Object, Saved};
 use super::super::session::{Session, Trouble, ident};
+use super::exchange::{Moves, exchange};
 use super::{Plan, Turn};
 use crate::RestoreError;
 use crate::database::{Content, Keep, Options, Undone, name_beside};
@@ -22,24 +21,19 @@ pub(super) const NEW: &str = "__ice_new_";
 /// What a rollback brings back.
 pub(super) const OLD: &str = "__ice_old";
 /// What is on its way out.
-const GOING: &str = "__ice_gone";
+pub(super) const GOING: &str = "__ice_gone";
 /// The code that there was, until the tables have moved.
-const BEFORE: &str = "__icecore_old";
+pub(super) const BEFORE: &str = "__icecore_old";
 /// The code that there is to be.
-const AFTER: &str = "__icecore_new";
+pub(super) const AFTER: &str = "__icecore_new";
 /// A table of ours that is not needed any more.
 const DONE: &str = "__icecore_done";
 /// The same, where nothing was there before a rollback.
 const NOTHING: &str = "__icecore_none";
-const OURS: [&str; 5] = [MARK, BEFORE, AFTER, DONE, NOTHING];
+pub(super) const OURS: [&str; 5] = [MARK, BEFORE, AFTER, DONE, NOTHING];
 /// No name of a database is longer, in characters.
 const NAME_LEN_MAX: usize = 64;
 const DIGITS: usize = 8;
-/// How often a lock is waited for, for as long as the session allows.
-const TRIES_MAX: usize = 6;
-const PAUSE: Duration = Duration::from_millis(500);
-/// What the server says when somebody holds a lock for too long.
-const LOCK_WAIT: u16 = 1205;
 
 /// A name beside that of a database.
 pub(super) fn beside(database: &str, suffix: &str) -> String {
@@ -59,13 +53,13 @@ pub(super) fn new_name(database: &str) -> String {
     format!("{}{:08x}", new_start(database), number & 0xffff_ffff)
 }
 
-fn exists(server: &mut Session, schema: &str) -> Result<bool, Trouble> {
+pub(super) fn exists(server: &mut Session, schema: &str) -> Result<bool, Trouble> {
     let is_it = server.named("SCHEMA_NAME", schema);
     Ok(server.value(&format!("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE {is_it}"))? != "0")
 }
 
 /// What has rows.
-fn tables(server: &mut Session, schema: &str) -> Result<Vec<String>, Trouble> {
+pub(super) fn tables(server: &mut Session, schema: &str) -> Result<Vec<String>, Trouble> {
     let is_in_it = server.named("TABLE_SCHEMA", schema);
     server.column(&format!(
         "SELECT TABLE_NAME FROM information_schema.TABLES WHERE {is_in_it} AND TABLE_TYPE <> 'VIEW' ORDER BY 1"
@@ -114,9 +108,9 @@ fn drop_if_empty(server: &mut Session, schema: &str) -> Result<(), Trouble> {
 #[derive(Debug, Default)]
 pub(super) struct Settled {
     /// The tables had not moved: what was there is as it was.
-    undone: bool,
+    pub(super) undone: bool,
     /// They had: what is there is as it was to be.
-    finished: bool,
+    pub(super) finished: bool,
 }
 
 /// Finishes or undoes what restores have left that ended in the middle, and drops what they made.
@@ -169,7 +163,7 @@ fn undo(server: &mut Session, live: &str, new: &str) -> Result<bool, RestoreErro
 }
 
 /// The tables have moved: makes the code that there is to be.
-fn finish(server: &mut Session, live: &str, new: &str) -> Result<(), Trouble> {
+pub(super) fn finish(server: &mut Session, live: &str, new: &str) -> Result<(), Trouble> {
     let after = Saved::find(server, new, AFTER)?;
     after.apply(server, live, true)?;
     // What is kept for longer is a database like others, but for what happens by the clock.
@@ -305,143 +299,6 @@ pub fn rollback(endpoint: &Endpoint) -> Result<Option<Undone>, RestoreError> {
 /// Drops what the last restore put aside.
 pub fn forget(endpoint: &Endpoint) -> Result<(), RestoreError> {
     drop_database(&mut Session::open(endpoint)?, &beside(&endpoint.database, OLD))
-}
-
-/// Tables that get other places, in order.
-#[derive(Debug, Default)]
-struct Moves(Vec<((String, String), (String, String))>);
-
-impl Moves {
-    fn push(&mut self, from: (&str, &str), to: (&str, &str)) {
-        let owned = |(schema, table): (&str, &str)| (schema.to_owned(), table.to_owned());
-        self.0.push((owned(from), owned(to)));
-    }
-
-    /// All tables of a database, without ours, but for the code of one that was put aside before.
-    fn all(&mut self, server: &mut Session, from: &str, to: &str) -> Result<(), Trouble> {
-        let is_going = to.ends_with(GOING);
-        for table in tables(server, from)?.iter().filter(|table| is_going || !OURS.contains(&table.as_str()))
-        {
-            self.push((from, table), (to, table));
-        }
-        Ok(())
-    }
-
-    fn statement(&self, backwards: bool) -> String {
-        let place = |(schema, table): &(String, String)| format!("{}.{}", ident(schema), ident(table));
-        let one = |(from, to): &_| match backwards {
-            false => format!("{} TO {}", place(from), place(to)),
-            true => format!("{} TO {}", place(to), place(from)),
-        };
-        let mut moves: Vec<String> = self.0.iter().map(one).collect();
-        if backwards {
-            moves.reverse();
-        }
-        format!("RENAME TABLE {}", moves.join(", "))
-    }
-}
-
-/// Moves the tables, and makes the code that belongs to them. If it fails, all of it is undone, at the latest by [`settle`].
-fn exchange(
-    endpoint: &Endpoint,
-    server: &mut Session,
-    new: &str,
-    after: &Saved,
-    moves: &Moves,
-    is_cancelled: &dyn Fn() -> bool,
-) -> Result<(), RestoreError> {
-    let live = endpoint.database.as_str();
-    let before = Saved::read(server, live)?;
-    let comment = format!("beside {live}");
-    before.write(server, new, BEFORE, &comment)?;
-    after.write(server, new, AFTER, &comment)?;
-    if before.texts.is_none() {
-        server.run(format!("CREATE DATABASE {}", ident(live)))?;
-    }
-    let incoming: Vec<&str> =
-        moves.0.iter().filter(|(_, to)| to.0 == live).map(|(_, to)| to.1.as_str()).collect();
-    let is_in_the_way = |object: &&Object| {
-        object.kind == CodeKind::Trigger
-            || object.kind == CodeKind::View && incoming.contains(&object.name.as_str())
-    };
-    let mut tries = 0;
-    loop {
-        if is_cancelled() {
-            return Err(RestoreError::Cancelled);
-        }
-        let dropped = before
-            .objects
-            .iter()
-            .filter(is_in_the_way)
-            .try_for_each(|it| objects::drop_object(server, live, it));
-        let moved = dropped.and_then(|()| server.run(moves.statement(false)).map(drop));
-        match moved {
-            Ok(()) => break,
-            Err(trouble) if trouble.code == Some(LOCK_WAIT) && tries < TRIES_MAX => tries += 1,
-            Err(trouble) if trouble.code == Some(LOCK_WAIT) => {
-                return Err(RestoreError::Server(format!(
-                    "{}: a transaction that does not end holds on to a table of {live}; end it, and try again",
-                    trouble.what
-                )));
-            }
-            Err(trouble) if trouble.code.is_some() => return Err(trouble.into()),
-            // The answer is lost; what it said is not.
-            Err(trouble) => return look(endpoint, server, &trouble),
-        }
-    }
-    match finish(server, live, new) {
-        Ok(()) => Ok(()),
-        Err(trouble) if trouble.code.is_some() => {
-            take_back(server, live, moves)?;
-            Err(trouble.into())
-        }
-        Err(trouble) => look(endpoint, server, &trouble),
-    }
-}
-
-/// Moves all tables back to where they were.
-fn take_back(server: &mut Session, live: &str, moves: &Moves) -> Result<(), RestoreError> {
-    let unknown = |trouble: Trouble| {
-        RestoreError::Unknown(format!("{}; and what is in {live} is not whole", trouble.what))
-    };
-    let code = objects::read(server, live).map_err(unknown)?;
-    let incoming: Vec<&str> =
-        moves.0.iter().filter(|(from, _)| from.0 == live).map(|(from, _)| from.1.as_str()).collect();
-    let is_in_the_way = |object: &&Object| {
-        object.kind == CodeKind::Trigger
-            || object.kind == CodeKind::View && incoming.contains(&object.name.as_str())
-    };
-    for object in code.iter().filter(is_in_the_way) {
-        objects::drop_object(server, live, object).map_err(unknown)?;
-    }
-    server.run(moves.statement(true)).map(drop).map_err(unknown)
-}
-
-/// Finds out what became of a statement whose answer was lost, and brings the rest to an end.
-fn look(endpoint: &Endpoint, server: &mut Session, trouble: &Trouble) -> Result<(), RestoreError> {
-    let live = endpoint.database.as_str();
-    for _ in 0..TRIES_MAX * 4 {
-        thread::sleep(PAUSE);
-        let Ok(mut session) = Session::open(endpoint) else { continue };
-        // It may still wait for its locks.
-        let running = session.value(
-            "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'RENAME TABLE %__icecore%'",
-        );
-        match running {
-            Ok(count) if count == "0" => (),
-            _ => continue,
-        }
-        let settled = settle(&mut session, live)?;
-        *server = session;
-        return match settled.finished {
-            true => Ok(()),
-            false => Err(RestoreError::Server(trouble.what.clone())),
-        };
-    }
-    Err(RestoreError::Unknown(format!(
-        "{}; and the server does not say what became of {live}: the next restore or `icecore rollback` settles it",
-        trouble.what
-    )))
 }
 
 #[cfg(test)]
