@@ -102,15 +102,15 @@ pub(crate) fn roll_back(ui: &mut Ui, endpoint: &Endpoint, table: &str) -> Result
     let (shown, place) = (printable(table), printable(&endpoint.to_string()).to_string());
     let question = format!("Bring back the table {shown} of {place} that the last restore of it put aside?");
     ui.confirm(&question, &format!("the table {shown} was not touched"))?;
-    let Some(kept) = rollback(endpoint, table).map_err(icecore::Error::from)? else {
+    let Some(undone) = rollback(endpoint, table).map_err(icecore::Error::from)? else {
         let error = format!("there is nothing to bring back of {shown} in {place}");
         return Err(CommandError::new(ExitStatus::NotFound, error)
             .hint("no restore put a table of this name aside; `icecore restore SNAPSHOT --table` takes it from a snapshot"));
     };
     if ui.json {
-        ui.document(&json!({ "target": endpoint.url(), "table": table, "kept": kept }))?;
+        ui.document(&json!({ "target": endpoint.url(), "table": table, "kept": undone.kept }))?;
     } else {
-        let kept = kept.map(|kept| format!("; what was there is kept as {}", printable(&kept)));
+        let kept = undone.kept.map(|kept| format!("; what was there is kept as {}", printable(&kept)));
         ui.line(format_args!("Rolled back {shown} of {place}{}", kept.unwrap_or_default()))?;
     }
     Ok(ExitStatus::Success)

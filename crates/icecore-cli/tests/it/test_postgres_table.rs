@@ -176,3 +176,110 @@ fn a_table_alone_is_captured_and_restored() {
     assert_eq!(server.sql("elsewhere", "INSERT INTO other.single (b) VALUES ('two') RETURNING a"), "2");
     env.fails(10, &["rollback", &server.url("single"), "--emergency"]);
 }
+
+#[test]
+fn what_others_share_with_a_table_stands_in_the_way() {
+    let server = shop(
+        "CREATE TABLE t (id serial PRIMARY KEY, a int); CREATE TABLE b (id int DEFAULT nextval('t_id_seq'));
+        CREATE TABLE parts (day int) PARTITION BY RANGE (day); CREATE TABLE early PARTITION OF parts FOR VALUES FROM (0) TO (9);
+        INSERT INTO early VALUES (1); CREATE PUBLICATION everything FOR ALL TABLES; CREATE PUBLICATION one FOR TABLE t",
+    );
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    let said = env.fails(15, &["restore", "shop", "--table", "t", "--yes"]);
+    assert!(said.contains("default value for column id of table public.b is built on public.t"), "{said}");
+    assert!(
+        said.contains("everything publishes public.t with others") && said.contains("ALTER PUBLICATION one"),
+        "{said}"
+    );
+    let said = env.fails(15, &["restore", "shop", "--table", "early", "--yes"]);
+    assert!(said.contains("detach it first"), "{said}");
+    server.sql("shop", "DROP TABLE early");
+    let said = env.fails(15, &["restore", "shop", "--table", "early", "--yes"]);
+    assert!(said.contains("is a partition, or inherits, in the snapshot"), "{said}");
+    assert_eq!(server.sql("shop", "SELECT to_regclass('early')"), "");
+}
+
+#[test]
+fn only_what_icecore_put_aside_is_in_no_snapshot() {
+    let server = shop("CREATE SCHEMA books; COMMENT ON SCHEMA books IS 'icecore: tables put aside of public'; CREATE TABLE books.t AS SELECT 1 AS a;
+        CREATE SCHEMA other__ice_old; CREATE TABLE other__ice_old.t AS SELECT 1 AS a; CREATE TABLE public.t (id serial)");
+    let env = TestEnv::new();
+    let url = server.url("shop");
+    env.ok(&["create", &url]);
+    let shown = env.json(&["show", "shop"]).to_string();
+    assert!(shown.contains("books.t") && shown.contains("other__ice_old.t"), "{shown}");
+    env.ok(&["restore", "shop", "--table", "public.t", "--yes"]);
+    let said = env.run(&["create", &url]);
+    assert!(said.stderr.contains("are not taken: public__ice_old"), "{}", said.stderr);
+    said.ok();
+    // A snapshot that could not be restored says so.
+    server.sql("shop", "CREATE VIEW before AS SELECT * FROM public__ice_old.t");
+    let said = env.run(&["create", &url]).fails(3);
+    assert!(said.contains("view public.before uses a table or sequence that a restore put aside"), "{said}");
+}
+
+#[test]
+fn what_strangers_write_into_comments_is_never_run() {
+    let server =
+        shop("CREATE TABLE t (a int); CREATE ROLE lowly LOGIN; GRANT CREATE ON DATABASE shop TO lowly");
+    let env = TestEnv::new();
+    let url = server.url("shop");
+    env.ok(&["create", &url]);
+    server.sql(
+        "shop",
+        r#"SET ROLE lowly; CREATE SCHEMA public__ice_old; COMMENT ON SCHEMA public__ice_old IS 'icecore: tables put aside of public';
+        CREATE TABLE public__ice_old.t (a int);
+        COMMENT ON TABLE public__ice_old.t IS 'icecore: {"foreign_keys":[{"name":"k","definition":"CHECK (true); ALTER ROLE lowly SUPERUSER"}]}'"#,
+    );
+    let said = env.fails(10, &["rollback", &url, "--table", "t", "--yes"]);
+    assert!(said.contains("nothing to bring back"), "{said}");
+    let said = env.fails(15, &["restore", "shop", "--table", "t", "--yes"]);
+    assert!(said.contains("public__ice_old belongs to somebody else"), "{said}");
+    server.sql("shop", "ALTER SCHEMA public__ice_old OWNER TO postgres");
+    let said = env.run(&["rollback", &url, "--table", "t", "--yes"]);
+    assert_eq!(
+        server.sql("shop", "SELECT rolsuper FROM pg_roles WHERE rolname = 'lowly'"),
+        "f",
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn keys_of_every_form_come_back_with_a_rollback() {
+    let server = shop(
+        "CREATE TABLE a (x int, y int, PRIMARY KEY (x, y)); INSERT INTO a VALUES (1, 2);
+        CREATE TABLE t (id int PRIMARY KEY, x int DEFAULT 7, y int, up int REFERENCES t,
+            CONSTRAINT \"a \"\"key\"\"\" FOREIGN KEY (x, y) REFERENCES a MATCH FULL ON UPDATE CASCADE ON DELETE SET NULL (y) DEFERRABLE INITIALLY DEFERRED);
+        ALTER TABLE t ADD CONSTRAINT late FOREIGN KEY (y, x) REFERENCES a (x, y) ON DELETE SET DEFAULT NOT VALID;
+        COMMENT ON CONSTRAINT late ON t IS 'it''s late'; INSERT INTO t VALUES (1, NULL, NULL, 1);
+        CREATE TABLE child (t int REFERENCES t ON UPDATE RESTRICT); INSERT INTO child VALUES (1)",
+    );
+    let env = TestEnv::new();
+    let url = server.url("shop");
+    env.ok(&["create", &url]);
+    let captured = dump(&server);
+    env.ok(&["restore", "shop", "--table", "t", "--yes"]);
+    assert_same(&captured, &dump(&server));
+    env.ok(&["rollback", &url, "--table", "t", "--yes"]);
+    assert_same(&captured, &dump(&server));
+}
+
+#[test]
+fn the_owner_of_a_table_may_restore_it_without_other_rights_than_to_make_databases() {
+    let server = shop("CREATE ROLE me LOGIN CREATEDB; GRANT CREATE ON DATABASE shop TO me; GRANT CREATE ON SCHEMA public TO me;
+        SET ROLE me; CREATE TABLE t (id serial PRIMARY KEY, a text); INSERT INTO t (a) VALUES ('x'), ('y')");
+    let env = TestEnv::new();
+    server.sql("postgres", "ALTER DATABASE shop OWNER TO me");
+    let url = server.url("shop").replace("postgres@", "me@");
+    env.ok(&["create", &url]);
+    server.sql("shop", "DELETE FROM t");
+    env.ok(&["restore", "shop", "--table", "t", "--yes"]);
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM t"), "2");
+    env.ok(&["rollback", &url, "--table", "t", "--yes"]);
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM t"), "0");
+    server.sql("shop", "REVOKE CREATE ON DATABASE shop FROM me; ALTER DATABASE shop OWNER TO postgres; DROP SCHEMA public__ice_old CASCADE");
+    let said = env.fails(15, &["restore", "shop", "--table", "t", "--yes"]);
+    assert!(said.contains("GRANT CREATE ON DATABASE"), "{said}");
+}

@@ -110,6 +110,48 @@ pub fn copy_statement(bytes: &[u8]) -> Option<(&[u8], usize)> {
     None
 }
 
+/// The schema and the table of a statement that copies rows in, if it is one as captures write it and does nothing else:
+/// `COPY public.orders (id, "Price") FROM stdin;`.
+pub fn copy_target(statement: &[u8]) -> Option<(String, String)> {
+    let rest = std::str::from_utf8(statement).ok()?.strip_prefix("COPY ")?;
+    let (schema, rest) = identifier(rest)?;
+    let (table, rest) = identifier(rest.strip_prefix('.')?)?;
+    let mut rest = rest.trim_start_matches(' ');
+    if let Some(mut columns) = rest.strip_prefix('(') {
+        rest = loop {
+            let (_, after) = identifier(columns)?;
+            match after.strip_prefix(", ") {
+                Some(more) => columns = more,
+                None => break after.strip_prefix(')')?.trim_start_matches(' '),
+            }
+        };
+    }
+    (rest.trim_end() == "FROM stdin;").then_some((schema, table))
+}
+
+/// A name as `quote_ident` writes it, and what follows.
+fn identifier(text: &str) -> Option<(String, &str)> {
+    let Some(mut rest) = text.strip_prefix('"') else {
+        let end = text
+            .find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
+            .unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        return (!name.is_empty()).then(|| (name.to_owned(), rest));
+    };
+    let mut name = String::new();
+    loop {
+        let (piece, after) = rest.split_once('"')?;
+        name += piece;
+        match after.strip_prefix('"') {
+            Some(more) => {
+                name.push('"');
+                rest = more;
+            }
+            None => return Some((name, after)),
+        }
+    }
+}
+
 /// Finds the end of rows: the line `\.`.
 #[derive(Debug, Default)]
 pub struct CopyRows(Rows);
@@ -214,6 +256,27 @@ GRANT ALL;
         check(&format!("{odd}1\n"), odd, "1\n");
         assert_eq!(copy_statement(b"COPY a FROM stdin;"), None);
         assert_eq!(copy_statement(b"INSERT INTO a;\n"), None);
+    }
+
+    #[test]
+    fn a_statement_that_copies_says_where_to_and_nothing_else() {
+        let check = |statement: &str, target: Option<(&str, &str)>| {
+            let found = copy_target(statement.as_bytes());
+            let found = found.as_ref().map(|(schema, table)| (schema.as_str(), table.as_str()));
+            assert_eq!(found, target, "{statement}");
+        };
+        check("COPY public.orders (id, \"Price, \"\"net\"\"\") FROM stdin;\n", Some(("public", "orders")));
+        check("COPY \"a.b\".\"it's\n; \"\"\"  FROM stdin;\n", Some(("a.b", "it's\n; \"")));
+        for other in [
+            "COPY orders (id) FROM stdin;",
+            "COPY public.orders (id) FROM stdin; DROP TABLE x; FROM stdin;",
+            "COPY public.orders FROM PROGRAM 'evil' -- FROM stdin;",
+            "COPY public.orders (id, (SELECT 1)) FROM stdin;",
+            "COPY public.orders (id) FROM stdin WITH (x);",
+            "COPY (SELECT 1) FROM stdin;",
+        ] {
+            check(other, None);
+        }
     }
 
     #[test]

@@ -11,13 +11,13 @@ use icecore_chunk::Grain;
 use icecore_dump::script;
 use icecore_format::PartKind;
 
-use super::connections;
 use super::copy::{LOCK_WAIT, copy_tables, join};
 use super::endpoint::Endpoint;
 use super::facts::Facts;
 use super::programs::{output, program};
 use super::session::{Session, Trouble, ident, literal, text};
-use super::tables::{Table, left_out, oids};
+use super::tables::{Table, oids};
+use super::{aside, connections};
 use crate::{CaptureError, PartEnd, PartStart, Sink};
 
 /// How often the list of tables may change while they are locked, or somebody may come between.
@@ -72,7 +72,16 @@ pub fn capture(
     let wanted = options.table.as_deref();
     let View { tables, snapshot, readers } = View::hold(&mut session, endpoint, connections, wanted)?;
     let alone = tables.first().filter(|_| wanted.is_some());
-    let left_out = left_out(&mut session)?;
+    let left_out = aside::all(&mut session)?;
+    if !left_out.is_empty() && alone.is_none() {
+        let names: Vec<&str> = left_out.iter().map(|schema| schema.name.as_str()).collect();
+        sink.notice(format!("tables that a restore put aside are not taken: {}", names.join(", ")));
+        for user in aside::users(&mut session, &left_out)? {
+            sink.finding(format!(
+                "{user} uses a table or sequence that a restore put aside, and cannot be restored without it"
+            ));
+        }
+    }
     let encoding = session.encoding();
     let section = |section: &str, keep: &[&[u8]]| {
         let mut arguments = vec![
@@ -89,7 +98,7 @@ pub fn capture(
         }
         match alone {
             Some(table) => arguments.push(format!("--table={}", table.quoted())),
-            None => arguments.extend_from_slice(&left_out),
+            None => arguments.extend(aside::arguments(&left_out)),
         }
         definitions(&output(&pg_dump, &arguments, endpoint, is_cancelled)?, keep)
     };

@@ -1,5 +1,6 @@
 //! Databases of PostgreSQL servers: captured at one moment while they are in use, and restored beside what is there.
 
+mod aside;
 mod capture;
 mod conninfo;
 mod copy;

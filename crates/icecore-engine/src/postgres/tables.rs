@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::facts::ASIDE_MARK;
-use super::session::{Session, Trouble, ident, literal, text};
+use super::aside;
+use super::session::{Session, Trouble, ident, text};
 
 /// A table with rows of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ FROM pg_class c
     LEFT JOIN pg_extension e ON e.oid = d.refobjid
 WHERE c.relkind = '{kind}' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     AND (e.oid IS NULL OR c.oid = ANY (e.extconfig))
-    AND NOT starts_with(coalesce(obj_description(n.oid, 'pg_namespace'), ''), '{aside}')
+    AND {without}
 ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 
 impl Table {
@@ -88,8 +88,8 @@ impl Table {
         let am =
             if session.major() >= 12 { "c.relam" } else { "(SELECT oid FROM pg_am WHERE amname = 'heap')" };
         let query =
-            QUERY.replace("{generated}", generated).replace("{am}", am).replace("{aside}", ASIDE_MARK);
-        let query = query.replace("{kind}", &kind.to_string());
+            QUERY.replace("{generated}", generated).replace("{am}", am).replace("{kind}", &kind.to_string());
+        let query = query.replace("{without}", &aside::without(&aside::all(session)?));
         // Without ranges of places, a part of a table costs as much as all of it.
         let has_ranges = session.major() >= 14;
         let rows = session.rows(&query)?;
@@ -143,13 +143,4 @@ impl Table {
 /// Which tables, whatever changed in them.
 pub(super) fn oids(tables: &[Table]) -> BTreeSet<u32> {
     tables.iter().map(|table| table.oid).collect()
-}
-
-/// The schemas into which icecore put tables aside, as `pg_dump` is told to leave them out.
-pub(super) fn left_out(session: &mut Session) -> Result<Vec<String>, Trouble> {
-    let rows = session.rows(&format!(
-        "SELECT nspname FROM pg_namespace WHERE starts_with(obj_description(oid, 'pg_namespace'), {}) ORDER BY 1",
-        literal(ASIDE_MARK)
-    ))?;
-    Ok(rows.iter().map(|row| format!("--exclude-schema={}", ident(&text(row, 0)))).collect())
 }

@@ -53,8 +53,12 @@ fn find<'p>(parts: &'p [Part], table: &str, snapshot: &Snapshot) -> Result<&'p P
     if let Some(part) = tables().find(|part| part.name == table.as_bytes()) {
         return Ok(part);
     }
-    let end = format!(".{table}");
-    let found: Vec<&Part> = tables().filter(|part| part.name.ends_with(end.as_bytes())).collect();
+    // A dot in a name of a schema is for those who say the whole.
+    let is_so_called = |part: &&Part| {
+        let schema = part.name.strip_suffix(table.as_bytes()).and_then(|start| start.strip_suffix(b"."));
+        schema.is_some_and(|schema| !schema.contains(&b'.'))
+    };
+    let found: Vec<&Part> = tables().filter(is_so_called).collect();
     let names = |parts: &mut dyn Iterator<Item = &Part>| -> Vec<String> {
         parts.take(NAMED_MAX).map(Part::display_name).collect()
     };

@@ -44,16 +44,20 @@ pub fn restore(plan: &Plan, content: &dyn Content, options: &Options) -> Result<
         }
         // What it is called now nobody knows.
         Err(error @ RestoreError::Unknown(_)) => Err(error),
-        Err(error) => {
-            let left = maintenance(&plan.endpoint).map_err(RestoreError::from);
-            let left = left.and_then(|mut server| swap::drop_database(&plan.endpoint, &mut server, &new));
-            match left {
-                Ok(()) => Err(error),
-                Err(left) => Err(RestoreError::Server(format!(
-                    "{error}; and {new} is left behind, which the next restore drops: {left}"
-                ))),
-            }
-        }
+        Err(error) => dropping(&plan.endpoint, &new, Err(error)),
+    }
+}
+
+/// What was to be done with a database that is not needed any more, which is dropped.
+fn dropping<T>(endpoint: &Endpoint, name: &str, done: Result<T, RestoreError>) -> Result<T, RestoreError> {
+    let left = maintenance(endpoint).map_err(RestoreError::from);
+    let left = left.and_then(|mut server| swap::drop_database(endpoint, &mut server, name));
+    match (done, left) {
+        (done, Ok(())) => done,
+        (done, Err(left)) => Err(RestoreError::Server(format!(
+            "{}{name} is left behind, which the next restore drops: {left}",
+            done.err().map(|error| format!("{error}; and ")).unwrap_or_default()
+        ))),
     }
 }
 

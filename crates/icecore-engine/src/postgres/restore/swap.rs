@@ -19,7 +19,7 @@ use crate::database::{Keep, Undone, name_beside};
 /// What is being made; some digits follow.
 const NEW: &str = "__ice_new_";
 /// What a rollback brings back.
-pub(super) const OLD: &str = "__ice_old";
+const OLD: &str = "__ice_old";
 /// What is on its way out, or between two names.
 const GOING: &str = "__ice_gone";
 /// No name of a database is longer, in bytes.
@@ -28,8 +28,8 @@ const NAME_LEN_MAX: usize = 63;
 const TRIES_MAX: usize = 6;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A name beside that of a database or a schema.
-pub(super) fn name(database: &str, suffix: &str) -> String {
+/// A name beside that of a database.
+fn name(database: &str, suffix: &str) -> String {
     name_beside(database, suffix, NAME_LEN_MAX)
 }
 
@@ -93,11 +93,12 @@ pub(super) fn drop_database(
 pub(super) fn drop_leftovers(endpoint: &Endpoint, server: &mut Session) -> Result<(), RestoreError> {
     let start = new_start(&endpoint.database);
     let rows = server.rows(&format!(
-        "SELECT datname FROM pg_database WHERE starts_with(datname::text, {}) AND starts_with(shobj_description(oid, 'pg_database'), {})",
-        literal(&start),
+        "SELECT datname FROM pg_database WHERE left(shobj_description(oid, 'pg_database'), {}) = {}",
+        ASIDE_MARK.len(),
         literal(ASIDE_MARK)
     ))?;
-    rows.iter().try_for_each(|row| drop_database(endpoint, server, &text(row, 0)))
+    let names = rows.iter().map(|row| text(row, 0)).filter(|name| name.starts_with(&start));
+    names.into_iter().try_for_each(|name| drop_database(endpoint, server, &name))
 }
 
 /// A database with a subscription cannot be dropped; what it subscribes to elsewhere is left alone.

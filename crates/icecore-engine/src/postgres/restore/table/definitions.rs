@@ -1,14 +1,14 @@
 //! What a table is made of: all definitions of the snapshot are made in a database of their own, without rows, and `pg_dump` says which of
 //! them belong to the table. Nobody knows that better.
 
-use icecore_dump::script;
+use icecore_dump::script::{self, Entry};
 use icecore_format::PartKind;
 
 use super::super::super::capture::definitions;
 use super::super::super::programs::{output, program};
 use super::super::super::session::{Session, Trouble, ident, literal, text};
 use super::super::load::{self, run};
-use super::super::{Content, maintenance, read_all, swap};
+use super::super::{Content, dropping, maintenance, read_all, swap};
 use super::{Name, TablePlan};
 use crate::database::check_cancelled;
 use crate::{CaptureError, RestoreError};
@@ -36,9 +36,7 @@ impl Definitions {
         swap::drop_leftovers(&plan.endpoint, &mut server)?;
         let scratch = swap::new_name(&plan.endpoint.database);
         let made = Self::make(&mut server, plan, &scratch, content);
-        let mut server = maintenance(&plan.endpoint)?;
-        let dropped = swap::drop_database(&plan.endpoint, &mut server, &scratch);
-        made.and_then(|made| dropped.map(|()| made))
+        dropping(&plan.endpoint, &scratch, made)
     }
 
     fn make(
@@ -94,12 +92,18 @@ fn define_all(session: &mut Session, content: &dyn Content) -> Result<(), Restor
     let parts = content.parts().iter();
     for part in parts.filter(|part| part.kind == PartKind::Schema && !is_state(&part.name)) {
         let script = read_all(content, part)?;
-        for entry in &script::entries(&script) {
+        for entry in script::entries(&script).iter().filter(|entry| !is_left_out(entry)) {
             check_cancelled(content)?;
             run(session, entry)?;
         }
     }
     Ok(())
+}
+
+/// What belongs to no table, and may want rows, or come between.
+fn is_left_out(entry: &Entry<'_>) -> bool {
+    matches!(entry.kind.as_str(), "MATERIALIZED VIEW DATA" | "EVENT TRIGGER")
+        || (entry.kind == "COMMENT" && entry.name.starts_with("EVENT TRIGGER "))
 }
 
 fn of_program(error: CaptureError) -> RestoreError {

@@ -3,43 +3,53 @@
 //! One transaction moves the table that is there into a schema of its own, makes the new one in its place, and points at it what points at
 //! the old one. Until it ends nobody sees anything of it, and whatever goes wrong leaves nothing; whoever wants that table waits.
 
-mod aside;
 mod definitions;
 mod dependents;
+mod foreign_key;
+mod note;
 mod plan;
 mod swap;
+mod transaction;
 
-use std::thread::sleep;
-use std::time::Duration;
+use std::fmt;
 
-use icecore_dump::script;
+use icecore_dump::script::{self, Entry};
+use serde::{Deserialize, Serialize};
 
 pub use plan::{ExistingTable, TablePlan, plan};
 pub use swap::rollback;
 
 use super::super::session::{Session, Trouble, ident, literal, text};
-use super::load::{self, define, fill, run};
-use super::{Content, Options, Turn, check, maintenance, read_all};
+use super::load::{fill, run};
+use super::{Turn, check, maintenance, read_all};
 use crate::RestoreError;
-use crate::database::check_cancelled;
+use crate::database::{Content, Options, check_cancelled};
 use definitions::Definitions;
 use dependents::Dependents;
+use note::Note;
+use plan::obstacles;
+use transaction::Transaction;
 
-/// How long to wait for those who use the table.
-const LOCK_WAIT: &str = "30s";
-const TRIES_MAX: usize = 6;
-const PAUSE: Duration = Duration::from_millis(500);
+/// What is built before other tables are touched: it takes longest.
+const BUILT_ALONE: [&str; 2] = ["INDEX", "CONSTRAINT"];
 
 /// A table as the server knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Name {
     pub(super) schema: String,
     pub(super) table: String,
 }
 
+/// As people call it.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
 impl Name {
     /// As SQL writes it.
-    pub(super) fn ident(&self) -> String {
+    fn ident(&self) -> String {
         format!("{}.{}", ident(&self.schema), ident(&self.table))
     }
 
@@ -47,6 +57,15 @@ impl Name {
     fn look_up(&self, session: &mut Session) -> Result<Option<String>, Trouble> {
         let oid = session.value(&format!("SELECT to_regclass({})::oid", literal(&self.ident())))?;
         Ok(Some(oid).filter(|oid| !oid.is_empty()))
+    }
+
+    /// The same, and nobody else uses it until the transaction ends.
+    fn lock(&self, session: &mut Session) -> Result<Option<String>, Trouble> {
+        if self.look_up(session)?.is_none() {
+            return Ok(None);
+        }
+        session.run(&format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", self.ident()))?;
+        self.look_up(session)
     }
 }
 
@@ -77,107 +96,149 @@ pub fn restore(
         }
     }
     let definitions = Definitions::of(plan, content)?;
-    let mut session = load::open(&plan.endpoint)?;
-    // What one waits for here is live at once.
-    session.run(&format!("SET synchronous_commit = on; SET lock_timeout = '{LOCK_WAIT}'; BEGIN"))?;
-    let (restored, new) = exchange(&mut session, plan, content, &definitions, options)?;
+    let mut transaction = Transaction::begin(&plan.endpoint)?;
+    let restored = exchange(&mut transaction.session, plan, content, &definitions, options)?;
     check_cancelled(content)?;
-    match session.run("COMMIT") {
-        Ok(()) => (),
-        Err(trouble) if trouble.code.is_some() => return Err(trouble.into()),
-        Err(trouble) => look(plan, &new, &trouble)?,
-    }
+    let mut session = transaction.commit(&format!("the table {} was replaced", plan.table))?;
     // The next plans are good ones; it is no failure of the restore if not.
     let _ = session.run(&format!("ANALYZE {}", plan.name.ident()));
     Ok(restored)
 }
 
-/// Everything but the end of the transaction. Returns the new table's number too.
+/// Everything but the end of the transaction. Other tables are locked as late as can be.
 fn exchange(
     session: &mut Session,
     plan: &TablePlan,
     content: &dyn Content,
     definitions: &Definitions,
     options: &Options,
-) -> Result<(RestoredTable, String), RestoreError> {
+) -> Result<RestoredTable, RestoreError> {
     let name = &plan.name;
-    let there = name.look_up(session)?;
+    let there = name.lock(session)?;
     if there.as_ref() != plan.existing.as_ref().map(|existing| &existing.oid) {
         return Err(RestoreError::Refused(format!(
             "the table {} is another one than when it was looked at: somebody made, dropped or restored it meanwhile",
             plan.table
         )));
     }
-    let mut kept = None;
     let mut dependents = Dependents::default();
-    if let Some(oid) = &there {
-        session.run(&format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", name.ident()))?;
-        dependents = Dependents::ask(session, oid)?;
-        dependents.let_go(session)?;
-        kept = Some(swap::put_aside(session, name, oid)?);
-    }
-    for entry in script::entries(&definitions.pre_data) {
-        check_cancelled(content)?;
-        run(session, &entry)?;
-        if matches!(entry.kind.as_str(), "TABLE" | "SEQUENCE") {
-            without_default_rights(session, &Name { schema: entry.schema, table: entry.name })?;
+    match &there {
+        Some(oid) => {
+            // Somebody may have built on it since it was looked at.
+            if let Some(obstacle) = obstacles(session, &plan.table, oid)?.first() {
+                return Err(RestoreError::Refused(obstacle.clone()));
+            }
+            dependents = Dependents::ask(session, oid)?;
+            swap::put_aside(session, name, oid)?;
         }
+        None => swap::forget(session, name)?,
     }
+    let pre_data = script::entries(&definitions.pre_data);
+    let (rights, others): (Vec<&Entry<'_>>, _) = pre_data.iter().partition(|entry| entry.kind == "ACL");
+    run_all(session, content, &others)?;
+    let new = made(session, plan)?;
+    without_default_rights(session, &new)?;
+    run_all(session, content, &rights)?;
     let (rows, _) = fill(session, &plan.endpoint, content, &plan.part)?;
-    let new = name.look_up(session)?.unwrap_or_default();
     sequences(session, content, &new)?;
-    define(session, content, &definitions.post_data)?;
+    let post_data = script::entries(&definitions.post_data);
+    let (alone, others): (Vec<&Entry<'_>>, _) =
+        post_data.iter().partition(|entry| BUILT_ALONE.contains(&entry.kind.as_str()));
+    run_all(session, content, &alone)?;
+    dependents.let_go(session)?;
+    let kept = swap::place(name);
+    if let Some(oid) = &there {
+        Note::take(session, &kept, oid)?.write(session, &kept)?;
+    }
+    run_all(session, content, &others)?;
     dependents.take_hold(session)?;
     options.checks.iter().try_for_each(|query| check(session, query))?;
-    Ok((RestoredTable { rows, kept }, new))
+    Ok(RestoredTable { rows, kept: there.map(|_| kept.to_string()) })
 }
 
+fn run_all(session: &mut Session, content: &dyn Content, entries: &[&Entry<'_>]) -> Result<(), RestoreError> {
+    entries.iter().try_for_each(|entry| {
+        check_cancelled(content)?;
+        run(session, entry)
+    })
+}
+
+/// The number of the table that was made. One that is a part of another is refused: the other would change.
+fn made(session: &mut Session, plan: &TablePlan) -> Result<String, RestoreError> {
+    let missing =
+        || RestoreError::Server(format!("the definitions in the snapshot do not make {}", plan.table));
+    let oid = plan.name.look_up(session)?.ok_or_else(missing)?;
+    let inherits =
+        session.value(&format!("SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = {oid})"))?;
+    match inherits.as_str() {
+        "t" => Err(RestoreError::Refused(format!(
+            "{} is a partition, or inherits, in the snapshot: restore the whole database elsewhere, and take it from there",
+            plan.table
+        ))),
+        _ => Ok(oid),
+    }
+}
+
+/// The table, if it is `oid`, and its own sequences, as SQL writes them.
+const OWN: &str = "
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE (c.oid = {oid} OR c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+    AND d.refclassid = 'pg_class'::regclass AND d.refobjid = {oid} AND d.deptype IN ('a', 'i')))";
+
 /// Takes away what the database gives with everything that is made in it: the rights that the table had are told.
-fn without_default_rights(session: &mut Session, made: &Name) -> Result<(), Trouble> {
+fn without_default_rights(session: &mut Session, oid: &str) -> Result<(), Trouble> {
     let given = session.rows(&format!(
-        "SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
-        FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = to_regclass({}) AND a.grantee <> c.relowner",
-        literal(&made.ident())
+        "SELECT DISTINCT own.name, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+        FROM (SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relacl, c.relowner {}) own, aclexplode(own.relacl) a
+        WHERE a.grantee <> own.relowner",
+        OWN.replace("{oid}", oid)
     ))?;
-    given.iter().map(|row| text(row, 0)).try_for_each(|role| {
-        // Of tables, views and sequences alike.
-        session.run(&format!("REVOKE ALL ON TABLE {} FROM {role}", made.ident()))
+    // `TABLE` is said of sequences too.
+    given.iter().try_for_each(|row| {
+        session.run(&format!("REVOKE ALL ON TABLE {} FROM {}", text(row, 0), text(row, 1)))
     })
 }
 
 /// Sets the table's own sequences to where they stood.
 fn sequences(session: &mut Session, content: &dyn Content, oid: &str) -> Result<(), RestoreError> {
-    let Some(part) = content.parts().iter().find(|part| part.name == b"sequences") else { return Ok(()) };
-    let owned = session.rows(&format!(
-        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_depend d
-            JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S' JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = {oid} AND d.deptype IN ('a', 'i')"
-    ))?;
-    let script = read_all(content, part)?;
-    for name in owned.iter().map(|row| literal(&text(row, 0))) {
-        let start = format!("SELECT pg_catalog.setval({name}, ");
-        let mut lines = script.split(|byte| *byte == b'\n');
-        if let Some(line) = lines.find(|line| line.starts_with(start.as_bytes())) {
-            session.run(&String::from_utf8_lossy(line))?;
-        }
+    let own = OWN.replace("{oid}", oid);
+    let own =
+        session.rows(&format!("SELECT format('%I.%I', n.nspname, c.relname) {own} AND c.relkind = 'S'"))?;
+    let part = content.parts().iter().find(|part| part.name == b"sequences");
+    let script = part.map(|part| read_all(content, part)).transpose()?.unwrap_or_default();
+    for name in own.iter().map(|row| text(row, 0)) {
+        let state = script.split(|byte| *byte == b'\n').find_map(|line| state_of(line, &name));
+        let (last, is_called) = state.ok_or_else(|| {
+            RestoreError::Damaged(format!("the snapshot does not say where the sequence {name} stands"))
+        })?;
+        session.run(&format!("SELECT pg_catalog.setval({}, {last}, {is_called})", literal(&name)))?;
     }
     Ok(())
 }
 
-/// Whether the transaction happened whose answer was lost.
-fn look(plan: &TablePlan, new: &str, trouble: &Trouble) -> Result<(), RestoreError> {
-    for _ in 0..TRIES_MAX {
-        let Ok(mut session) = Session::open(&plan.endpoint) else {
-            sleep(PAUSE);
-            continue;
-        };
-        return match plan.name.look_up(&mut session)?.as_deref() == Some(new) {
-            true => Ok(()),
-            false => Err(RestoreError::Server(trouble.what.clone())),
-        };
+/// What a line says of a sequence, which is no more than two values whoever wrote it.
+fn state_of(line: &[u8], name: &str) -> Option<(i64, bool)> {
+    let start = format!("SELECT pg_catalog.setval({}, ", literal(name));
+    let rest = std::str::from_utf8(line).ok()?.strip_prefix(&start)?.strip_suffix(");")?;
+    let (last, is_called) = rest.split_once(", ")?;
+    Some((last.parse().ok()?, is_called.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_strangers_line_nothing_but_two_values_is_taken() {
+        let line = "SELECT pg_catalog.setval('public.s', -7, true);";
+        assert_eq!(state_of(line.as_bytes(), "public.s"), Some((-7, true)));
+        assert_eq!(state_of(line.as_bytes(), "public.t"), None);
+        for line in [
+            "SELECT pg_catalog.setval('public.s', 1, true); DROP SCHEMA hr; SELECT (1, true);",
+            "SELECT pg_catalog.setval('public.s', (SELECT 1), true);",
+            "SELECT pg_catalog.setval('public.s', 1);",
+        ] {
+            assert_eq!(state_of(line.as_bytes(), "public.s"), None, "{line}");
+        }
     }
-    Err(RestoreError::Unknown(format!(
-        "{}; and it is not known whether the table {} was replaced: the server does not answer",
-        trouble.what, plan.table
-    )))
 }

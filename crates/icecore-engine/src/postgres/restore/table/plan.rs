@@ -7,10 +7,10 @@ use icecore_format::Part;
 
 use super::super::super::endpoint::Endpoint;
 use super::super::super::facts::Facts;
-use super::super::super::session::{Session, literal, text};
+use super::super::super::session::{Session, Trouble, literal, text};
 use super::super::plan::{missing_roles, roles_blocker, version_blocker};
 use super::super::{Content, Options, facts};
-use super::dependents::Dependents;
+use super::dependents::{Dependents, publications};
 use super::{Name, swap};
 use crate::RestoreError;
 
@@ -84,57 +84,57 @@ pub fn plan(
         plan.blockers.push(format!("the database has no schema {schema}: CREATE SCHEMA makes it"));
     }
     plan.look_at_table(&mut session)?;
-    plan.blockers.extend(swap::blocker(&mut session, &plan.name)?);
+    if plan.existing.is_some() {
+        plan.blockers.extend(swap::blocker(&mut session, &plan.name.schema)?);
+    }
     Ok(plan)
 }
 
-/// What stands before its rows says it exactly.
+/// The statement that copies its rows in says it exactly, and must say nothing else: it is run in the database that is there.
 fn name_of(content: &dyn Content, part: &Part) -> Result<Name, RestoreError> {
     let mut head = Vec::new();
     content.open(part)?.take(HEAD_LEN_MAX).read_to_end(&mut head).map_err(RestoreError::of_content)?;
-    let entry = script::entries(&head).into_iter().find(|entry| entry.kind == "TABLE DATA");
-    let entry = entry.ok_or_else(|| {
-        RestoreError::Damaged(format!(
-            "the rows of {} do not say of which table they are",
-            part.display_name()
-        ))
+    let target = script::copy_statement(&head).and_then(|(statement, _)| script::copy_target(statement));
+    let (schema, table) = target.ok_or_else(|| {
+        RestoreError::Refused(format!("the rows of {} are not what a capture writes", part.display_name()))
     })?;
-    Ok(Name { schema: entry.schema, table: entry.name })
+    Ok(Name { schema, table })
+}
+
+/// Why a table that is there cannot be replaced, in words.
+pub(super) fn obstacles(session: &mut Session, table: &str, oid: &str) -> Result<Vec<String>, Trouble> {
+    let rows = session.rows(&format!(
+        "SELECT relkind <> 'r', EXISTS (SELECT FROM pg_inherits WHERE inhrelid = {oid} OR inhparent = {oid}), NOT pg_has_role(relowner, 'USAGE'),
+            EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = {oid} AND deptype = 'e')
+        FROM pg_class WHERE oid = {oid}"
+    ))?;
+    let mut obstacles = Vec::new();
+    for (column, what) in [
+        "is no plain table in the database that is there",
+        "is a partition, or inherits, in the database that is there: detach it first",
+        "belongs to somebody else in the database that is there: restore as its owner",
+        "belongs to an extension",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        if rows.first().is_some_and(|row| text(row, column) == "t") {
+            obstacles.push(format!("{table} {what}"));
+        }
+    }
+    for other in Dependents::ask(session, oid)?.others {
+        obstacles.push(format!("{other} is built on {table}: drop it first, and make it again afterwards"));
+    }
+    Ok(obstacles)
 }
 
 impl TablePlan {
     fn look_at_table(&mut self, session: &mut Session) -> Result<(), RestoreError> {
         let Some(oid) = self.name.look_up(session)? else { return Ok(()) };
-        let rows = session.rows(&format!(
-            "SELECT relkind, pg_total_relation_size(oid), EXISTS (SELECT FROM pg_inherits WHERE inhrelid = {oid} OR inhparent = {oid}),
-                pg_has_role(relowner, 'USAGE')
-            FROM pg_class WHERE oid = {oid}"
-        ))?;
-        let Some(row) = rows.first() else { return Ok(()) };
-        let table = &self.table;
-        if text(row, 0) != "r" {
-            self.blockers.push(format!("{table} is no plain table in the database that is there"));
-        }
-        if text(row, 2) == "t" {
-            self.blockers.push(format!(
-                "{table} is a partition, or inherits, in the database that is there: detach it first"
-            ));
-        }
-        if text(row, 3) != "t" {
-            self.blockers.push(format!("{table} does not belong to {}", self.endpoint.user));
-        }
-        let Dependents { others, publications, .. } = Dependents::ask(session, &oid)?;
-        for publication in publications {
-            self.notices.push(format!(
-                "{publication} has the table that is there, and will not have the other: ALTER PUBLICATION {publication} ADD TABLE {}",
-                self.name.ident()
-            ));
-        }
-        for other in others {
-            self.blockers
-                .push(format!("{other} is built on {table}: drop it first, and make it again afterwards"));
-        }
-        self.existing = Some(ExistingTable { oid, bytes: text(row, 1).parse().unwrap_or_default() });
+        self.blockers.extend(obstacles(session, &self.table, &oid)?);
+        self.notices.extend(publications(session, &self.table, &oid)?);
+        let bytes = session.value(&format!("SELECT pg_total_relation_size({oid})"))?;
+        self.existing = Some(ExistingTable { oid, bytes: bytes.parse().unwrap_or_default() });
         Ok(())
     }
 }

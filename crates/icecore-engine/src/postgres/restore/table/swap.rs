@@ -1,123 +1,128 @@
 //! A table goes to a schema of its own, `public__ice_old` for one of `public`, and comes back from there.
 
+use super::super::super::aside::{self, AsideSchema};
 use super::super::super::endpoint::Endpoint;
-use super::super::super::facts::ASIDE_MARK;
 use super::super::super::session::{Session, Trouble, ident, literal, text};
-use super::super::swap::{OLD, name};
-use super::super::{Turn, load};
-use super::aside::Aside;
+use super::super::Turn;
+use super::Name;
 use super::dependents::Dependents;
-use super::{LOCK_WAIT, Name};
+use super::note::Note;
+use super::plan::obstacles;
+use super::transaction::Transaction;
 use crate::RestoreError;
+use crate::database::{Undone, name_beside};
 
 /// Between two names.
 const GOING: &str = "__ice_gone";
+const NAME_LEN_MAX: usize = 63;
 
-/// Why tables cannot be put aside here.
-pub(super) fn blocker(session: &mut Session, table: &Name) -> Result<Option<String>, Trouble> {
-    let schema = name(&table.schema, OLD);
-    let theirs = session.value(&format!(
-        "SELECT count(*) FROM pg_namespace WHERE nspname = {} AND NOT starts_with(coalesce(obj_description(oid, 'pg_namespace'), ''), {})",
-        literal(&schema),
-        literal(ASIDE_MARK)
-    ))?;
-    Ok((theirs != "0")
-        .then(|| format!("there is a schema {schema} that icecore did not make: rename it, and try again")))
+/// Where a table is put aside.
+pub(super) fn place(table: &Name) -> Name {
+    Name { schema: aside::name(&table.schema), table: table.table.clone() }
 }
 
-/// Puts a table aside in the transaction that runs, instead of what was put aside before. Returns its name there.
-pub(super) fn put_aside(session: &mut Session, table: &Name, oid: &str) -> Result<String, RestoreError> {
-    let schema = name(&table.schema, OLD);
-    if let Some(blocker) = blocker(session, table)? {
+/// Why tables of a schema cannot be put aside.
+pub(super) fn blocker(session: &mut Session, schema: &str) -> Result<Option<String>, Trouble> {
+    let name = aside::name(schema);
+    let is_there =
+        session.value(&format!("SELECT to_regnamespace({}) IS NOT NULL", literal(&ident(&name))))?;
+    if is_there != "t" {
+        let may_make = session.value("SELECT has_database_privilege(current_database(), 'CREATE')")?;
+        return Ok(
+            (may_make != "t").then(|| format!("no schema {name} may be made here: GRANT CREATE ON DATABASE"))
+        );
+    }
+    Ok(match aside::all(session)?.into_iter().find(|known| known.name == name) {
+        Some(AsideSchema { is_ours: true, .. }) => None,
+        Some(_) => Some(format!("the schema {name} belongs to somebody else: restore as whoever that is")),
+        None => Some(format!("there is a schema {name} that icecore did not make: rename it, and try again")),
+    })
+}
+
+/// Moves a table aside, instead of what was put aside before.
+pub(super) fn put_aside(session: &mut Session, table: &Name, oid: &str) -> Result<(), RestoreError> {
+    if let Some(blocker) = blocker(session, &table.schema)? {
         return Err(RestoreError::Refused(blocker));
     }
-    make_schema(session, &schema, &table.schema)?;
-    let aside = Name { schema, table: table.table.clone() };
-    session.run(&format!("DROP TABLE IF EXISTS {}", aside.ident()))?;
-    let taken = Aside::take(session, table, oid)?;
-    move_to(session, table, oid, &aside.schema)?;
-    taken.note(session, &aside)?;
-    Ok(format!("{}.{}", aside.schema, aside.table))
+    let place = place(table);
+    session.run(&format!("CREATE SCHEMA IF NOT EXISTS {}", ident(&place.schema)))?;
+    let mark = literal(&aside::mark(&table.schema));
+    session.run(&format!("COMMENT ON SCHEMA {} IS {mark}", ident(&place.schema)))?;
+    forget(session, table)?;
+    Ok(move_to(session, table, oid, &place.schema)?)
 }
 
-/// Brings back the table that the last restore of it put aside, and puts the one that is there in its place. Returns under what name that one is
-/// kept; `None` if nothing was put aside.
-pub fn rollback(endpoint: &Endpoint, table: &str) -> Result<Option<Option<String>>, RestoreError> {
-    let _turn = Turn::take(endpoint)?;
-    let mut session = load::open(endpoint)?;
-    session.run(&format!("SET synchronous_commit = on; SET lock_timeout = '{LOCK_WAIT}'; BEGIN"))?;
-    let Some((old, live)) = find(&mut session, table)? else { return Ok(None) };
-    let Some(old_oid) = old.look_up(&mut session)? else { return Ok(None) };
-    let back = Aside::read(&mut session, &old_oid)?;
-    let there = live.look_up(&mut session)?;
-    let mut dependents = Dependents::default();
-    let mut taken = Aside::default();
-    let gone = Name { schema: name(&live.schema, GOING), table: live.table.clone() };
-    if let Some(oid) = &there {
-        session.run(&format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", live.ident()))?;
-        dependents = Dependents::ask(&mut session, oid)?;
-        if let Some(other) = dependents.others.first() {
-            return Err(RestoreError::Refused(format!("{other} is built on {table}: drop it first")));
-        }
-        dependents.let_go(&mut session)?;
-        taken = Aside::take(&mut session, &live, oid)?;
-        make_schema(&mut session, &gone.schema, &live.schema)?;
-        move_to(&mut session, &live, oid, &gone.schema)?;
+/// Drops what was put aside before: it is no state that anybody wants to go back to.
+pub(super) fn forget(session: &mut Session, table: &Name) -> Result<(), Trouble> {
+    let place = place(table);
+    match aside::all(session)?.iter().any(|known| known.name == place.schema && known.is_ours) {
+        true => session.run(&format!("DROP TABLE IF EXISTS {}", place.ident())),
+        false => Ok(()),
     }
-    move_to(&mut session, &old, &old_oid, &live.schema)?;
-    back.give_back(&mut session, &live)?;
-    dependents.take_hold(&mut session)?;
+}
+
+/// Brings back the table that the last restore of it put aside, and puts the one that is there in its place; `None` if nothing was put aside.
+pub fn rollback(endpoint: &Endpoint, table: &str) -> Result<Option<Undone>, RestoreError> {
+    let _turn = Turn::take(endpoint)?;
+    let mut transaction = Transaction::begin(endpoint)?;
+    let session = &mut transaction.session;
+    let Some((old, live)) = find(session, table)? else { return Ok(None) };
+    let Some(old_oid) = old.lock(session)? else { return Ok(None) };
+    let note = Note::read(session, &old_oid)?;
+    let gone = Name { schema: name_beside(&live.schema, GOING, NAME_LEN_MAX), table: live.table.clone() };
+    let there = live.lock(session)?;
+    let mut dependents = Dependents::default();
     if let Some(oid) = &there {
-        move_to(&mut session, &gone, oid, &old.schema)?;
-        taken.note(&mut session, &old)?;
+        if let Some(obstacle) = obstacles(session, table, oid)?.first() {
+            return Err(RestoreError::Refused(format!("cannot bring back {table}: {obstacle}")));
+        }
+        dependents = Dependents::ask(session, oid)?;
+        session.run(&format!("CREATE SCHEMA {}", ident(&gone.schema)))?;
+        move_to(session, &live, oid, &gone.schema)?;
+    }
+    move_to(session, &old, &old_oid, &live.schema)?;
+    dependents.let_go(session)?;
+    let taken = there.as_ref().map(|oid| Note::take(session, &gone, oid)).transpose()?;
+    note.give_back(session, &live)?;
+    dependents.take_hold(session)?;
+    if let (Some(oid), Some(taken)) = (&there, taken) {
+        move_to(session, &gone, oid, &old.schema)?;
+        taken.write(session, &old)?;
         session.run(&format!("DROP SCHEMA {}", ident(&gone.schema)))?;
     }
-    session.run("COMMIT")?;
-    Ok(Some(there.map(|_| format!("{}.{}", old.schema, old.table))))
+    transaction.commit(&format!("the table {table} was brought back"))?;
+    Ok(Some(Undone { kept: there.map(|_| old.to_string()) }))
 }
 
 /// A table that was put aside, and where it belongs. `table` is its name, with its schema or without.
 fn find(session: &mut Session, table: &str) -> Result<Option<(Name, Name)>, RestoreError> {
-    let rows = session.rows(&format!(
-        "SELECT o.nspname, c.relname, l.nspname FROM pg_class c JOIN pg_namespace o ON o.oid = c.relnamespace
-            JOIN pg_namespace l ON obj_description(o.oid, 'pg_namespace') = {} || l.nspname
-        WHERE c.relkind = 'r' AND {} IN (c.relname, l.nspname || '.' || c.relname) ORDER BY 1",
-        literal(&mark("")),
-        literal(table)
-    ))?;
-    let tables: Vec<(Name, Name)> = rows
-        .iter()
-        .map(|row| {
-            let name = |schema| Name { schema: text(row, schema), table: text(row, 1) };
-            (name(0), name(2))
-        })
-        .filter(|(old, live)| old.schema == name(&live.schema, OLD))
-        .collect();
-    match tables.as_slice() {
-        [] => Ok(None),
-        [one] => Ok(Some(one.clone())),
-        _ => Err(RestoreError::Refused(format!(
-            "more than one table {table} was put aside: name its schema too"
-        ))),
+    let mut found = Vec::new();
+    for schema in aside::all(session)?.into_iter().filter(|schema| schema.is_ours) {
+        let tables = session.rows(&format!(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname = {}",
+            literal(&schema.name)
+        ))?;
+        for name in tables.iter().map(|row| text(row, 0)) {
+            let live = Name { schema: schema.of.clone(), table: name.clone() };
+            if table == name || table == live.to_string() {
+                found.push((Name { schema: schema.name.clone(), table: name }, live));
+            }
+        }
     }
+    if found.len() > 1 {
+        return Err(RestoreError::Refused(format!(
+            "more than one table {table} was put aside: name its schema too"
+        )));
+    }
+    Ok(found.pop())
 }
 
-fn mark(schema: &str) -> String {
-    format!("{ASIDE_MARK}tables put aside of {schema}")
-}
-
-fn make_schema(session: &mut Session, schema: &str, of: &str) -> Result<(), Trouble> {
-    session.run(&format!(
-        "CREATE SCHEMA IF NOT EXISTS {0}; COMMENT ON SCHEMA {0} IS {1}",
-        ident(schema),
-        literal(&mark(of))
-    ))
-}
-
-/// Moves a table with its indexes, constraints and sequences, which follow it, and its statistics, which do not.
+/// Moves a table with its indexes, constraints and sequences, which follow it, and its statistics beside it, which do not.
 fn move_to(session: &mut Session, table: &Name, oid: &str, schema: &str) -> Result<(), Trouble> {
     let statistics = session.rows(&format!(
-        "SELECT format('%I.%I', n.nspname, s.stxname) FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE s.stxrelid = {oid}"
+        "SELECT format('%I.%I', n.nspname, s.stxname) FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+        WHERE s.stxrelid = {oid} AND n.nspname = {}",
+        literal(&table.schema)
     ))?;
     let schema = ident(schema);
     for name in statistics.iter().map(|row| text(row, 0)) {
