@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use icecore::{Counter, Error, RestoreOptions, Restored, Snapshot, Source};
+use icecore_engine::postgres::physical::CONTROL;
 use serde_json::json;
 
 use super::restore_database::{safety_name, take_safety_snapshot};
@@ -44,7 +45,12 @@ pub(crate) fn run(
                 kept = Some(safety_name(name));
             }
             options.replace = true;
-            attempt(ui, &options)?
+            attempt(ui, &options).inspect_err(|_| {
+                // In place, what is there may be a mixture by now.
+                if let (true, Some(kept)) = (options.in_place, &kept) {
+                    ui.hint(format_args!("what was there is the snapshot {}", printable(kept)));
+                }
+            })?
         }
         restored => restored?,
     };
@@ -52,10 +58,14 @@ pub(crate) fn run(
     report(ui, snapshot, &restored, options.part.as_deref(), kept.as_deref(), duration_ms)
 }
 
-/// Whether somebody might want back what is there: a cluster, or what a cluster takes the place of.
+/// Whether somebody might want back what is there: a cluster, or what a cluster takes the place of. What a restore left half done is nothing
+/// that anybody wants, and would take the place of what was there before it.
 fn wants_undo(snapshot: &Snapshot, path: &Path) -> bool {
     let holds_anything = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    is_cluster(path) || (icecore::is_base_backup(snapshot) && holds_anything)
+    match is_cluster(path) {
+        true => path.join(CONTROL).is_file(),
+        false => icecore::is_base_backup(snapshot) && holds_anything,
+    }
 }
 
 /// Whether a directory holds a cluster of PostgreSQL.

@@ -1,5 +1,6 @@
 //! `icecore rollback`
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use icecore::{Database, Destination, RestoreOptions, Snapshot, Source};
@@ -114,7 +115,7 @@ fn restore_to(
             let options = RestoreOptions {
                 to: Destination::Path(path.clone()),
                 part: None,
-                in_place: false,
+                in_place: is_mount_point(path),
                 replace: false,
                 allow_damaged: false,
                 allow_incomplete: false,
@@ -196,4 +197,11 @@ fn source(context: &Context, named: Option<&Path>) -> Result<(Source, String)> {
                 .hint("name a service of icecore.toml, or give a URL"))
         }
     }
+}
+
+/// Whether nothing can be put in a directory's place.
+fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| path.metadata().map(|meta| meta.dev()).ok();
+    let above = path.canonicalize().ok().and_then(|real| device(real.parent()?));
+    above.is_some_and(|above| device(path) != Some(above))
 }

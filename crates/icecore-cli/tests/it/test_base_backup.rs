@@ -121,7 +121,10 @@ fn what_was_not_restored_to_its_end_is_nothing_that_a_server_starts_on() {
     assert!(control.exists());
     env.fails(13, &["restore", "shop.physical", "--in-place", "--yes"]);
     assert!(!control.exists());
-    env.ok(&["restore", "shop.physical.before-restore~1", "--in-place", "--yes"]);
+    let said = env.run(&["restore", "shop.physical", "--in-place", "--yes"]).fails(13);
+    assert!(!control.exists() && !said.contains("before-restore"), "{said}");
+    // What was left half done has not taken the place of what was there.
+    env.ok(&["rollback", server.data_dir().to_str().unwrap(), "--yes"]);
     server.restart();
     assert_same(&live, &server.dump("shop", &["--create"]));
 }
@@ -191,4 +194,40 @@ fn a_data_directory_under_a_server_is_not_taken_for_a_state_of_it() {
     server.kill();
     let said = env.fails(15, &["restore", "data", "--yes"]);
     assert!(said.contains("remove the file if it crashed"), "{said}");
+}
+
+#[test]
+fn a_cluster_whose_log_lies_elsewhere_is_not_restored_over() {
+    let mut server = PostgresServer::start();
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("postgres"), "--physical"]);
+    server.stop();
+    let (data, log) = (server.data_dir(), env.path("log"));
+    let moved = std::process::Command::new("mv").arg(data.join("pg_wal")).arg(&log).status().unwrap();
+    assert!(moved.success());
+    std::os::unix::fs::symlink(&log, data.join("pg_wal")).unwrap();
+    for how in [&["--yes"][..], &["--in-place", "--yes"]] {
+        let said = env.fails(15, &[&["restore", "latest"], how].concat());
+        assert!(said.contains("by the link pg_wal") && said.contains("--to another directory"), "{said}");
+    }
+    assert_eq!(env.count(), 1);
+}
+
+#[test]
+fn what_the_server_logs_is_kept_until_it_is_taken() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE TABLE t AS SELECT repeat(md5(a::text), 100) AS a FROM generate_series(1, 60000) a; ALTER TABLE t ALTER a SET STORAGE PLAIN; VACUUM FULL t");
+    let env = TestEnv::new();
+    let mut create = env.command(&["create", &server.url("postgres"), "--physical"]);
+    let create = create.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let slots = "SELECT count(*) FROM pg_replication_slots WHERE temporary AND restart_lsn IS NOT NULL";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while server.sql("postgres", slots) != "1" {
+        assert!(Instant::now() < deadline, "there is no slot");
+    }
+    for _ in 0..4 {
+        server.sql("postgres", "SELECT pg_switch_wal(); CHECKPOINT; INSERT INTO t VALUES ('x')");
+    }
+    Said::new(create.wait_with_output().unwrap()).ok();
+    assert_eq!(server.sql("postgres", "SELECT count(*) FROM pg_replication_slots"), "0");
 }

@@ -57,11 +57,25 @@ impl<'a> Progress<'a> {
     }
 
     /// A base backup's parts, as a walk would meet them; `None` if they are in such an order already.
-    fn sorted(&self) -> Result<Option<Vec<Part>>> {
-        if self.reader.manifest().info.form != BASE_BACKUP {
+    fn sorted(&mut self) -> Result<Option<Vec<Part>>> {
+        let info = &self.reader.manifest().info;
+        if info.form != BASE_BACKUP {
             return Ok(None);
         }
-        let mut parts = self.reader.parts().collect::<std::result::Result<Vec<_>, _>>()?;
+        let mut parts = Vec::new();
+        for part in self.reader.parts() {
+            match part {
+                Ok(part) => parts.push(part),
+                Err(error) if self.allow_damaged && error.is_damage() => {
+                    let known = parts.len();
+                    self.restored
+                        .warnings
+                        .push(format!("the list of parts ends after {known} of {}: {error}", info.parts));
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         parts.sort_by(|one, other| compare(&one.name, &other.name));
         Ok(Some(parts))
     }

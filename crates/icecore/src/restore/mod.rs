@@ -12,10 +12,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore_engine::Target;
 use icecore_engine::files::{DirectoryTarget, Escapes, FileTarget, Placement, StreamTarget, Warnings};
 use icecore_engine::postgres::physical::{self, DataDirectory};
 use icecore_engine::sqlite::SqliteTarget;
+use icecore_engine::{RestoreError, Target};
 use icecore_format::{Part, PartKind};
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store, StoreError};
 
@@ -153,6 +153,13 @@ fn check(
     refuse::other_kind(absolute, wants_directory, options.in_place)?;
     if wants_directory {
         physical::refuse_server(absolute)?;
+    }
+    if is_base_backup(snapshot)
+        && part.is_none()
+        && let Some(elsewhere) = physical::lies_elsewhere(absolute)
+    {
+        let error = format!("{elsewhere}, which is not restored yet: give --to another directory");
+        return Err(RestoreError::Refused(error).into());
     }
     if !options.trusted {
         refuse::escapes(snapshot, reader, part, options, monitor)?;

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tar::{Archive, Entry, EntryType};
 
 use super::super::endpoint::Endpoint;
+use super::super::session::{Session, Trouble};
 use super::backup_manifest::{BackupManifest, Received, ReceivedFiles, Sum};
 use super::server::Server;
 use crate::files::{check_name, grain_of_name};
@@ -41,6 +42,7 @@ pub fn capture(
         .into_iter()
         .chain(ARGUMENTS.iter().map(OsString::from))
         .collect();
+    let _log = Log::hold(endpoint, sink)?;
     let mut source = CommandSource::spawn_with(&argv, &endpoint.variables())?;
     let received = receive(&mut source.reader(is_cancelled), sink);
     if matches!(received, Ok(_) | Err(CaptureError::Incomplete { .. })) {
@@ -51,6 +53,24 @@ pub fn capture(
     let wrong = |what| CaptureError::Source(format!("the base backup of {endpoint} is not whole: {what}"));
     let manifest = manifest.ok_or_else(|| wrong("it has no manifest".to_owned()))?;
     BackupManifest::parse(&manifest).and_then(|manifest| manifest.check(&received)).map_err(wrong)
+}
+
+/// Keeps the server from removing what it logs meanwhile, by a slot that ends with its connection.
+struct Log {
+    _session: Session,
+}
+
+impl Log {
+    fn hold(endpoint: &Endpoint, sink: &mut dyn Sink) -> Result<Self, CaptureError> {
+        let mut session = Session::open(endpoint)?;
+        let made = session
+            .value("SELECT pg_create_physical_replication_slot('icecore_' || pg_backend_pid(), true, true)");
+        if let Err(Trouble { what, code }) = made {
+            code.as_ref().ok_or_else(|| CaptureError::Source(what.clone()))?;
+            sink.notice(format!("the server may remove what it logs before it is taken, and the backup fails then, for no replication slot can be had: {what}"));
+        }
+        Ok(Self { _session: session })
+    }
 }
 
 /// Hands what comes to the sink. Returns what came, and the manifest's bytes.

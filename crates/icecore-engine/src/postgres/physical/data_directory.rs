@@ -15,7 +15,7 @@ use crate::{RestoreError, Target};
 
 /// What a server that runs has in its directory: its process number comes first, its start third.
 pub(super) const LOCK: &str = "postmaster.pid";
-/// What [`CONTROL`] is called until all else is there.
+/// What `CONTROL` is called until all else is there.
 const CONTROL_NEW: &str = "global/pg_control.ice_new";
 
 /// A data directory that is being restored.
@@ -57,7 +57,11 @@ impl Target for DataDirectory {
             self.begun = true;
             let control = self.path.join(CONTROL);
             match fs::remove_file(&control) {
-                Ok(()) => sync_above(&control)?,
+                Ok(()) => {
+                    sync_above(&control)?;
+                    // From here on none can start; one that was faster is not harmed further.
+                    refuse_server(&self.path)?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => (),
                 Err(error) => return Err(RestoreError::write("cannot remove", &control)(error)),
             }
@@ -90,6 +94,8 @@ impl Target for DataDirectory {
 
     fn finish(self: Box<Self>) -> Result<(), RestoreError> {
         let Self { files, path, in_place, .. } = *self;
+        // Building took its time.
+        refuse_server(&path)?;
         Box::new(files).finish()?;
         if !in_place {
             return Ok(());
@@ -120,13 +126,32 @@ pub struct ServerLock {
 impl ServerLock {
     /// That of a directory, if it has one.
     pub fn of(directory: &Path) -> Option<Self> {
-        let text = fs::read(directory.join(LOCK)).ok()?;
+        let text = match fs::read(directory.join(LOCK)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            // One that may not be read is one.
+            read => read.unwrap_or_default(),
+        };
         let line = text.split(|byte| *byte == b'\n').next()?;
         let pid = std::str::from_utf8(line).ok().and_then(|line| line.trim().parse::<i32>().ok());
         let process = pid.filter(|pid| *pid > 0).and_then(Pid::from_raw);
         let runs = process.is_some_and(|process| test_kill_process(process) != Err(Errno::SRCH));
         Some(Self { pid, runs })
     }
+}
+
+/// What of a cluster lies elsewhere, by links that no restore makes again; in words.
+pub fn lies_elsewhere(directory: &Path) -> Option<String> {
+    let is_link = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+    if is_link(&directory.join("pg_wal")) {
+        return Some(format!("the log of {} lies elsewhere, by the link pg_wal", directory.display()));
+    }
+    let mut tablespaces = fs::read_dir(directory.join("pg_tblspc")).ok()?.flatten();
+    let tablespace = tablespaces.find(|entry| is_link(&entry.path()))?;
+    Some(format!(
+        "a tablespace of {} lies elsewhere, by the link {}",
+        directory.display(),
+        tablespace.path().display()
+    ))
 }
 
 /// Refuses a directory that a server runs on, or may run on.

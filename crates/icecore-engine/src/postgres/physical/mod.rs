@@ -6,8 +6,9 @@ mod data_directory;
 mod server;
 
 pub use base_backup::capture;
-pub use data_directory::{DataDirectory, ServerLock, refuse_server};
+pub use data_directory::{DataDirectory, ServerLock, lies_elsewhere, refuse_server};
+
 pub use server::{Server, server};
 
 /// What keeps a server from starting on a directory that is not whole, and each other from starting twice.
-const CONTROL: &str = "global/pg_control";
+pub const CONTROL: &str = "global/pg_control";
