@@ -109,13 +109,15 @@ fn passwords_are_no_arguments_of_the_programs_that_are_run() {
     let server = PostgresServer::start();
     let env = TestEnv::new();
     dumped(&server);
-    let real = "/usr/lib/postgresql/15/bin";
     let log = env.path("arguments");
-    let tell = |name: &str| format!("echo \"$0 $*\" >> '{}'; exec {real}/{name} \"$@\"", log.display());
-    let path = path_with(
-        &env,
-        &[("pg_dump", &tell("pg_dump")), ("psql", &tell("psql")), ("pg_dumpall", &tell("pg_dumpall"))],
-    );
+    // The newest one that is installed, as the server is.
+    let tell = |name: &str| {
+        format!(
+            "echo \"$0 $*\" >> '{}'; exec \"$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)/{name}\" \"$@\"",
+            log.display()
+        )
+    };
+    let path = path_with(&env, &[("pg_dump", &tell("pg_dump")), ("pg_dumpall", &tell("pg_dumpall"))]);
     let url = server.tcp_url("shop");
     let run = |arguments: &[&str]| {
         Said::of(env.command(arguments).env("PATH", &path).env("PGPASSWORD", server.password())).ok()
@@ -123,7 +125,10 @@ fn passwords_are_no_arguments_of_the_programs_that_are_run() {
     run(&["create", &url, "--globals"]);
     run(&["restore", "shop", "--yes"]);
     let told = String::from_utf8(env.read("arguments")).unwrap();
-    assert!(told.contains("bin/pg_dump ") && !told.contains("a secret"), "{told}");
+    assert!(
+        told.contains("bin/pg_dump ") && told.contains("bin/pg_dumpall ") && !told.contains("a secret"),
+        "{told}"
+    );
 }
 
 #[test]
