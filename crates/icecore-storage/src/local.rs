@@ -220,6 +220,10 @@ impl<D: Disk> LocalStorage<D> {
             Err(error) => return Err(fail("cannot list", dir, error)),
         };
         for (component, entry) in entries {
+            // What file managers and file systems leave: no object is called so.
+            if component.starts_with('.') {
+                continue;
+            }
             let name = format!("{prefix}{component}");
             match entry {
                 Entry::File { len } => objects.push(ObjectMeta { name, len }),

@@ -49,6 +49,9 @@ impl Service {
     /// The source it means. `dir` is that of `icecore.toml`.
     pub fn source(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {
         let fault = |what: &str| Error::Service { name: name.to_owned(), what: what.to_owned() };
+        if let Some(key) = self.empty() {
+            return Err(fault(&format!("its {key} is empty: say what it is, or leave it out")));
+        }
         let scheme = self.url.as_ref().and_then(|url| url.split_once(':')).map(|(scheme, _)| scheme);
         let by_scheme = match scheme {
             Some("postgres" | "postgresql") => Some("postgres"),
@@ -73,6 +76,7 @@ impl Service {
             "redis" => self.redis(name, dir, environment),
             "sqlite" | "files" => {
                 let of_url = self.url.as_deref().and_then(|url| url.strip_prefix("sqlite:"));
+                let of_url = of_url.filter(|path| !path.is_empty());
                 let path =
                     self.path.clone().or(of_url.map(|path| path.strip_prefix("//").unwrap_or(path).into()));
                 let path = dir.join(path.ok_or_else(|| fault("give it a path"))?);
@@ -82,6 +86,20 @@ impl Service {
                 "there is no engine {engine:?}; known are postgres, mysql, mariadb, redis, sqlite and files"
             ))),
         }
+    }
+
+    /// A key that says nothing. It would mean a default, or the folder of `icecore.toml`, and hardly does.
+    fn empty(&self) -> Option<&'static str> {
+        let path = self.path.as_deref().and_then(Path::to_str);
+        let said = [
+            ("url", self.url.as_deref()),
+            ("engine", self.engine.as_deref()),
+            ("host", self.host.as_deref()),
+            ("user", self.user.as_deref()),
+            ("database", self.database.as_deref()),
+            ("path", path),
+        ];
+        said.into_iter().find(|(_, value)| *value == Some("")).map(|(key, _)| key)
     }
 
     fn postgres(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {

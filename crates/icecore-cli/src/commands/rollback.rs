@@ -41,17 +41,18 @@ pub(crate) struct RollbackArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result<ExitStatus> {
-    let (source, name) = source(context, args.source.as_deref())?;
+    let meant = Meant::find(context, args.source.as_deref())?;
+    if args.emergency && args.table.is_none() {
+        return emergency(ui, context, &meant);
+    }
+    let Meant { source, name, .. } = &meant;
     if let Some(table) = &args.table {
-        return match &source {
+        return match source {
             Source::Postgres(endpoint) => restore_table::roll_back(ui, endpoint, table),
             _ => Err(CommandError::usage("--table is for databases of PostgreSQL")),
         };
     }
-    if args.emergency {
-        return emergency(ui, context, &source, &name);
-    }
-    if let Some(database) = Database::of(&source) {
+    if let Some(database) = Database::of(source) {
         let shown = printable(&database.to_string()).to_string();
         let question = format!("Bring back what the last restore of the database {shown} put aside?");
         ui.confirm(&question, &format!("the database {shown} was not touched"))?;
@@ -66,7 +67,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
             return Ok(ExitStatus::Success);
         }
     }
-    if let Some(path) = restore_sqlite::path_of(&source)
+    if let Some(path) = restore_sqlite::path_of(source)
         && !is_cluster(path)
         && let Some(status) = restore_sqlite::rollback(ui, path)?
     {
@@ -74,29 +75,28 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
     }
     let opened = context.open()?;
     let listing = opened.listing(ui)?;
-    let before_restore = safety_name(&name);
-    let url = match (&source, Database::of(&source)) {
+    let before_restore = safety_name(name);
+    let url = match (source, Database::of(source)) {
         (_, Some(database)) => database.url(),
         (Source::Redis(endpoint), _) => endpoint.url(),
-        (Source::Sqlite(path) | Source::Path(path), _) => {
-            path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string()
-        }
+        (Source::Sqlite(path) | Source::Path(path), _) => real(path).display().to_string(),
         _ => String::new(),
     };
     // Whatever it was called, it knows where it belongs.
     let is_of = |snapshot: &&Snapshot| {
         let is_safety = snapshot.labels.tags.iter().any(|tag| tag == SAFETY_TAG);
-        is_safety
-            && (snapshot.info().source == before_restore || snapshot.info().origin.as_ref() == Some(&url))
+        let info = snapshot.info();
+        let is_named = info.source == before_restore && !meant.is_elsewhere(context, snapshot);
+        is_safety && (is_named || info.origin.as_ref() == Some(&url))
     };
     let Some(before) = listing.snapshots.iter().find(is_of) else {
-        let error = format!("there is nothing to bring back of {}", printable(&name));
+        let error = format!("there is nothing to bring back of {}", printable(name));
         return Err(CommandError::new(ExitStatus::NotFound, error).hint(format!(
             "no restore put anything aside, and there is no snapshot {}",
             printable(&before_restore)
         )));
     };
-    restore_to(ui, context, &opened, before, (&source, &name))
+    restore_to(ui, context, &opened, before, (source, name))
 }
 
 fn restore_to(
@@ -134,15 +134,17 @@ fn restore_to(
 }
 
 /// The newest snapshot that can be restored, whatever became of those after it.
-fn emergency(ui: &mut Ui, context: &Context, source: &Source, name: &str) -> Result<ExitStatus> {
+fn emergency(ui: &mut Ui, context: &Context, meant: &Meant) -> Result<ExitStatus> {
     ui.assume_yes = true;
+    let Meant { source, name, .. } = meant;
     let opened = context.open()?;
     let listing = opened.listing(ui)?;
     let path = restore_sqlite::path_of(source);
-    let cluster = path.filter(|path| is_cluster(path)).map(|path| path.display().to_string());
+    let cluster = path.filter(|path| is_cluster(path)).map(|path| real(path).display().to_string());
     let is_whole = |snapshot: &&Snapshot| {
         let info = snapshot.info();
-        let is_of = info.source == name || (cluster.is_some() && info.origin == cluster);
+        let is_named = info.source == *name && !meant.is_elsewhere(context, snapshot);
+        let is_of = is_named || (cluster.is_some() && info.origin == cluster);
         let has_rows = match (&cluster, path) {
             (Some(_), _) => icecore::is_base_backup(snapshot),
             (None, Some(_)) => info.form == "sqlite",
@@ -159,42 +161,71 @@ fn emergency(ui: &mut Ui, context: &Context, source: &Source, name: &str) -> Res
         }
     }
     let error = format!("there is no whole snapshot of {}", printable(name));
-    Err(CommandError::new(ExitStatus::NotFound, error).hint("`icecore list` shows what there is"))
+    let is_other =
+        |snapshot: &Snapshot| snapshot.info().source == *name && meant.is_elsewhere(context, snapshot);
+    let hint = match listing.snapshots.iter().any(is_other) {
+        true => "those of that name are of another place; `icecore restore NAME --to URL` restores one here",
+        false => "`icecore list` shows what there is",
+    };
+    Err(CommandError::new(ExitStatus::NotFound, error).hint(hint))
 }
 
-/// What is meant, and what its snapshots are called.
-fn source(context: &Context, named: Option<&Path>) -> Result<(Source, String)> {
-    let is_database = |source: &Source| {
-        Database::of(source).is_some() || matches!(source, Source::Redis(_) | Source::Sqlite(_))
-    };
-    if let (Some(series), Some(project)) = (named.and_then(Path::to_str), context.project()?)
-        && let Some(directory) = project.data_directory(series)
-    {
-        return Ok((Source::Path(directory), series.to_owned()));
-    }
-    if let Some(named) = named {
-        let (source, name) = context.source(named)?;
-        let name = name.unwrap_or_else(|| source.default_name());
-        let is_one = matches!(&source, Source::Path(path) if !path.is_dir() || is_cluster(path));
-        return match is_database(&source) || is_one {
-            true => Ok((source, name)),
-            false => Err(CommandError::usage("only a restore of a database can be undone")
-                .hint("of a directory, restore the snapshot before: icecore restore NAME~1")),
+/// The database that is meant.
+struct Meant {
+    source: Source,
+    /// What its snapshots are called.
+    name: String,
+    /// Whether it is known by that name, wherever it is; otherwise one elsewhere may be called the same.
+    is_service: bool,
+}
+
+impl Meant {
+    fn find(context: &Context, named: Option<&Path>) -> Result<Self> {
+        let is_database = |source: &Source| {
+            Database::of(source).is_some() || matches!(source, Source::Redis(_) | Source::Sqlite(_))
         };
-    }
-    let mut found = Vec::new();
-    if let Some(project) = context.project()? {
-        for name in project.config.services.keys() {
-            if let Some(source) = project.source(name, &context.environment())?.filter(is_database) {
-                found.push((source, name.clone()));
+        if let (Some(series), Some(project)) = (named.and_then(Path::to_str), context.project()?)
+            && let Some(directory) = project.data_directory(series)
+        {
+            return Ok(Self { source: Source::Path(directory), name: series.to_owned(), is_service: true });
+        }
+        if let Some(named) = named {
+            let (source, service) = context.source(named)?;
+            let is_service = service.is_some();
+            let name = service.unwrap_or_else(|| source.default_name());
+            let is_one = matches!(&source, Source::Path(path) if !path.is_dir() || is_cluster(path));
+            return match is_database(&source) || is_one {
+                true => Ok(Self { source, name, is_service }),
+                false => Err(CommandError::usage("only a restore of a database can be undone")
+                    .hint("of a directory, restore the snapshot before: icecore restore NAME~1")),
+            };
+        }
+        let mut found = Vec::new();
+        if let Some(project) = context.project()? {
+            for name in project.config.services.keys() {
+                if let Some(source) = project.source(name, &context.environment())?.filter(is_database) {
+                    found.push(Self { source, name: name.clone(), is_service: true });
+                }
             }
         }
+        match (found.pop(), found.is_empty()) {
+            (Some(found), true) => Ok(found),
+            _ => Err(CommandError::usage("say which database")
+                .hint("name a service of icecore.toml, or give a URL")),
+        }
     }
-    match (found.pop(), found.is_empty()) {
-        (Some(found), true) => Ok(found),
-        _ => {
-            Err(CommandError::usage("say which database")
-                .hint("name a service of icecore.toml, or give a URL"))
+
+    /// Whether a snapshot says that it is of another place.
+    fn is_elsewhere(&self, context: &Context, snapshot: &Snapshot) -> bool {
+        let Some(origin) = snapshot.info().origin.as_deref().filter(|_| !self.is_service) else {
+            return false;
+        };
+        match (restore_sqlite::path_of(&self.source), origin.contains("://")) {
+            (Some(path), false) => real(path) != Path::new(origin),
+            (None, true) => Source::parse(Path::new(origin), &context.environment())
+                .is_ok_and(|origin| place(&origin) != place(&self.source)),
+            // A dump that lay in a file, or anything else that was called so.
+            _ => false,
         }
     }
 }
@@ -204,4 +235,15 @@ fn is_mount_point(path: &Path) -> bool {
     let device = |path: &Path| path.metadata().map(|meta| meta.dev()).ok();
     let above = path.canonicalize().ok().and_then(|real| device(real.parent()?));
     above.is_some_and(|above| device(path) != Some(above))
+}
+
+/// Where something is, whoever asks for it.
+fn place(source: &Source) -> String {
+    Database::of(source).map_or_else(|| source.place(), |database| database.to_string())
+}
+
+/// Where a file is, or was.
+fn real(path: &Path) -> PathBuf {
+    let beside = |path: &Path| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(|| beside(path)).unwrap_or_else(|| path.to_owned())
 }

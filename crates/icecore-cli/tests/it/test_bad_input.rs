@@ -337,3 +337,44 @@ fn a_file_that_changes_while_it_is_read_is_stored_with_a_finding() {
     let findings = &env.json(&["show", "log"])["findings"];
     assert_eq!(findings.as_array().unwrap().len(), 1, "{findings}");
 }
+
+#[test]
+fn files_of_file_managers_in_a_store_are_no_damage() {
+    let env = TestEnv::new();
+    env.write("a.txt", "a");
+    env.ok(&["create", "a.txt"]);
+    let pack = env.files(".icecore/packs").remove(0);
+    for folder in
+        [".icecore", ".icecore/packs", ".icecore/snapshots", pack.parent().unwrap().to_str().unwrap()]
+    {
+        env.write(&format!("{folder}/.DS_Store"), "no object");
+    }
+    for arguments in [&["list"][..], &["verify"], &["gc", "--yes"], &["restore", "a.txt", "--to", "b.txt"]] {
+        let said = env.run(arguments);
+        assert!(!said.stderr.contains("DS_Store"), "{said:?}");
+        said.ok();
+    }
+    assert_eq!(env.read("b.txt"), b"a");
+}
+
+#[test]
+fn a_service_that_says_nothing_is_no_service() {
+    let env = TestEnv::new();
+    for lines in [
+        "path = ''",
+        "engine = 'sqlite'\npath = ''",
+        "url = 'sqlite:'",
+        "url = ''",
+        "engine = 'mysql'\ndatabase = ''",
+        "engine = 'postgres'\nhost = ''",
+        "url = 'postgres://me@localhost/shop'\ndatabase = ''",
+        "engine = 'redis'\nhost = ''",
+    ] {
+        env.write("icecore.toml", format!("[services.shop]\n{lines}\n"));
+        for command in ["create", "rollback"] {
+            let said = env.fails(2, &[command, "shop"]);
+            assert!(said.contains("shop"), "{lines}: {said}");
+        }
+    }
+    assert_eq!(env.count(), 0);
+}

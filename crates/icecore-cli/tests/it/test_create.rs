@@ -229,3 +229,13 @@ fn a_misspelt_key_of_the_configuration_is_an_error() {
     let said = env.fails(1, &["list"]);
     assert!(said.contains("stroe"), "{said}");
 }
+
+#[test]
+fn what_a_command_complains_of_is_not_in_its_snapshot() {
+    let env = TestEnv::new();
+    let script = "echo one; echo complaint >&2; echo two";
+    let said = env.run(&["create", "--name", "out", "--", "sh", "-c", script]);
+    assert!(said.stderr.contains("complaint"), "{}", said.stderr);
+    said.ok();
+    assert_eq!(env.back("out"), b"one\ntwo\n");
+}

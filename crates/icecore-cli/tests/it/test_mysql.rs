@@ -1,6 +1,8 @@
 //! Databases of a MariaDB server of our own.
 
-use std::process::Stdio;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -636,4 +638,84 @@ fn whoever_dies_while_tables_are_filled_leaves_what_was_there() {
         assert_eq!(server.databases(), "shop\nshop__ice_old\n");
         assert_eq!(server.sql("shop", "SELECT COUNT(*) FROM a"), "1000\n");
     }
+}
+
+/// A database whose row changed after it was dumped; returns the dump.
+fn dumped(server: &MariaDbServer, options: &[&str]) -> String {
+    server.sql("", "CREATE DATABASE shop");
+    server.sql("shop", "CREATE TABLE p (id INT PRIMARY KEY); CREATE TABLE t (a INT PRIMARY KEY, b TEXT, p INT, double_a INT AS (a * 2) STORED, FOREIGN KEY (p) REFERENCES p (id))");
+    server.sql(
+        "shop",
+        "INSERT INTO p VALUES (1); INSERT INTO t (a, b, p) VALUES (1, 'dumped', 1), (2, 'dumped', 1)",
+    );
+    let mut command = Command::new("mariadb-dump");
+    command
+        .arg("--no-defaults")
+        .arg("-S")
+        .arg(server.socket())
+        .args(["-u", "root"])
+        .args(options)
+        .arg("shop");
+    let dump = Said::of(&mut command).ok();
+    server.sql("shop", "UPDATE t SET b = 'live'");
+    dump
+}
+
+#[test]
+fn the_first_error_ends_a_restore_and_leaves_what_was_there() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    let dump = dumped(&server, &[]);
+    let (live, databases) = (server.dump("shop"), server.databases());
+    for (before, after, status, why) in [
+        ("(2,'dumped'", "(1,'dumped'", 1, "does a key come twice"),
+        ("`b` text", "`b` no_such_type", 1, "no_such_type"),
+        ("(1,'dumped',1,2)", "(1,'dumped',1)", 1, "Column count doesn't match"),
+        // Those that fail would be left out.
+        ("INSERT INTO `t`", "INSERT IGNORE INTO `t`", 15, "INSERT IGNORE INTO `t`"),
+    ] {
+        let broken = dump.replace(before, after);
+        assert!(broken != dump, "{before} is not in {dump}");
+        env.run_with_input(&["create", "-", "--name", "shop"], broken.as_bytes()).ok();
+        let said = env.fails(status, &["restore", "shop", "--yes", "--to", &server.url("shop")]);
+        assert!(said.contains(why), "{said}");
+        assert_same(&live, &server.dump("shop"));
+        assert_eq!(server.databases(), databases);
+    }
+}
+
+#[test]
+fn a_dump_that_names_its_database_goes_nowhere_else() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    let dump = dumped(&server, &["--databases"]);
+    assert!(dump.contains("USE `shop`"));
+    let (live, databases) = (server.dump("shop"), server.databases());
+    env.run_with_input(&["create", "-", "--name", "shop"], dump.as_bytes()).ok();
+    let said = env.fails(15, &["restore", "shop", "--to", &server.url("copy")]);
+    assert!(said.contains("CREATE DATABASE") && said.contains("shop"), "{said}");
+    assert_same(&live, &server.dump("shop"));
+    assert_eq!(server.databases(), databases);
+}
+
+#[test]
+fn passwords_are_no_arguments_of_the_programs_that_are_run() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    dumped(&server, &[]);
+    server.sql("", "CREATE USER clerk IDENTIFIED BY 'a secret'; GRANT ALL ON *.* TO clerk");
+    for name in ["mariadb", "mariadb-dump", "my_print_defaults"] {
+        let script = format!(
+            "#!/bin/sh\necho \"$0 $*\" >> '{}'; exec /usr/bin/{name} \"$@\"\n",
+            env.path("arguments").display()
+        );
+        let path = env.write(&format!("bin/{name}"), script);
+        std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", env.path("bin").display(), std::env::var("PATH").unwrap());
+    let url = server.url_as("clerk", "shop");
+    for arguments in
+        [&["create", &url][..], &["restore", "shop", "--yes"], &["mysql", &url, "--", "-e", "SELECT 1"]]
+    {
+        Said::of(env.command(arguments).env("PATH", &path).env("MYSQL_PWD", "a secret")).ok();
+    }
+    let told = String::from_utf8(env.read("arguments")).unwrap();
+    assert!(told.contains("bin/mariadb-dump ") && !told.contains("secret"), "{told}");
 }

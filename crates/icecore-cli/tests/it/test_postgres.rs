@@ -1,5 +1,6 @@
 //! Databases of a PostgreSQL server of our own.
 
+mod dumps;
 mod encodings;
 mod failures;
 mod many;

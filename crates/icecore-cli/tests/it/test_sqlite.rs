@@ -450,3 +450,23 @@ fn killed_at_any_moment_a_restore_loses_nothing() {
     env.ok(&["restore", "ledger", "--yes"]);
     assert_eq!(names(&env), ["ledger.db", "ledger.db__ice_old"]);
 }
+
+#[test]
+fn an_emergency_takes_no_snapshot_of_a_file_elsewhere() {
+    let env = TestEnv::new();
+    for folder in ["one", "two"] {
+        fs::create_dir(env.path(folder)).unwrap();
+        let path = env.path(&format!("{folder}/ledger.db"));
+        let sql = format!("CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('{folder}')");
+        Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
+        env.ok(&["create", path.to_str().unwrap()]);
+        set(&path, "changed");
+    }
+    env.ok(&["rollback", "sqlite:one/ledger.db", "--emergency"]);
+    assert_is(&env.path("one/ledger.db"), "one");
+    assert_is(&env.path("two/ledger.db"), "changed");
+    // Also when it is not there any more.
+    fs::remove_file(env.path("one/ledger.db")).unwrap();
+    env.ok(&["rollback", "sqlite:one/ledger.db", "--emergency"]);
+    assert_is(&env.path("one/ledger.db"), "one");
+}

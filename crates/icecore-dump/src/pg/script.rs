@@ -27,6 +27,15 @@ pub struct Entry<'a> {
     pub text: &'a [u8],
 }
 
+impl Entry<'_> {
+    /// Whether it says what the database itself is like, as dumps with `--create` do, and not what is in it.
+    pub fn is_of_database(&self) -> bool {
+        matches!(self.kind.as_str(), "DATABASE" | "DATABASE PROPERTIES")
+            || (self.name.starts_with("DATABASE ")
+                && matches!(self.kind.as_str(), "ACL" | "COMMENT" | "SECURITY LABEL"))
+    }
+}
+
 /// All entries of a script of definitions, front to back; their texts make up the whole script.
 pub fn entries(script: &[u8]) -> Vec<Entry<'_>> {
     let mut starts = vec![(0, Title::default())];

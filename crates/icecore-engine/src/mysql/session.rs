@@ -7,6 +7,8 @@ use super::wire::{Answer, Fault, Value, Wire};
 /// What no session of ours depends on. A lock that somebody holds for long is waited for anew by who asks for it.
 const SETTINGS: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00', autocommit = 1, wait_timeout = 31536000, lock_wait_timeout = 5, sql_notes = 0";
 
+/// What a server says when it finds at a commit that it cannot.
+const ERROR_DURING_COMMIT: u16 = 1180;
 /// Character sets with bytes that mean something else where they stand alone.
 const AMBIGUOUS: [&str; 5] = ["big5", "cp932", "gb18030", "gbk", "sjis"];
 
@@ -184,6 +186,10 @@ fn unreachable(endpoint: &Endpoint, has_no_password: bool, fault: Fault) -> Trou
 
 fn trouble(endpoint: &Endpoint, fault: Fault) -> Trouble {
     let (what, code) = match fault {
+        // Rows that were loaded at once are looked at when they are committed, and nothing else is said of them.
+        Fault::Server { code: code @ ERROR_DURING_COMMIT, message } => {
+            (format!("{message} (error {code}); does a key come twice, or is there no room?"), Some(code))
+        }
         Fault::Server { code, message } => (format!("{message} (error {code})"), Some(code)),
         Fault::Connection(error) => (error.to_string(), None),
     };

@@ -1,7 +1,11 @@
 //! Publications, subscriptions and replication slots.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use icecore_testkit::postgres::PostgresServer;
 
+use super::databases;
 use crate::support::TestEnv;
 
 #[test]
@@ -62,4 +66,32 @@ fn subscriptions_come_back_disabled_and_without_their_passwords() {
         server.sql("copy", subscriptions),
         "from afar|f|t|host='far.example' user='me' dbname='shop'|{one,o'ther}"
     );
+}
+
+#[test]
+fn whoever_reads_a_database_or_writes_into_it_is_named_before() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop; CREATE DATABASE reader");
+    server.sql("shop", "CREATE TABLE t (a int PRIMARY KEY); CREATE PUBLICATION p; SELECT pg_create_logical_replication_slot('feed', 'pgoutput')");
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    let folder = server.socket_dir().display();
+    let port = server.port();
+    server.sql(
+        "reader",
+        &format!("CREATE SUBSCRIPTION reads CONNECTION 'host={folder} port={port} dbname=shop user=postgres' PUBLICATION p WITH (create_slot = false, slot_name = 'feed', copy_data = false)"),
+    );
+    server.sql(
+        "shop",
+        "CREATE SUBSCRIPTION writes CONNECTION 'host=127.0.0.1 port=1 dbname=far' PUBLICATION p WITH (connect = false, slot_name = 's'); ALTER SUBSCRIPTION writes ENABLE",
+    );
+    let started = Instant::now();
+    while server.sql("shop", "SELECT active FROM pg_replication_slots WHERE slot_name = 'feed'") != "t" {
+        assert!(started.elapsed() < Duration::from_secs(60), "nobody reads");
+        sleep(Duration::from_millis(10));
+    }
+    let said = env.fails(15, &["restore", "shop", "--yes"]);
+    assert!(said.contains("the replication slot feed is in use: stop who reads it"), "{said}");
+    assert!(said.contains("the subscription writes is enabled: ALTER SUBSCRIPTION writes DISABLE"), "{said}");
+    assert_eq!(databases(&server), "reader\nshop");
 }

@@ -95,3 +95,18 @@ fn wrong_credentials_are_told_before_anything_is_written() {
     assert!(said.contains("role \"nobody\" does not exist"), "{said}");
     assert_eq!(databases(&server), "shop");
 }
+
+#[test]
+fn an_extension_and_its_comment_come_back_for_who_is_no_superuser() {
+    let server = PostgresServer::start();
+    shop(&server);
+    server.sql("postgres", "ALTER ROLE owner CREATEDB");
+    server.sql("shop", "CREATE EXTENSION pg_trgm; COMMENT ON EXTENSION plpgsql IS 'ours'; CREATE INDEX ON t USING gin ((a::text) gin_trgm_ops)");
+    let env = TestEnv::new();
+    let owner = as_user(&server, "owner", "shop");
+    env.ok(&["create", &server.url("shop")]);
+    server.sql("shop", "INSERT INTO t VALUES (2)");
+    env.ok(&["restore", "shop", "--yes", "--to", &owner]);
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM t"), "1");
+    assert_eq!(server.sql("shop", "SELECT extname FROM pg_extension ORDER BY 1"), "pg_trgm\nplpgsql");
+}

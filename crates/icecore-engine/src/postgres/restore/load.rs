@@ -116,6 +116,10 @@ pub(super) fn try_run(session: &mut Session, entry: &Entry<'_>) -> Result<Result
     if entry.kind.is_empty() {
         return settings(session, entry.text).map(Ok);
     }
+    if entry.is_of_database() {
+        // It means the database that was dumped, wherever this one is.
+        return Ok(Ok(()));
+    }
     match script::copy_statement(entry.text) {
         // A table whose name takes several lines, which is not found in a dump that was piped.
         Some((statement, start)) if entry.kind == "TABLE DATA" => {
@@ -136,7 +140,7 @@ pub(super) fn try_run(session: &mut Session, entry: &Entry<'_>) -> Result<Result
 
 /// What stands before the first object: settings, of which an older server may not know one.
 fn settings(session: &mut Session, head: &[u8]) -> Result<(), RestoreError> {
-    let starts = ["--", "SET ", "SELECT pg_catalog.set_config('search_path'", "\\"];
+    let starts = ["--", "SET ", "SELECT pg_catalog.set_config('search_path'", "\\", "DROP DATABASE "];
     let is_known = |line: &&[u8]| {
         line.trim_ascii().is_empty() || starts.iter().any(|start| line.starts_with(start.as_bytes()))
     };

@@ -67,7 +67,7 @@ pub fn plan(endpoint: &Endpoint, content: &dyn Content, options: &Options) -> Re
     plan.look_at_users(&mut server)?;
     plan.look_at_room(&mut server, content)?;
     plan.blockers.extend(roles_blocker(&plan.missing_roles, options));
-    plan.blockers.extend(version_blocker(&plan.facts, &server));
+    plan.blockers.extend(version_blocker(plan.facts.version, server.major()));
     let replication = replication::look(&mut server, &plan.facts, options.with_cdc)?;
     plan.notices.extend(replication.notices);
     plan.blockers.extend(replication.blockers);
@@ -108,8 +108,7 @@ pub(super) fn roles_blocker(missing: &[String], options: &Options) -> Option<Str
     })
 }
 
-pub(super) fn version_blocker(facts: &Facts, server: &Session) -> Option<String> {
-    let (snapshot, server) = (facts.version, server.major());
+pub(super) fn version_blocker(snapshot: u32, server: u32) -> Option<String> {
     (snapshot > server)
         .then(|| format!("the snapshot is of PostgreSQL {snapshot}, and the server is older: {server}"))
 }
@@ -216,5 +215,19 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_blocker;
+
+    #[test]
+    fn a_snapshot_of_a_newer_server_stays_away_from_an_older_one() {
+        for (snapshot, server) in [(15, 15), (10, 18), (0, 10)] {
+            assert_eq!(version_blocker(snapshot, server), None);
+        }
+        let said = version_blocker(18, 15).unwrap();
+        assert!(said.contains("PostgreSQL 18") && said.contains("older: 15"), "{said}");
     }
 }

@@ -72,7 +72,7 @@ pub fn plan(
         facts,
     };
     plan.blockers.extend(roles_blocker(&plan.missing_roles, options));
-    plan.blockers.extend(version_blocker(&plan.facts, &session));
+    plan.blockers.extend(version_blocker(plan.facts.version, session.major()));
     if session.value("SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user")? != "t" {
         let user = &endpoint.user;
         plan.blockers.push(format!(
