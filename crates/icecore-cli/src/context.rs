@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore::{Environment, Error, Project, Source, Store};
+use icecore::{Environment, Error, Project, Snapshot, Source, Store};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::args::GlobalArgs;
 use crate::failure::{CommandError, Result, sentence};
 use crate::password;
-use crate::select::Listing;
+use crate::select::{Listing, short_id};
 use crate::signals::Interrupt;
 use crate::ui::Ui;
+use crate::units::printable;
 
 /// Holds the clock still, for tests.
 const NOW_VARIABLE: &str = "ICECORE_NOW";
@@ -116,6 +117,12 @@ impl Context {
             (_, Some(failure)) => Err(failure),
             (opened, None) => Ok(Opened { store: opened?, dir, password }),
         }
+    }
+
+    /// A snapshot as a question names it: whose, which, and of when.
+    pub(crate) fn described(&self, snapshot: &Snapshot) -> String {
+        let info = snapshot.info();
+        format!("{} {} of {}", printable(&info.source), short_id(snapshot), self.local_time(&info.created_at))
     }
 
     /// A stored time, as people here write it.

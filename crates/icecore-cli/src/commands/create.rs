@@ -84,6 +84,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<Ex
         ));
     }
     let Opened { store, dir, .. } = context.open()?;
+    if (args.schema_only || args.table.is_some()) && args.name.is_none() {
+        ui.hint("a restore of the whole database has no use for such a snapshot, which is the newest of its name now: --name gives it one of its own");
+    }
     let series = |service: String| if args.physical { service + PHYSICAL_SUFFIX } else { service };
     let options = CreateOptions {
         name: args.name.or(service.map(series)),

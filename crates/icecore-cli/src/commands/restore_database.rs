@@ -52,8 +52,19 @@ impl DatabaseArgs {
         self.checks.iter().map(|text| Check::from(text.as_str())).collect()
     }
 
+    /// Refuses a check that asks nothing.
+    pub(crate) fn refuse_empty(&self) -> Result<()> {
+        match self.checks.iter().any(|check| check.trim_start_matches('!').trim().is_empty()) {
+            true => {
+                Err(CommandError::usage("--check asks nothing").hint("give it a query, or '!' and a command"))
+            }
+            false => Ok(()),
+        }
+    }
+
     /// What they mean for one table.
     pub(crate) fn of_table(&self) -> Result<Options> {
+        self.refuse_empty()?;
         match self.preserve || self.replace {
             true => Err(CommandError::usage("--preserve and --replace are for whole databases")
                 .hint("a table that was replaced is kept until it is restored once more")),
@@ -107,7 +118,10 @@ impl ServerTarget {
         let info = snapshot.info();
         let (source, name) = match to {
             Some(to) if to.to_str().is_some_and(|to| to.contains("://")) => context.source(to)?,
-            Some(_) => return Ok(None),
+            Some(to) => match service(context, to)? {
+                Some(source) => (source, to.to_str().map(str::to_owned)),
+                None => return Ok(None),
+            },
             None => {
                 let project = context.project()?;
                 let service = project
@@ -128,6 +142,27 @@ impl ServerTarget {
         let is_server = matches!(source, Source::Postgres(_) | Source::Mysql(_) | Source::Redis(_));
         Ok(is_server.then_some(Self { source, name }))
     }
+}
+
+/// The service that --to names, if it names one: nobody wants a file that is called so.
+fn service(context: &Context, to: &Path) -> Result<Option<Source>> {
+    let (Some(name), Some(project)) = (to.to_str(), context.project()?) else { return Ok(None) };
+    match project.source(name, &context.environment())? {
+        Some(Source::Sqlite(path) | Source::Path(path)) => Err(CommandError::usage(format!(
+            "{} is a service of icecore.toml; name its path, {}, or ./{} for a file here",
+            printable(name),
+            printable(&path.display().to_string()),
+            printable(name)
+        ))),
+        source => Ok(source),
+    }
+}
+
+/// How `rollback` is told what is meant: by the service, or by the URL.
+pub(crate) fn rollback_command(context: &Context, name: &str, url: &str) -> String {
+    let is_service =
+        context.project().ok().flatten().is_some_and(|project| project.config.services.contains_key(name));
+    format!("icecore rollback {}", printable(if is_service { name } else { url }))
 }
 
 /// A snapshot may be a stranger's, and who connects gives a password away. This machine is no stranger.
@@ -167,6 +202,7 @@ pub(crate) fn run(
     args: &DatabaseArgs,
     allow_incomplete: bool,
 ) -> Result<ExitStatus> {
+    args.refuse_empty()?;
     let options = options(context, database, args)?;
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Looking");
     let monitor = drawing.monitor();
@@ -175,7 +211,7 @@ pub(crate) fn run(
     drawing.end();
     let plan = plan?;
     refuse(ui, &plan.notices, &plan.blockers, &database.to_string())?;
-    confirm(ui, database, &plan, &options, args.replace)?;
+    confirm(ui, database, &plan, &options, (args.replace, &context.described(snapshot)))?;
     let started = Instant::now();
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
     let restored =
@@ -186,7 +222,9 @@ pub(crate) fn run(
         replace(ui, context, opened, (database, name), &mut restored);
     }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    report(ui, snapshot, database, &options.keep, &restored, duration_ms)
+    let undo = rollback_command(context, name, &database.url());
+    let told = Told { keep: &options.keep, undo: &undo, notes: &plan.notices };
+    report(ui, snapshot, database, &told, &restored, duration_ms)
 }
 
 /// Tells what will not be as it was, and stops if something is in the way: nothing has been written yet.
@@ -259,7 +297,7 @@ fn confirm(
     database: &Database,
     plan: &DatabasePlan,
     options: &Options,
-    drops: bool,
+    (drops, by): (bool, &str),
 ) -> Result<()> {
     let Some(existing) = &plan.existing else { return Ok(()) };
     let shown = printable(&database.to_string()).to_string();
@@ -268,18 +306,18 @@ fn confirm(
         sessions => format!("; {} will be ended", counted(sessions, "session")),
     };
     let fate = match &options.keep {
-        _ if drops => "it is dropped, after a snapshot of it".to_owned(),
-        Keep::ForRollback => "it is kept for `icecore rollback`".to_owned(),
-        Keep::As(name) => format!("it is kept as {}", printable(name)),
+        _ if drops => "It is dropped, after a snapshot of it".to_owned(),
+        Keep::ForRollback => "It is kept for a rollback".to_owned(),
+        Keep::As(name) => format!("It is kept as {}", printable(name)),
     };
     let what = format!("the database {shown} ({}{sessions})", Bytes(existing.bytes));
     ui.confirm(
-        &format!("Replace {what}? {fate}."),
+        &format!("Replace {what} by {by}? {fate}."),
         &format!("the database {shown} is there, and was not touched"),
     )
     .map_err(|error| match ui.can_ask() {
         true => error,
-        false => error.hint(format!("--yes replaces {what}; {fate}; --to URL restores elsewhere")),
+        false => error.hint(format!("--yes replaces {what} by {by}; {fate}; --to URL restores elsewhere")),
     })
 }
 
@@ -313,11 +351,18 @@ pub(crate) fn take_safety_snapshot(
     Ok(created?.findings)
 }
 
+/// What a report says besides what was restored.
+struct Told<'a> {
+    keep: &'a Keep,
+    undo: &'a str,
+    notes: &'a [String],
+}
+
 fn report(
     ui: &mut Ui,
     snapshot: &Snapshot,
     database: &Database,
-    keep: &Keep,
+    told: &Told<'_>,
     restored: &Restored,
     duration_ms: u64,
 ) -> Result<ExitStatus> {
@@ -332,6 +377,7 @@ fn report(
             "tables": restored.tables,
             "rows": restored.rows,
             "kept": restored.kept,
+            "notes": told.notes,
             "duration_ms": duration_ms,
             "warnings": restored.warnings,
         }))?;
@@ -348,7 +394,10 @@ fn report(
             Millis(duration_ms),
         ))?;
         if let Some(kept) = &restored.kept {
-            let back = if *keep == Keep::ForRollback { "; `icecore rollback` brings it back" } else { "" };
+            let back = match told.keep {
+                Keep::ForRollback => format!("; `{}` brings it back", told.undo),
+                Keep::As(_) => ", until you drop it; a rollback does not bring it back".to_owned(),
+            };
             ui.hint(format_args!("what was there is kept as {}{back}", printable(kept)));
         }
     }

@@ -36,7 +36,7 @@ pub(crate) fn run(
     let (mut restored, duration_ms) = match attempt(ui, &options) {
         Err(Error::TargetExists { path }) => {
             let undo = options.part.is_none() && wants_undo(snapshot, &path);
-            confirm(ui, &path, options.in_place, undo)?;
+            confirm(ui, &path, &context.described(snapshot), options.in_place, undo)?;
             if undo {
                 let (name, there) = (&snapshot.info().source, Source::Path(path.clone()));
                 let origin = path.canonicalize().unwrap_or(path);
@@ -74,7 +74,7 @@ pub(crate) fn is_cluster(path: &Path) -> bool {
 }
 
 /// Names exactly what would be lost.
-fn confirm(ui: &mut Ui, path: &Path, in_place: bool, undo: bool) -> Result<()> {
+fn confirm(ui: &mut Ui, path: &Path, by: &str, in_place: bool, undo: bool) -> Result<()> {
     let shown = printable(&path.display().to_string());
     // A link stays; what it leads to is replaced.
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -90,11 +90,13 @@ fn confirm(ui: &mut Ui, path: &Path, in_place: bool, undo: bool) -> Result<()> {
         Err(_) => shown.clone(),
     };
     let (question, effect) = match (in_place, path.is_dir()) {
-        (false, _) => (format!("Replace {what}?"), format!("replaces {what}")),
-        (true, false) => (format!("Rewrite {what}?"), format!("rewrites {what} where it differs")),
+        (false, _) => (format!("Replace {what} by {by}?"), format!("replaces {what} by {by}")),
+        (true, false) => {
+            (format!("Rewrite {what} by {by}?"), format!("rewrites {what} by {by} where it differs"))
+        }
         (true, true) => (
-            format!("Make the directory {shown} like the snapshot, and remove everything else in it?"),
-            format!("makes the directory {shown} like the snapshot, and removes everything else in it"),
+            format!("Make the directory {shown} like {by}, and remove everything else in it?"),
+            format!("makes the directory {shown} like {by}, and removes everything else in it"),
         ),
     };
     let (question, effect) = match undo {
@@ -162,7 +164,9 @@ fn report(
         ))?;
         if let Some(kept) = kept {
             let kept = printable(kept);
-            ui.hint(format_args!("what was there is the snapshot {kept}; `icecore rollback` brings it back"));
+            ui.hint(format_args!(
+                "what was there is the snapshot {kept}; `icecore rollback DIR` brings it back"
+            ));
         }
     }
     for warning in &restored.warnings {

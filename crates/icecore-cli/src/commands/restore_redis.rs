@@ -7,7 +7,7 @@ use icecore_engine::redis::Endpoint;
 use icecore_engine::redis::restore::Plan;
 use serde_json::json;
 
-use super::restore_database::{refuse, safety_name, take_safety_snapshot};
+use super::restore_database::{refuse, rollback_command, safety_name, take_safety_snapshot};
 use crate::context::{Context, Opened};
 use crate::failure::Result;
 use crate::progress::Progress;
@@ -27,7 +27,7 @@ pub(crate) fn run(
     let plan = icecore::plan_redis(&opened.store, snapshot, endpoint, allow_incomplete)?;
     let address = printable(&endpoint.address.to_string()).to_string();
     refuse(ui, &plan.notices, &plan.blockers, &format!("the Redis server at {}", endpoint.address))?;
-    confirm(ui, &plan, &address)?;
+    confirm(ui, &plan, (&address, &context.described(snapshot)))?;
     let mut warnings = Vec::new();
     if plan.keys > 0 {
         let there = Source::Redis(endpoint.clone());
@@ -40,23 +40,24 @@ pub(crate) fn run(
     let mut restored = restored?;
     restored.warnings.extend(warnings);
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    report(ui, snapshot, &plan, (&address, name), &restored, duration_ms)
+    let undo = rollback_command(context, name, &endpoint.url());
+    report(ui, snapshot, &plan, (&address, name, &undo), &restored, duration_ms)
 }
 
 /// Names exactly what would be replaced.
-fn confirm(ui: &mut Ui, plan: &Plan, address: &str) -> Result<()> {
+fn confirm(ui: &mut Ui, plan: &Plan, (address, by): (&str, &str)) -> Result<()> {
     if plan.keys == 0 {
         return Ok(());
     }
     let what = format!("all data of the Redis server at {address} ({})", counted(plan.keys, "key"));
     ui.confirm(
-        &format!("Replace {what}? A snapshot of them is taken before."),
+        &format!("Replace {what} by {by}? A snapshot of them is taken before."),
         &format!("the Redis server at {address} has data, and was not touched"),
     )
     .map_err(|error| match ui.can_ask() {
         true => error,
         false => error.hint(format!(
-            "--yes replaces {what}, after a snapshot of them was taken; --to redis://HOST or --to PATH restores elsewhere"
+            "--yes replaces {what} by {by}, after a snapshot of them was taken; --to redis://HOST or --to PATH restores elsewhere"
         )),
     })
 }
@@ -65,7 +66,7 @@ fn report(
     ui: &mut Ui,
     snapshot: &Snapshot,
     plan: &Plan,
-    (address, name): (&str, &str),
+    (address, name, undo): (&str, &str, &str),
     restored: &RestoredKeys,
     duration_ms: u64,
 ) -> Result<ExitStatus> {
@@ -94,7 +95,7 @@ fn report(
         if plan.keys > 0 {
             let name = safety_name(name);
             ui.hint(format_args!(
-                "what was there is the snapshot {}; `icecore rollback` brings it back",
+                "what was there is the snapshot {}; `{undo}` brings it back",
                 printable(&name)
             ));
         }

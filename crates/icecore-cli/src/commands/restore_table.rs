@@ -8,7 +8,7 @@ use icecore_engine::postgres::Endpoint;
 use icecore_engine::postgres::restore::table::{RestoredTable, TablePlan, rollback};
 use serde_json::json;
 
-use super::restore_database::{DatabaseArgs, refuse};
+use super::restore_database::{DatabaseArgs, refuse, rollback_command};
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
@@ -32,28 +32,29 @@ pub(crate) fn run(
     drawing.end();
     let plan = plan?;
     refuse(ui, &plan.notices, &plan.blockers, &format!("{} in {endpoint}", plan.table))?;
-    confirm(ui, &plan)?;
+    confirm(ui, &plan, &context.described(snapshot))?;
     let started = Instant::now();
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
     let restored = icecore::restore_table(&opened.store, snapshot, &plan, &options, &*drawing.monitor());
     drawing.end();
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    report(ui, snapshot, &plan, &restored?, duration_ms)
+    let undo = rollback_command(context, &snapshot.info().source, &endpoint.url());
+    report(ui, snapshot, &plan, &undo, &restored?, duration_ms)
 }
 
 /// Names exactly what would be replaced, and what becomes of it.
-fn confirm(ui: &mut Ui, plan: &TablePlan) -> Result<()> {
+fn confirm(ui: &mut Ui, plan: &TablePlan, by: &str) -> Result<()> {
     let Some(existing) = &plan.existing else { return Ok(()) };
     let (table, endpoint) = (printable(&plan.table), printable(&plan.endpoint.to_string()).to_string());
     let what = format!("the table {table} of the database {endpoint} ({})", Bytes(existing.bytes));
-    let fate = "it is kept for a rollback, and whoever uses it waits meanwhile";
+    let fate = "It is kept for a rollback, and whoever uses it waits meanwhile";
     ui.confirm(
-        &format!("Replace {what}? {fate}."),
+        &format!("Replace {what} by that of {by}? {fate}."),
         &format!("the table {table} is there, and was not touched"),
     )
     .map_err(|error| match ui.can_ask() {
         true => error,
-        false => error.hint(format!("--yes replaces {what}; {fate}")),
+        false => error.hint(format!("--yes replaces {what} by that of {by}; {fate}")),
     })
 }
 
@@ -61,6 +62,7 @@ fn report(
     ui: &mut Ui,
     snapshot: &Snapshot,
     plan: &TablePlan,
+    undo: &str,
     restored: &RestoredTable,
     duration_ms: u64,
 ) -> Result<ExitStatus> {
@@ -73,6 +75,7 @@ fn report(
             "rows": restored.rows,
             "kept": restored.kept,
             "duration_ms": duration_ms,
+            "notes": plan.notices,
             "warnings": [],
         }))?;
     } else if ui.quiet {
@@ -89,8 +92,9 @@ fn report(
         ))?;
         if let Some(kept) = &restored.kept {
             ui.hint(format_args!(
-                "what was there is kept as {}; `icecore rollback --table` brings it back",
-                printable(kept)
+                "what was there is kept as {}; `{undo} --table {}` brings it back",
+                printable(kept),
+                printable(&plan.table)
             ));
         }
     }

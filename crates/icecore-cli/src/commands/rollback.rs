@@ -96,6 +96,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
             printable(&before_restore)
         )));
     };
+    let by = context.described(before);
+    ui.status(format_args!("note: nothing is put aside; what a restore before took a snapshot of is {by}"));
     restore_to(ui, context, &opened, before, (source, name))
 }
 
@@ -148,7 +150,11 @@ fn emergency(ui: &mut Ui, context: &Context, meant: &Meant) -> Result<ExitStatus
         let has_rows = match (&cluster, path) {
             (Some(_), _) => icecore::is_base_backup(snapshot),
             (None, Some(_)) => info.form == "sqlite",
-            (None, None) => !matches!(info.form.as_str(), "pg_schema" | "pg_table"),
+            (None, None) => match source {
+                Source::Postgres(_) => info.form == "pg_dump",
+                Source::Mysql(_) => info.form == "mysqldump",
+                _ => info.form == "rdb",
+            },
         };
         is_of && info.findings.is_empty() && has_rows
     };

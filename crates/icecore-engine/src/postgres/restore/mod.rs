@@ -89,7 +89,12 @@ fn make(
             variables: endpoint.variables(),
             is_cancelled: &|| content.is_cancelled(),
         };
-        check.ask(checked, |query| objection(&mut session, query))?;
+        check.ask(checked, |query| {
+            let begun = session.run("BEGIN").err().map(|trouble| trouble.what);
+            let objection = begun.or_else(|| objection(&mut session, query));
+            let _ = session.run("ROLLBACK");
+            objection
+        })?;
     }
     if options.with_cdc {
         replication::subscribe(&mut session, &plan.facts)?;
@@ -99,16 +104,19 @@ fn make(
     Ok(restored)
 }
 
-/// Why a query does not confirm a database: it fails, or what it says first is false or null.
+/// Why a query does not confirm a database: it fails, or what it says first is false or null. It may not write, and names are found as the
+/// database finds them.
 fn objection(session: &mut Session, query: &str) -> Option<String> {
-    match session.rows(query) {
-        Err(trouble) => Some(trouble.what),
-        Ok(rows) => match rows.first().map(|row| row.try_get(0).ok().flatten()) {
-            Some(Some("f")) => Some("it is false".to_owned()),
-            Some(None) => Some("it is null".to_owned()),
+    let ask = |session: &mut Session| -> Result<Option<&'static str>, Trouble> {
+        session.run("SET LOCAL transaction_read_only = on; SET LOCAL search_path TO DEFAULT")?;
+        let rows = session.rows(query)?;
+        Ok(match rows.first().map(|row| row.try_get(0).ok().flatten()) {
+            Some(Some("f")) => Some("it is false"),
+            Some(None) => Some("it is null"),
             _ => None,
-        },
-    }
+        })
+    };
+    ask(session).map_or_else(|trouble| Some(trouble.what), |why| why.map(str::to_owned))
 }
 
 /// The right to rename a database, which only one has at a time; it ends with the connection.

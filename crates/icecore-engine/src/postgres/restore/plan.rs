@@ -8,7 +8,7 @@ use rustix::fs::statvfs;
 use super::super::endpoint::{Endpoint, Host};
 use super::super::facts::Facts;
 use super::super::session::{Session, Trouble, literal, text};
-use super::{facts, maintenance, read_all, replication};
+use super::{facts, maintenance, read_all, replication, swap};
 use crate::RestoreError;
 use crate::database::{Content, Options};
 
@@ -64,7 +64,10 @@ pub fn plan(endpoint: &Endpoint, content: &dyn Content, options: &Options) -> Re
     };
     plan.look_at_rights(&mut server)?;
     plan.look_at_extensions(&mut server)?;
-    plan.look_at_users(&mut server)?;
+    plan.look_at_users(&mut server, options.with_cdc)?;
+    if plan.existing.is_some() {
+        plan.notices.extend(swap::dropped(&mut server, &endpoint.database)?);
+    }
     plan.look_at_room(&mut server, content)?;
     plan.blockers.extend(roles_blocker(&plan.missing_roles, options));
     plan.blockers.extend(version_blocker(plan.facts.version, server.major()));
@@ -160,7 +163,7 @@ impl Plan {
     }
 
     /// What holds on to the database so that it cannot be renamed, or would come back at once.
-    fn look_at_users(&mut self, server: &mut Session) -> Result<(), Trouble> {
+    fn look_at_users(&mut self, server: &mut Session, with_cdc: bool) -> Result<(), Trouble> {
         let database = literal(&self.endpoint.database);
         let mut names = |query: &str| -> Result<Vec<String>, Trouble> {
             Ok(server
@@ -179,6 +182,9 @@ impl Plan {
             self.blockers.push(format!("the replication slot {slot} is in use: stop who reads it"));
         }
         for slot in names("SELECT slot_name FROM pg_replication_slots WHERE NOT active AND database =")? {
+            if with_cdc && self.facts.replication.slots.iter().any(|known| known.name == slot) {
+                continue;
+            }
             self.notices.push(format!(
                 "the replication slot {slot} stays with the database that is there now, and keeps its WAL"
             ));

@@ -114,6 +114,21 @@ fn drop_subscriptions(endpoint: &Endpoint) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// What a restore drops that the one before put aside; in words.
+pub(super) fn dropped(server: &mut Session, live: &str) -> Result<Option<String>, Trouble> {
+    let old = name(live, OLD);
+    if look_up(server, &old)?.is_none() {
+        return Ok(None);
+    }
+    let slots = server.value(&format!(
+        "SELECT string_agg(slot_name, ', ' ORDER BY slot_name) FROM pg_replication_slots WHERE database = {}",
+        literal(&old)
+    ))?;
+    let slots =
+        if slots.is_empty() { String::new() } else { format!(" with its replication slots, {slots}") };
+    Ok(Some(format!("{old}, which the restore before put aside, is dropped at the end{slots}")))
+}
+
 /// What became of the database that was there.
 pub(super) struct Swapped {
     /// Under what name it is kept.

@@ -154,7 +154,12 @@ fn exchange(
     dependents.take_hold(session)?;
     for check in &options.checks {
         check.judge(match check {
-            Check::Query(query) => objection(session, query),
+            Check::Query(query) => {
+                session.run("SAVEPOINT checked")?;
+                let objection = objection(session, query);
+                session.run("ROLLBACK TO SAVEPOINT checked")?;
+                objection
+            }
             Check::Command(_) => {
                 Some("a command sees nothing of it before all is done: ask by a query".to_owned())
             }
