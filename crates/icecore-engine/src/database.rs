@@ -5,8 +5,8 @@ use std::io::Read;
 
 use icecore_format::{Digest, Part};
 
-use crate::RestoreError;
 use crate::sink::SinkError;
+use crate::{Check, RestoreError};
 
 /// A snapshot, from which parts can be read in any order, on several threads.
 pub trait Content: Sync {
@@ -46,8 +46,8 @@ pub struct Options {
     pub with_cdc: bool,
     /// MySQL: make who connects the definer of what has one.
     pub without_definers: bool,
-    /// Queries that must succeed on the new database, and whose first value must not be false.
-    pub checks: Vec<String>,
+    /// What the new database must stand.
+    pub checks: Vec<Check>,
 }
 
 /// What was restored.

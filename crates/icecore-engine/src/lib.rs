@@ -7,6 +7,7 @@
 //! A capture that returns `Ok` says that the source declared itself complete; anything else must not become a snapshot.
 #![warn(missing_docs)]
 
+mod check;
 mod command;
 pub mod database;
 mod error;
@@ -24,6 +25,7 @@ pub mod sqlite;
 mod stream;
 mod target;
 
+pub use check::Check;
 pub use command::{CommandSource, kill_running_commands};
 pub use error::{CaptureError, RestoreError};
 pub use icecore_chunk::Grain;

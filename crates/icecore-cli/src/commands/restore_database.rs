@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use icecore::{Counter, CreateOptions, Database, DatabasePlan, Snapshot, Source};
+use icecore_engine::Check;
 use icecore_engine::database::{Keep, Options, Restored};
 use icecore_engine::postgres::Host;
 use icecore_engine::redis::Address;
@@ -40,22 +41,25 @@ pub(crate) struct DatabaseArgs {
     /// Make who connects the definer of views, triggers, routines and events (MySQL, MariaDB)
     #[arg(long)]
     pub(crate) without_definers: bool,
-    /// Go back if this query fails on what was restored, or says false; may be repeated
-    #[arg(long = "check", value_name = "SQL")]
+    /// Go back if this query fails on what was restored, or says false, or if this command fails: '!psql -f smoke.sql'; may be repeated
+    #[arg(long = "check", value_name = "SQL|!CMD")]
     pub(crate) checks: Vec<String>,
 }
 
 impl DatabaseArgs {
+    /// What the restored database must stand.
+    pub(crate) fn checks(&self) -> Vec<Check> {
+        self.checks.iter().map(|text| Check::from(text.as_str())).collect()
+    }
+
     /// What they mean for one table.
     pub(crate) fn of_table(&self) -> Result<Options> {
         match self.preserve || self.replace {
             true => Err(CommandError::usage("--preserve and --replace are for whole databases")
                 .hint("a table that was replaced is kept until it is restored once more")),
-            false => Ok(Options {
-                create_roles: self.create_roles,
-                checks: self.checks.clone(),
-                ..Options::default()
-            }),
+            false => {
+                Ok(Options { create_roles: self.create_roles, checks: self.checks(), ..Options::default() })
+            }
         }
     }
 
@@ -246,7 +250,7 @@ fn options(context: &Context, database: &Database, args: &DatabaseArgs) -> Resul
             "--create-roles is for databases of PostgreSQL, and --without-definers for those of MySQL and MariaDB",
         ));
     }
-    Ok(Options { keep, create_roles, with_cdc, without_definers, checks: args.checks.clone() })
+    Ok(Options { keep, create_roles, with_cdc, without_definers, checks: args.checks() })
 }
 
 /// Names exactly what would be replaced, and what becomes of it.

@@ -89,7 +89,7 @@ pub(crate) fn run(
     };
     let options = SqliteOptions {
         keep,
-        checks: args.checks.clone(),
+        checks: args.checks(),
         allow_damaged: allowed.damaged,
         allow_incomplete: allowed.incomplete,
         store_dir: opened.dir.canonicalize().unwrap_or_else(|_| opened.dir.clone()),

@@ -8,6 +8,7 @@ mod thrash;
 mod test_bad_input;
 mod test_base_backup;
 mod test_busy;
+mod test_check;
 mod test_client;
 mod test_completions;
 mod test_create;

@@ -13,8 +13,9 @@ use super::check::{integrity, objection};
 use super::is_sqlite;
 use super::live::LiveDatabase;
 use super::plan::Plan;
+use crate::check::Checked;
 use crate::files::{Placement, file_beside};
-use crate::{RestoreError, Target};
+use crate::{Check, RestoreError, Target};
 
 /// Who owns the restored file, and who may use it.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +39,7 @@ pub struct SqliteTarget {
     keep: Keep,
     /// What must be there when it is replaced, if anybody looked before.
     expected: Option<Option<Identity>>,
-    checks: Vec<String>,
+    checks: Vec<Check>,
 }
 
 impl SqliteTarget {
@@ -50,8 +51,8 @@ impl SqliteTarget {
         Ok(Self { keep: plan.keep.clone(), expected: Some(expected), ..target })
     }
 
-    /// Asks the restored database these queries before it takes its place. Each must succeed, and must not say false or null.
-    pub fn ask(mut self, checks: &[String]) -> Self {
+    /// What the restored database must stand before it takes its place.
+    pub fn ask(mut self, checks: &[Check]) -> Self {
         self.checks = checks.to_vec();
         self
     }
@@ -126,10 +127,11 @@ impl SqliteTarget {
             self.check_content()?;
         }
         for check in &self.checks {
-            if let Some(why) = objection(self.beside.path(), check) {
-                let what = format!("the restored database fails the check {check:?}: {why}");
-                return Err(RestoreError::Refused(what));
-            }
+            let path = self.beside.path();
+            let shown = path.display().to_string();
+            let url = format!("sqlite:{shown}");
+            let checked = Checked { database: &shown, url, variables: Vec::new(), is_cancelled: &|| false };
+            check.ask(checked, |query| objection(path, query))?;
         }
         Ok(())
     }

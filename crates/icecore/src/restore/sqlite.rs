@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use icecore_engine::Check;
 use icecore_engine::sqlite::{self as engine, Keep, Kept, SqliteTarget};
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store};
 
@@ -16,7 +17,7 @@ pub struct SqliteOptions {
     /// What becomes of the database that is there.
     pub keep: Keep,
     /// Queries that must succeed, and must not say false, before the restored database takes its place.
-    pub checks: Vec<String>,
+    pub checks: Vec<Check>,
     /// Give back what can be read of a damaged snapshot, with zeros in place of the rest.
     pub allow_damaged: bool,
     /// Replace what is there even if the snapshot was not taken whole.

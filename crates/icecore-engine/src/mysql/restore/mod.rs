@@ -19,6 +19,7 @@ pub use swap::{forget, rollback};
 use super::objects::{self, MARK};
 use super::session::{Session, Trouble, ident, literal, text};
 use crate::RestoreError;
+use crate::check::Checked;
 use crate::database::{Content, Options, Restored};
 use load::{Loaded, Loader};
 use turn::Turn;
@@ -75,19 +76,32 @@ fn make(
     };
     let loaded = loader.load()?;
     let mut session = Session::enter(&plan.endpoint, new)?;
+    let endpoint = plan.endpoint.with_database(new);
     for check in &options.checks {
-        let failed = |why: &str| {
-            RestoreError::Refused(format!("the restored database fails the check {check:?}: {why}"))
+        let checked = Checked {
+            database: new,
+            url: endpoint.url(),
+            variables: endpoint.variables(),
+            is_cancelled: &|| content.is_cancelled(),
         };
-        let rows = session.rows(check).map_err(|trouble| failed(&trouble.what))?;
-        let first = rows.first().map(Vec::as_slice).unwrap_or_default();
-        match first.first() {
-            Some(None) => return Err(failed("it is null")),
-            Some(Some(_)) if text(first, 0) == "0" => return Err(failed("it is false")),
-            _ => (),
-        }
+        check.ask(checked, |query| objection(&mut session, query))?;
     }
     Ok(loaded)
+}
+
+/// Why a query does not confirm a database: it fails, or what it says first is false or null.
+fn objection(session: &mut Session, query: &str) -> Option<String> {
+    match session.rows(query) {
+        Err(trouble) => Some(trouble.what),
+        Ok(rows) => {
+            let first = rows.first().map(Vec::as_slice).unwrap_or_default();
+            match first.first() {
+                Some(None) => Some("it is null".to_owned()),
+                Some(Some(_)) if text(first, 0) == "0" => Some("it is false".to_owned()),
+                _ => None,
+            }
+        }
+    }
 }
 
 impl From<Trouble> for RestoreError {

@@ -19,6 +19,7 @@ use super::endpoint::Endpoint;
 use super::facts::Facts;
 use super::session::{Session, Trouble, ident, literal};
 use crate::RestoreError;
+use crate::check::Checked;
 use crate::database::{Content, Options, Restored};
 
 /// Carries out a plan.
@@ -81,7 +82,15 @@ fn make(
     let endpoint = plan.endpoint.with_database(new);
     let restored = load::load(&endpoint, content)?;
     let mut session = Session::open(&endpoint)?;
-    options.checks.iter().try_for_each(|query| check(&mut session, query))?;
+    for check in &options.checks {
+        let checked = Checked {
+            database: new,
+            url: endpoint.url(),
+            variables: endpoint.variables(),
+            is_cancelled: &|| content.is_cancelled(),
+        };
+        check.ask(checked, |query| objection(&mut session, query))?;
+    }
     if options.with_cdc {
         replication::subscribe(&mut session, &plan.facts)?;
     }
@@ -90,15 +99,15 @@ fn make(
     Ok(restored)
 }
 
-/// A query that must succeed, and must not say false.
-fn check(session: &mut Session, query: &str) -> Result<(), RestoreError> {
-    let failed =
-        |why: &str| RestoreError::Refused(format!("the restored database fails the check {query:?}: {why}"));
-    let rows = session.rows(query).map_err(|trouble| failed(&trouble.what))?;
-    match rows.first().map(|row| row.try_get(0).ok().flatten()) {
-        Some(Some("f")) => Err(failed("it is false")),
-        Some(None) => Err(failed("it is null")),
-        _ => Ok(()),
+/// Why a query does not confirm a database: it fails, or what it says first is false or null.
+fn objection(session: &mut Session, query: &str) -> Option<String> {
+    match session.rows(query) {
+        Err(trouble) => Some(trouble.what),
+        Ok(rows) => match rows.first().map(|row| row.try_get(0).ok().flatten()) {
+            Some(Some("f")) => Some("it is false".to_owned()),
+            Some(None) => Some("it is null".to_owned()),
+            _ => None,
+        },
     }
 }
 

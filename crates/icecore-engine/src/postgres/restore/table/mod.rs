@@ -21,9 +21,9 @@ pub use swap::rollback;
 
 use super::super::session::{Session, Trouble, ident, literal, text};
 use super::load::{fill, run};
-use super::{Turn, check, maintenance, read_all};
-use crate::RestoreError;
+use super::{Turn, maintenance, objection, read_all};
 use crate::database::{Content, Options, check_cancelled};
+use crate::{Check, RestoreError};
 use definitions::Definitions;
 use dependents::Dependents;
 use note::Note;
@@ -152,7 +152,14 @@ fn exchange(
     }
     run_all(session, content, &others)?;
     dependents.take_hold(session)?;
-    options.checks.iter().try_for_each(|query| check(session, query))?;
+    for check in &options.checks {
+        check.judge(match check {
+            Check::Query(query) => objection(session, query),
+            Check::Command(_) => {
+                Some("a command sees nothing of it before all is done: ask by a query".to_owned())
+            }
+        })?;
+    }
     Ok(RestoredTable { rows, kept: there.map(|_| kept.to_string()) })
 }
 

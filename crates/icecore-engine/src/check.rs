@@ -1,0 +1,83 @@
+//! What a restored database must stand before it takes its place.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+
+use crate::{CaptureError, CommandSource, RestoreError};
+
+/// What the user asks of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// A query that must succeed, and whose first value must be neither false nor null.
+    Query(String),
+    /// A command for `sh` that must succeed.
+    Command(String),
+}
+
+/// Where a database is that is checked, as a command is told.
+pub(crate) struct Checked<'a> {
+    /// Its name, or its file.
+    pub(crate) database: &'a str,
+    /// Without a password.
+    pub(crate) url: String,
+    /// What the programs of its engine are told by their environment.
+    pub(crate) variables: Vec<(&'static str, String)>,
+    pub(crate) is_cancelled: &'a dyn Fn() -> bool,
+}
+
+impl From<&str> for Check {
+    /// A command begins with `!`.
+    fn from(text: &str) -> Self {
+        match text.strip_prefix('!') {
+            Some(command) => Self::Command(command.trim().to_owned()),
+            None => Self::Query(text.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Query(text) | Self::Command(text)) = self;
+        write!(f, "{text:?}")
+    }
+}
+
+impl Check {
+    /// Asks; `query` says why what a query says is no confirmation.
+    pub(crate) fn ask(
+        &self,
+        checked: Checked<'_>,
+        query: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<(), RestoreError> {
+        let objection = match self {
+            Self::Query(text) => query(text),
+            Self::Command(command) => match run(command, checked) {
+                Err(CaptureError::Cancelled) => return Err(RestoreError::Cancelled),
+                run => run.err().map(|error| error.to_string()),
+            },
+        };
+        self.judge(objection)
+    }
+
+    /// Refuses what there is an objection to.
+    pub(crate) fn judge(&self, objection: Option<String>) -> Result<(), RestoreError> {
+        objection.map_or(Ok(()), |why| {
+            Err(RestoreError::Refused(format!("what was restored fails the check {self}: {why}")))
+        })
+    }
+}
+
+/// What it prints is nobody's business here; what it complains of goes where ours goes.
+fn run(command: &str, checked: Checked<'_>) -> Result<(), CaptureError> {
+    let Checked { database, url, mut variables, is_cancelled } = checked;
+    variables.extend([("ICECORE_DATABASE", database.to_owned()), ("ICECORE_URL", url)]);
+    let argv = ["sh", "-c", command].map(OsString::from);
+    let mut source = CommandSource::spawn_with(&argv, &variables)?;
+    let drained = io::copy(&mut source.reader(is_cancelled), &mut io::sink());
+    if is_cancelled() {
+        return Err(CaptureError::Cancelled);
+    }
+    source.finish(is_cancelled)?;
+    drained.map(drop).map_err(|error| CaptureError::Source(error.to_string()))
+}
