@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use icecore_format::{Part, PartKind};
 use tempfile::NamedTempFile;
 
-use super::aside::{Aside, Identity, Keep, Kept, Turn, identity, old, settled, sync};
+use super::aside::{Aside, Keep, Kept, Turn, old, settled, sync};
 use super::check::{integrity, objection};
 use super::is_sqlite;
 use super::live::LiveDatabase;
+use super::pending::{Identity, Swap, identity};
 use super::plan::Plan;
 use crate::check::Checked;
 use crate::files::{Placement, file_beside};
@@ -47,6 +48,7 @@ impl SqliteTarget {
     pub fn of_plan(plan: &Plan) -> Result<Self, RestoreError> {
         let placement = if plan.existing.is_some() { Placement::Replace } else { Placement::CreateNew };
         let target = Self::new(&plan.path, placement)?;
+        drop(Turn::for_restore(&plan.path)?);
         let expected = plan.existing.as_ref().map(|existing| existing.identity);
         Ok(Self { keep: plan.keep.clone(), expected: Some(expected), ..target })
     }
@@ -145,7 +147,7 @@ impl SqliteTarget {
 
     fn put_in_place(self) -> Result<Option<Kept>, RestoreError> {
         let path = &self.path;
-        let _turn = Turn::take(path)?;
+        let _turn = Turn::for_restore(path)?;
         let there = identity(path);
         if self.expected.is_some_and(|expected| expected != there) {
             let why = format!("{} is another one than when it was looked at", path.display());
@@ -159,7 +161,7 @@ impl SqliteTarget {
             Keep::Nothing => LiveDatabase::absent(&old(path)),
             Keep::ForRollback | Keep::As(_) => LiveDatabase::lock_present(&old(path))?,
         };
-        let aside = Aside::begin(path, &live, &self.keep, former)?;
+        let aside = Aside::begin(path, &live, &self.keep, former, (Swap::Restore, self.beside.path()))?;
         live.remove_companions()?;
         sync(path).map_err(RestoreError::write("cannot sync the directory of", path))?;
         let persisted = match there {

@@ -9,10 +9,13 @@ use icecore_format::{Digest, Part, PartKind};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::pending::identity;
 use super::*;
 use crate::files::Placement;
 use crate::recording::{Recorded, RecordingSink};
 use crate::{CaptureError, Grain, RestoreError, Target as _};
+
+mod interrupted;
 
 const ACCOUNTS: i64 = 200;
 const SUM: i64 = ACCOUNTS * 100;
@@ -66,6 +69,10 @@ fn restore(recorded: &Recorded, to: &Path, placement: Placement) -> Result<(), R
     }
     target.end()?;
     target.finish()
+}
+
+fn change(path: &Path, amount: i64) {
+    Connection::open(path).unwrap().execute("UPDATE account SET amount = ?1", [amount]).unwrap();
 }
 
 fn sum(path: &Path) -> i64 {
@@ -349,40 +356,6 @@ fn swap(recorded: &Recorded, path: &Path) -> Result<Option<Kept>, RestoreError> 
     target.swap()
 }
 
-/// The states between the steps of a swap, as a crash leaves them.
-#[test]
-fn what_a_crash_interrupted_is_ended_by_whoever_comes_next() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = bank(&folder, "delete");
-    let (old, gone) = (companion(&path, "__ice_old"), companion(&path, "__ice_gone"));
-    let (_, recorded) = take(&path);
-    let change = |amount: i64| {
-        Connection::open(&path).unwrap().execute("UPDATE account SET amount = ?1", [amount]).unwrap();
-    };
-    // A second name, and nothing else yet.
-    change(1);
-    fs::hard_link(&path, &gone).unwrap();
-    assert_eq!(rollback(&path).unwrap(), None);
-    assert_eq!(names(&folder), ["bank.db"]);
-    fs::hard_link(&path, &gone).unwrap();
-    swap(&recorded, &path).unwrap();
-    assert_eq!((sum(&path), sum(&old)), (SUM, ACCOUNTS));
-    // The new one is in place, what was there has not got its name.
-    change(2);
-    for next in ["rollback", "restore"] {
-        fs::rename(&old, folder.path().join("earlier")).unwrap();
-        fs::rename(&path, &gone).unwrap();
-        fs::write(&path, &recorded.bytes).unwrap();
-        match next {
-            "rollback" => assert!(rollback(&path).unwrap().is_some()),
-            _ => assert!(swap(&recorded, &path).unwrap().is_some()),
-        }
-        let (now, kept) = if next == "rollback" { (2 * ACCOUNTS, SUM) } else { (SUM, SUM) };
-        assert_eq!((sum(&path), sum(&old)), (now, kept), "{next}");
-        assert!(!gone.exists());
-    }
-}
-
 #[test]
 fn a_database_that_appears_meanwhile_is_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
@@ -400,6 +373,26 @@ fn a_database_that_appears_meanwhile_is_not_replaced() {
         assert!(error.to_string().ends_with("is another one than when it was looked at"), "{error}");
         assert_eq!(fs::read(&planned).unwrap(), b"precious");
     }
+}
+
+/// A file system may give the number of a removed file to the next one.
+#[test]
+fn a_database_that_was_removed_and_made_again_is_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    let (_, recorded) = take(&path);
+    let before = identity(&path);
+    for _ in 0..20 {
+        // The clock of a file system has ticks of some milliseconds.
+        sleep(Duration::from_millis(20));
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &recorded.bytes).unwrap();
+        assert_ne!(identity(&path), before);
+    }
+    // What is only written to stays what it is.
+    let before = identity(&path);
+    change(&path, 5);
+    assert_eq!(identity(&path), before);
 }
 
 #[test]
