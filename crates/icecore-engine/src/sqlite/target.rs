@@ -98,7 +98,7 @@ impl SqliteTarget {
         self
     }
 
-    fn check_content(&self) -> Result<(), RestoreError> {
+    fn check_content(&self, is_cancelled: &dyn Fn() -> bool) -> Result<(), RestoreError> {
         let beside = self.beside.path();
         let refuse = |why: &str| {
             let path = self.path.display();
@@ -107,7 +107,7 @@ impl SqliteTarget {
         if !is_sqlite(beside).map_err(RestoreError::write("cannot read", beside))? {
             return refuse("it does not begin as one");
         }
-        match integrity(beside) {
+        match integrity(beside, is_cancelled)? {
             Ok(None) => Ok(()),
             Ok(Some(finding)) => refuse(&finding),
             Err(error) => refuse(&error.to_string()),
@@ -121,21 +121,6 @@ impl SqliteTarget {
         // To give it away takes a privilege; what was open to others only through their ownership stays closed.
         let mode = if owner.is_ok() { access.mode & 0o777 } else { access.mode & 0o700 };
         file.set_permissions(Permissions::from_mode(mode))
-    }
-
-    /// Holds what was written to what SQLite finds, and to the user's queries.
-    pub fn check(&self) -> Result<(), RestoreError> {
-        if !self.accept_unsound {
-            self.check_content()?;
-        }
-        for check in &self.checks {
-            let path = self.beside.path();
-            let shown = path.display().to_string();
-            let url = format!("sqlite:{shown}");
-            let checked = Checked { database: &shown, url, variables: Vec::new(), is_cancelled: &|| false };
-            check.ask(checked, |query| objection(path, query))?;
-        }
-        Ok(())
     }
 
     /// Puts what was checked in place. Returns what was put aside.
@@ -211,8 +196,29 @@ impl Target for SqliteTarget {
         Ok(())
     }
 
+    /// Holds what was written to what SQLite finds, and to the user's queries.
+    fn check(&self, is_cancelled: &dyn Fn() -> bool) -> Result<(), RestoreError> {
+        if !self.accept_unsound {
+            self.check_content(is_cancelled)?;
+        }
+        for check in &self.checks {
+            let path = self.beside.path();
+            let shown = path.display().to_string();
+            let url = format!("sqlite:{shown}");
+            let checked = Checked { database: &shown, url, variables: Vec::new(), is_cancelled };
+            let mut asked = Ok(());
+            let judged = check.ask(checked, |query| {
+                objection(path, query, is_cancelled).unwrap_or_else(|error| {
+                    asked = Err(error);
+                    None
+                })
+            });
+            asked.and(judged)?;
+        }
+        Ok(())
+    }
+
     fn finish(self: Box<Self>) -> Result<(), RestoreError> {
-        self.check()?;
         self.swap().map(drop)
     }
 }

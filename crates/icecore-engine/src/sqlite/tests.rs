@@ -3,7 +3,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use icecore_format::{Digest, Part, PartKind};
 use rusqlite::Connection;
@@ -18,6 +18,7 @@ use crate::{CaptureError, Grain, RestoreError, Target as _};
 mod interrupted;
 
 const ACCOUNTS: i64 = 200;
+const STOP_AFTER: Duration = Duration::from_millis(200);
 const SUM: i64 = ACCOUNTS * 100;
 
 fn bank(folder: &TempDir, journal_mode: &str) -> PathBuf {
@@ -68,6 +69,7 @@ fn restore(recorded: &Recorded, to: &Path, placement: Placement) -> Result<(), R
         target.write(bytes)?;
     }
     target.end()?;
+    target.check(&|| false)?;
     target.finish()
 }
 
@@ -352,7 +354,7 @@ fn swap(recorded: &Recorded, path: &Path) -> Result<Option<Kept>, RestoreError> 
     assert!(plan.blockers.is_empty(), "{:?}", plan.blockers);
     let mut target = SqliteTarget::of_plan(&plan)?;
     target.write(&recorded.bytes)?;
-    target.check()?;
+    target.check(&|| false)?;
     target.swap()
 }
 
@@ -393,6 +395,45 @@ fn a_database_that_was_removed_and_made_again_is_another_one() {
     let before = identity(&path);
     change(&path, 5);
     assert_eq!(identity(&path), before);
+}
+
+/// What a stranger may put in the place of a table.
+#[test]
+fn checks_of_what_has_no_end_are_stopped_and_need_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "CREATE VIEW endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n;
+             CREATE VIEW long AS SELECT hex(zeroblob(500000000)) AS text",
+        )
+        .unwrap();
+    drop(connection);
+    let begun = Instant::now();
+    let stopped = check::objection(&path, "SELECT count(*) FROM endless", &|| begun.elapsed() > STOP_AFTER);
+    assert!(matches!(stopped, Err(RestoreError::Cancelled)), "{stopped:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let long = check::objection(&path, "SELECT length(text) FROM long", &|| false).unwrap().unwrap();
+    assert!(long.contains("too big"), "{long}");
+    assert_eq!(check::objection(&path, "SELECT sum(amount) > 0 FROM account", &|| false).unwrap(), None);
+}
+
+#[test]
+fn a_look_at_the_integrity_of_a_large_database_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.db");
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA synchronous = OFF; CREATE TABLE t (a);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) INSERT INTO t SELECT i FROM n;
+             CREATE INDEX u ON t (a); CREATE INDEX v ON t (a + 1); CREATE INDEX w ON t (a + 2)",
+        )
+        .unwrap();
+    drop(connection);
+    let stopped = check::integrity(&path, &|| true);
+    assert!(matches!(stopped, Err(RestoreError::Cancelled)), "{stopped:?}");
 }
 
 #[test]
