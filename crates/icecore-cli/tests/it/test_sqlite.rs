@@ -207,6 +207,14 @@ fn what_is_removed_is_in_the_store_before() {
     assert_eq!(listed["snapshots"].as_array().unwrap().len(), 1, "{listed}");
     let listed = env.json(&["list", "ledger.before-restore"]);
     assert_eq!(listed["snapshots"][0]["tags"][0], "before-restore", "{listed}");
+    // Nor is it the latest, unless that is asked for.
+    for meant in [&["latest"][..], &["--at", "1 second ago"]] {
+        let restored = env.json(&[&["restore", "--to", "data/new.db", "--yes"], meant].concat());
+        assert_eq!(restored["source"], "ledger", "{meant:?}");
+    }
+    let restored = env.json(&["restore", "ledger.before-restore", "--to", "data/new.db", "--yes"]);
+    assert_eq!(restored["source"], "ledger.before-restore");
+    fs::remove_file(env.path("data/new.db")).unwrap();
     env.ok(&["rollback", "ledger", "--yes"]);
     assert_is(&live, "live");
     env.ok(&["rollback", "ledger", "--yes"]);
