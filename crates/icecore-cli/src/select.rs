@@ -83,9 +83,11 @@ impl Wanted<'_> {
             Some(text) => Some(icecore::parse_time_point(text, context.now, &context.zone, true)?),
             None => None,
         };
+        let named = self.text.filter(|name| *name != "latest");
         let fits = |snapshot: &&Snapshot| {
             let info = snapshot.info();
-            self.text.is_none_or(|name| name == "latest" || info.source == name)
+            named.is_none_or(|name| info.source == name)
+                && (named.is_some() || self.tag.is_some() || !icecore::is_safety(snapshot))
                 && self.tag.is_none_or(|tag| snapshot.labels.tags.contains(tag))
                 && latest.is_none_or(|latest| {
                     info.created_at.parse().is_ok_and(|taken: jiff::Timestamp| taken <= latest)

@@ -4,7 +4,7 @@ use icecore_format::Part;
 
 use crate::RestoreError;
 
-/// Receives the parts of one restore, in order: `begin`, then bytes or `keep`, then `end`; at last `finish`.
+/// Receives the parts of one restore, in order: `begin`, then bytes or `keep`, then `end`; at last `check` and `finish`.
 ///
 /// Until `finish` returns, what was there before is untouched, but for a target that was made to work in place. A target
 /// that is dropped unfinished removes what it began.
@@ -24,6 +24,11 @@ pub trait Target {
 
     /// Ends the open part.
     fn end(&mut self) -> Result<(), RestoreError>;
+
+    /// Holds what was written to what its engine says of it, which may take long: it stops when `is_cancelled` says so.
+    fn check(&self, _is_cancelled: &dyn Fn() -> bool) -> Result<(), RestoreError> {
+        Ok(())
+    }
 
     /// Makes the restored state durable and puts it into its place.
     fn finish(self: Box<Self>) -> Result<(), RestoreError>;

@@ -36,7 +36,7 @@ pub use restore::{
     RestoredKeys, SqliteOptions, is_base_backup, plan_database, plan_redis, plan_sqlite, plan_table, restore,
     restore_database, restore_redis, restore_sqlite, restore_table,
 };
-pub use select::{Selector, resolve, select};
+pub use select::{SAFETY_TAG, Selector, is_safety, resolve, select};
 pub use service::Service;
 pub use source::Source;
 pub use time::{format_time, now, parse_time_point};

@@ -12,10 +12,18 @@ const ID_PREFIX_MIN: usize = 4;
 /// Candidates named in an error.
 const CANDIDATES_MAX: usize = 5;
 
+/// What a restore tags the snapshot with that it takes of what it is about to replace.
+pub const SAFETY_TAG: &str = "before-restore";
+
+/// Whether a restore took a snapshot, of what it was about to replace. Nobody means that by `latest`.
+pub fn is_safety(snapshot: &Snapshot) -> bool {
+    snapshot.labels.tags.contains(SAFETY_TAG)
+}
+
 /// A selector, understood but not yet applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
-    /// The newest of all snapshots, or one some steps before it.
+    /// The newest of all snapshots but those that restores took, or one some steps before it.
     Latest(usize),
     /// The number that `list` shows.
     Index(usize),
@@ -82,10 +90,7 @@ pub fn select<'s>(
     zone: &TimeZone,
 ) -> Result<&'s Snapshot> {
     match selector {
-        Selector::Latest(steps) => snapshots.get(*steps).ok_or_else(|| {
-            let selector = if *steps == 0 { "latest".to_owned() } else { format!("latest~{steps}") };
-            none(&selector, Some(format!("the store has {}", count(snapshots.len()))))
-        }),
+        Selector::Latest(steps) => latest(snapshots, *steps),
         Selector::Index(index) => index.checked_sub(1).and_then(|at| snapshots.get(at)).ok_or_else(|| {
             none(&format!("#{index}"), Some(format!("the store has {}", count(snapshots.len()))))
         }),
@@ -98,6 +103,15 @@ pub fn select<'s>(
         Selector::At(name, point) => at(snapshots, name, point, now, zone),
         Selector::Text(text) => by_text(snapshots, text),
     }
+}
+
+fn latest(snapshots: &[Snapshot], steps: usize) -> Result<&Snapshot> {
+    let meant = snapshots.iter().filter(|snapshot| !is_safety(snapshot));
+    meant.clone().nth(steps).ok_or_else(|| {
+        let selector = if steps == 0 { "latest".to_owned() } else { format!("latest~{steps}") };
+        let others = if snapshots.iter().any(is_safety) { " besides those that restores took" } else { "" };
+        none(&selector, Some(format!("the store has {}{others}", count(meant.count()))))
+    })
 }
 
 fn at<'s>(
@@ -117,7 +131,8 @@ fn at<'s>(
         return Err(none(&selector, Some(reason)));
     };
     let taken_before = |snapshot: &&&Snapshot| {
-        snapshot.info().created_at.parse::<Timestamp>().is_ok_and(|taken| taken <= time)
+        let is_meant = name != "latest" || !is_safety(snapshot);
+        is_meant && snapshot.info().created_at.parse::<Timestamp>().is_ok_and(|taken| taken <= time)
     };
     series
         .iter()

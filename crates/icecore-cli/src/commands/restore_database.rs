@@ -19,7 +19,6 @@ use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable};
 
 /// The tag of a snapshot that was taken of what a restore replaced.
-pub(crate) const SAFETY_TAG: &str = "before-restore";
 const SAFETY_SUFFIX: &str = ".before-restore";
 
 /// Options for databases of PostgreSQL, MySQL, MariaDB and SQLite.
@@ -339,7 +338,7 @@ pub(crate) fn take_safety_snapshot(
 ) -> Result<Vec<String>> {
     let options = CreateOptions {
         name: Some(safety_name(name)),
-        tags: vec![SAFETY_TAG.to_owned()],
+        tags: vec![icecore::SAFETY_TAG.to_owned()],
         host: context.host(),
         store_dir: opened.dir.canonicalize().unwrap_or_else(|_| opened.dir.clone()),
         origin: Some(origin.to_owned()),

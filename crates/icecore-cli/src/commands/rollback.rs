@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use icecore::{Database, Destination, RestoreOptions, Snapshot, Source};
 use serde_json::json;
 
-use super::restore_database::{self, DatabaseArgs, SAFETY_TAG, safety_name};
+use super::restore_database::{self, DatabaseArgs, safety_name};
 use super::restore_files::{self, is_cluster};
 use super::restore_sqlite::{self, Allowed};
 use super::{restore_redis, restore_table};
@@ -84,10 +84,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
     };
     // Whatever it was called, it knows where it belongs.
     let is_of = |snapshot: &&Snapshot| {
-        let is_safety = snapshot.labels.tags.iter().any(|tag| tag == SAFETY_TAG);
         let info = snapshot.info();
         let is_named = info.source == before_restore && !meant.is_elsewhere(context, snapshot);
-        is_safety && (is_named || info.origin.as_ref() == Some(&url))
+        icecore::is_safety(snapshot) && (is_named || info.origin.as_ref() == Some(&url))
     };
     let Some(before) = listing.snapshots.iter().find(is_of) else {
         let error = format!("there is nothing to bring back of {}", printable(name));

@@ -93,7 +93,7 @@ fn in_place_only_what_differs_is_written() {
     assert_same(&captured, &server.dump("shop", &["--create"]));
     // And to another directory, for a server of its own.
     let copy = text(&env.path("copy"));
-    env.ok(&["restore", "latest~1", "--to", &copy]);
+    env.ok(&["restore", "latest", "--to", &copy]);
     assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o777, 0o700);
 }
 

@@ -5,11 +5,13 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::TestEnv;
+use crate::support::{Said, TestEnv};
 
 /// A service with one table, as it was captured: `a` is 'captured'.
 fn ledger(journal_mode: &str) -> TestEnv {
@@ -149,6 +151,32 @@ fn what_a_check_finds_leaves_everything_as_it_was() {
     assert_is(&live, "captured");
 }
 
+/// A snapshot may be a stranger's, and what looks like a table be a view without an end.
+#[test]
+fn a_check_without_an_end_is_interrupted() {
+    let env = ledger("delete");
+    let live = env.path("data/ledger.db");
+    let endless =
+        "CREATE VIEW orders AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i FROM n";
+    Connection::open(&live).unwrap().execute_batch(endless).unwrap();
+    env.ok(&["create", "ledger"]);
+    set(&live, "live");
+    let before = fs::read(&live).unwrap();
+    let mut command =
+        env.command(&["restore", "ledger", "--yes", "--check", "SELECT count(*) > 0 FROM orders"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while names(&env).len() < 2 {
+        sleep(Duration::from_millis(10));
+    }
+    sleep(Duration::from_millis(500));
+    let interrupted = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    Said::new(child.wait_with_output().unwrap()).fails(130);
+    assert!(interrupted.elapsed() < Duration::from_secs(5), "{:?}", interrupted.elapsed());
+    assert!(fs::read(&live).unwrap() == before);
+    assert_eq!(names(&env), ["ledger.db"]);
+}
+
 #[test]
 fn what_is_preserved_is_nothing_that_a_rollback_brings_back() {
     let env = changed("wal");
@@ -179,6 +207,14 @@ fn what_is_removed_is_in_the_store_before() {
     assert_eq!(listed["snapshots"].as_array().unwrap().len(), 1, "{listed}");
     let listed = env.json(&["list", "ledger.before-restore"]);
     assert_eq!(listed["snapshots"][0]["tags"][0], "before-restore", "{listed}");
+    // Nor is it the latest, unless that is asked for.
+    for meant in [&["latest"][..], &["--at", "1 second ago"]] {
+        let restored = env.json(&[&["restore", "--to", "data/new.db", "--yes"], meant].concat());
+        assert_eq!(restored["source"], "ledger", "{meant:?}");
+    }
+    let restored = env.json(&["restore", "ledger.before-restore", "--to", "data/new.db", "--yes"]);
+    assert_eq!(restored["source"], "ledger.before-restore");
+    fs::remove_file(env.path("data/new.db")).unwrap();
     env.ok(&["rollback", "ledger", "--yes"]);
     assert_is(&live, "live");
     env.ok(&["rollback", "ledger", "--yes"]);
@@ -431,7 +467,7 @@ fn killed_at_any_moment_a_restore_loses_nothing() {
         set(&live, &mark);
         let mut restore = env.command(&["restore", "ledger", "--yes"]);
         let mut restore = restore.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(took * (round % 12 + 1) / 10);
+        sleep(took * (round % 12 + 1) / 10);
         restore.kill().unwrap();
         restore.wait().unwrap();
         // Whatever it came to, what was there is there, or comes back.

@@ -31,7 +31,7 @@ fn a_restore_asks_before_it_replaces_and_takes_no_for_an_answer() {
     env.ok(&["create", "f"]);
     env.write("f", "second");
     let (status, said) = on_a_terminal(&env, "restore f", "n\n");
-    assert!(said.contains("/f (6 B)? [y/N]"), "{said}");
+    assert!(said.contains("/f (6 B) by f ") && said.contains("? [y/N]"), "{said}");
     assert_eq!((status, env.read("f")), (15, b"second".to_vec()), "{said}");
     let (status, said) = on_a_terminal(&env, "restore f", "\n");
     assert_eq!((status, env.read("f")), (15, b"second".to_vec()), "{said}");

@@ -8,6 +8,7 @@ mod capture;
 mod check;
 mod live;
 mod open;
+mod pending;
 mod plan;
 mod rollback;
 mod target;

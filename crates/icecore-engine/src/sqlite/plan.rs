@@ -1,12 +1,12 @@
 //! What a restore to a path would do, and what stands in its way: found out before anything is written.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::aside::{Identity, Keep, identity, old, taken};
+use super::aside::{Keep, old, taken};
 use super::companion;
 use super::live::LiveDatabase;
+use super::pending::{Identity, Interrupted, Pending, going, identity};
 use crate::RestoreError;
 
 /// At most so many processes are named.
@@ -39,6 +39,15 @@ pub struct Existing {
 pub fn plan(path: &Path, keep: Keep) -> Result<Plan, RestoreError> {
     let path = real_path(path)?;
     let mut plan = Plan { existing: None, path, keep, blockers: Vec::new(), notices: Vec::new() };
+    match Pending::find(&plan.path) {
+        Ok(Some(Interrupted::After(_))) => plan.notices.push(format!(
+            "a restore or rollback of {} was interrupted, with what was there as {}: that is completed, and nothing else is done",
+            plan.path.display(),
+            going(&plan.path).display()
+        )),
+        Ok(None | Some(Interrupted::Before)) => (),
+        Err(error) => plan.blockers.push(error.to_string()),
+    }
     match identity(&plan.path) {
         Some(identity) => plan.look_at(identity)?,
         None => {
@@ -115,7 +124,7 @@ fn users(file: Identity) -> Option<String> {
         let pid: u32 = process.file_name().to_str()?.parse().ok()?;
         let mut open = fs::read_dir(process.path().join("fd")).ok()?.flatten();
         let has_it = pid != std::process::id()
-            && open.any(|fd| fd.path().metadata().is_ok_and(|meta| (meta.dev(), meta.ino()) == file));
+            && open.any(|fd| fd.path().metadata().is_ok_and(|meta| Identity::of(&meta) == file));
         let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
         has_it.then(|| format!("process {pid} ({})", name.trim_end()))
     });

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use icecore_format::{Part, PartKind};
 use tempfile::NamedTempFile;
 
-use super::aside::{Aside, Identity, Keep, Kept, Turn, identity, old, settled, sync};
+use super::aside::{Aside, Keep, Kept, Turn, old, settled, sync};
 use super::check::{integrity, objection};
 use super::is_sqlite;
 use super::live::LiveDatabase;
+use super::pending::{Identity, Swap, identity};
 use super::plan::Plan;
 use crate::check::Checked;
 use crate::files::{Placement, file_beside};
@@ -47,6 +48,7 @@ impl SqliteTarget {
     pub fn of_plan(plan: &Plan) -> Result<Self, RestoreError> {
         let placement = if plan.existing.is_some() { Placement::Replace } else { Placement::CreateNew };
         let target = Self::new(&plan.path, placement)?;
+        drop(Turn::for_restore(&plan.path)?);
         let expected = plan.existing.as_ref().map(|existing| existing.identity);
         Ok(Self { keep: plan.keep.clone(), expected: Some(expected), ..target })
     }
@@ -96,7 +98,7 @@ impl SqliteTarget {
         self
     }
 
-    fn check_content(&self) -> Result<(), RestoreError> {
+    fn check_content(&self, is_cancelled: &dyn Fn() -> bool) -> Result<(), RestoreError> {
         let beside = self.beside.path();
         let refuse = |why: &str| {
             let path = self.path.display();
@@ -105,7 +107,7 @@ impl SqliteTarget {
         if !is_sqlite(beside).map_err(RestoreError::write("cannot read", beside))? {
             return refuse("it does not begin as one");
         }
-        match integrity(beside) {
+        match integrity(beside, is_cancelled)? {
             Ok(None) => Ok(()),
             Ok(Some(finding)) => refuse(&finding),
             Err(error) => refuse(&error.to_string()),
@@ -121,21 +123,6 @@ impl SqliteTarget {
         file.set_permissions(Permissions::from_mode(mode))
     }
 
-    /// Holds what was written to what SQLite finds, and to the user's queries.
-    pub fn check(&self) -> Result<(), RestoreError> {
-        if !self.accept_unsound {
-            self.check_content()?;
-        }
-        for check in &self.checks {
-            let path = self.beside.path();
-            let shown = path.display().to_string();
-            let url = format!("sqlite:{shown}");
-            let checked = Checked { database: &shown, url, variables: Vec::new(), is_cancelled: &|| false };
-            check.ask(checked, |query| objection(path, query))?;
-        }
-        Ok(())
-    }
-
     /// Puts what was checked in place. Returns what was put aside.
     pub fn swap(self) -> Result<Option<Kept>, RestoreError> {
         let prepared = self.set_access().and_then(|()| self.beside.as_file().sync_all());
@@ -145,7 +132,7 @@ impl SqliteTarget {
 
     fn put_in_place(self) -> Result<Option<Kept>, RestoreError> {
         let path = &self.path;
-        let _turn = Turn::take(path)?;
+        let _turn = Turn::for_restore(path)?;
         let there = identity(path);
         if self.expected.is_some_and(|expected| expected != there) {
             let why = format!("{} is another one than when it was looked at", path.display());
@@ -159,7 +146,7 @@ impl SqliteTarget {
             Keep::Nothing => LiveDatabase::absent(&old(path)),
             Keep::ForRollback | Keep::As(_) => LiveDatabase::lock_present(&old(path))?,
         };
-        let aside = Aside::begin(path, &live, &self.keep, former)?;
+        let aside = Aside::begin(path, &live, &self.keep, former, (Swap::Restore, self.beside.path()))?;
         live.remove_companions()?;
         sync(path).map_err(RestoreError::write("cannot sync the directory of", path))?;
         let persisted = match there {
@@ -209,8 +196,29 @@ impl Target for SqliteTarget {
         Ok(())
     }
 
+    /// Holds what was written to what SQLite finds, and to the user's queries.
+    fn check(&self, is_cancelled: &dyn Fn() -> bool) -> Result<(), RestoreError> {
+        if !self.accept_unsound {
+            self.check_content(is_cancelled)?;
+        }
+        for check in &self.checks {
+            let path = self.beside.path();
+            let shown = path.display().to_string();
+            let url = format!("sqlite:{shown}");
+            let checked = Checked { database: &shown, url, variables: Vec::new(), is_cancelled };
+            let mut asked = Ok(());
+            let judged = check.ask(checked, |query| {
+                objection(path, query, is_cancelled).unwrap_or_else(|error| {
+                    asked = Err(error);
+                    None
+                })
+            });
+            asked.and(judged)?;
+        }
+        Ok(())
+    }
+
     fn finish(self: Box<Self>) -> Result<(), RestoreError> {
-        self.check()?;
         self.swap().map(drop)
     }
 }

@@ -3,18 +3,22 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use icecore_format::{Digest, Part, PartKind};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::pending::identity;
 use super::*;
 use crate::files::Placement;
 use crate::recording::{Recorded, RecordingSink};
 use crate::{CaptureError, Grain, RestoreError, Target as _};
 
+mod interrupted;
+
 const ACCOUNTS: i64 = 200;
+const STOP_AFTER: Duration = Duration::from_millis(200);
 const SUM: i64 = ACCOUNTS * 100;
 
 fn bank(folder: &TempDir, journal_mode: &str) -> PathBuf {
@@ -65,7 +69,12 @@ fn restore(recorded: &Recorded, to: &Path, placement: Placement) -> Result<(), R
         target.write(bytes)?;
     }
     target.end()?;
+    target.check(&|| false)?;
     target.finish()
+}
+
+fn change(path: &Path, amount: i64) {
+    Connection::open(path).unwrap().execute("UPDATE account SET amount = ?1", [amount]).unwrap();
 }
 
 fn sum(path: &Path) -> i64 {
@@ -345,42 +354,8 @@ fn swap(recorded: &Recorded, path: &Path) -> Result<Option<Kept>, RestoreError> 
     assert!(plan.blockers.is_empty(), "{:?}", plan.blockers);
     let mut target = SqliteTarget::of_plan(&plan)?;
     target.write(&recorded.bytes)?;
-    target.check()?;
+    target.check(&|| false)?;
     target.swap()
-}
-
-/// The states between the steps of a swap, as a crash leaves them.
-#[test]
-fn what_a_crash_interrupted_is_ended_by_whoever_comes_next() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = bank(&folder, "delete");
-    let (old, gone) = (companion(&path, "__ice_old"), companion(&path, "__ice_gone"));
-    let (_, recorded) = take(&path);
-    let change = |amount: i64| {
-        Connection::open(&path).unwrap().execute("UPDATE account SET amount = ?1", [amount]).unwrap();
-    };
-    // A second name, and nothing else yet.
-    change(1);
-    fs::hard_link(&path, &gone).unwrap();
-    assert_eq!(rollback(&path).unwrap(), None);
-    assert_eq!(names(&folder), ["bank.db"]);
-    fs::hard_link(&path, &gone).unwrap();
-    swap(&recorded, &path).unwrap();
-    assert_eq!((sum(&path), sum(&old)), (SUM, ACCOUNTS));
-    // The new one is in place, what was there has not got its name.
-    change(2);
-    for next in ["rollback", "restore"] {
-        fs::rename(&old, folder.path().join("earlier")).unwrap();
-        fs::rename(&path, &gone).unwrap();
-        fs::write(&path, &recorded.bytes).unwrap();
-        match next {
-            "rollback" => assert!(rollback(&path).unwrap().is_some()),
-            _ => assert!(swap(&recorded, &path).unwrap().is_some()),
-        }
-        let (now, kept) = if next == "rollback" { (2 * ACCOUNTS, SUM) } else { (SUM, SUM) };
-        assert_eq!((sum(&path), sum(&old)), (now, kept), "{next}");
-        assert!(!gone.exists());
-    }
 }
 
 #[test]
@@ -400,6 +375,65 @@ fn a_database_that_appears_meanwhile_is_not_replaced() {
         assert!(error.to_string().ends_with("is another one than when it was looked at"), "{error}");
         assert_eq!(fs::read(&planned).unwrap(), b"precious");
     }
+}
+
+/// A file system may give the number of a removed file to the next one.
+#[test]
+fn a_database_that_was_removed_and_made_again_is_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    let (_, recorded) = take(&path);
+    let before = identity(&path);
+    for _ in 0..20 {
+        // The clock of a file system has ticks of some milliseconds.
+        sleep(Duration::from_millis(20));
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &recorded.bytes).unwrap();
+        assert_ne!(identity(&path), before);
+    }
+    // What is only written to stays what it is.
+    let before = identity(&path);
+    change(&path, 5);
+    assert_eq!(identity(&path), before);
+}
+
+/// What a stranger may put in the place of a table.
+#[test]
+fn checks_of_what_has_no_end_are_stopped_and_need_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "delete");
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "CREATE VIEW endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n;
+             CREATE VIEW long AS SELECT hex(zeroblob(500000000)) AS text",
+        )
+        .unwrap();
+    drop(connection);
+    let begun = Instant::now();
+    let stopped = check::objection(&path, "SELECT count(*) FROM endless", &|| begun.elapsed() > STOP_AFTER);
+    assert!(matches!(stopped, Err(RestoreError::Cancelled)), "{stopped:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let long = check::objection(&path, "SELECT length(text) FROM long", &|| false).unwrap().unwrap();
+    assert!(long.contains("too big"), "{long}");
+    assert_eq!(check::objection(&path, "SELECT sum(amount) > 0 FROM account", &|| false).unwrap(), None);
+}
+
+#[test]
+fn a_look_at_the_integrity_of_a_large_database_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.db");
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA synchronous = OFF; CREATE TABLE t (a);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) INSERT INTO t SELECT i FROM n;
+             CREATE INDEX u ON t (a); CREATE INDEX v ON t (a + 1); CREATE INDEX w ON t (a + 2)",
+        )
+        .unwrap();
+    drop(connection);
+    let stopped = check::integrity(&path, &|| true);
+    assert!(matches!(stopped, Err(RestoreError::Cancelled)), "{stopped:?}");
 }
 
 #[test]

@@ -125,6 +125,11 @@ fn restore_listed(
         None => progress.all(&mut *target)?,
     }
     let mut restored = progress.restored;
+    target.check(&|| monitor.is_cancelled())?;
+    // That may take a while.
+    if monitor.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
     target.finish()?;
     if part.is_none()
         && let Some((finding, more)) = first_finding(snapshot)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use icecore_engine::Check;
 use icecore_engine::sqlite::{self as engine, Keep, Kept, SqliteTarget};
+use icecore_engine::{Check, Target as _};
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store};
 
 use super::deliver::Progress;
@@ -85,7 +86,7 @@ pub fn restore_sqlite(
         monitor.expect(snapshot.info().logical_bytes);
         progress.all(&mut target)?;
         let mut restored = progress.restored;
-        target.check()?;
+        target.check(&|| monitor.is_cancelled())?;
         // That may take a while.
         if monitor.is_cancelled() {
             return Err(Error::Cancelled);

@@ -78,6 +78,27 @@ fn latest_is_the_newest_of_all() {
 }
 
 #[test]
+fn latest_is_no_snapshot_that_a_restore_took_and_its_own_name_is() {
+    let now = "2026-11-22T12:00:00Z".parse().unwrap();
+    let mut all = snapshots();
+    all.insert(0, snapshot("ffff1", "shop.before-restore", 21, &["before-restore"]));
+    let found = |all: &[Snapshot], text: &str| match resolve(all, text, now, &TimeZone::UTC) {
+        Ok(found) => found.id.to_string().trim_end_matches('0').to_owned(),
+        Err(error) => error.to_string(),
+    };
+    for meant in ["latest", "latest~0", "latest@2026-11-21", "latest@1 minute ago", "shop"] {
+        assert_eq!(found(&all, meant), "aaaa1", "{meant}");
+    }
+    assert_eq!(found(&all, "latest~1"), "aaaa2");
+    for named in ["shop.before-restore", "shop.before-restore~0", "#1", "ffff1", "latest@before-restore"] {
+        assert_eq!(found(&all, named), "ffff1", "{named}");
+    }
+    let alone =
+        "there is no snapshot \"latest\": the store has no snapshots besides those that restores took";
+    assert_eq!(found(&all[..1], "latest"), alone);
+}
+
+#[test]
 fn a_number_is_the_one_that_list_shows() {
     check("#1", "aaaa1");
     check("#5", "dddd1");
