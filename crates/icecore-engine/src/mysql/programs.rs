@@ -8,6 +8,7 @@ use rustix::process::geteuid;
 use super::Endpoint;
 use super::wire::Place;
 use crate::CaptureError;
+use crate::command::PASSWORD_VARIABLE;
 
 /// Where servers have their sockets if nobody says where.
 const SOCKETS: [&str; 4] = [
@@ -73,12 +74,7 @@ struct Options(Vec<(String, String)>);
 impl Options {
     /// Asks the program that reads the files for all others; without it, there are none.
     fn read() -> Self {
-        let ask = |arguments: &[&str]| {
-            let mut command = Command::new("my_print_defaults");
-            command.args(arguments).args(GROUPS).stdin(Stdio::null()).stderr(Stdio::null());
-            let said = command.output().ok().filter(|output| output.status.success());
-            said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
-        };
+        let ask = |arguments: &[&str]| said("my_print_defaults", &[arguments, &GROUPS].concat());
         let plain = Self::parse(&ask(&[]));
         // That of MySQL shows a password only if it is told to.
         match plain.last("password") {
@@ -106,8 +102,16 @@ fn user_name() -> String {
     if geteuid().is_root() {
         return "root".to_owned();
     }
-    let said = Command::new("id").arg("-un").stdin(Stdio::null()).stderr(Stdio::null()).output();
-    said.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    said("id", &["-un"]).trim().to_owned()
+}
+
+/// What a program says; nothing if it fails.
+pub(super) fn said(program: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(program);
+    // The store's password is none of its business.
+    command.env_remove(PASSWORD_VARIABLE).args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
+    let output = command.output().ok().filter(|output| output.status.success());
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]
