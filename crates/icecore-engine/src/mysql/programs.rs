@@ -62,9 +62,23 @@ impl Login {
             }
         };
         let user = endpoint.user.clone().or_else(|| options.last("user")).unwrap_or_else(user_name);
-        // What the programs find in a file they prefer to the environment, where they are given ours.
-        let password = options.last("password").or_else(|| endpoint.password.clone()).unwrap_or_default();
+        let password = endpoint.password.clone().or_else(|| options.last("password")).unwrap_or_default();
         Self { place, user, password }
+    }
+}
+
+impl Endpoint {
+    /// With the host, its port and the password that option files have for it, where it says none: another machine is never taken for this one.
+    #[must_use]
+    pub fn with_options(mut self) -> Self {
+        let options = Options::read();
+        if self.host.is_none() && self.socket.is_none() {
+            self.host = options.last("host").filter(|host| host != "localhost");
+            let port = || options.last("port")?.parse().ok().filter(|port| *port != 0);
+            self.port = self.port.or_else(|| self.host.as_ref().and_then(|_| port()));
+        }
+        self.password = self.password.or_else(|| options.last("password"));
+        self
     }
 }
 
