@@ -7,6 +7,7 @@
 mod code;
 mod phrase;
 pub mod script;
+mod settings;
 mod token;
 
 use crate::Grain;

@@ -291,6 +291,9 @@ fn capture_mysql(
         let tables = server.unsteady.join(", ");
         sink.notice(format!("not all of this is of one moment if it is written meanwhile, for it has no transactions: {tables}"));
     }
+    for what in &server.unseen {
+        sink.finding(what.clone());
+    }
     let dump = mysql::capture(endpoint, &server)?;
     let captured = capture_dump(dump, options, sink)?;
     let (engine, engine_version) = (Some(server.engine), Some(server.version));

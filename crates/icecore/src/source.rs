@@ -109,8 +109,11 @@ impl Source {
         }
     }
 
-    /// With the password that the environment has for it, if it has none.
+    /// With the password that the environment has for it, if it has none, and with what option files say.
     pub(crate) fn with_password(mut self, environment: &Environment<'_>) -> Result<Self> {
+        if let Self::Mysql(endpoint) = self {
+            self = Self::Mysql(endpoint.with_options());
+        }
         let (password, variable) = match &mut self {
             Self::Redis(endpoint) => (&mut endpoint.password, REDIS_PASSWORD),
             Self::Mysql(endpoint) => (&mut endpoint.password, MYSQL_PASSWORD),

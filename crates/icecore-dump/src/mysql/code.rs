@@ -62,6 +62,8 @@ pub struct Code {
     pub definer: Option<String>,
     /// The statement, for a server that reads no comments in it but those in a body.
     pub statement: Vec<u8>,
+    /// Whether all character sets read alike what it says before its body.
+    pub is_ascii: bool,
     /// Where it says the definer.
     clause: Option<(usize, usize)>,
 }
@@ -135,11 +137,20 @@ impl Code {
             _ if next.is_sign(b'.') => return None,
             _ => None,
         };
+        let head = match kind {
+            CodeKind::Event => statement.get(..happens(statement))?,
+            _ => statement.get(..tokens.peek().map_or(statement.len(), |token| token.at))?,
+        };
+        // Whether a backslash stands for itself depends on the mode; no program that dumps writes one there.
+        if Tokens::of(head).any(|token| token.kind == Kind::Text && token.text.contains(&b'\\')) {
+            return None;
+        }
+        let is_ascii = head.is_ascii();
         let mut statement = statement.to_vec();
         for (start, end) in qualifiers.into_iter().rev() {
             statement.drain(start..end);
         }
-        Some(Self { kind, name, table, definer, statement, clause })
+        Some(Self { kind, name, table, definer, statement, is_ascii, clause })
     }
 
     /// Without a definer: whoever creates it is it.
@@ -156,17 +167,8 @@ impl Code {
         if self.kind != CodeKind::Event {
             return self.statement.clone();
         }
-        let mut depth = 0_u32;
-        let mut head: Vec<Token<'_>> = Vec::new();
-        for token in Tokens::of(&self.statement) {
-            match token.kind {
-                Kind::Sign(b'(') => depth += 1,
-                Kind::Sign(b')') => depth = depth.saturating_sub(1),
-                Kind::Word if depth == 0 && (token.is("DO") || token.is("COMMENT")) => break,
-                _ => (),
-            }
-            head.push(token);
-        }
+        let head = self.statement.get(..happens(&self.statement)).unwrap_or_default();
+        let head: Vec<Token<'_>> = Tokens::of(head).collect();
         let state = head.iter().rev().find(|token| token.is("ENABLE") || token.is("DISABLE"));
         let end = head.last().map_or(0, Token::end);
         let (start, end) = state.map_or((end, end), |state| (state.at, end));
@@ -174,6 +176,20 @@ impl Code {
         statement.splice(start..end, b" DISABLE".iter().copied());
         statement
     }
+}
+
+/// Where an event says what it is for, or what happens: all before is when.
+fn happens(statement: &[u8]) -> usize {
+    let mut depth = 0_u32;
+    for token in Tokens::of(statement) {
+        match token.kind {
+            Kind::Sign(b'(') => depth += 1,
+            Kind::Sign(b')') => depth = depth.saturating_sub(1),
+            Kind::Word if depth == 0 && (token.is("DO") || token.is("COMMENT")) => return token.at,
+            _ => (),
+        }
+    }
+    statement.len()
 }
 
 /// `name@host`, in any quotes, or the name of a role.

@@ -6,6 +6,7 @@
 use crate::statement::{Dialect, Statement};
 
 pub use super::code::{Code, CodeKind};
+use super::settings;
 pub use super::token::Reader;
 use super::token::{self, Kind, Token, Tokens};
 
@@ -143,26 +144,6 @@ pub enum Action {
     Create(Code),
 }
 
-/// What a session may be told: settings that change how statements are read, and nothing else.
-const SETTINGS: [&str; 13] = [
-    "NAMES",
-    "CHARACTER_SET_CLIENT",
-    "CHARACTER_SET_RESULTS",
-    "COLLATION_CONNECTION",
-    "TIME_ZONE",
-    "SQL_MODE",
-    "SQL_NOTES",
-    "NOTE_VERBOSITY",
-    "UNIQUE_CHECKS",
-    "FOREIGN_KEY_CHECKS",
-    "SQL_QUOTE_SHOW_CREATE",
-    "CHECK_CONSTRAINT_CHECKS",
-    "SYSTEM_VERSIONING_INSERT_HISTORY",
-];
-/// What is the server's business, or ours.
-const NOT_OURS: [&str; 5] =
-    ["GTID_PURGED", "SQL_LOG_BIN", "AUTOCOMMIT", "STATEMENT_TIMEOUT", "INNODB_STATS_AUTO_RECALC"];
-
 /// Understands a statement.
 ///
 /// # Errors
@@ -186,7 +167,7 @@ fn understand(plain: Vec<u8>) -> Option<Action> {
     let second = tokens.get(1);
     let says = |index: usize, word: &str| tokens.get(index).is_some_and(|token| token.is(word));
     if first.is("SET") {
-        return set(&plain);
+        return settings::set(&plain);
     }
     if says(0, "UNLOCK") || says(0, "LOCK") || (says(0, "COMMIT") && second.is_none()) {
         return Some(Action::Skip);
@@ -250,7 +231,9 @@ fn are_constants(mut rest: &[u8]) -> bool {
                 let word = rest.get(..len).unwrap_or_default();
                 // Digits, the name of a character set, or one of the few words for a constant.
                 let is_constant = byte.is_ascii_digit() || *byte == b'_' || is_constant(word);
-                if !is_constant || rest.get(len) == Some(&b'(') {
+                let is_call = rest.get(len..).is_some_and(|after| after.trim_ascii_start().starts_with(b"("));
+                // Bytes beyond ASCII are blanks in some character sets.
+                if !is_constant || !word.is_ascii() || is_call {
                     return false;
                 }
                 len
@@ -268,48 +251,14 @@ fn is_constant(word: &[u8]) -> bool {
         .any(|it| word.eq_ignore_ascii_case(it.as_bytes()))
 }
 
-/// Assignments of constants and variables to what may be set.
-fn set(plain: &[u8]) -> Option<Action> {
-    let mut is_value = false;
-    let mut wanted: Option<Vec<u8>> = None;
-    for token in Tokens::of(plain).skip(1) {
-        match token.kind {
-            // A function, or a query.
-            Kind::Sign(b'(' | b';') => return None,
-            Kind::Sign(b',') => (is_value, wanted) = (false, None),
-            Kind::Sign(b'=') => {
-                is_value = true;
-                let name = wanted.take()?;
-                let says = |names: &[&str]| names.iter().any(|it| name.eq_ignore_ascii_case(it.as_bytes()));
-                if says(&NOT_OURS) {
-                    return Some(Action::Skip);
-                }
-                if !(name.starts_with(b"@") || says(&SETTINGS)) {
-                    return None;
-                }
-            }
-            _ if is_value => (),
-            Kind::Sign(b'@' | b'.' | b':') => {
-                // One sign begins a variable of the user, two one of the server.
-                let is_user = wanted.is_none() && token.is_sign(b'@');
-                wanted = Some(if is_user { b"@".to_vec() } else { Vec::new() });
-            }
-            Kind::Word if token.is("SESSION") => wanted = Some(Vec::new()),
-            Kind::Word if token.is("NAMES") => is_value = true,
-            Kind::Word | Kind::Name => wanted.get_or_insert_default().extend_from_slice(token.text),
-            Kind::Text | Kind::Number | Kind::Sign(_) => return None,
-        }
-    }
-    // Names are set with no sign between.
-    is_value.then(|| Action::Set(plain.to_vec()))
-}
-
 /// `ALTER DATABASE name CHARACTER SET charset COLLATE collation`, which a dump says around code that was created when that was so.
 fn collate(plain: &[u8]) -> Option<Action> {
     let tokens: Vec<Token<'_>> = Tokens::of(plain).collect();
     let [_, _, name, character, set, charset, collate, collation] = tokens.as_slice() else { return None };
     let is_so = name.name().is_some() && character.is("CHARACTER") && set.is("SET") && collate.is("COLLATE");
-    let word = |token: &Token<'_>| (token.kind == Kind::Word).then(|| token.name()).flatten();
+    let word = |token: &Token<'_>| {
+        (token.kind == Kind::Word).then(|| token.name()).flatten().filter(|name| name.is_ascii())
+    };
     is_so.then_some(())?;
     Some(Action::Collate { charset: word(charset)?, collation: word(collation)? })
 }
@@ -333,7 +282,9 @@ fn is_definition(plain: &[u8], is_table: bool) -> bool {
     while tokens.next_if(|token| ["IF", "NOT", "EXISTS"].iter().any(|it| token.is(it))).is_some() {}
     let is_named = tokens.next().is_some_and(|token| token.name().is_some());
     let begins = match tokens.next() {
-        Some(token) => !is_table || token.is_sign(b'('),
+        Some(token) if is_table => token.is_sign(b'('),
+        // In another database.
+        Some(token) => !token.is_sign(b'.'),
         None => !is_table,
     };
     if !is_named || !begins || tokens.peek().is_some_and(|token| token.is("LIKE")) {
@@ -341,8 +292,9 @@ fn is_definition(plain: &[u8], is_table: bool) -> bool {
     }
     let mut before: Option<Token<'_>> = None;
     while let Some(token) = tokens.next() {
-        let leads_elsewhere = ["SELECT", "CONNECTION", "UNION", "TABLESPACE"].iter().any(|it| token.is(it))
-            || (token.is("DIRECTORY") && before.is_some_and(|it| it.is("DATA") || it.is("INDEX")));
+        let leads_elsewhere =
+            ["SELECT", "TABLE", "CONNECTION", "UNION", "TABLESPACE"].iter().any(|it| token.is(it))
+                || (token.is("DIRECTORY") && before.is_some_and(|it| it.is("DATA") || it.is("INDEX")));
         if leads_elsewhere {
             return false;
         }
@@ -355,6 +307,18 @@ fn is_definition(plain: &[u8], is_table: bool) -> bool {
         before = Some(token);
     }
     true
+}
+
+/// The sequences that a definition of a table names with their databases, as MariaDB does: ``nextval(`database`.`name`)``.
+pub fn sequences(statement: &[u8]) -> Vec<(String, String)> {
+    let tokens: Vec<Token<'_>> = Tokens::of(statement).collect();
+    let named = |window: &[Token<'_>]| {
+        let [call, open, database, dot, name, close] = window else { return None };
+        let is_call = ["NEXTVAL", "LASTVAL", "SETVAL"].iter().any(|it| call.is(it)) && open.is_sign(b'(');
+        let is_end = close.is_sign(b')') || close.is_sign(b',');
+        (is_call && dot.is_sign(b'.') && is_end).then_some((database.name()?, name.name()?))
+    };
+    tokens.windows(6).filter_map(named).collect()
 }
 
 /// `DROP kind IF EXISTS name`, of this database.

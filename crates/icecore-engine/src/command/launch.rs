@@ -12,7 +12,8 @@ use rustix::fs::{Access, access};
 use crate::CaptureError;
 
 const SETPRIV: &str = "/usr/bin/setpriv";
-const PASSWORD_VARIABLE: &str = "ICECORE_PASSWORD";
+/// Where the password of the store may be, for ourselves alone.
+pub(crate) const PASSWORD_VARIABLE: &str = "ICECORE_PASSWORD";
 /// Variables that would lead a program of PostgreSQL elsewhere than the ones it is given.
 const ELSEWHERE: [&str; 4] = ["PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGOPTIONS"];
 const SETPRIV_ARGUMENTS: [&str; 3] = ["--pdeathsig", "KILL", "--"];

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+pub(crate) use launch::PASSWORD_VARIABLE;
+
 use crate::CaptureError;
 use crate::poll::{PollReader, WaitsForTerminal, waits_for_terminal};
 

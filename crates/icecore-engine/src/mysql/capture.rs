@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::process::{Command, Stdio};
 
 use super::Endpoint;
 use super::facts::{Annotated, Facts};
 use super::objects::{self, Saved};
-use super::programs::first_of;
+use super::programs::{first_of, said};
+use super::restore::gives;
+use super::session::ident;
 use crate::{CaptureError, CommandSource};
 
 /// What a server may say of itself, and of its tables.
@@ -35,11 +36,7 @@ const QUESTIONS: &str = "SELECT 'version', VERSION();
 SELECT 'unsteady', CONCAT(TABLE_NAME, ' (', ENGINE, ')') FROM information_schema.TABLES
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE' AND ENGINE <> 'InnoDB' ORDER BY 2;
 SELECT 'texts', DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = DATABASE();
-SELECT 'aside', TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '__icecore' AND TABLE_COMMENT LIKE 'icecore: %';
-SELECT 'definer', DEFINER FROM (SELECT DEFINER FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE()
-    UNION SELECT DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()
-    UNION SELECT DEFINER FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()
-    UNION SELECT DEFINER FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()) AS code ORDER BY 2";
+SELECT 'aside', TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '__icecore' AND TABLE_COMMENT LIKE 'icecore: %'";
 
 /// What a server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +47,8 @@ pub struct Server {
     pub version: String,
     /// Tables whose rows may change while they are dumped, with their engines: `log (MyISAM)`.
     pub unsteady: Vec<String>,
+    /// What the dump may leave out without a word, as who connects may not see it, and what would help.
+    pub unseen: Vec<String>,
     /// What the dump does not say.
     pub facts: Facts,
     /// The code of a database that was put aside, where it is in a table.
@@ -62,6 +61,7 @@ pub fn server(endpoint: &Endpoint, is_cancelled: &dyn Fn() -> bool) -> Result<Se
         engine: "mysql",
         version: String::new(),
         unsteady: Vec::new(),
+        unseen: Vec::new(),
         facts: Facts::default(),
         aside: None,
     };
@@ -74,13 +74,13 @@ pub fn server(endpoint: &Endpoint, is_cancelled: &dyn Fn() -> bool) -> Result<Se
             "unsteady" => server.unsteady.push(next()),
             "texts" => (server.facts.charset, server.facts.collation) = (next(), next()),
             "aside" => is_aside = true,
-            "definer" => server.facts.definers.push(next()),
             _ => (),
         }
     }
     if server.version.contains("MariaDB") {
         server.engine = "mariadb";
     }
+    server.unseen = unseen(&endpoint.database, &grants(endpoint, is_cancelled)?, server.engine == "mariadb");
     if is_aside {
         let rows = ask(endpoint, &format!("SELECT {} ORDER BY n", objects::HEXED), is_cancelled)?;
         let saved = Saved::of_hex(&rows);
@@ -88,6 +88,40 @@ pub fn server(endpoint: &Endpoint, is_cancelled: &dyn Fn() -> bool) -> Result<Se
         server.aside = Some(saved);
     }
     Ok(server)
+}
+
+/// What who connects may do, a line each. A server that knows no rights tells none.
+fn grants(endpoint: &Endpoint, is_cancelled: &dyn Fn() -> bool) -> Result<Vec<String>, CaptureError> {
+    match ask(endpoint, "SHOW GRANTS", is_cancelled) {
+        Err(CaptureError::Source(_)) => Ok(Vec::new()),
+        // A program doubles backslashes.
+        rows => Ok(rows?.into_iter().flatten().map(|grant| grant.replace("\\\\", "\\")).collect()),
+    }
+}
+
+/// What programs that dump do not find if one may not do this.
+fn unseen(database: &str, grants: &[String], is_mariadb: bool) -> Vec<String> {
+    // What a role gives is told by MariaDB alone.
+    let has_roles = !is_mariadb && grants.iter().any(|grant| !grant.contains(" ON "));
+    if grants.is_empty() || has_roles {
+        return Vec::new();
+    }
+    let has = |right, database| grants.iter().any(|grant| gives(grant, right, database));
+    // Who may do anything with routines sees their names, and the dump fails if it does not see all of them.
+    let of_routines = ["EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE", "SHOW CREATE ROUTINE", "SHOW_ROUTINE"];
+    let sees_routines = has("SELECT", "mysql")
+        || grants.iter().any(|grant| grant.contains(" ON `mysql`.`proc` "))
+        || of_routines.into_iter().any(|right| has(right, database));
+    let place = ident(database);
+    let of_all = if is_mariadb { "SELECT ON mysql.proc" } else { "SHOW_ROUTINE ON *.*" };
+    let lacks = |what: &str, grant: &str| {
+        format!(
+            "{what} of the database are not in it, if it has any: who connects may not see them; GRANT {grant}"
+        )
+    };
+    let triggers = (!has("TRIGGER", database)).then(|| lacks("triggers", &format!("TRIGGER ON {place}.*")));
+    let routines = (!sees_routines).then(|| lacks("routines", of_all));
+    triggers.into_iter().chain(routines).collect()
 }
 
 /// The rows of a query, by the program that also reads option files.
@@ -150,8 +184,7 @@ pub fn capture(endpoint: &Endpoint, server: &Server) -> Result<Dump, CaptureErro
         "mariadb" => first_of(["mariadb-dump", "mysqldump"])?,
         _ => first_of(["mysqldump", "mariadb-dump"])?,
     };
-    let known = Command::new(program).arg("--help").stdin(Stdio::null()).stderr(Stdio::null()).output();
-    let known = known.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let known = said(program, &["--help"]);
     let mut argv = vec![OsString::from(program)];
     argv.extend(endpoint.arguments().into_iter().map(OsString::from));
     argv.extend(OPTIONS.map(OsString::from));

@@ -18,8 +18,6 @@ pub struct Facts {
     pub charset: String,
     /// And how they are ordered.
     pub collation: String,
-    /// With whose rights its code runs: `shop@localhost`.
-    pub definers: Vec<String>,
 }
 
 impl Facts {
@@ -107,11 +105,7 @@ mod tests {
 
     #[test]
     fn facts_are_found_where_they_were_put_whatever_they_say() {
-        let facts = Facts {
-            charset: "latin1".to_owned(),
-            collation: "latin1_bin".to_owned(),
-            definers: vec!["a\n\"b'@%".to_owned()],
-        };
+        let facts = Facts { charset: "latin1".to_owned(), collation: "a\n\"b'@%".to_owned() };
         let dump = "-- MariaDB dump\n-- Server version\t10\n\nCREATE\n";
         let mut text = String::new();
         Annotated::new(dump.as_bytes(), facts.line(), b"END\n".to_vec()).read_to_string(&mut text).unwrap();

@@ -79,15 +79,25 @@ impl Object {
         settings
     }
 
+    /// Its statement, which creates it and nothing else, however the server reads it.
+    pub(super) fn code(&self, session: &Session) -> Result<Code, Trouble> {
+        let is_unicode = self.mode.charset.starts_with("utf8");
+        let code = Code::parse(&self.statement).filter(|code| {
+            (code.kind, &code.name) == (self.kind, &self.name) && (code.is_ascii || is_unicode)
+        });
+        code.ok_or_else(|| {
+            let what = format!(
+                "the {} cannot be created again: it does not begin as such statements do, or not in Unicode",
+                self.display_name()
+            );
+            Trouble { code: Some(0), ..session.says(&what) }
+        })
+    }
+
     /// Creates it in the database that the session is in, in the place of a view of its name.
     fn create(&self, session: &mut Session, with_events: bool) -> Result<(), Trouble> {
         // What is kept in a table may have been put there by somebody else.
-        let code =
-            Code::parse(&self.statement).filter(|code| (code.kind, &code.name) == (self.kind, &self.name));
-        let Some(code) = code else {
-            let what = format!("what is kept of the {} does not create it", self.display_name());
-            return Err(Trouble { code: Some(0), ..session.says(&what) });
-        };
+        let code = self.code(session)?;
         let statement = match self.kind {
             CodeKind::View => {
                 [b"CREATE OR REPLACE", code.statement.get("CREATE".len()..).unwrap_or_default()].concat()
@@ -189,7 +199,9 @@ fn read_all(session: &mut Session, schema: &str) -> Result<Vec<Object>, Trouble>
                     kind.as_str().to_lowercase()
                 ))
             })?;
-            objects.push(Object { name, ..object });
+            let object = Object { name, ..object };
+            object.code(session)?;
+            objects.push(object);
         }
     }
     Ok(in_order(objects))

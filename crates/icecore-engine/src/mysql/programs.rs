@@ -8,6 +8,7 @@ use rustix::process::geteuid;
 use super::Endpoint;
 use super::wire::Place;
 use crate::CaptureError;
+use crate::command::PASSWORD_VARIABLE;
 
 /// Where servers have their sockets if nobody says where.
 const SOCKETS: [&str; 4] = [
@@ -61,9 +62,23 @@ impl Login {
             }
         };
         let user = endpoint.user.clone().or_else(|| options.last("user")).unwrap_or_else(user_name);
-        // What the programs find in a file they prefer to the environment, where they are given ours.
-        let password = options.last("password").or_else(|| endpoint.password.clone()).unwrap_or_default();
+        let password = endpoint.password.clone().or_else(|| options.last("password")).unwrap_or_default();
         Self { place, user, password }
+    }
+}
+
+impl Endpoint {
+    /// With the host, its port and the password that option files have for it, where it says none: another machine is never taken for this one.
+    #[must_use]
+    pub fn with_options(mut self) -> Self {
+        let options = Options::read();
+        if self.host.is_none() && self.socket.is_none() {
+            self.host = options.last("host").filter(|host| host != "localhost");
+            let port = || options.last("port")?.parse().ok().filter(|port| *port != 0);
+            self.port = self.port.or_else(|| self.host.as_ref().and_then(|_| port()));
+        }
+        self.password = self.password.or_else(|| options.last("password"));
+        self
     }
 }
 
@@ -73,12 +88,7 @@ struct Options(Vec<(String, String)>);
 impl Options {
     /// Asks the program that reads the files for all others; without it, there are none.
     fn read() -> Self {
-        let ask = |arguments: &[&str]| {
-            let mut command = Command::new("my_print_defaults");
-            command.args(arguments).args(GROUPS).stdin(Stdio::null()).stderr(Stdio::null());
-            let said = command.output().ok().filter(|output| output.status.success());
-            said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
-        };
+        let ask = |arguments: &[&str]| said("my_print_defaults", &[arguments, &GROUPS].concat());
         let plain = Self::parse(&ask(&[]));
         // That of MySQL shows a password only if it is told to.
         match plain.last("password") {
@@ -106,8 +116,16 @@ fn user_name() -> String {
     if geteuid().is_root() {
         return "root".to_owned();
     }
-    let said = Command::new("id").arg("-un").stdin(Stdio::null()).stderr(Stdio::null()).output();
-    said.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    said("id", &["-un"]).trim().to_owned()
+}
+
+/// What a program says; nothing if it fails.
+pub(super) fn said(program: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(program);
+    // The store's password is none of its business.
+    command.env_remove(PASSWORD_VARIABLE).args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
+    let output = command.output().ok().filter(|output| output.status.success());
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

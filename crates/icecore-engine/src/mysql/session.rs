@@ -4,8 +4,11 @@ use super::Endpoint;
 use super::programs::Login;
 use super::wire::{Answer, Fault, Value, Wire};
 
-/// What no session of ours depends on. A lock that somebody holds for long is waited for anew by who asks for it.
-const SETTINGS: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00', autocommit = 1, wait_timeout = 31536000, lock_wait_timeout = 5, sql_notes = 0";
+/// What no session of ours depends on.
+const SETTINGS: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00', autocommit = 1, wait_timeout = 31536000, sql_notes = 0";
+
+/// A lock that somebody holds for as long is not waited for, in seconds: the backup of a whole server may take as long to begin.
+const LOCK_WAIT: &str = "SET SESSION lock_wait_timeout = 600";
 
 /// What a server says when it finds at a commit that it cannot.
 const ERROR_DURING_COMMIT: u16 = 1180;
@@ -66,6 +69,7 @@ impl Session {
         let mut session =
             Self { wire, endpoint: endpoint.clone(), version: Version::default(), heeds_case: true };
         session.reset()?;
+        session.run(LOCK_WAIT)?;
         session.version = Version::parse(&session.value("SELECT VERSION()")?);
         session.heeds_case = session.value("SELECT @@lower_case_table_names")? == "0";
         if session.version.is_mariadb {
@@ -84,6 +88,16 @@ impl Session {
     /// Runs a statement. Returns how many rows it changed.
     pub(super) fn run(&mut self, statement: impl AsRef<[u8]>) -> Result<u64, Trouble> {
         self.answer(statement.as_ref()).map(|answer| answer.affected)
+    }
+
+    /// The same for one that may take long, for as long as somebody wants to wait.
+    pub(super) fn run_unless(
+        &mut self,
+        is_cancelled: &dyn Fn() -> bool,
+        statement: &[u8],
+    ) -> Result<u64, Trouble> {
+        let answer = self.wire.query(statement, is_cancelled);
+        answer.map(|answer| answer.affected).map_err(|fault| trouble(&self.endpoint, fault))
     }
 
     /// The rows of a query.
@@ -106,7 +120,8 @@ impl Session {
         let name = literal(name);
         match self.heeds_case {
             true => format!("({column} = {name} AND BINARY {column} = {name})"),
-            false => format!("{column} = {name}"),
+            // Collations take letters for the same that are not.
+            false => format!("({column} = {name} AND BINARY LOWER({column}) = BINARY LOWER({name}))"),
         }
     }
 
@@ -136,7 +151,7 @@ impl Session {
     }
 
     fn answer(&mut self, statement: &[u8]) -> Result<Answer, Trouble> {
-        self.wire.query(statement).map_err(|fault| trouble(&self.endpoint, fault))
+        self.wire.query(statement, &|| false).map_err(|fault| trouble(&self.endpoint, fault))
     }
 }
 

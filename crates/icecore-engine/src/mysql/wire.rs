@@ -12,8 +12,16 @@ use super::auth;
 
 /// How long an address may take to answer at all.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
-/// No answer is longer, with all its rows.
+/// While we wait for a server, it is asked this often whether anybody wants to.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// No answer takes more memory, with all its rows.
 const ANSWER_LEN_MAX: usize = 1 << 28;
+/// What an empty row takes.
+const ROW_LEN: usize = 64;
+/// And a value in it.
+const VALUE_LEN: usize = 40;
+/// No answer has more columns.
+const COLUMNS_MAX: usize = 4096;
 /// A packet that is as long as can be is continued by the next one.
 const PACKET_LEN_MAX: usize = 0xff_ffff;
 /// No server asks more often for something of a password.
@@ -91,20 +99,66 @@ impl Stream {
         Err(last)
     }
 
-    fn patience(&self, patience: Option<Duration>) -> io::Result<()> {
+    fn patience(&self, patience: Duration) -> io::Result<()> {
         match self {
-            Self::Tcp(stream) => stream.set_read_timeout(patience),
-            Self::Unix(stream) => stream.set_read_timeout(patience),
+            Self::Tcp(stream) => stream
+                .set_read_timeout(Some(patience))
+                .and_then(|()| stream.set_write_timeout(Some(patience))),
+            Self::Unix(stream) => stream
+                .set_read_timeout(Some(patience))
+                .and_then(|()| stream.set_write_timeout(Some(patience))),
         }
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.write_all(bytes),
-            Self::Unix(stream) => stream.write_all(bytes),
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
         }
     }
 }
+
+/// A connection on which we wait for as long as somebody wants to.
+struct Patient<'a> {
+    stream: &'a mut BufReader<Stream>,
+    is_cancelled: &'a dyn Fn() -> bool,
+}
+
+impl Patient<'_> {
+    fn wait(
+        &mut self,
+        mut step: impl FnMut(&mut BufReader<Stream>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match step(self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match (self.is_cancelled)() {
+                    true => return Err(io::Error::other("the server does not answer")),
+                    false => continue,
+                },
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.wait(|stream| stream.read(out))
+    }
+}
+
+impl Write for Patient<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wait(|stream| stream.get_mut().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Who does not let us in in time does not do so later.
+const GIVES_UP: fn() -> bool = || true;
 
 /// A connection that the server has let in.
 #[derive(Debug)]
@@ -116,16 +170,15 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn open(place: &Place, user: &str, password: &str) -> Result<Self, Fault> {
         let stream = Stream::open(place)?;
-        stream.patience(Some(CONNECT_MAX))?;
+        stream.patience(CONNECT_MAX)?;
         let mut wire = Self { stream: BufReader::new(stream), sequence: 0 };
         wire.log_in(user, password, matches!(place, Place::Socket(_)))?;
-        // A statement may take as long as it takes.
-        wire.stream.get_ref().patience(None)?;
+        wire.stream.get_ref().patience(PATIENCE)?;
         Ok(wire)
     }
 
     fn log_in(&mut self, user: &str, password: &str, is_private: bool) -> Result<(), Fault> {
-        let greeting = self.receive()?;
+        let greeting = self.receive(&GIVES_UP)?;
         let (mut plugin, mut scramble) = greet(&greeting)?;
         let mut hello = CAPABILITIES.to_le_bytes().to_vec();
         hello.extend_from_slice(&(1_u32 << 30).to_le_bytes());
@@ -138,9 +191,9 @@ impl Wire {
         hello.extend_from_slice(&proof);
         hello.extend_from_slice(plugin.as_bytes());
         hello.push(0);
-        self.send(&hello)?;
+        self.send(&[], &hello, &GIVES_UP)?;
         for _ in 0..ROUNDS_MAX {
-            let packet = self.receive()?;
+            let packet = self.receive(&GIVES_UP)?;
             match packet.split_first() {
                 Some((0, _)) => return Ok(()),
                 Some((0xfe, rest)) => {
@@ -148,11 +201,13 @@ impl Wire {
                     plugin = String::from_utf8_lossy(name).into_owned();
                     scramble = data.strip_suffix(&[0]).unwrap_or(data).to_vec();
                     let proof = auth::proof(&plugin, password, &scramble).map_err(io::Error::other)?;
-                    self.send(&proof)?;
+                    self.send(&[], &proof, &GIVES_UP)?;
                 }
                 // The server knows the password by its hash.
                 Some((1, [3])) => (),
-                Some((1, [4])) if is_private => self.send(&[password.as_bytes(), &[0]].concat())?,
+                Some((1, [4])) if is_private => {
+                    self.send(&[], &[password.as_bytes(), &[0]].concat(), &GIVES_UP)?;
+                }
                 Some((1, [4])) => return Err(io::Error::other(auth::WANTS_TLS).into()),
                 _ => break,
             }
@@ -160,11 +215,15 @@ impl Wire {
         Err(strange("of a password").into())
     }
 
-    /// Sends one statement, and reads all of its answer.
-    pub(super) fn query(&mut self, statement: &[u8]) -> Result<Answer, Fault> {
+    /// Sends one statement, and reads all of its answer, however long it takes, unless nobody wants to wait any more.
+    pub(super) fn query(
+        &mut self,
+        statement: &[u8],
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<Answer, Fault> {
         self.sequence = 0;
-        self.send_parts(&[COM_QUERY], statement)?;
-        let packet = self.receive()?;
+        self.send(&[COM_QUERY], statement, is_cancelled)?;
+        let packet = self.receive(is_cancelled)?;
         let mut rest = packet.as_slice();
         match packet.first() {
             Some(0) => {
@@ -175,18 +234,20 @@ impl Wire {
             _ => (),
         }
         let columns = number(&mut rest)?;
+        let columns = usize::try_from(columns).ok().filter(|columns| *columns <= COLUMNS_MAX);
+        let columns = columns.ok_or_else(|| strange("of more columns than there can be"))?;
         // What they are called was asked for.
         for _ in 0..columns {
-            self.receive()?;
+            self.receive(is_cancelled)?;
         }
-        self.receive()?;
+        self.receive(is_cancelled)?;
         let (mut rows, mut len) = (Vec::new(), 0);
         loop {
-            let packet = self.receive()?;
+            let packet = self.receive(is_cancelled)?;
             if packet.first() == Some(&0xfe) && packet.len() < 9 {
                 return Ok(Answer { affected: 0, rows });
             }
-            len += packet.len();
+            len += packet.len() + ROW_LEN + VALUE_LEN * columns;
             if len > ANSWER_LEN_MAX {
                 return Err(io::Error::other("the answer of the server is too long").into());
             }
@@ -197,18 +258,19 @@ impl Wire {
     }
 
     /// The next packet, unless it is an error.
-    fn receive(&mut self) -> Result<Vec<u8>, Fault> {
+    fn receive(&mut self, is_cancelled: &dyn Fn() -> bool) -> Result<Vec<u8>, Fault> {
         let mut packet = Vec::new();
         loop {
             let mut head = [0; 4];
-            self.stream.read_exact(&mut head)?;
+            let mut stream = Patient { stream: &mut self.stream, is_cancelled };
+            stream.read_exact(&mut head)?;
             let [a, b, c, sequence] = head;
             let len = u32::from_le_bytes([a, b, c, 0]) as usize;
             if packet.len() + len > ANSWER_LEN_MAX {
                 return Err(io::Error::other("the answer of the server is too long").into());
             }
             self.sequence = sequence.wrapping_add(1);
-            let read = self.stream.by_ref().take(len as u64).read_to_end(&mut packet)?;
+            let read = stream.take(len as u64).read_to_end(&mut packet)?;
             if read < len {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
@@ -222,12 +284,8 @@ impl Wire {
         }
     }
 
-    fn send(&mut self, payload: &[u8]) -> io::Result<()> {
-        self.send_parts(&[], payload)
-    }
-
     /// `first` is one byte at most, as if it were the first of the payload.
-    fn send_parts(&mut self, first: &[u8], payload: &[u8]) -> io::Result<()> {
+    fn send(&mut self, first: &[u8], payload: &[u8], is_cancelled: &dyn Fn() -> bool) -> io::Result<()> {
         let (mut first, mut rest) = (first, payload);
         loop {
             let (piece, after) = rest.split_at(rest.len().min(PACKET_LEN_MAX - first.len()));
@@ -235,7 +293,7 @@ impl Wire {
             let [a, b, c, _] = u32::try_from(len).unwrap_or(0).to_le_bytes();
             let head = [&[a, b, c, self.sequence], first].concat();
             self.sequence = self.sequence.wrapping_add(1);
-            let stream = self.stream.get_mut();
+            let mut stream = Patient { stream: &mut self.stream, is_cancelled };
             stream.write_all(&head)?;
             stream.write_all(piece)?;
             (first, rest) = (&[], after);
@@ -332,6 +390,65 @@ mod tests {
         for len in 0..greeting.len() {
             let _ = greet(&greeting[..len]);
         }
+    }
+
+    /// A connection to somebody who says this, whatever we say.
+    fn wire(says: &[u8]) -> (Wire, UnixStream) {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(says).unwrap();
+        let stream = Stream::Unix(ours);
+        stream.patience(Duration::from_millis(10)).unwrap();
+        (Wire { stream: BufReader::new(stream), sequence: 0 }, theirs)
+    }
+
+    fn packet(payload: &[u8]) -> Vec<u8> {
+        let [a, b, c, _] = u32::try_from(payload.len()).unwrap().to_le_bytes();
+        [&[a, b, c, 1], payload].concat()
+    }
+
+    #[test]
+    fn answers_take_no_more_memory_than_they_may_however_small_their_rows() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut wire = Wire { stream: BufReader::new(Stream::Unix(ours)), sequence: 0 };
+        let server = std::thread::spawn(move || {
+            let mut out = io::BufWriter::new(&theirs);
+            let mut sent = 0;
+            let begun = out.write_all(&[packet(&[1]), packet(b"x"), packet(&[0xfe])].concat());
+            let mut next = begun;
+            while next.is_ok() && sent < 10_000_000 {
+                next = out.write_all(&packet(&[0xfb]));
+                sent += 1;
+            }
+            sent
+        });
+        let Err(Fault::Connection(error)) = wire.query(b"x", &|| false) else { panic!("it is too long") };
+        assert!(error.to_string().contains("too long"), "{error}");
+        drop(wire);
+        assert!(server.join().unwrap() < 4_000_000);
+    }
+
+    #[test]
+    fn an_answer_of_endless_columns_is_refused() {
+        let (mut wire, _theirs) = wire(&packet(b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff"));
+        assert!(
+            matches!(wire.query(b"x", &|| false), Err(Fault::Connection(error)) if error.to_string().contains("columns"))
+        );
+    }
+
+    #[test]
+    fn who_waits_for_a_server_can_stop_to_and_loses_nothing_before() {
+        let (mut wire, theirs) = wire(&packet(&[0, 7])[..5]);
+        let asked = std::cell::Cell::new(0);
+        let is_cancelled = || {
+            asked.set(asked.get() + 1);
+            if asked.get() == 3 {
+                (&theirs).write_all(&[7]).unwrap();
+            }
+            false
+        };
+        assert_eq!(wire.query(b"x", &is_cancelled).unwrap().affected, 7);
+        assert_eq!(asked.get(), 3);
+        assert!(wire.query(b"x", &|| true).is_err());
     }
 
     #[test]

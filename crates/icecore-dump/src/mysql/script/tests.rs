@@ -76,6 +76,10 @@ fn statements_of_dumps_are_understood() {
         "/*!50003 SET character_set_client  = latin1 */ ",
         "/*!50106 SET TIME_ZONE= 'SYSTEM' */ ",
         "SET @@SESSION.SQL_LOG_BIN= 0",
+        "SET @@SESSION.sql_mode = '', LOCAL time_zone = '+00:00'",
+        "SET @MYSQLDUMP_TEMP_LOG_BIN = @@SESSION.SQL_LOG_BIN",
+        "SET @saved_cs_client     = @@character_set_client",
+        "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
         "SET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ 'a:1-3'",
         "LOCK TABLES `t` WRITE",
         "UNLOCK TABLES",
@@ -116,6 +120,12 @@ fn statements_that_reach_out_are_refused_by_kind() {
         "SET @a = (SELECT 1), sql_mode = ''",
         "SET sql_mode = '', GLOBAL read_only = 1",
         "SET @a = 1, @@global.read_only = 1",
+        "SET @@GLOBAL.time_zone = '+05:00'",
+        "SET GLOBAL sql_mode = ''",
+        "SET @@PERSIST.sql_mode = ''",
+        "SET sql_mode = '', @@global.sql_mode = ''",
+        "SET @a = 'a\\', GLOBAL read_only = 1, @b = ''",
+        "SET STATEMENT sql_mode = '' FOR SHUTDOWN",
         "SET ROLE x",
         "LOAD DATA INFILE '/etc/passwd' INTO TABLE t",
         "SELECT 1 INTO OUTFILE '/tmp/x'",
@@ -124,6 +134,8 @@ fn statements_that_reach_out_are_refused_by_kind() {
         "INSERT INTO t VALUES (LOAD_FILE('/etc/passwd'))",
         "INSERT INTO t VALUES ((SELECT 1))",
         "INSERT INTO t VALUES (_latin1(1))",
+        "INSERT INTO t VALUES (_f (1))",
+        "INSERT INTO t VALUES (0\u{a0}OR\u{a0}f)",
         "INSERT INTO t VALUES (1) /*!50000 , (sleep(9)) */",
         "INSERT INTO t VALUES (@@datadir)",
         "REPLACE INTO t VALUES (1)",
@@ -132,6 +144,12 @@ fn statements_that_reach_out_are_refused_by_kind() {
         "CREATE TABLE t (LIKE mysql.user)",
         "CREATE TABLE t SELECT * FROM mysql.user",
         "CREATE TABLE t (a int) AS SELECT * FROM mysql.user",
+        "CREATE TABLE t (a int) TABLE mysql.user",
+        "CREATE SEQUENCE other.s",
+        "CREATE SEQUENCE IF NOT EXISTS other . s START WITH 1",
+        "CREATE DEFINER='a\\'@localhost VIEW other.v AS SELECT 1 -- '@b VIEW v AS SELECT 2",
+        "CREATE DEFINER=\"a\\\"@localhost VIEW other.v AS SELECT 1 -- \"@b VIEW v AS SELECT 2",
+        "CREATE EVENT e ON SCHEDULE AT 'a\\' ENABLE DO SELECT 1 -- ' DO SELECT 2",
         "CREATE TABLE t (a int) ENGINE=FEDERATED CONNECTION='mysql://a/b/c'",
         "CREATE TABLE t (a int) ENGINE=CONNECT",
         "CREATE TABLE t (a int) DATA DIRECTORY='/tmp'",
@@ -193,4 +211,10 @@ fn code_says_what_it_is_and_whose() {
         "CREATE TRIGGER t AFTER INSERT ON x FOR EACH ROW SET @a = other.x"
     );
     assert_eq!(code("CREATE PACKAGE BODY p AS END").kind, CodeKind::PackageBody);
+}
+
+#[test]
+fn sequences_of_defaults_are_found_where_they_are_named_with_their_database() {
+    let table = b"CREATE TABLE `t` (a INT DEFAULT nextval(`my ``shop`.`s`), b TEXT DEFAULT 'nextval(`x`.`y`)', c INT DEFAULT (lastval(`s`)))";
+    assert_eq!(sequences(table), [("my `shop".to_owned(), "s".to_owned())]);
 }

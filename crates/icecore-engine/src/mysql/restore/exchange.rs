@@ -74,6 +74,8 @@ pub(super) fn exchange(
         object.kind == CodeKind::Trigger
             || object.kind == CodeKind::View && incoming.contains(&object.name.as_str())
     };
+    // Whoever comes after us waits behind us.
+    server.run("SET SESSION lock_wait_timeout = 5")?;
     let mut tries = 0;
     loop {
         if is_cancelled() {

@@ -7,10 +7,10 @@ use icecore_format::{Part, PartKind};
 
 use super::super::Endpoint;
 use super::super::objects::{Mode, Object};
-use super::super::session::{Session, Trouble, ident, literal, text};
+use super::super::session::{Session, Trouble, hex, ident, literal, text};
 use super::script::Script;
 use crate::RestoreError;
-use crate::database::{Content, Restored};
+use crate::database::{Content, Restored, check_cancelled};
 use crate::pool;
 
 /// No database has more code.
@@ -70,9 +70,10 @@ impl Loader<'_> {
         let mut later = later.into_inner().unwrap_or_else(PoisonError::into_inner);
         later.sort_by_key(|(number, _)| *number);
         session.reset()?;
-        let objects = self.define(&mut session, later.into_iter().flat_map(|(_, actions)| actions))?;
+        let (objects, warnings) =
+            self.define(&mut session, later.into_iter().flat_map(|(_, actions)| actions))?;
         let tables = self.content.parts().iter().filter(|part| part.kind == PartKind::Table).count();
-        let restored = Restored { tables: tables as u64, rows, ..Restored::default() };
+        let restored = Restored { tables: tables as u64, rows, warnings, ..Restored::default() };
         Ok(Loaded { restored, objects })
     }
 
@@ -103,11 +104,18 @@ impl Loader<'_> {
         // Tables that refer to each other are not defined at the same time.
         let turn = Mutex::new(());
         pool::for_each(open, self.content, pool::connections(), &tables, |session, (number, part)| {
-            let (count, waiting) = self.fill(session, part, &turn)?;
+            let filled = self.fill(session, part, &turn);
+            // A statement that was given up is none that failed.
+            let (count, waiting) =
+                filled.map_err(|error| check_cancelled(self.content).err().unwrap_or(error))?;
             *rows.lock().unwrap_or_else(PoisonError::into_inner) += count;
             postpone(later, *number, waiting)
         })?;
         Ok(rows.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn run(&self, session: &mut Session, statement: &[u8]) -> Result<u64, Trouble> {
+        session.run_unless(&|| self.content.is_cancelled(), statement)
     }
 
     /// Fills one table. Returns how many rows it has, and what must wait: its triggers.
@@ -130,14 +138,14 @@ impl Loader<'_> {
                         session.run("START TRANSACTION").map_err(failed)?;
                         is_open = true;
                     }
-                    count += session.run(statement).map_err(failed)?;
+                    count += self.run(session, statement).map_err(failed)?;
                 }
                 Action::Run { statement, adds_rows: false } => {
                     if std::mem::take(&mut is_open) {
                         session.run("COMMIT").map_err(failed)?;
                     }
                     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-                    session.run(statement).map_err(failed)?;
+                    self.run(session, statement).map_err(failed)?;
                 }
                 Action::Set(statement) => {
                     session.run(statement).and_then(|_| session.read_plainly()).map_err(failed)?;
@@ -157,15 +165,15 @@ impl Loader<'_> {
         }
     }
 
-    /// Creates code, events such that they do not happen yet. Returns it as it is to be in the end.
+    /// Creates code, events such that they do not happen yet. Returns it as it is to be in the end, and what will not be there.
     fn define(
         &self,
         session: &mut Session,
         actions: impl Iterator<Item = Action>,
-    ) -> Result<Vec<Object>, RestoreError> {
-        let mut objects: Vec<Object> = Vec::new();
+    ) -> Result<(Vec<Object>, Vec<String>), RestoreError> {
+        let (mut objects, mut over): (Vec<Object>, Vec<String>) = Default::default();
         for action in actions {
-            crate::database::check_cancelled(self.content)?;
+            check_cancelled(self.content)?;
             let code = match action {
                 Action::Set(statement) => {
                     session.run(statement).map_err(|trouble| failed("the code of the database", &trouble))?;
@@ -195,13 +203,32 @@ impl Loader<'_> {
                 mode: mode(session, code.kind)?,
                 statement: code.statement.clone(),
             };
+            object.code(session).map_err(|trouble| RestoreError::Refused(trouble.what))?;
             self.try_out(session, &code, &object)?;
+            if code.kind == CodeKind::Event && self.is_over(session, &code)? {
+                over.push(format!("the time of the event {} has passed: it is not restored", code.name));
+                continue;
+            }
             // A view comes twice: first as what others need to know of it.
             objects.retain(|known| (known.kind, &known.name) != (object.kind, &object.name));
             objects.push(object);
         }
         session.reset()?;
-        Ok(objects)
+        Ok((objects, over))
+    }
+
+    /// Whether the server did not keep an event: none happens in the past.
+    fn is_over(&self, session: &mut Session, code: &Code) -> Result<bool, Trouble> {
+        // One that can be created only in the live database was not tried out.
+        if self.names_live(code) {
+            return Ok(false);
+        }
+        // As digits, which every mode reads alike.
+        let name = hex(code.name.as_bytes());
+        let there = session.value(&format!(
+            "SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() AND BINARY EVENT_NAME = {name}"
+        ))?;
+        Ok(there == "0")
     }
 
     /// Code that names the live database can be created only there.

@@ -5,6 +5,7 @@ mod exchange;
 mod load;
 mod plan;
 mod script;
+mod survey;
 mod swap;
 mod turn;
 
@@ -13,6 +14,7 @@ use std::io::Read as _;
 use icecore_dump::mysql_script::Reader;
 use icecore_format::Part;
 
+pub(super) use plan::gives;
 pub use plan::{Existing, Plan, plan};
 pub use swap::{forget, rollback};
 
@@ -38,7 +40,10 @@ pub fn restore(plan: &Plan, content: &dyn Content, options: &Options) -> Result<
         Ok((loaded.restored, swapped))
     });
     match done {
-        Ok((restored, swap::Swapped { kept, warnings })) => Ok(Restored { kept, warnings, ..restored }),
+        Ok((mut restored, swap::Swapped { kept, warnings })) => {
+            restored.warnings.extend(warnings);
+            Ok(Restored { kept, ..restored })
+        }
         // What is where nobody knows.
         Err(error @ RestoreError::Unknown(_)) => Err(error),
         Err(error) => {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use icecore_dump::mysql_script::Action;
 use icecore_format::PartKind;
 use rustix::fs::statvfs;
 
@@ -10,7 +9,7 @@ use super::super::Endpoint;
 use super::super::facts::Facts;
 use super::super::objects::Saved;
 use super::super::session::{Session, Trouble, ident, literal, text};
-use super::script::Script;
+use super::survey::Survey;
 use super::swap::{NEW, OLD, beside};
 use crate::RestoreError;
 use crate::database::{Content, Options};
@@ -57,12 +56,11 @@ pub fn plan(endpoint: &Endpoint, content: &dyn Content, options: &Options) -> Re
     plan.look_at_texts(&mut server)?;
     plan.look_at_keys(&mut server)?;
     plan.look_at_room(&mut server, content)?;
+    let survey = Survey::of(content, server.reader())?;
+    plan.notices.extend(survey.notice());
+    plan.look_at_sequences(&mut server, &survey)?;
     if !options.without_definers {
-        let definers = match facts {
-            Some(facts) => facts.definers.into_iter().collect(),
-            None => definers(&server, content)?,
-        };
-        plan.look_at_definers(&mut server, &definers)?;
+        plan.look_at_definers(&mut server, &survey.definers)?;
     }
     if plan.existing.is_some() {
         // What cannot be read could not be put aside.
@@ -84,20 +82,6 @@ fn existing(server: &mut Session, database: &str) -> Result<Option<Existing>, Tr
         "SELECT (SELECT SUM(DATA_LENGTH + INDEX_LENGTH) FROM information_schema.TABLES WHERE {is_in_it}) FROM information_schema.SCHEMATA WHERE {is_it}"
     ))?;
     Ok(rows.first().map(|row| Existing { bytes: text(row, 0).parse().unwrap_or_default() }))
-}
-
-/// Whose code is in a dump that does not say so: all of it is read.
-fn definers(server: &Session, content: &dyn Content) -> Result<BTreeSet<String>, RestoreError> {
-    let mut definers = BTreeSet::new();
-    for part in content.parts() {
-        let mut script = Script::open(content, part, server.reader())?;
-        while let Some(action) = script.next()? {
-            if let Action::Create(code) = action {
-                definers.extend(code.definer);
-            }
-        }
-    }
-    Ok(definers)
 }
 
 impl Plan {
@@ -180,6 +164,24 @@ impl Plan {
         Ok(())
     }
 
+    /// Columns name the sequences of their defaults with a database, which need not be the new one; no server defines them without those.
+    fn look_at_sequences(&mut self, server: &mut Session, survey: &Survey) -> Result<(), Trouble> {
+        for (database, name) in &survey.sequences {
+            let (is_in_it, is_it) =
+                (server.named("TABLE_SCHEMA", database), server.named("TABLE_NAME", name));
+            let there = server.value(&format!(
+                "SELECT COUNT(*) FROM information_schema.TABLES WHERE {is_in_it} AND {is_it}"
+            ))?;
+            if there == "0" {
+                let (database, name) = (ident(database), ident(name));
+                self.blockers.push(format!(
+                    "a column has the next number of the sequence {database}.{name} by default, and no server defines it before there is one: CREATE DATABASE IF NOT EXISTS {database}; CREATE SEQUENCE {database}.{name}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Only for a server on this machine that says where its files are.
     fn look_at_room(&mut self, server: &mut Session, content: &dyn Content) -> Result<(), Trouble> {
         let is_here = self
@@ -235,7 +237,7 @@ impl Plan {
 }
 
 /// Whether a line of `SHOW GRANTS` gives a right on a database.
-fn gives(grant: &str, right: &str, database: &str) -> bool {
+pub(in crate::mysql) fn gives(grant: &str, right: &str, database: &str) -> bool {
     let Some((rights, rest)) = grant.strip_prefix("GRANT ").and_then(|grant| grant.split_once(" ON ")) else {
         return false;
     };
