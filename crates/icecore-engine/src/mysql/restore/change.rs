@@ -9,6 +9,8 @@ use super::super::session::{Session, Trouble, ident, literal};
 pub(super) struct Change<'a> {
     /// What there was, and may go.
     pub(super) from: &'a [Object],
+    /// Whether it was read from the server, and so is somebody else's where it differs. What a dump says, a server says in its own words.
+    pub(super) is_exact: bool,
     /// What there is to be.
     pub(super) to: &'a Saved,
     /// Whether events happen.
@@ -39,8 +41,8 @@ impl Change<'_> {
         let mut staying = Vec::new();
         for object in there.iter().filter(|object| !self.to.objects.contains(object)) {
             // How a view reads depends on what it is of.
-            let is_known =
-                same(self.from, object).is_some_and(|it| it.kind == CodeKind::View || it == object);
+            let is_known = same(self.from, object)
+                .is_some_and(|it| !self.is_exact || it.kind == CodeKind::View || it == object);
             let is_replaced = same(&self.to.objects, object).is_some();
             let why = match is_known {
                 // Whoever calls a view finds one all the time.

@@ -9,8 +9,8 @@ use super::super::objects::{self, Saved};
 use super::super::session::{Session, Trouble, ident};
 use super::Turn;
 use super::place::{refuse_keys, tables};
-use super::settle::{finish, give_back, is_in_the_way, release, settle};
-use super::work::{AFTER, BACK, BEFORE, GOING, Work, is_name_of_ours};
+use super::settle::{finish, give_back, is_in_the_way, leave, release, settle};
+use super::work::{AFTER, BACK, BEFORE, GOING, Kind, Work, is_name_of_ours};
 use crate::RestoreError;
 
 /// How often a lock is waited for, for as long as the session allows.
@@ -114,13 +114,13 @@ pub(super) fn exchange(
     }
 }
 
-/// All of the code, or an error.
+/// All of the code of a restore, or an error; of a rollback what can be made, for what was broken before need not stop it.
 fn make_code(server: &mut Session, work: &Work) -> Result<Vec<String>, Trouble> {
     let changed = finish(server, work)?;
-    if let Some((_, trouble)) = changed.missing.into_iter().next() {
-        return Err(trouble);
+    if let (Kind::Restore, Some((_, trouble))) = (work.kind, changed.missing.first()) {
+        return Err(trouble.clone());
     }
-    let mut warnings = changed.stays;
+    let mut warnings = leave(server, &work.live, changed)?;
     warnings.extend(release(server, work)?);
     Ok(warnings)
 }

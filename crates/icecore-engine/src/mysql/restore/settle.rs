@@ -63,8 +63,7 @@ pub(super) fn settle(server: &mut Session, live: &str) -> Result<Settled, Restor
 
 /// What had to go for tables to move: triggers, and views in the places of tables.
 pub(super) fn is_in_the_way(object: &Object, incoming: &[String]) -> bool {
-    object.kind == CodeKind::Trigger
-        || object.kind == CodeKind::View && incoming.iter().any(|table| *table == object.name)
+    object.kind == CodeKind::Trigger || object.kind == CodeKind::View && incoming.contains(&object.name)
 }
 
 /// The tables are where they were: gives back the code that is missing.
@@ -90,7 +89,8 @@ fn undo(server: &mut Session, work: &Work) -> Result<Vec<String>, RestoreError> 
         return Ok(Vec::new());
     }
     let changed = if is_back {
-        Change { from: &after.objects, to: &before, with_events: true }.apply(server, live)?
+        Change { from: &after.objects, is_exact: false, to: &before, with_events: true }
+            .apply(server, live)?
     } else {
         let mut incoming = tables(server, new)?;
         incoming.extend(tables(server, &beside(live, OLD))?);
@@ -108,7 +108,7 @@ pub(super) fn give_back(
 ) -> Result<Changed, Trouble> {
     let dropped = before.objects.iter().filter(|object| is_in_the_way(object, incoming)).cloned().collect();
     let to = Saved { objects: dropped, ..before.clone() };
-    Change { from: &[], to: &to, with_events: true }.apply(server, live)
+    Change { from: &[], is_exact: true, to: &to, with_events: true }.apply(server, live)
 }
 
 /// The tables have moved: makes the code that there is to be.
@@ -120,7 +120,7 @@ pub(super) fn finish(server: &mut Session, work: &Work) -> Result<Changed, Troub
         true => Saved::find(server, &kept, MARK)?,
         false => Saved::default(),
     };
-    Change { from: &before.objects, to: &after, with_events: true }.apply(server, live)
+    Change { from: &before.objects, is_exact: true, to: &after, with_events: true }.apply(server, live)
 }
 
 /// What is kept for longer becomes a database like others, but for what happens by the clock.
@@ -130,14 +130,15 @@ pub(super) fn release(server: &mut Session, work: &Work) -> Result<Vec<String>, 
         return Ok(Vec::new());
     }
     let to = Saved::find(server, &kept, MARK)?;
-    let Changed { missing, .. } = Change { from: &[], to: &to, with_events: false }.apply(server, &kept)?;
+    let Changed { missing, .. } =
+        Change { from: &[], is_exact: true, to: &to, with_events: false }.apply(server, &kept)?;
     let warnings = leave(server, &work.live, Changed { missing, ..Changed::default() })?;
     server.run(format!("DROP TABLE {}.{}", ident(&kept), ident(MARK)))?;
     Ok(warnings)
 }
 
 /// Puts code that cannot be made into a database of its own, which nobody drops. Returns what to say.
-fn leave(server: &mut Session, live: &str, changed: Changed) -> Result<Vec<String>, Trouble> {
+pub(super) fn leave(server: &mut Session, live: &str, changed: Changed) -> Result<Vec<String>, Trouble> {
     let Changed { stays: mut warnings, missing } = changed;
     if missing.is_empty() {
         return Ok(warnings);
