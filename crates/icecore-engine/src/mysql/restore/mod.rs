@@ -3,6 +3,7 @@
 
 mod change;
 mod exchange;
+mod grants;
 mod load;
 mod place;
 mod plan;
