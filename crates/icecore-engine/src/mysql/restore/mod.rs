@@ -28,7 +28,7 @@ use crate::database::{Content, Options, Restored};
 use load::{Loaded, Loader};
 use settle::settle;
 use turn::Turn;
-use work::{Kind, OLD, Work, beside};
+use work::{Kind, Work};
 
 /// Carries out a plan.
 ///
@@ -39,10 +39,11 @@ pub fn restore(plan: &Plan, content: &dyn Content, options: &Options) -> Result<
     let live = plan.endpoint.database.as_str();
     let settled = settle(&mut turn.server, live)?;
     if let Some(kind) = settled.finished {
+        let kept = settled.kept.map(|kept| format!(", and what was there is kept as {kept}"));
         let mut what = format!(
-            "a {} of {live} that was interrupted is complete now, and what was there is kept as {}: restore again to replace that too",
+            "a {} of {live} that was interrupted is complete now{}: restore again to replace that too",
             kind.as_str(),
-            beside(live, OLD)
+            kept.unwrap_or_default()
         );
         settled.warnings.iter().for_each(|warning| what.push_str(&format!("; {warning}")));
         return Err(RestoreError::Unknown(what));

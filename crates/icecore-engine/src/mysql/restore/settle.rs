@@ -18,6 +18,8 @@ pub(super) struct Settled {
     pub(super) undone: Option<Kind>,
     /// They had: what is there is as it was to be.
     pub(super) finished: Option<Kind>,
+    /// And what was there before is kept under this name.
+    pub(super) kept: Option<String>,
     /// What is not.
     pub(super) warnings: Vec<String>,
 }
@@ -41,6 +43,7 @@ pub(super) fn settle(server: &mut Session, live: &str) -> Result<Settled, Restor
                     "the server died while the tables of {live} changed places with those of {schema}, and some are still there, such as {table}"
                 )));
             }
+            settled.kept = kept(server, &work)?;
             let changed = finish(server, &work)?;
             settled.warnings.extend(leave(server, live, changed)?);
             settled.warnings.extend(release(server, &work)?);
@@ -111,14 +114,19 @@ pub(super) fn give_back(
     Change { from: &[], is_exact: true, to: &to, with_events: true }.apply(server, live)
 }
 
+/// Where the tables and the code are that were there before, unless nothing was, or that is a database like others by now.
+fn kept(server: &mut Session, work: &Work) -> Result<Option<String>, Trouble> {
+    let kept = Saved::find(server, &work.new, AFTER)?.kept.unwrap_or_else(|| beside(&work.live, OLD));
+    Ok(work.owns(server, &kept, MARK)?.then_some(kept))
+}
+
 /// The tables have moved: makes the code that there is to be.
 pub(super) fn finish(server: &mut Session, work: &Work) -> Result<Changed, Trouble> {
     let live = &work.live;
     let after = Saved::find(server, &work.new, AFTER)?;
-    let kept = after.kept.clone().unwrap_or_else(|| beside(live, OLD));
-    let before = match work.owns(server, &kept, MARK)? {
-        true => Saved::find(server, &kept, MARK)?,
-        false => Saved::default(),
+    let before = match kept(server, work)? {
+        Some(kept) => Saved::find(server, &kept, MARK)?,
+        None => Saved::default(),
     };
     Change { from: &before.objects, is_exact: true, to: &after, with_events: true }.apply(server, live)
 }
