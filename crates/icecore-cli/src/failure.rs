@@ -251,7 +251,6 @@ fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
     match error {
         RestoreError::UnsafeName { .. } => (ExitStatus::Refused, None),
         RestoreError::Refused(_) => (ExitStatus::Refused, Some("--to restores elsewhere".to_owned())),
-        RestoreError::Server(_) => (ExitStatus::Failed, Some("what was there is as it was".to_owned())),
         RestoreError::Unknown(_) => (
             ExitStatus::Failed,
             Some("look at what is there; `icecore rollback` brings back what was there before".to_owned()),
@@ -270,6 +269,8 @@ fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
         RestoreError::Write { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             (ExitStatus::Failed, Some("make the directory for it first".to_owned()))
         }
-        RestoreError::Write { .. } | RestoreError::Closed | _ => (ExitStatus::Failed, None),
+        RestoreError::Write { .. } | RestoreError::Server(_) | RestoreError::Closed | _ => {
+            (ExitStatus::Failed, None)
+        }
     }
 }

@@ -59,15 +59,21 @@ pub struct Restored {
     pub rows: u64,
     /// Under what name the database that was there is kept.
     pub kept: Option<String>,
+    /// MySQL: what tells that from what another restore keeps there.
+    pub mark: Option<String>,
     /// What is not as it should be, though the database is.
     pub warnings: Vec<String>,
 }
 
 /// What a rollback did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Undone {
     /// Under what name the database that was there is kept; another rollback brings it back. `None` if there was none.
     pub kept: Option<String>,
+    /// MySQL: the last restore had ended before it replaced anything, so that nothing was to be brought back.
+    pub was_unfinished: bool,
+    /// What is not as it was.
+    pub warnings: Vec<String>,
 }
 
 /// A name beside that of a database. One that would be longer than `len_max` bytes is cut, and told apart by a hash.

@@ -251,7 +251,7 @@ fn replace(
     let Some(kept) = restored.kept.clone() else { return };
     let aside = database.beside(&kept);
     let saved = take_safety_snapshot(ui, context, opened, name, &aside, &database.url())
-        .and_then(|findings| Ok((findings, database.forget()?)));
+        .and_then(|findings| Ok((findings, database.forget(restored)?)));
     match saved {
         Ok((findings, ())) => {
             restored.warnings.extend(findings);

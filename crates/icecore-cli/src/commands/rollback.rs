@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use icecore::{Database, Destination, RestoreOptions, Snapshot, Source};
+use icecore_engine::database::Undone;
 use serde_json::json;
 
 use super::restore_database::{self, DatabaseArgs, safety_name};
@@ -57,14 +58,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
         let question = format!("Bring back what the last restore of the database {shown} put aside?");
         ui.confirm(&question, &format!("the database {shown} was not touched"))?;
         if let Some(undone) = database.rollback()? {
-            if ui.json {
-                ui.document(&json!({ "target": database.url(), "kept": undone.kept }))?;
-            } else {
-                let kept =
-                    undone.kept.map(|kept| format!("; what was there is kept as {}", printable(&kept)));
-                ui.line(format_args!("Rolled back {shown}{}", kept.unwrap_or_default()))?;
-            }
-            return Ok(ExitStatus::Success);
+            return report(ui, &database, &undone);
         }
     }
     if let Some(path) = restore_sqlite::path_of(source)
@@ -98,6 +92,30 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
     let by = context.described(before);
     ui.status(format_args!("note: nothing is put aside; what a restore before took a snapshot of is {by}"));
     restore_to(ui, context, &opened, before, (source, name))
+}
+
+fn report(ui: &mut Ui, database: &Database, undone: &Undone) -> Result<ExitStatus> {
+    let shown = printable(&database.to_string()).to_string();
+    if ui.json {
+        ui.document(&json!({
+            "target": database.url(),
+            "kept": undone.kept,
+            "was_unfinished": undone.was_unfinished,
+            "warnings": undone.warnings,
+        }))?;
+    } else if undone.was_unfinished {
+        ui.line(format_args!(
+            "The last restore of {shown} ended before it replaced anything: what was there is there, and what the restore left is gone"
+        ))?;
+    } else {
+        let kept = undone.kept.as_ref();
+        let kept = kept.map(|kept| format!("; what was there is kept as {}", printable(kept)));
+        ui.line(format_args!("Rolled back {shown}{}", kept.unwrap_or_default()))?;
+    }
+    for warning in &undone.warnings {
+        ui.warn(printable(warning));
+    }
+    Ok(if undone.warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
 }
 
 fn restore_to(

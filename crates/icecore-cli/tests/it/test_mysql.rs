@@ -12,7 +12,7 @@ use icecore_testkit::mariadb::{EVERYTHING, MariaDbServer};
 use crate::support::{Said, TestEnv};
 
 /// A database that has everything, and an empty one.
-fn filled(server: &MariaDbServer) {
+pub(crate) fn filled(server: &MariaDbServer) {
     server.sql("", "CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci; CREATE DATABASE copy CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci");
     server.sql("shop", EVERYTHING);
 }
@@ -62,7 +62,7 @@ fn a_restore_takes_the_place_of_what_is_there_and_is_rolled_back() {
 }
 
 /// What happens to a database after it was captured.
-const LATER: &str = "
+pub(crate) const LATER: &str = "
 CREATE TABLE later (a INT PRIMARY KEY); INSERT INTO later VALUES (7);
 DROP VIEW a_view_on_views; DROP VIEW seen; CREATE TABLE seen (b INT);
 CREATE VIEW a_view AS SELECT * FROM later; CREATE VIEW the_view AS SELECT * FROM a_view;
@@ -74,7 +74,7 @@ UPDATE child SET amount = 99;
 ";
 
 #[track_caller]
-fn assert_same(a: &str, b: &str) {
+pub(crate) fn assert_same(a: &str, b: &str) {
     for (line, (a, b)) in a.lines().zip(b.lines()).enumerate() {
         assert_eq!(a, b, "line {line}");
     }
@@ -359,7 +359,7 @@ impl Drop for Done<'_> {
 }
 
 #[track_caller]
-fn wait_until(mut done: impl FnMut() -> bool) {
+pub(crate) fn wait_until(mut done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !done() {
         assert!(started.elapsed() < Duration::from_secs(60), "it does not happen");
@@ -508,10 +508,10 @@ fn a_transaction_that_does_not_end_leaves_everything_as_it_was() {
 }
 
 /// A transaction that does not end by itself.
-struct Holder(std::process::Child);
+pub(crate) struct Holder(std::process::Child);
 
 impl Holder {
-    fn of(server: &MariaDbServer, query: &str) -> Self {
+    pub(crate) fn of(server: &MariaDbServer, query: &str) -> Self {
         let script = format!("START TRANSACTION; {query}; DO SLEEP(600);");
         let mut client = server.client(&["shop", "-e", &script]);
         let client = client.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -527,7 +527,7 @@ impl Drop for Holder {
     }
 }
 
-fn processes(server: &MariaDbServer, filter: &str) -> bool {
+pub(crate) fn processes(server: &MariaDbServer, filter: &str) -> bool {
     let query = format!(
         "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ({filter}) AND ID <> CONNECTION_ID()"
     );

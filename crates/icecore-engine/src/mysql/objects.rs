@@ -95,7 +95,7 @@ impl Object {
     }
 
     /// Creates it in the database that the session is in, in the place of a view of its name.
-    fn create(&self, session: &mut Session, with_events: bool) -> Result<(), Trouble> {
+    pub(super) fn create(&self, session: &mut Session, with_events: bool) -> Result<(), Trouble> {
         // What is kept in a table may have been put there by somebody else.
         let code = self.code(session)?;
         let statement = match self.kind {
@@ -236,57 +236,6 @@ impl Saved {
         ))?;
         let Some(row) = texts.first() else { return Ok(Self::default()) };
         Ok(Self { texts: Some((text(row, 0), text(row, 1))), kept: None, objects: read(session, schema)? })
-    }
-
-    /// Makes a database have this code and no other. What is as it should be is not touched.
-    pub(super) fn apply(
-        &self,
-        session: &mut Session,
-        schema: &str,
-        with_events: bool,
-    ) -> Result<(), Trouble> {
-        let there = read(session, schema)?;
-        let is_wanted = |object: &&Object| self.objects.contains(object);
-        // Nothing may happen by a trigger that is not of these tables; and whoever calls a view finds one.
-        for old in there.iter().filter(|object| !is_wanted(object)) {
-            let is_replaced = old.kind == CodeKind::View
-                && self.objects.iter().any(|new| new.kind == old.kind && new.name == old.name);
-            if !is_replaced {
-                drop_object(session, schema, old)?;
-            }
-        }
-        if let Some((charset, collation)) = &self.texts {
-            session.run(format!(
-                "ALTER DATABASE {} CHARACTER SET {} COLLATE {}",
-                ident(schema),
-                literal(charset),
-                literal(collation)
-            ))?;
-        }
-        let mut missing: Vec<&Object> =
-            self.objects.iter().filter(|object| !there.contains(object)).collect();
-        missing.sort_by_key(|object| object.kind != CodeKind::Trigger);
-        // A view may need another one, which may come later by name.
-        while !missing.is_empty() {
-            let (mut late, mut last) = (Vec::new(), None);
-            let count = missing.len();
-            for object in missing {
-                match object.create(session, with_events) {
-                    Ok(()) => (),
-                    Err(trouble) if trouble.code.is_none() => return Err(trouble),
-                    Err(trouble) => {
-                        let what = format!("cannot create the {}: {}", object.display_name(), trouble.what);
-                        last = Some(Trouble { code: trouble.code, ..session.says(&what) });
-                        late.push(object);
-                    }
-                }
-            }
-            match last {
-                Some(trouble) if late.len() == count => return Err(trouble),
-                _ => missing = late,
-            }
-        }
-        Ok(())
     }
 
     /// Puts it into a table of its own, all at once.

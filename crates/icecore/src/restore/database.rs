@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
-use icecore_engine::database::{self as engine, Options, Undone};
+use icecore_engine::database::{self as engine, Options, Restored, Undone};
 use icecore_engine::{RestoreError, SinkError, mysql, postgres};
 use icecore_format::Part;
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store};
@@ -64,11 +64,11 @@ impl Database {
         }?)
     }
 
-    /// Drops what the last restore put aside.
-    pub fn forget(&self) -> Result<()> {
+    /// Drops what a restore put aside.
+    pub fn forget(&self, restored: &Restored) -> Result<()> {
         Ok(match self {
             Self::Postgres(endpoint) => postgres::restore::forget(endpoint),
-            Self::Mysql(endpoint) => mysql::restore::forget(endpoint),
+            Self::Mysql(endpoint) => mysql::restore::forget(endpoint, restored.mark.as_deref()),
         }?)
     }
 
@@ -232,9 +232,9 @@ pub fn restore_database(
     plan: &DatabasePlan,
     options: &Options,
     monitor: &dyn Monitor,
-) -> Result<engine::Restored> {
+) -> Result<Restored> {
     monitor.expect(snapshot.info().logical_bytes);
-    let restored = || -> Result<engine::Restored> {
+    let restored = || -> Result<Restored> {
         let content = Content::new(store, snapshot, database, monitor)?;
         Ok(match &plan.of_engine {
             EnginePlan::Postgres(plan) => postgres::restore::restore(plan, &content, options),

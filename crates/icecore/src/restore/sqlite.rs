@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore_engine::Check;
 use icecore_engine::sqlite::{self as engine, Keep, Kept, SqliteTarget};
 use icecore_engine::{Check, Target as _};
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store};

@@ -17,10 +17,7 @@ fn a_server_whose_disk_is_full_has_what_was_there() {
     env.ok(&["create", &url]);
     server.sql("shop", "UPDATE t SET b = 'live' WHERE a = 1");
     let said = env.fails(1, &["restore", "shop", "--yes"]);
-    assert!(
-        said.contains("No space left on device") && said.contains("what was there is as it was"),
-        "{said}"
-    );
+    assert!(said.contains("No space left on device"), "{said}");
     assert_eq!(server.sql("shop", "SELECT b FROM t WHERE a = 1"), "live");
     assert_eq!(server.sql("shop", "SELECT count(*) FROM t"), "40000");
     assert_eq!(databases(&server), "shop");

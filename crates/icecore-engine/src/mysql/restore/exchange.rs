@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use icecore_dump::mysql_script::CodeKind;
 
-use super::super::Endpoint;
-use super::super::objects::{self, Object, Saved};
+use super::super::objects::{self, Saved};
 use super::super::session::{Session, Trouble, ident};
-use super::swap::{AFTER, BEFORE, GOING, OURS, finish, settle, tables};
+use super::Turn;
+use super::place::{refuse_keys, tables};
+use super::settle::{finish, give_back, is_in_the_way, leave, release, settle};
+use super::work::{AFTER, BACK, BEFORE, GOING, Kind, Work, is_name_of_ours};
 use crate::RestoreError;
 
 /// How often a lock is waited for, for as long as the session allows.
 const TRIES_MAX: usize = 6;
+/// How often a server is asked that may be starting.
+const LOOKS_MAX: usize = 24;
 const PAUSE: Duration = Duration::from_millis(500);
 /// What the server says when somebody holds a lock for too long.
 const LOCK_WAIT: u16 = 1205;
@@ -30,50 +34,39 @@ impl Moves {
     /// All tables of a database, without ours, but for the code of one that was put aside before.
     pub(super) fn all(&mut self, server: &mut Session, from: &str, to: &str) -> Result<(), Trouble> {
         let is_going = to.ends_with(GOING);
-        for table in tables(server, from)?.iter().filter(|table| is_going || !OURS.contains(&table.as_str()))
-        {
+        for table in tables(server, from)?.iter().filter(|table| is_going || !is_name_of_ours(table)) {
             self.push((from, table), (to, table));
         }
         Ok(())
     }
 
-    fn statement(&self, backwards: bool) -> String {
+    fn statement(&self) -> String {
         let place = |(schema, table): &(String, String)| format!("{}.{}", ident(schema), ident(table));
-        let one = |(from, to): &_| match backwards {
-            false => format!("{} TO {}", place(from), place(to)),
-            true => format!("{} TO {}", place(to), place(from)),
-        };
-        let mut moves: Vec<String> = self.0.iter().map(one).collect();
-        if backwards {
-            moves.reverse();
-        }
+        let one = |(from, to): &_| format!("{} TO {}", place(from), place(to));
+        let moves: Vec<String> = self.0.iter().map(one).collect();
         format!("RENAME TABLE {}", moves.join(", "))
     }
 }
 
-/// Moves the tables, and makes the code that belongs to them. If it fails, all of it is undone, at the latest by [`settle`].
+/// Moves the tables, and makes the code that belongs to them. Returns what is not as it should be. If it fails, all of it is undone, at the
+/// latest by [`settle`].
 pub(super) fn exchange(
-    endpoint: &Endpoint,
-    server: &mut Session,
-    new: &str,
+    turn: &mut Turn,
+    work: &Work,
     after: &Saved,
     moves: &Moves,
     is_cancelled: &dyn Fn() -> bool,
-) -> Result<(), RestoreError> {
-    let live = endpoint.database.as_str();
+) -> Result<Vec<String>, RestoreError> {
+    let (live, new) = (work.live.as_str(), work.new.as_str());
+    let server = &mut turn.server;
     let before = Saved::read(server, live)?;
-    let comment = format!("beside {live}");
-    before.write(server, new, BEFORE, &comment)?;
-    after.write(server, new, AFTER, &comment)?;
+    before.write(server, new, BEFORE, &work.label())?;
+    after.write(server, new, AFTER, &work.label())?;
     if before.texts.is_none() {
         server.run(format!("CREATE DATABASE {}", ident(live)))?;
     }
-    let incoming: Vec<&str> =
-        moves.0.iter().filter(|(_, to)| to.0 == live).map(|(_, to)| to.1.as_str()).collect();
-    let is_in_the_way = |object: &&Object| {
-        object.kind == CodeKind::Trigger
-            || object.kind == CodeKind::View && incoming.contains(&object.name.as_str())
-    };
+    let incoming: Vec<String> =
+        moves.0.iter().filter(|(_, to)| to.0 == live).map(|(_, to)| to.1.clone()).collect();
     // Whoever comes after us waits behind us.
     server.run("SET SESSION lock_wait_timeout = 5")?;
     let mut tries = 0;
@@ -81,17 +74,25 @@ pub(super) fn exchange(
         if is_cancelled() {
             return Err(RestoreError::Cancelled);
         }
-        let dropped = before
-            .objects
-            .iter()
-            .filter(is_in_the_way)
-            .try_for_each(|it| objects::drop_object(server, live, it));
-        let moved = dropped.and_then(|()| server.run(moves.statement(false)).map(drop));
+        refuse_keys(server, live)?;
+        // Triggers that are made again later come after those that stayed.
+        let mut in_the_way = before.objects.iter().rev().filter(|object| is_in_the_way(object, &incoming));
+        let dropped = in_the_way.try_for_each(|object| objects::drop_object(server, live, object));
+        let moved = dropped.and_then(|()| server.run(moves.statement()).map(drop));
         match moved {
             Ok(()) => break,
             Err(trouble) if trouble.code == Some(LOCK_WAIT) && tries < TRIES_MAX => {
                 // Triggers are not gone for longer than one wait. What cannot come back now does so when all is undone.
-                let _ = before.apply(server, live, true);
+                give_back(server, live, &before, &incoming)?;
+                let there = objects::read(server, live)?;
+                if let Some(other) =
+                    there.iter().find(|it| it.kind != CodeKind::View && !before.objects.contains(it))
+                {
+                    return Err(RestoreError::Server(format!(
+                        "somebody makes or changes code of {live} while it is to be replaced, such as the {}: try again when that is done",
+                        other.display_name()
+                    )));
+                }
                 tries += 1;
             }
             Err(trouble) if trouble.code == Some(LOCK_WAIT) => {
@@ -102,56 +103,79 @@ pub(super) fn exchange(
             }
             Err(trouble) if trouble.code.is_some() => return Err(trouble.into()),
             // The answer is lost; what it said is not.
-            Err(trouble) => return look(endpoint, server, &trouble),
+            Err(trouble) => return look(turn, work, &trouble),
         }
     }
-    match finish(server, live, new) {
-        Ok(()) => Ok(()),
+    match make_code(server, work) {
+        Ok(warnings) => Ok(warnings),
         Err(trouble) if trouble.code.is_some() => {
-            take_back(server, live, moves)?;
+            take_back(server, work, moves)?;
             Err(trouble.into())
         }
-        Err(trouble) => look(endpoint, server, &trouble),
+        Err(trouble) => look(turn, work, &trouble),
     }
 }
 
-/// Moves all tables back to where they were.
-fn take_back(server: &mut Session, live: &str, moves: &Moves) -> Result<(), RestoreError> {
+/// All of the code of a restore, or an error; of a rollback what can be made, for what was broken before need not stop it.
+fn make_code(server: &mut Session, work: &Work) -> Result<Vec<String>, Trouble> {
+    let changed = finish(server, work)?;
+    if let (Kind::Restore, Some((_, trouble))) = (work.kind, changed.missing.first()) {
+        return Err(trouble.clone());
+    }
+    let mut warnings = leave(server, &work.live, changed)?;
+    warnings.extend(release(server, work)?);
+    Ok(warnings)
+}
+
+/// Moves all tables back to where they were. Their code follows by [`settle`].
+fn take_back(server: &mut Session, work: &Work, moves: &Moves) -> Result<(), RestoreError> {
+    let live = work.live.as_str();
     let unknown = |trouble: Trouble| {
         RestoreError::Unknown(format!("{}; and what is in {live} is not whole", trouble.what))
     };
-    let code = objects::read(server, live).map_err(unknown)?;
-    let incoming: Vec<&str> =
-        moves.0.iter().filter(|(from, _)| from.0 == live).map(|(from, _)| from.1.as_str()).collect();
-    let is_in_the_way = |object: &&Object| {
-        object.kind == CodeKind::Trigger
-            || object.kind == CodeKind::View && incoming.contains(&object.name.as_str())
-    };
-    for object in code.iter().filter(is_in_the_way) {
-        objects::drop_object(server, live, object).map_err(unknown)?;
+    let incoming: Vec<String> =
+        moves.0.iter().filter(|(from, _)| from.0 == live).map(|(from, _)| from.1.clone()).collect();
+    let mut places: Vec<&str> = moves.0.iter().map(|(_, to)| to.0.as_str()).collect();
+    places.sort_unstable();
+    places.dedup();
+    let mut back = Moves(moves.0.iter().rev().map(|(from, to)| (to.clone(), from.clone())).collect());
+    back.push((&work.new, AFTER), (&work.new, BACK));
+    for tries in 0..=TRIES_MAX {
+        let moved = places.iter().try_for_each(|place| {
+            let code = objects::read(server, place)?;
+            let mut in_the_way = code.iter().filter(|object| {
+                object.kind == CodeKind::Trigger || *place == live && is_in_the_way(object, &incoming)
+            });
+            in_the_way.try_for_each(|object| objects::drop_object(server, place, object))
+        });
+        match moved.and_then(|()| server.run(back.statement()).map(drop)) {
+            Ok(()) => return Ok(()),
+            Err(trouble) if trouble.code == Some(LOCK_WAIT) && tries < TRIES_MAX => (),
+            Err(trouble) => return Err(unknown(trouble)),
+        }
     }
-    server.run(moves.statement(true)).map(drop).map_err(unknown)
+    Ok(())
 }
 
 /// Finds out what became of a statement whose answer was lost, and brings the rest to an end.
-fn look(endpoint: &Endpoint, server: &mut Session, trouble: &Trouble) -> Result<(), RestoreError> {
-    let live = endpoint.database.as_str();
-    for _ in 0..TRIES_MAX * 4 {
+fn look(turn: &mut Turn, work: &Work, trouble: &Trouble) -> Result<Vec<String>, RestoreError> {
+    let live = work.live.as_str();
+    for _ in 0..LOOKS_MAX {
         thread::sleep(PAUSE);
-        let Ok(mut session) = Session::open(endpoint) else { continue };
-        // It may still wait for its locks.
-        let running = session.value(
-            "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'RENAME TABLE %__icecore%'",
-        );
-        match running {
-            Ok(count) if count == "0" => (),
-            _ => continue,
+        if turn.take_again().is_err() {
+            continue;
         }
-        let settled = settle(&mut session, live)?;
-        *server = session;
+        let settled = settle(&mut turn.server, live).map_err(|error| {
+            RestoreError::Unknown(format!(
+                "{}; and it cannot be found out what became of {live}: {error}",
+                trouble.what
+            ))
+        })?;
         return match settled.finished {
-            true => Ok(()),
-            false => Err(RestoreError::Server(trouble.what.clone())),
+            Some(_) => Ok(settled.warnings),
+            None => {
+                Err(RestoreError::Server([vec![trouble.what.clone()], settled.warnings].concat().join("; ")))
+            }
         };
     }
     Err(RestoreError::Unknown(format!(

@@ -1,77 +1,93 @@
 //! Restoring a database: beside the one that is there, which stays as it is until the new one is whole; then the tables of both change places
 //! in one statement. What was there is kept in a database of another name, until it is told otherwise.
 
+mod change;
 mod exchange;
+mod grants;
 mod load;
+mod place;
 mod plan;
 mod script;
+mod settle;
 mod survey;
 mod swap;
 mod turn;
+mod work;
 
 use std::io::Read as _;
 
 use icecore_dump::mysql_script::Reader;
 use icecore_format::Part;
 
-pub(super) use plan::gives;
+pub(super) use grants::gives;
 pub use plan::{Existing, Plan, plan};
 pub use swap::{forget, rollback};
 
-use super::objects::{self, MARK};
-use super::session::{Session, Trouble, ident, literal, text};
+use super::session::{Session, Trouble, text};
 use crate::RestoreError;
 use crate::check::Checked;
 use crate::database::{Content, Options, Restored};
 use load::{Loaded, Loader};
+use settle::settle;
 use turn::Turn;
+use work::{Kind, Work};
 
 /// Carries out a plan.
 ///
 /// # Errors
 /// Whatever happens before the last step, the database that is there stays as it is, and what was begun beside it is dropped.
 pub fn restore(plan: &Plan, content: &dyn Content, options: &Options) -> Result<Restored, RestoreError> {
-    let _turn = Turn::take(&plan.endpoint)?;
-    let mut server = Session::open(&plan.endpoint)?;
-    swap::settle(&mut server, &plan.endpoint.database)?;
-    let new = swap::new_name(&plan.endpoint.database);
-    let done = make(&mut server, plan, &new, content, options).and_then(|loaded| {
-        let swapped = swap::put_in_place(&mut server, plan, &new, &loaded.objects, options, content)?;
+    let mut turn = Turn::take(&plan.endpoint)?;
+    let live = plan.endpoint.database.as_str();
+    let settled = settle(&mut turn.server, live)?;
+    if let Some(kind) = settled.finished {
+        let kept = settled.kept.map(|kept| format!(", and what was there is kept as {kept}"));
+        let mut what = format!(
+            "a {} of {live} that was interrupted is complete now{}: restore again to replace that too",
+            kind.as_str(),
+            kept.unwrap_or_default()
+        );
+        settled.warnings.iter().for_each(|warning| what.push_str(&format!("; {warning}")));
+        return Err(RestoreError::Unknown(what));
+    }
+    let work = Work::begin(&mut turn.server, Kind::Restore, live, plan.texts.as_ref())?;
+    let done = make(plan, &work, content, options).and_then(|loaded| {
+        turn.renew()?;
+        let swapped = swap::put_in_place(&mut turn, plan, &work, &loaded.objects, options, content)?;
         Ok((loaded.restored, swapped))
     });
     match done {
-        Ok((mut restored, swap::Swapped { kept, warnings })) => {
-            restored.warnings.extend(warnings);
-            Ok(Restored { kept, ..restored })
+        Ok((restored, swap::Swapped { kept, warnings })) => {
+            let warnings = [restored.warnings, settled.warnings, warnings].concat();
+            Ok(Restored { kept, mark: Some(work.label()), warnings, ..restored })
         }
-        // What is where nobody knows.
-        Err(error @ RestoreError::Unknown(_)) => Err(error),
-        Err(error) => {
-            let left = Session::open(&plan.endpoint).map_err(RestoreError::from);
-            let left = left.and_then(|mut server| swap::settle(&mut server, &plan.endpoint.database));
-            match left {
-                Ok(_) => Err(error),
-                Err(left) => Err(RestoreError::Unknown(format!(
-                    "{error}; and {new} is left behind, which the next restore or rollback settles: {left}"
-                ))),
-            }
-        }
+        Err(error) => Err(clean_up(&mut turn, &work, error)),
     }
 }
 
+/// Undoes what did not succeed. Returns what to say of it.
+fn clean_up(turn: &mut Turn, work: &Work, error: RestoreError) -> RestoreError {
+    // What is where nobody knows.
+    if matches!(error, RestoreError::Unknown(_)) {
+        return error;
+    }
+    let what = match turn.renew().and_then(|()| settle(&mut turn.server, &work.live)) {
+        Ok(settled) if settled.finished.is_some() => {
+            format!("{error}; but the {} of {} is complete", work.kind.as_str(), work.live)
+        }
+        Ok(settled) if settled.warnings.is_empty() => return error,
+        Ok(settled) => format!("{error}; {}", settled.warnings.join("; ")),
+        Err(left) => format!(
+            "{error}; and {} is left behind, which the next restore or rollback settles: {left}",
+            work.new
+        ),
+    };
+    RestoreError::Unknown(what)
+}
+
 /// The new database, whole and checked.
-fn make(
-    server: &mut Session,
-    plan: &Plan,
-    new: &str,
-    content: &dyn Content,
-    options: &Options,
-) -> Result<Loaded, RestoreError> {
-    let texts = plan.texts.as_ref().map(|(charset, collation)| {
-        format!(" CHARACTER SET {} COLLATE {}", literal(charset), literal(collation))
-    });
-    server.run(format!("CREATE DATABASE {}{}", ident(new), texts.unwrap_or_default()))?;
-    objects::make_table(server, new, MARK, &format!("made by a restore of {}", plan.endpoint.database))?;
+fn make(plan: &Plan, work: &Work, content: &dyn Content, options: &Options) -> Result<Loaded, RestoreError> {
+    let new = work.new.as_str();
     let loader = Loader {
         endpoint: &plan.endpoint,
         schema: new,

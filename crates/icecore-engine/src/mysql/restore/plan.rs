@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use icecore_dump::mysql_script::Code;
 use icecore_format::PartKind;
 use rustix::fs::statvfs;
 
@@ -9,13 +10,33 @@ use super::super::Endpoint;
 use super::super::facts::Facts;
 use super::super::objects::Saved;
 use super::super::session::{Session, Trouble, ident, literal, text};
+use super::grants::{gives, gives_everywhere, has_roles};
+use super::place::{keys_from_elsewhere, tables};
 use super::survey::Survey;
-use super::swap::{NEW, OLD, beside};
+use super::work::{NEW, OLD, beside, is_name_of_ours};
 use crate::RestoreError;
-use crate::database::{Content, Options};
+use crate::database::{Content, Keep, Options};
 
 /// What who connects must be able to do in the database, and in those beside it.
-const RIGHTS: [&str; 5] = ["SELECT", "INSERT", "CREATE", "DROP", "ALTER"];
+const RIGHTS: [&str; 13] = [
+    "SELECT",
+    "INSERT",
+    "CREATE",
+    "DROP",
+    "ALTER",
+    "INDEX",
+    "REFERENCES",
+    "CREATE VIEW",
+    "SHOW VIEW",
+    "CREATE ROUTINE",
+    "ALTER ROUTINE",
+    "EVENT",
+    "TRIGGER",
+];
+/// Any of these lets who connects make code of others.
+const DEFINER_RIGHTS: [&str; 4] = ["SET USER", "SET_USER_ID", "SET_ANY_DEFINER", "SUPER"];
+/// Any of these lets who connects read routines of others.
+const ROUTINE_RIGHTS: [&str; 3] = ["SELECT", "SHOW_ROUTINE", "SHOW CREATE ROUTINE"];
 
 /// What a restore would do.
 #[derive(Debug, Clone)]
@@ -52,20 +73,26 @@ pub fn plan(endpoint: &Endpoint, content: &dyn Content, options: &Options) -> Re
     let mut plan =
         Plan { endpoint: endpoint.clone(), existing, blockers: Vec::new(), notices: Vec::new(), texts };
     plan.look_at_server(&mut server)?;
-    plan.look_at_rights(&mut server)?;
+    plan.look_at_rights(&mut server, &options.keep)?;
     plan.look_at_texts(&mut server)?;
-    plan.look_at_keys(&mut server)?;
+    plan.look_at_names(&mut server, content)?;
+    plan.blockers.extend(keys_from_elsewhere(&mut server, &endpoint.database)?);
     plan.look_at_room(&mut server, content)?;
     let survey = Survey::of(content, server.reader())?;
     plan.notices.extend(survey.notice());
     plan.look_at_sequences(&mut server, &survey)?;
+    let mut definers = BTreeSet::new();
     if !options.without_definers {
         plan.look_at_definers(&mut server, &survey.definers)?;
+        definers = survey.definers;
     }
     if plan.existing.is_some() {
-        // What cannot be read could not be put aside.
-        Saved::read(&mut server, &endpoint.database)?;
+        // What cannot be read could not be put aside, and what cannot be made again could not be brought back.
+        let there = Saved::read(&mut server, &endpoint.database)?;
+        let codes = there.objects.iter().filter_map(|object| Code::parse(&object.statement));
+        definers.extend(codes.filter_map(|code| code.definer));
     }
+    plan.look_at_rights_to_define(&mut server, definers)?;
     Ok(plan)
 }
 
@@ -107,27 +134,74 @@ impl Plan {
     }
 
     /// Rights that are given by a role are not looked at: what is missing is then found when it is needed.
-    fn look_at_rights(&mut self, server: &mut Session) -> Result<(), Trouble> {
+    fn look_at_rights(&mut self, server: &mut Session, keep: &Keep) -> Result<(), Trouble> {
         let grants = server.column("SHOW GRANTS")?;
-        let names = [
-            self.endpoint.database.clone(),
-            beside(&self.endpoint.database, NEW),
-            beside(&self.endpoint.database, OLD),
+        let database = self.endpoint.database.as_str();
+        let mut names = vec![database.to_owned(), beside(database, NEW), beside(database, OLD)];
+        let pattern = |name: &str| ident(&name.replace('_', "\\_"));
+        let mut places = vec![
+            format!("{}.*", ident(database)),
+            format!("{}.*", ident(&format!("{}\\_\\_ice\\_%", database.replace('_', "\\_")))),
         ];
-        let has_roles = grants.iter().any(|grant| !grant.contains(" ON "));
+        if let Keep::As(name) = keep {
+            names.push(name.clone());
+            places.push(format!("{}.*", pattern(name)));
+        }
         let missing: BTreeSet<&str> = RIGHTS
             .into_iter()
             .filter(|right| names.iter().any(|name| !grants.iter().any(|grant| gives(grant, right, name))))
             .collect();
-        if !missing.is_empty() && !has_roles {
+        if !missing.is_empty() && !has_roles(&grants) {
             let user = server.value("SELECT CURRENT_USER()")?;
             let missing = missing.into_iter().collect::<Vec<_>>().join(", ");
-            let pattern = self.endpoint.database.replace('_', "\\_");
             self.blockers.push(format!(
-                "{user} lacks {missing} on the database, or on those beside it: GRANT ALL ON {}.* and ON {}.*",
-                ident(&self.endpoint.database),
-                ident(&format!("{pattern}\\_\\_ice\\_%"))
+                "{user} lacks {missing} on the database, or on those beside it: GRANT ALL ON {}",
+                places.join(" and ON ")
             ));
+        }
+        Ok(())
+    }
+
+    /// Who connects must be able to make code of others, now and when it is brought back.
+    fn look_at_rights_to_define(
+        &mut self,
+        server: &mut Session,
+        definers: BTreeSet<String>,
+    ) -> Result<(), Trouble> {
+        let me = server.value("SELECT CURRENT_USER()")?;
+        let others: Vec<String> = definers.into_iter().filter(|definer| *definer != me).collect();
+        let grants = server.column("SHOW GRANTS")?;
+        if others.is_empty() || has_roles(&grants) {
+            return Ok(());
+        }
+        let gives_any = |rights: &[&str]| {
+            rights.iter().any(|right| grants.iter().any(|grant| gives_everywhere(grant, right)))
+        };
+        let others = others.join(", ");
+        if !gives_any(&DEFINER_RIGHTS) {
+            self.blockers.push(format!(
+                "views, triggers, routines or events run as {others}, here or in the snapshot, and {me} may not make them so: GRANT SET USER ON *.* (MariaDB) or SET_ANY_DEFINER (MySQL)"
+            ));
+        }
+        if !gives_any(&ROUTINE_RIGHTS) && server.value("SELECT COUNT(*) FROM mysql.proc").is_err() {
+            self.blockers.push(format!(
+                "{me} may not read routines of {others}: GRANT SELECT ON mysql.proc (MariaDB) or SHOW_ROUTINE ON *.* (MySQL)"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Tables that are called as ours are could be taken for ours.
+    fn look_at_names(&mut self, server: &mut Session, content: &dyn Content) -> Result<(), Trouble> {
+        let of_snapshot = content.parts().iter().filter(|part| part.kind == PartKind::Table);
+        let of_snapshot = of_snapshot.map(|part| String::from_utf8_lossy(&part.name).into_owned());
+        let there = tables(server, &self.endpoint.database)?;
+        for (whose, names) in [("the snapshot", of_snapshot.collect()), ("the database", there)] {
+            let names: Vec<String> = names;
+            for name in names.iter().filter(|name| is_name_of_ours(name)) {
+                self.blockers
+                    .push(format!("{whose} has a table {name}, a name that icecore uses for its own"));
+            }
         }
         Ok(())
     }
@@ -141,24 +215,6 @@ impl Plan {
         if known == "0" {
             self.blockers.push(format!(
                 "the server does not know the collation {collation} of {charset}, which the database has"
-            ));
-        }
-        Ok(())
-    }
-
-    /// A key that leads here from elsewhere would lead to what is put aside.
-    fn look_at_keys(&mut self, server: &mut Session) -> Result<(), Trouble> {
-        let database = &self.endpoint.database;
-        let leads_here = server.named("REFERENCED_TABLE_SCHEMA", database);
-        let is_here = server.named("TABLE_SCHEMA", database);
-        let keys = server.column(&format!(
-            "SELECT DISTINCT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.KEY_COLUMN_USAGE
-            WHERE {leads_here} AND NOT {is_here} ORDER BY 1"
-        ))?;
-        if !keys.is_empty() {
-            self.blockers.push(format!(
-                "foreign keys of other databases lead here, and would follow what is put aside: {}; drop them, and add them again after the restore",
-                keys.join(", ")
             ));
         }
         Ok(())
@@ -233,57 +289,5 @@ impl Plan {
             ));
         }
         Ok(())
-    }
-}
-
-/// Whether a line of `SHOW GRANTS` gives a right on a database.
-pub(in crate::mysql) fn gives(grant: &str, right: &str, database: &str) -> bool {
-    let Some((rights, rest)) = grant.strip_prefix("GRANT ").and_then(|grant| grant.split_once(" ON ")) else {
-        return false;
-    };
-    let all = rights
-        .split(',')
-        .any(|given| matches!(given.trim(), "ALL PRIVILEGES" | "ALL") || given.trim() == right);
-    let place = rest.split(" TO ").next().unwrap_or_default();
-    let pattern = place.strip_suffix(".*").unwrap_or_default();
-    let pattern =
-        pattern.strip_prefix('`').and_then(|it| it.strip_suffix('`')).map(|it| it.replace("``", "`"));
-    all && (place == "*.*" || pattern.is_some_and(|pattern| is_like(database.as_bytes(), pattern.as_bytes())))
-}
-
-/// Whether a text is like a pattern, where `%` is anything and `_` any one byte, unless a backslash comes before.
-fn is_like(text: &[u8], pattern: &[u8]) -> bool {
-    match pattern.split_first() {
-        None => text.is_empty(),
-        Some((b'%', rest)) => {
-            (0..=text.len()).any(|skip| is_like(text.get(skip..).unwrap_or_default(), rest))
-        }
-        Some((b'_', rest)) => text.split_first().is_some_and(|(_, text)| is_like(text, rest)),
-        Some((byte, rest)) => {
-            let (byte, rest) = match (byte, rest.split_first()) {
-                (b'\\', Some((next, after))) => (next, after),
-                _ => (byte, rest),
-            };
-            text.split_first().is_some_and(|(first, text)| first == byte && is_like(text, rest))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn grants_are_understood_as_the_server_does() {
-        let check = |grant: &str, right: &str, database: &str, gives_it: bool| {
-            assert_eq!(gives(grant, right, database), gives_it, "{grant} {right} {database}");
-        };
-        check("GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION", "DROP", "shop", true);
-        check("GRANT SELECT, DROP ON `shop`.* TO `a`@`%`", "DROP", "shop", true);
-        check("GRANT SELECT ON `shop`.* TO `a`@`%`", "DROP", "shop", false);
-        check("GRANT ALL PRIVILEGES ON `shop\\_\\_ice%`.* TO `a`@`%`", "DROP", "shop__ice_old", true);
-        check("GRANT ALL PRIVILEGES ON `shop\\_x`.* TO `a`@`%`", "DROP", "shopyx", false);
-        check("GRANT ALL PRIVILEGES ON `sh_p`.* TO `a`@`%`", "DROP", "shop", true);
-        check("GRANT `role` TO `a`@`%`", "DROP", "shop", false);
     }
 }

@@ -211,7 +211,7 @@ pub fn rollback(endpoint: &Endpoint) -> Result<Option<Undone>, RestoreError> {
         exchange.push(&old, live, &before.oid, comment);
     }
     exchange.run(endpoint, &mut server, &|| false)?;
-    Ok(Some(Undone { kept: there.map(|_| old) }))
+    Ok(Some(Undone { kept: there.map(|_| old), ..Undone::default() }))
 }
 
 /// Drops what the last restore put aside.

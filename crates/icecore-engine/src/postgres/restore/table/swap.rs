@@ -91,7 +91,7 @@ pub fn rollback(endpoint: &Endpoint, table: &str) -> Result<Option<Undone>, Rest
         session.run(&format!("DROP SCHEMA {}", ident(&gone.schema)))?;
     }
     transaction.commit(&format!("the table {table} was brought back"))?;
-    Ok(Some(Undone { kept: there.map(|_| old.to_string()) }))
+    Ok(Some(Undone { kept: there.map(|_| old.to_string()), ..Undone::default() }))
 }
 
 /// A table that was put aside, and where it belongs. `table` is its name, with its schema or without.

@@ -1,0 +1,74 @@
+//! Databases by name: what is in them, whose they are, and how those of ours go.
+
+use super::super::objects::{self, COMMENT};
+use super::super::session::{Session, Trouble, ident};
+use super::work::is_name_of_ours;
+use crate::RestoreError;
+
+pub(super) fn exists(server: &mut Session, schema: &str) -> Result<bool, Trouble> {
+    let is_it = server.named("SCHEMA_NAME", schema);
+    Ok(server.value(&format!("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE {is_it}"))? != "0")
+}
+
+/// What has rows.
+pub(super) fn tables(server: &mut Session, schema: &str) -> Result<Vec<String>, Trouble> {
+    let is_in_it = server.named("TABLE_SCHEMA", schema);
+    server.column(&format!(
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE {is_in_it} AND TABLE_TYPE <> 'VIEW' ORDER BY 1"
+    ))
+}
+
+/// Whether it is not there, or has nothing, or was made or put aside by us.
+pub(super) fn is_ours(server: &mut Session, schema: &str) -> Result<bool, Trouble> {
+    let is_in_it = server.named("TABLE_SCHEMA", schema);
+    let marked = server.column(&format!(
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE {is_in_it} AND TABLE_COMMENT LIKE '{COMMENT}%'"
+    ))?;
+    if marked.iter().any(|table| is_name_of_ours(table)) {
+        return Ok(true);
+    }
+    Ok(!exists(server, schema)? || is_empty(server, schema)?)
+}
+
+pub(super) fn is_empty(server: &mut Session, schema: &str) -> Result<bool, Trouble> {
+    Ok(tables(server, schema)?.is_empty() && objects::read(server, schema)?.is_empty())
+}
+
+/// Drops a database of ours, if there is one of this name.
+pub(super) fn drop_database(server: &mut Session, schema: &str) -> Result<(), RestoreError> {
+    if !is_ours(server, schema)? {
+        return Err(RestoreError::Refused(format!(
+            "there is a database {schema} that icecore did not make: rename it, or drop it, and try again"
+        )));
+    }
+    refuse_keys(server, schema)?;
+    Ok(server.run(format!("DROP DATABASE IF EXISTS {}", ident(schema))).map(drop)?)
+}
+
+/// Drops what was made to hold something, and does not.
+pub(super) fn drop_if_empty(server: &mut Session, schema: &str) -> Result<(), Trouble> {
+    if exists(server, schema)? && is_empty(server, schema)? {
+        server.run(format!("DROP DATABASE {}", ident(schema)))?;
+    }
+    Ok(())
+}
+
+/// Why tables of a database should stay where they are: keys that lead there from elsewhere would follow them, or lead nowhere.
+pub(super) fn keys_from_elsewhere(server: &mut Session, schema: &str) -> Result<Option<String>, Trouble> {
+    let (leads_here, is_here) =
+        (server.named("REFERENCED_TABLE_SCHEMA", schema), server.named("TABLE_SCHEMA", schema));
+    let keys = server.column(&format!(
+        "SELECT DISTINCT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.KEY_COLUMN_USAGE
+        WHERE {leads_here} AND NOT {is_here} ORDER BY 1"
+    ))?;
+    Ok((!keys.is_empty()).then(|| {
+        format!(
+            "foreign keys of other databases lead to {schema}, and would follow what is put aside: {}; drop them, and add them again afterwards",
+            keys.join(", ")
+        )
+    }))
+}
+
+pub(super) fn refuse_keys(server: &mut Session, schema: &str) -> Result<(), RestoreError> {
+    keys_from_elsewhere(server, schema)?.map_or(Ok(()), |why| Err(RestoreError::Refused(why)))
+}
