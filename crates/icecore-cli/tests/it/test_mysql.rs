@@ -263,6 +263,132 @@ fn texts_of_a_strangers_snapshot_end_where_they_seem_to_end() {
 }
 
 #[test]
+fn code_that_its_server_reads_otherwise_reaches_no_other_database() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    server.sql("", "CREATE DATABASE shop; CREATE DATABASE victim; CREATE TABLE shop.t (a INT)");
+    let before = (server.dump("shop"), server.dump("victim"), server.sql("", "SELECT @@GLOBAL.time_zone"));
+    let evils: [&[u8]; 4] = [
+        b"SET @@GLOBAL.time_zone='+05:00';",
+        b"CREATE SEQUENCE victim.evil;",
+        b"SET sql_mode = 'NO_BACKSLASH_ESCAPES';\nDELIMITER ;;\nCREATE DEFINER='a\\'@localhost VIEW victim.evil AS SELECT 1 -- '@b VIEW v AS SELECT 2 ;;",
+        // In this character set a backtick may be the end of a letter.
+        b"SET character_set_client = gbk;\nDELIMITER ;;\nCREATE VIEW `v\xc3\xa9` AS SELECT 1 ;;",
+    ];
+    for (number, evil) in evils.into_iter().enumerate() {
+        let dump = [
+            b"-- MySQL dump 10.13\n\nCREATE TABLE `t` (a INT);\n",
+            evil,
+            b"\nDELIMITER ;\n-- Dump completed\n",
+        ]
+        .concat();
+        let name = format!("evil{number}");
+        let created = env.run_with_input(&["create", "-", "--name", &name, "--allow-incomplete"], &dump);
+        assert!(matches!(created.status, 0 | 3), "{created:?}");
+        let said = env.run(&["restore", &name, "--yes", "--allow-incomplete", "--to", &server.url("shop")]);
+        assert!(matches!(said.status, 1 | 15), "{said:?}");
+        assert!(said.stderr.contains("what no dump") || said.stderr.contains("gbk are not read"), "{said:?}");
+        let after = (server.dump("shop"), server.dump("victim"), server.sql("", "SELECT @@GLOBAL.time_zone"));
+        assert!(before == after, "{number}");
+    }
+}
+
+#[test]
+fn what_a_snapshot_would_have_a_server_do_is_read_from_its_code_and_not_from_its_word() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    let dump = "-- MariaDB dump 10.19\n-- Server version\t10.11\n-- icecore: {\"charset\":\"utf8mb4\",\"collation\":\"utf8mb4_bin\",\"definers\":[]}\n\n\
+        CREATE TABLE `t` (a INT);\nDELIMITER ;;\n\
+        CREATE DEFINER=`nobody`@`here` EVENT `e` ON SCHEDULE EVERY 1 DAY STARTS '2031-01-01 00:00:00' DO SELECT 1 ;;\n\
+        CREATE EVENT `past` ON SCHEDULE AT '2001-01-01 00:00:00' DO SELECT 1 ;;\nDELIMITER ;\n-- Dump completed\n";
+    env.run_with_input(&["create", "-", "--name", "evil"], dump.as_bytes()).ok();
+    let said = env.fails(15, &["restore", "evil", "--to", &server.url("shop")]);
+    assert!(said.contains("nobody@here") && said.contains("2 events, which run"), "{said}");
+    let said = env.fails(3, &["restore", "evil", "--to", &server.url("shop"), "--without-definers"]);
+    assert!(said.contains("the time of the event past has passed"), "{said}");
+    assert_eq!(server.sql("shop", "SELECT EVENT_NAME FROM information_schema.EVENTS"), "e\n");
+}
+
+#[test]
+fn a_capture_by_who_does_not_see_all_of_it_says_so() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    server.sql("", "CREATE DATABASE shop; CREATE TABLE shop.t (a INT); CREATE PROCEDURE shop.p() SELECT 1");
+    server.sql("shop", "CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1");
+    server.sql("", "CREATE USER clerk; GRANT SELECT, SHOW VIEW, EVENT ON shop.* TO clerk; CREATE ROLE reader; GRANT TRIGGER ON `sho_`.* TO reader");
+    let url = server.url_as("clerk", "shop");
+    let said = env.fails(3, &["create", &url]);
+    assert!(
+        said.contains("GRANT TRIGGER ON `shop`.*") && said.contains("GRANT SELECT ON mysql.proc"),
+        "{said}"
+    );
+    let restore = ["restore", "shop", "--yes", "--to", &server.url("shop")];
+    assert!(env.fails(15, &restore).contains("not taken whole"));
+    // What it may by a role counts.
+    server.sql(
+        "",
+        "GRANT reader TO clerk; SET DEFAULT ROLE reader FOR clerk; GRANT SELECT ON mysql.proc TO clerk",
+    );
+    env.ok(&["create", &url]);
+    let before = server.dump("shop");
+    env.ok(&restore);
+    assert_same(&before, &server.dump("shop"));
+}
+
+#[test]
+fn a_default_by_a_sequence_needs_one_of_that_name_where_it_is_restored() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    server.sql("", "CREATE DATABASE shop; CREATE SEQUENCE shop.s; CREATE TABLE shop.t (a INT DEFAULT NEXTVAL(shop.s), b INT); INSERT INTO shop.t (b) VALUES (7)");
+    let before = server.dump("shop");
+    env.ok(&["create", &server.url("shop")]);
+    server.sql("", "DROP DATABASE shop");
+    let said = env.fails(15, &["restore", "shop"]);
+    let advice = "CREATE DATABASE IF NOT EXISTS `shop`; CREATE SEQUENCE `shop`.`s`";
+    assert!(said.contains(advice), "{said}");
+    assert_eq!(server.databases(), "");
+    server.sql("", advice);
+    env.ok(&["restore", "shop", "--yes"]);
+    assert_same(&before, &server.dump("shop"));
+    server.sql("shop", "INSERT INTO t (b) VALUES (8)");
+}
+
+#[test]
+fn names_that_collations_take_for_the_same_are_not_where_case_does_not_count() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start_with(&["--lower-case-table-names=1"]));
+    server.sql("", "CREATE DATABASE `shöp`; CREATE DATABASE Shop; CREATE TABLE `shöp`.other (a INT); CREATE TABLE Shop.t (a INT); CREATE VIEW `shöp`.v AS SELECT 1");
+    let (own, other) = (server.dump("shop"), server.dump("shöp"));
+    env.ok(&["create", &server.url("shop")]);
+    server.sql("shop", "DROP TABLE t");
+    env.ok(&["restore", "shop", "--to", &server.url("Shop"), "--yes"]);
+    assert_same(&own, &server.dump("shop"));
+    assert_same(&other, &server.dump("shöp"));
+}
+
+#[test]
+fn a_backup_that_locks_the_server_does_not_end_a_restore() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    server.sql("", "CREATE DATABASE shop; CREATE TABLE shop.t (a INT); INSERT INTO shop.t VALUES (1)");
+    env.ok(&["create", &server.url("shop")]);
+    let mut backup = server.client(&["-e", "FLUSH TABLES WITH READ LOCK; DO SLEEP(7)"]).spawn().unwrap();
+    wait_until(|| processes(&server, "INFO LIKE 'DO SLEEP%'"));
+    env.ok(&["restore", "shop", "--yes"]);
+    assert!(backup.wait().unwrap().success());
+}
+
+#[test]
+fn option_files_say_where_what_is_left_open_leads_and_no_more() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    server.sql(
+        "",
+        "CREATE DATABASE shop; CREATE USER clerk IDENTIFIED BY 'a secret'; GRANT ALL ON shop.* TO clerk",
+    );
+    env.ok(&["create", &server.url("shop")]);
+    env.write(".my.cnf", "[client]\nhost=db.invalid\nport=3307\npassword=wrong\n");
+    let said = env.fails(1, &["restore", "shop", "--to", "mysql:///shop"]);
+    assert!(said.contains("shop on db.invalid:3307"), "{said}");
+    // The password that is given is the right one.
+    let url = server.url("shop").replace("root@", "clerk:a%20secret@");
+    assert!(env.fails(10, &["rollback", &url, "--yes"]).contains("nothing to bring back"));
+}
+
+#[test]
 fn databases_whose_names_differ_in_case_alone_are_different_ones() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
     server.sql("", "CREATE DATABASE shop; CREATE DATABASE Shop; CREATE DATABASE Shop__ice_new_00000000; CREATE DATABASE Shop__ice_old");
