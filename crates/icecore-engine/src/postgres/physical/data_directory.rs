@@ -20,7 +20,7 @@ const CONTROL_NEW: &str = "global/pg_control.ice_new";
 
 /// A data directory that is being restored.
 ///
-/// In place, the file without which no server starts is removed before anything else is changed, and comes last: what was not finished cannot
+/// In place, the file without which no server starts has another name before anything else is changed, and gets its own back last: what was not finished cannot
 /// be taken for whole. What is restored belongs to whom the directory belonged before.
 #[derive(Debug)]
 pub struct DataDirectory {
@@ -45,6 +45,22 @@ impl DataDirectory {
         })
     }
 
+    /// Takes away the file without which no server starts. One that was faster gets it back, and is left alone.
+    fn hold_back_control(&self) -> Result<(), RestoreError> {
+        let (control, held_back) = (self.path.join(CONTROL), self.path.join(CONTROL_NEW));
+        match fs::rename(&control, &held_back) {
+            Ok(()) => sync_above(&control)?,
+            // An earlier restore was interrupted: the file of that is as good.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return refuse_server(&self.path),
+            Err(error) => return Err(RestoreError::write("cannot rename", &control)(error)),
+        }
+        refuse_server(&self.path).or_else(|refused| {
+            fs::rename(&held_back, &control).map_err(RestoreError::write("cannot bring back", &control))?;
+            sync_above(&control)?;
+            Err(refused)
+        })
+    }
+
     /// What could not be restored as it should be; complete when `finish` has returned.
     pub fn warnings(&self) -> Warnings {
         self.files.warnings()
@@ -55,16 +71,7 @@ impl Target for DataDirectory {
     fn begin(&mut self, part: &Part) -> Result<(), RestoreError> {
         if self.in_place && !self.begun {
             self.begun = true;
-            let control = self.path.join(CONTROL);
-            match fs::remove_file(&control) {
-                Ok(()) => {
-                    sync_above(&control)?;
-                    // From here on none can start; one that was faster is not harmed further.
-                    refuse_server(&self.path)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
-                Err(error) => return Err(RestoreError::write("cannot remove", &control)(error)),
-            }
+            self.hold_back_control()?;
         }
         let mut part = part.clone();
         if let (Some((uid, gid)), Some(file)) = (self.owner, &mut part.file) {
@@ -167,4 +174,34 @@ pub fn refuse_server(directory: &Path) -> Result<(), RestoreError> {
             directory.join(LOCK).display()
         ),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use icecore_format::{Digest, PartKind};
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_starts_in_between_keeps_its_control_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let control = directory.path().join(CONTROL);
+        fs::create_dir(directory.path().join("global")).unwrap();
+        fs::write(&control, "what the server knows").unwrap();
+        let mut target = DataDirectory::new(directory.path(), Placement::InPlace, &[]).unwrap();
+        fs::write(directory.path().join(LOCK), format!("{}\n", std::process::id())).unwrap();
+        let part = Part {
+            name: b"PG_VERSION".to_vec(),
+            kind: PartKind::File,
+            offset: 0,
+            len: 0,
+            hash: Digest::of(b""),
+            rows: None,
+            file: None,
+        };
+        let refused = target.begin(&part).unwrap_err().to_string();
+        assert!(refused.contains("server runs on"), "{refused}");
+        assert_eq!(fs::read(&control).unwrap(), b"what the server knows");
+        assert!(!directory.path().join(CONTROL_NEW).exists());
+    }
 }
