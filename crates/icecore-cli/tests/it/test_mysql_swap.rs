@@ -93,6 +93,28 @@ fn a_rollback_after_a_restore_that_replaced_nothing_says_so() {
 }
 
 #[test]
+fn a_rollback_never_brings_back_what_an_earlier_restore_replaced() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    server.sql("", "CREATE DATABASE shop; CREATE TABLE shop.t (a INT)");
+    env.ok(&["create", &server.url("shop")]);
+    server.sql("shop", "INSERT INTO t VALUES (1)");
+    env.ok(&["restore", "shop", "--yes"]);
+    server.sql("shop", "INSERT INTO t VALUES (2)");
+    let said = env.run(&["restore", "shop", "--yes", "--preserve"]).fails(0);
+    assert!(
+        said.contains("shop__ice_old, which the restore before put aside, is dropped at the end"),
+        "{said}"
+    );
+    let databases = server.databases();
+    assert!(!databases.contains("__ice_"), "{databases}");
+    let preserved = databases.lines().find(|name| name.starts_with("shop_20")).expect(&databases);
+    assert_eq!(server.sql(preserved, "SELECT a FROM t"), "2\n");
+    let said = env.fails(10, &["rollback", &server.url("shop"), "--yes"]);
+    assert!(said.contains("nothing"), "{said}");
+    assert_eq!(server.sql("shop", "SELECT COUNT(*) FROM t"), "0\n");
+}
+
+#[test]
 fn code_that_others_make_meanwhile_stays_and_triggers_keep_their_order() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
     filled(&server);

@@ -11,7 +11,7 @@ use super::super::facts::Facts;
 use super::super::objects::Saved;
 use super::super::session::{Session, Trouble, ident, literal, text};
 use super::grants::{gives, gives_everywhere, has_roles};
-use super::place::{keys_from_elsewhere, tables};
+use super::place::{exists, is_ours, keys_from_elsewhere, tables};
 use super::survey::Survey;
 use super::work::{NEW, OLD, beside, is_name_of_ours};
 use crate::RestoreError;
@@ -73,6 +73,7 @@ pub fn plan(endpoint: &Endpoint, content: &dyn Content, options: &Options) -> Re
     let mut plan =
         Plan { endpoint: endpoint.clone(), existing, blockers: Vec::new(), notices: Vec::new(), texts };
     plan.look_at_server(&mut server)?;
+    plan.look_at_what_is_aside(&mut server)?;
     plan.look_at_rights(&mut server, &options.keep)?;
     plan.look_at_texts(&mut server)?;
     plan.look_at_names(&mut server, content)?;
@@ -129,6 +130,15 @@ impl Plan {
                 "{} may lose count of tables if it dies while they change their names; a snapshot of what is there is a safe way back",
                 server.version.text
             ));
+        }
+        Ok(())
+    }
+
+    /// Only one is kept: what this restore replaces, or nothing.
+    fn look_at_what_is_aside(&mut self, server: &mut Session) -> Result<(), Trouble> {
+        let old = beside(&self.endpoint.database, OLD);
+        if self.existing.is_some() && exists(server, &old)? && is_ours(server, &old)? {
+            self.notices.push(format!("{old}, which the restore before put aside, is dropped at the end"));
         }
         Ok(())
     }

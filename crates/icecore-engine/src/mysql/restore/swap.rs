@@ -10,7 +10,7 @@ use super::super::Endpoint;
 use super::super::objects::{self, MARK, Object, Saved};
 use super::super::session::{Session, ident};
 use super::exchange::{Moves, exchange};
-use super::place::{drop_database, exists, is_empty, is_ours, refuse_keys, tables};
+use super::place::{drop_database, drop_if_empty, exists, is_empty, is_ours, refuse_keys, tables};
 use super::settle::settle;
 use super::work::{BEFORE, DONE, GOING, Kind, NOTHING, OLD, Work, beside, is_name_of_ours, label_of};
 use super::{Plan, Turn, clean_up};
@@ -69,7 +69,7 @@ pub(super) fn put_in_place(
     moves.all(server, new, live)?;
     let mut warnings = exchange(turn, work, &after, &moves, &|| content.is_cancelled())?;
     let server = &mut turn.server;
-    let dropped = drop_database(server, new).and_then(|()| drop_database(server, &beside(live, GOING)));
+    let dropped = drop_database(server, new).and_then(|()| drop_what_was_aside(server, live));
     warnings
         .extend(dropped.err().map(|error| format!("what is not needed any more is still there: {error}")));
     Ok(Swapped { kept, warnings })
@@ -88,7 +88,8 @@ fn check_marks(server: &mut Session, work: &Work) -> Result<(), RestoreError> {
     }
 }
 
-/// Makes the database to which what is there goes. What an earlier restore put there is to go elsewhere in the same step.
+/// Makes the database to which what is there goes. What the restore before put aside goes elsewhere in the same step: a rollback brings back
+/// what this one replaces, or nothing.
 fn make_room(
     server: &mut Session,
     live: &str,
@@ -96,23 +97,35 @@ fn make_room(
     keep: &Keep,
     moves: &mut Moves,
 ) -> Result<(), RestoreError> {
+    let old = beside(live, OLD);
+    if exists(server, &old)? && is_ours(server, &old)? {
+        refuse_keys(server, &old)?;
+        let going = beside(live, GOING);
+        drop_database(server, &going)?;
+        server.run(format!("CREATE DATABASE {}", ident(&going)))?;
+        moves.all(server, &old, &going)?;
+    } else if *keep == Keep::ForRollback && exists(server, &old)? {
+        return Err(not_ours(&old));
+    }
     if !exists(server, kept)? {
         return Ok(server.run(format!("CREATE DATABASE {}", ident(kept))).map(drop)?);
     }
-    let is_free = match keep {
-        Keep::ForRollback => is_ours(server, kept)?,
-        Keep::As(_) => is_empty(server, kept)?,
-    };
-    if !is_free {
-        return Err(RestoreError::Refused(format!(
-            "there is a database {kept} that icecore did not put aside: rename it, and try again"
-        )));
+    match *keep == Keep::ForRollback || is_empty(server, kept)? {
+        true => Ok(()),
+        false => Err(not_ours(kept)),
     }
-    refuse_keys(server, kept)?;
-    let going = beside(live, GOING);
-    drop_database(server, &going)?;
-    server.run(format!("CREATE DATABASE {}", ident(&going)))?;
-    Ok(moves.all(server, kept, &going)?)
+}
+
+/// Drops what the restore before put aside, once it has gone out of the way.
+fn drop_what_was_aside(server: &mut Session, live: &str) -> Result<(), RestoreError> {
+    drop_database(server, &beside(live, GOING))?;
+    Ok(drop_if_empty(server, &beside(live, OLD))?)
+}
+
+fn not_ours(name: &str) -> RestoreError {
+    RestoreError::Refused(format!(
+        "there is a database {name} that icecore did not put aside: rename it, and try again"
+    ))
 }
 
 /// Brings back what the last restore put aside; `None` if there is nothing. What ended in the middle is undone, or finished first.
@@ -134,9 +147,7 @@ pub fn rollback(endpoint: &Endpoint) -> Result<Option<Undone>, RestoreError> {
         return Ok(None);
     }
     if !is_ours(server, &old)? {
-        return Err(RestoreError::Refused(format!(
-            "there is a database {old} that icecore did not put aside: rename it, and try again"
-        )));
+        return Err(not_ours(&old));
     }
     refuse_keys(server, live)?;
     let work = Work::begin(server, Kind::Rollback, live, None)?;
