@@ -310,14 +310,11 @@ fn confirm(
         Keep::As(name) => format!("It is kept as {}", printable(name)),
     };
     let what = format!("the database {shown} ({}{sessions})", Bytes(existing.bytes));
-    ui.confirm(
+    ui.confirm_effect(
         &format!("Replace {what} by {by}? {fate}."),
         &format!("the database {shown} is there, and was not touched"),
+        &format!("replaces {what} by {by}; {fate}; --to URL restores elsewhere"),
     )
-    .map_err(|error| match ui.can_ask() {
-        true => error,
-        false => error.hint(format!("--yes replaces {what} by {by}; {fate}; --to URL restores elsewhere")),
-    })
 }
 
 /// What the snapshots of a source are called that are taken of what a restore replaces: a series of their own, so that the newest of the source stays
@@ -400,8 +397,5 @@ fn report(
             ui.hint(format_args!("what was there is kept as {}{back}", printable(kept)));
         }
     }
-    for warning in &restored.warnings {
-        ui.warn(printable(warning));
-    }
-    Ok(if restored.warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+    Ok(ui.warn_of(&restored.warnings))
 }

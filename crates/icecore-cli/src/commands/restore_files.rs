@@ -106,12 +106,11 @@ fn confirm(ui: &mut Ui, path: &Path, by: &str, in_place: bool, undo: bool) -> Re
         ),
         false => (question, effect),
     };
-    ui.confirm(&question, &format!("{shown} exists already, and was not touched")).map_err(|error| {
-        match ui.can_ask() {
-            true => error,
-            false => error.hint(format!("--yes {effect}; --to PATH restores elsewhere")),
-        }
-    })
+    ui.confirm_effect(
+        &question,
+        &format!("{shown} exists already, and was not touched"),
+        &format!("{effect}; --to PATH restores elsewhere"),
+    )
 }
 
 fn report(
@@ -169,8 +168,5 @@ fn report(
             ));
         }
     }
-    for warning in &restored.warnings {
-        ui.warn(printable(warning));
-    }
-    Ok(if restored.warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+    Ok(ui.warn_of(&restored.warnings))
 }

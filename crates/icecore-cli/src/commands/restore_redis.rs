@@ -50,16 +50,11 @@ fn confirm(ui: &mut Ui, plan: &Plan, (address, by): (&str, &str)) -> Result<()> 
         return Ok(());
     }
     let what = format!("all data of the Redis server at {address} ({})", counted(plan.keys, "key"));
-    ui.confirm(
+    ui.confirm_effect(
         &format!("Replace {what} by {by}? A snapshot of them is taken before."),
         &format!("the Redis server at {address} has data, and was not touched"),
+        &format!("replaces {what} by {by}, after a snapshot of them was taken; --to redis://HOST or --to PATH restores elsewhere"),
     )
-    .map_err(|error| match ui.can_ask() {
-        true => error,
-        false => error.hint(format!(
-            "--yes replaces {what} by {by}, after a snapshot of them was taken; --to redis://HOST or --to PATH restores elsewhere"
-        )),
-    })
 }
 
 fn report(
@@ -100,8 +95,5 @@ fn report(
             ));
         }
     }
-    for warning in &restored.warnings {
-        ui.warn(printable(warning));
-    }
-    Ok(if restored.warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+    Ok(ui.warn_of(&restored.warnings))
 }

@@ -119,14 +119,11 @@ fn confirm(ui: &mut Ui, plan: &Plan, drops: bool) -> Result<()> {
         Keep::ForRollback | Keep::Nothing => "it is kept for `icecore rollback`".to_owned(),
     };
     let what = format!("the database {path} ({})", Bytes(existing.bytes));
-    ui.confirm(
+    ui.confirm_effect(
         &format!("Replace {what}? {fate}."),
         &format!("the database {path} is there, and was not touched"),
+        &format!("replaces {what}; {fate}; --to PATH restores elsewhere"),
     )
-    .map_err(|error| match ui.can_ask() {
-        true => error,
-        false => error.hint(format!("--yes replaces {what}; {fate}; --to PATH restores elsewhere")),
-    })
 }
 
 /// Removes what was put aside once it is in the store: nobody writes to it any more.
@@ -216,8 +213,5 @@ fn report(
             ui.hint(format_args!("what was there is kept as {}{back}", printable(&kept)));
         }
     }
-    for warning in &restored.warnings {
-        ui.warn(printable(warning));
-    }
-    Ok(if restored.warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+    Ok(ui.warn_of(&restored.warnings))
 }

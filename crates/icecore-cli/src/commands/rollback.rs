@@ -112,10 +112,7 @@ fn report(ui: &mut Ui, database: &Database, undone: &Undone) -> Result<ExitStatu
         let kept = kept.map(|kept| format!("; what was there is kept as {}", printable(kept)));
         ui.line(format_args!("Rolled back {shown}{}", kept.unwrap_or_default()))?;
     }
-    for warning in &undone.warnings {
-        ui.warn(printable(warning));
-    }
-    Ok(if undone.warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+    Ok(ui.warn_of(&undone.warnings))
 }
 
 fn restore_to(
