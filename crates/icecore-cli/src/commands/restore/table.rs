@@ -2,44 +2,40 @@
 
 use std::time::Instant;
 
-use icecore::{Counter, Snapshot};
-use icecore_engine::database::Options;
+use icecore::Snapshot;
 use icecore_engine::postgres::Endpoint;
-use icecore_engine::postgres::restore::table::{RestoredTable, TablePlan, rollback};
+use icecore_engine::postgres::restore::table::{RestoredTable, TablePlan};
 use serde_json::json;
 
-use super::restore_database::{DatabaseArgs, refuse, rollback_command};
-use crate::context::{Context, Opened};
-use crate::failure::{CommandError, Result};
-use crate::progress::Progress;
+use super::chosen::Chosen;
+use super::database_args::DatabaseArgs;
+use super::told::{refuse, rollback_command};
+use crate::failure::Result;
 use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable};
 
+/// Restores one table of a database, and asks before it is replaced.
 pub(crate) fn run(
     ui: &mut Ui,
-    context: &Context,
-    opened: &Opened,
-    snapshot: &Snapshot,
+    chosen: Chosen<'_>,
     (endpoint, table): (&Endpoint, &str),
     args: &DatabaseArgs,
 ) -> Result<ExitStatus> {
-    let options: Options = args.of_table()?;
-    let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Looking");
-    let monitor = drawing.monitor();
-    let plan = icecore::plan_table(&opened.store, snapshot, endpoint, table, &options, &*monitor);
-    drawing.end();
-    let plan = plan?;
+    let options = args.of_table()?;
+    let Chosen { context, opened, snapshot } = chosen;
+    let plan = chosen.show(ui, "Looking", |monitor| {
+        icecore::plan_table(&opened.store, snapshot, endpoint, table, &options, monitor)
+    })?;
     refuse(ui, &plan.notices, &plan.blockers, &format!("{} in {endpoint}", plan.table))?;
-    confirm(ui, &plan, &context.described(snapshot))?;
+    confirm(ui, &plan, &chosen.described())?;
     let started = Instant::now();
-    let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
-    let restored = icecore::restore_table(&opened.store, snapshot, &plan, &options, &*drawing.monitor());
-    drawing.end();
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let restored = chosen.show(ui, "Restoring", |monitor| {
+        icecore::restore_table(&opened.store, snapshot, &plan, &options, monitor)
+    })?;
     let undo = rollback_command(context, &snapshot.info().source, &endpoint.url());
-    report(ui, snapshot, &plan, &undo, &restored?, duration_ms)
+    report(ui, snapshot, &plan, &undo, &restored, Millis::since(started))
 }
 
 /// Names exactly what would be replaced, and what becomes of it.
@@ -61,7 +57,7 @@ fn report(
     plan: &TablePlan,
     undo: &str,
     restored: &RestoredTable,
-    duration_ms: u64,
+    duration: Millis,
 ) -> Result<ExitStatus> {
     if ui.json {
         ui.document(&json!({
@@ -71,7 +67,7 @@ fn report(
             "table": plan.table,
             "rows": restored.rows,
             "kept": restored.kept,
-            "duration_ms": duration_ms,
+            "duration_ms": duration.0,
             "notes": plan.notices,
             "warnings": [],
         }))?;
@@ -85,7 +81,7 @@ fn report(
             short_id(snapshot),
             printable(&plan.endpoint.to_string()),
             counted(restored.rows, "row"),
-            Millis(duration_ms),
+            duration,
         ))?;
         if let Some(kept) = &restored.kept {
             ui.hint(format_args!(
@@ -94,25 +90,6 @@ fn report(
                 printable(&plan.table)
             ));
         }
-    }
-    Ok(ExitStatus::Success)
-}
-
-/// Undoes the last restore of a table.
-pub(crate) fn roll_back(ui: &mut Ui, endpoint: &Endpoint, table: &str) -> Result<ExitStatus> {
-    let (shown, place) = (printable(table), printable(&endpoint.to_string()).to_string());
-    let question = format!("Bring back the table {shown} of {place} that the last restore of it put aside?");
-    ui.confirm(&question, &format!("the table {shown} was not touched"))?;
-    let Some(undone) = rollback(endpoint, table).map_err(icecore::Error::from)? else {
-        let error = format!("there is nothing to bring back of {shown} in {place}");
-        return Err(CommandError::new(ExitStatus::NotFound, error)
-            .hint("no restore put a table of this name aside; `icecore restore SNAPSHOT --table` takes it from a snapshot"));
-    };
-    if ui.json {
-        ui.document(&json!({ "target": endpoint.url(), "table": table, "kept": undone.kept }))?;
-    } else {
-        let kept = undone.kept.map(|kept| format!("; what was there is kept as {}", printable(&kept)));
-        ui.line(format_args!("Rolled back {shown} of {place}{}", kept.unwrap_or_default()))?;
     }
     Ok(ExitStatus::Success)
 }
