@@ -26,7 +26,6 @@ mod test_key;
 mod test_limits;
 mod test_list;
 mod test_mysql;
-mod test_mysql_swap;
 mod test_nights;
 mod test_output;
 mod test_parity;

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use icecore_testkit::postgres::PostgresServer;
 
-use super::{assert_same, databases};
-use crate::support::{Said, TestEnv};
+use super::{databases, everything};
+use crate::support::{Said, TestEnv, assert_same};
 
 /// A database with a row that changed after it was dumped; returns the dump.
 fn dumped(server: &PostgresServer) -> String {
@@ -157,4 +157,31 @@ fn databases_of_one_name_on_two_servers_are_not_taken_for_each_other() {
     assert_eq!(found(), ("one".into(), "two".into()));
     let said = env.fails(10, &["rollback", "postgres://me@127.0.0.1:1/shop", "--emergency"]);
     assert!(said.contains("of another place"), "{said}");
+}
+
+#[test]
+fn a_dump_that_was_piped_is_restored_to_a_server_too() {
+    let server = PostgresServer::start();
+    everything(&server, "shop");
+    let env = TestEnv::new();
+    let dump = server.dump("shop", &[]);
+    let created = env.run_with_input(&["create", "-", "--name", "shop"], dump.as_bytes());
+    created.ok();
+    env.ok(&["restore", "shop", "--to", &server.url("copy")]);
+    assert_same(&dump, &server.dump("copy", &[]));
+}
+
+#[test]
+fn a_dump_that_was_cut_off_takes_no_place_of_what_is_there() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop");
+    server.sql("shop", "CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let env = TestEnv::new();
+    let dump = server.dump("shop", &[]);
+    let cut = &dump[..dump.find("ALTER TABLE ONLY").unwrap()];
+    env.run_with_input(&["create", "-", "--name", "cut", "--allow-incomplete"], cut.as_bytes()).fails(3);
+    let said = env.fails(15, &["restore", "cut", "--to", &server.url("shop"), "--yes"]);
+    assert!(said.contains("was not taken whole") && said.contains("--allow-incomplete"), "{said}");
+    env.fails(3, &["restore", "cut", "--to", &server.url("other")]);
+    env.fails(3, &["restore", "cut", "--to", &server.url("shop"), "--yes", "--allow-incomplete"]);
 }

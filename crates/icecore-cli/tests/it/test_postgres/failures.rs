@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use icecore_testkit::postgres::PostgresServer;
 
-use super::{databases, start};
+use super::{databases, slow_shop, start};
 use crate::support::{Said, TestEnv};
 
 #[test]
@@ -122,4 +122,55 @@ fn a_table_that_is_dropped_meanwhile_is_captured_whole() {
     env.ok(&["restore", "shop", "--to", &server.url("copy")]);
     assert_eq!(server.sql("copy", "SELECT count(b), (SELECT sum(n) FROM z) FROM a"), "30000|500500");
     assert_eq!(server.sql("shop", "SELECT count(c), (SELECT min(n) FROM z) FROM a"), "30000|new");
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_what_was_there() {
+    let server = PostgresServer::start();
+    let env = TestEnv::new();
+    slow_shop(&server, &env);
+    // In the middle of the rows, and in the middle of the indexes.
+    for query in ["COPY", "CREATE INDEX slowly"] {
+        let mut restore = start(&env, &server, &["restore", "shop", "--yes"], query);
+        restore.kill().unwrap();
+        restore.wait().unwrap();
+        assert_eq!(server.sql("shop", "SELECT b FROM t WHERE a = 1"), "live");
+    }
+    env.ok(&["restore", "shop", "--yes"]);
+    assert_eq!(server.sql("shop", "SELECT b FROM t WHERE a = 1"), "c4ca4238a0b923820dcc509a6f75849b");
+    assert_eq!(databases(&server), "shop\nshop__ice_old");
+}
+
+#[test]
+fn a_server_that_dies_in_a_restore_still_has_what_was_there() {
+    let mut server = PostgresServer::start();
+    let env = TestEnv::new();
+    slow_shop(&server, &env);
+    for query in ["COPY", "CREATE INDEX slowly"] {
+        let restore = start(&env, &server, &["restore", "shop", "--yes"], query);
+        server.kill();
+        let said = Said::new(restore.wait_with_output().unwrap()).fails(1);
+        assert!(said.contains("shop__ice_new"), "{said}");
+        server.restart();
+        assert_eq!(server.sql("shop", "SELECT b FROM t WHERE a = 1"), "live");
+    }
+    env.ok(&["restore", "shop", "--yes"]);
+    assert_eq!(databases(&server), "shop\nshop__ice_old");
+}
+
+#[test]
+fn a_server_that_dies_in_a_capture_makes_no_snapshot() {
+    let mut server = PostgresServer::start();
+    let env = TestEnv::new();
+    let url = slow_shop(&server, &env);
+    server.sql(
+        "shop",
+        "CREATE TABLE large AS SELECT repeat(md5(a::text), 100) FROM generate_series(1, 30000) a",
+    );
+    let create = start(&env, &server, &["create", &url], "COPY");
+    server.kill();
+    Said::new(create.wait_with_output().unwrap()).fails(14);
+    server.restart();
+    assert_eq!(env.count(), 2);
+    env.ok(&["create", &url]);
 }
