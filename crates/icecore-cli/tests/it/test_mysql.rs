@@ -10,11 +10,10 @@ mod rights;
 mod strangers;
 
 use std::process::{Child, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use icecore_testkit::mariadb::{EVERYTHING, MariaDbServer};
 
+use crate::running::wait_until;
 use crate::support::TestEnv;
 
 /// A database that has everything, and an empty one.
@@ -35,6 +34,15 @@ ALTER DATABASE shop CHARACTER SET latin1 COLLATE latin1_german2_ci;
 UPDATE child SET amount = 99;
 ";
 
+/// Fills a database, captures it, and changes it. Returns what was captured, and what is there now.
+fn captured_and_changed(env: &TestEnv, server: &MariaDbServer) -> (String, String) {
+    filled(server);
+    env.ok(&["create", &server.url("shop")]);
+    let captured = server.dump("shop");
+    server.sql("shop", LATER);
+    (captured, server.dump("shop"))
+}
+
 /// Whether the server runs anything that is so.
 fn processes(server: &MariaDbServer, filter: &str) -> bool {
     let query = format!(
@@ -46,10 +54,6 @@ fn processes(server: &MariaDbServer, filter: &str) -> bool {
 /// Whether tables cannot move because somebody holds them.
 fn is_waiting(server: &MariaDbServer) -> bool {
     processes(server, "INFO LIKE 'RENAME TABLE%' AND STATE LIKE 'Waiting for%'")
-}
-
-fn start(env: &TestEnv, arguments: &[&str]) -> Child {
-    env.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Whether a database has such a table.
@@ -77,14 +81,5 @@ impl Drop for Holder {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-#[track_caller]
-fn wait_until(mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < Duration::from_secs(60), "it does not happen");
-        sleep(Duration::from_millis(5));
     }
 }

@@ -12,18 +12,10 @@ mod replication;
 mod restore;
 mod rights;
 
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use icecore_testkit::postgres::PostgresServer;
 
-use icecore_testkit::postgres::{EVERYTHING, PostgresServer};
-
+use crate::running::{Running, wait_until};
 use crate::support::TestEnv;
-
-/// A database that has everything.
-fn everything(server: &PostgresServer, database: &str) {
-    server.sql("postgres", &format!("CREATE DATABASE {database}"));
-    server.sql(database, EVERYTHING);
-}
 
 /// The databases of the server that are not its own.
 fn databases(server: &PostgresServer) -> String {
@@ -32,18 +24,13 @@ fn databases(server: &PostgresServer) -> String {
 }
 
 /// Starts the program, and waits until the server runs `query` for it.
-fn start(env: &TestEnv, server: &PostgresServer, arguments: &[&str], query: &str) -> Child {
-    let mut command = env.command(arguments);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let started = Instant::now();
-    let running = format!(
+fn start(env: &TestEnv, server: &PostgresServer, arguments: &[&str], query: &str) -> Running {
+    let running = env.start(arguments);
+    let is_run = format!(
         "SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'active' AND query ~ '{query}' AND application_name = 'icecore'"
     );
-    while server.sql("postgres", &running) != "t" {
-        assert!(started.elapsed() < Duration::from_secs(60), "{query} is not run");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child
+    wait_until(|| server.sql("postgres", &is_run) == "t");
+    running
 }
 
 /// A database whose restore takes a while, with something in it that changed after it was captured.

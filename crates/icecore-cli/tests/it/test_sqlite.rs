@@ -9,9 +9,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::support::{Said, TestEnv};
+use crate::running::wait_until;
+use crate::support::TestEnv;
 
 /// A service with one table, as it was captured: `a` is 'captured'.
 fn ledger(journal_mode: &str) -> TestEnv {
@@ -162,16 +163,12 @@ fn a_check_without_an_end_is_interrupted() {
     env.ok(&["create", "ledger"]);
     set(&live, "live");
     let before = fs::read(&live).unwrap();
-    let mut command =
-        env.command(&["restore", "ledger", "--yes", "--check", "SELECT count(*) > 0 FROM orders"]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    while names(&env).len() < 2 {
-        sleep(Duration::from_millis(10));
-    }
+    let restore = env.start(&["restore", "ledger", "--yes", "--check", "SELECT count(*) > 0 FROM orders"]);
+    wait_until(|| names(&env).len() == 2);
     sleep(Duration::from_millis(500));
     let interrupted = Instant::now();
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    Said::new(child.wait_with_output().unwrap()).fails(130);
+    restore.send(Signal::INT);
+    restore.said().fails(130);
     assert!(interrupted.elapsed() < Duration::from_secs(5), "{:?}", interrupted.elapsed());
     assert!(fs::read(&live).unwrap() == before);
     assert_eq!(names(&env), ["ledger.db"]);
@@ -465,11 +462,9 @@ fn killed_at_any_moment_a_restore_loses_nothing() {
     for round in 0..24_u32 {
         let mark = format!("round {round}");
         set(&live, &mark);
-        let mut restore = env.command(&["restore", "ledger", "--yes"]);
-        let mut restore = restore.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let restore = env.start(&["restore", "ledger", "--yes"]);
         sleep(took * (round % 12 + 1) / 10);
-        restore.kill().unwrap();
-        restore.wait().unwrap();
+        restore.kill();
         // Whatever it came to, what was there is there, or comes back.
         let connection = Connection::open(&live).unwrap();
         let found: String = connection.query_row("SELECT a FROM t", [], |row| row.get(0)).unwrap();

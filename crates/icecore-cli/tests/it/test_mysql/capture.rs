@@ -1,13 +1,13 @@
 //! Captures: complete, of one moment, or none.
 
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use icecore_testkit::mariadb::MariaDbServer;
 
-use super::{filled, processes, wait_until};
-use crate::support::{Done, Said, TestEnv, assert_same};
+use super::{filled, processes};
+use crate::running::{Done, wait_until};
+use crate::support::{Said, TestEnv, assert_same};
 
 #[test]
 fn a_captured_database_is_a_script_that_restores_all_of_it() {
@@ -114,15 +114,11 @@ fn a_table_that_is_altered_while_another_is_dumped_fails_the_dump() {
         "INSERT INTO z VALUES (1); INSERT INTO a SELECT seq, REPEAT('x', 100000) FROM seq_1_to_2000",
     );
     for change in ["ALTER TABLE z MODIFY a VARCHAR(10), ALGORITHM=COPY", "DROP TABLE z"] {
-        let create = env
-            .command(&["create", &server.url("shop")])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
+        let create = env.start(&["create", &server.url("shop")]);
         // While the first table is read.
         wait_until(|| processes(&server, "INFO LIKE '%FROM `a`%'"));
         server.sql("shop", change);
-        let said = Said::new(create.unwrap().wait_with_output().unwrap()).fails(14);
+        let said = create.said().fails(14);
         assert!(said.contains("nothing was stored"), "{said}");
         assert_eq!(env.count(), 0);
     }
@@ -134,19 +130,13 @@ fn a_dump_whose_server_or_whose_reader_dies_is_no_snapshot() {
     server.sql("", "CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY, pad LONGTEXT)");
     server.sql("shop", "INSERT INTO a SELECT seq, REPEAT('x', 100000) FROM seq_1_to_2000");
     for kills_server in [false, true] {
-        let create = env
-            .command(&["create", &server.url("shop")])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut create = create.unwrap();
+        let create = env.start(&["create", &server.url("shop")]);
         wait_until(|| processes(&server, "INFO LIKE '%FROM `a`%'"));
         if kills_server {
             server.kill();
-            Said::new(create.wait_with_output().unwrap()).fails(14);
+            create.said().fails(14);
         } else {
-            create.kill().unwrap();
-            create.wait().unwrap();
+            create.kill();
         }
         assert_eq!(env.count(), 0);
     }

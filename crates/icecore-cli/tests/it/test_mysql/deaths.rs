@@ -1,11 +1,10 @@
 //! Programs and servers that die in the middle.
 
-use std::process::Stdio;
-
 use icecore_testkit::mariadb::MariaDbServer;
 
-use super::{Holder, LATER, filled, has_table, is_waiting, processes, start, wait_until};
-use crate::support::{Said, TestEnv, assert_same};
+use super::{Holder, LATER, captured_and_changed, filled, has_table, is_waiting, processes};
+use crate::running::wait_until;
+use crate::support::{TestEnv, assert_same};
 
 /// A database with a snapshot whose code takes a while to make, and then changed; what was captured, and what is there.
 fn with_much_code(env: &TestEnv, server: &MariaDbServer) -> (String, String) {
@@ -14,7 +13,7 @@ fn with_much_code(env: &TestEnv, server: &MariaDbServer) -> (String, String) {
         (0..400).map(|n| format!("CREATE OR REPLACE PROCEDURE p{n}() SELECT {n} + {number};")).collect()
     };
     server.sql("shop", code(1));
-    env.run(&["create", &server.url("shop")]).ok();
+    env.ok(&["create", &server.url("shop")]);
     let captured = server.dump("shop");
     server.sql("shop", LATER);
     server.sql("shop", code(2));
@@ -23,10 +22,9 @@ fn with_much_code(env: &TestEnv, server: &MariaDbServer) -> (String, String) {
 
 /// Starts a command, and kills it once something is so.
 fn kill_when(env: &TestEnv, arguments: &[&str], is_so: impl FnMut() -> bool) {
-    let mut child = start(env, arguments);
+    let child = env.start(arguments);
     wait_until(is_so);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill();
 }
 
 #[test]
@@ -38,17 +36,14 @@ fn whoever_dies_while_tables_are_filled_leaves_what_was_there() {
         env.ok(&["create", &server.url("shop")]);
         server.sql("shop", "DELETE FROM a WHERE id > 5");
         let before = server.dump("shop");
-        let restore =
-            env.command(&["restore", "shop", "--yes"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut restore = restore.unwrap();
+        let restore = env.start(&["restore", "shop", "--yes"]);
         wait_until(|| processes(&server, "INFO LIKE 'INSERT INTO%'"));
         if kills_server {
             server.kill();
-            Said::new(restore.wait_with_output().unwrap()).fails(1);
+            restore.said().fails(1);
             server.launch();
         } else {
-            restore.kill().unwrap();
-            restore.wait().unwrap();
+            restore.kill();
         }
         assert_same(&before, &server.dump("shop"));
         // The next one drops what was left.
@@ -62,29 +57,24 @@ fn whoever_dies_while_tables_are_filled_leaves_what_was_there() {
 fn whoever_dies_before_the_tables_have_moved_leaves_what_was_there() {
     for kills_server in [false, true] {
         let (env, mut server) = (TestEnv::new(), MariaDbServer::start());
-        filled(&server);
-        env.run(&["create", &server.url("shop")]).ok();
-        server.sql("shop", LATER);
-        let before = server.dump("shop");
+        let (_, before) = captured_and_changed(&env, &server);
         // The tables cannot move, but other triggers may be gone by then.
         let holder = Holder::of(&server, "SELECT * FROM bytes");
-        let mut restore = env.command(&["restore", "shop", "--yes"]);
-        let mut restore = restore.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        wait_until(|| processes(&server, "INFO LIKE 'RENAME TABLE%' AND STATE LIKE 'Waiting for%'"));
+        let restore = env.start(&["restore", "shop", "--yes"]);
+        wait_until(|| is_waiting(&server));
         let triggers = server.sql("shop", "SHOW TRIGGERS");
         assert!(!triggers.contains("other"), "{triggers}");
         if kills_server {
             server.kill();
             drop(holder);
             server.launch();
+            restore.said();
         } else {
-            restore.kill().unwrap();
-            restore.wait().unwrap();
+            restore.kill();
             // The server does not know yet; its statement ends by itself.
             wait_until(|| !processes(&server, "INFO LIKE 'RENAME TABLE%'"));
             drop(holder);
         }
-        restore.wait().unwrap();
         // Who saw the server die has settled it by itself when the server was there again.
         let said = env.run(&["rollback", &server.url("shop"), "--yes"]);
         assert!(said.status == 0 || said.stderr.contains("nothing to bring back"), "{}", said.stderr);
@@ -99,32 +89,21 @@ fn whoever_dies_after_the_tables_have_moved_leaves_what_one_command_makes_whole(
         let (env, mut server) = (TestEnv::new(), MariaDbServer::start());
         filled(&server);
         // Much code takes a while.
-        let many: String = (0..400).map(|n| format!("CREATE PROCEDURE p{n}() SELECT {n};")).collect();
-        server.sql("shop", &many);
-        env.run(&["create", &server.url("shop")]).ok();
+        let all = |one: fn(u32) -> String| (0..400).map(one).collect::<String>();
+        server.sql("shop", all(|n| format!("CREATE PROCEDURE p{n}() SELECT {n};")));
+        env.ok(&["create", &server.url("shop")]);
         let captured = server.dump("shop");
         server.sql("shop", LATER);
-        server.sql(
-            "shop",
-            many.replace("CREATE PROCEDURE", "DROP PROCEDURE")
-                .replace("()", "")
-                .split(';')
-                .map(|one| one.split(" SELECT").next().unwrap().to_owned() + ";")
-                .collect::<String>()
-                .trim_end_matches(';'),
-        );
+        server.sql("shop", all(|n| format!("DROP PROCEDURE p{n};")));
         let before = server.dump("shop");
-        let mut restore = env.command(&["restore", "shop", "--yes"]);
-        let mut restore = restore.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let moved = "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop__ice_old' AND TABLE_NAME = '__icecore'";
-        wait_until(|| server.sql("", moved) == "1\n");
+        let restore = env.start(&["restore", "shop", "--yes"]);
+        wait_until(|| has_table(&server, "shop\\_\\_ice\\_old", "__icecore"));
         if kills_server {
             server.kill();
-            restore.wait().unwrap();
+            restore.said();
             server.launch();
         } else {
-            restore.kill().unwrap();
-            restore.wait().unwrap();
+            restore.kill();
         }
         assert!(server.databases().contains("shop__ice_new_"), "it was over before it was killed");
         env.ok(&["rollback", &server.url("shop"), "--yes"]);
@@ -183,7 +162,7 @@ fn a_rollback_after_a_restore_that_replaced_nothing_says_so() {
 fn a_database_that_is_dropped_while_a_restore_is_dead_can_be_restored_again() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
     filled(&server);
-    env.run(&["create", &server.url("shop")]).ok();
+    env.ok(&["create", &server.url("shop")]);
     let captured = server.dump("shop");
     let holder = Holder::of(&server, "SELECT * FROM bytes");
     kill_when(&env, &["restore", "shop", "--yes"], || is_waiting(&server));

@@ -1,7 +1,5 @@
 //! Dumps that say too much or too little, and the programs that write them.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use icecore_testkit::mariadb::MariaDbServer;
@@ -84,15 +82,10 @@ fn passwords_are_no_arguments_of_the_programs_that_are_run() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
     dumped(&server, &[]);
     server.sql("", "CREATE USER clerk IDENTIFIED BY 'a secret'; GRANT ALL ON *.* TO clerk");
-    for name in ["mariadb", "mariadb-dump", "my_print_defaults"] {
-        let script = format!(
-            "#!/bin/sh\necho \"$0 $*\" >> '{}'; exec /usr/bin/{name} \"$@\"\n",
-            env.path("arguments").display()
-        );
-        let path = env.write(&format!("bin/{name}"), script);
-        std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-    }
-    let path = format!("{}:{}", env.path("bin").display(), std::env::var("PATH").unwrap());
+    let log = env.path("arguments");
+    let tell = |name: &str| format!("echo \"$0 $*\" >> '{}'; exec /usr/bin/{name} \"$@\"", log.display());
+    let programs = ["mariadb", "mariadb-dump", "my_print_defaults"];
+    let path = env.path_with(&programs.map(|name| (name, tell(name))));
     let url = server.url_as("clerk", "shop");
     for arguments in
         [&["create", &url][..], &["restore", "shop", "--yes"], &["mysql", &url, "--", "-e", "SELECT 1"]]

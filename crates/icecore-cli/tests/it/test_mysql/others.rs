@@ -1,6 +1,5 @@
 //! Others who use the server while a restore runs.
 
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::Duration;
@@ -10,18 +9,19 @@ use icecore_engine::database::Restored;
 use icecore_engine::mysql::Endpoint;
 use icecore_testkit::mariadb::MariaDbServer;
 
-use super::{Holder, LATER, filled, has_table, is_waiting, processes, start, wait_until};
-use crate::support::{Done, Said, TestEnv, assert_same};
+use super::{Holder, LATER, captured_and_changed, filled, has_table, is_waiting, processes};
+use crate::running::{Done, Running, wait_until};
+use crate::support::{TestEnv, assert_same};
 
 #[test]
 fn a_backup_that_locks_the_server_does_not_end_a_restore() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
     server.sql("", "CREATE DATABASE shop; CREATE TABLE shop.t (a INT); INSERT INTO shop.t VALUES (1)");
     env.ok(&["create", &server.url("shop")]);
-    let mut backup = server.client(&["-e", "FLUSH TABLES WITH READ LOCK; DO SLEEP(7)"]).spawn().unwrap();
+    let backup = Running::start(&mut server.client(&["-e", "FLUSH TABLES WITH READ LOCK; DO SLEEP(7)"]));
     wait_until(|| processes(&server, "INFO LIKE 'DO SLEEP%'"));
     env.ok(&["restore", "shop", "--yes"]);
-    assert!(backup.wait().unwrap().success());
+    backup.said().ok();
 }
 
 #[test]
@@ -29,14 +29,10 @@ fn a_second_restore_at_the_same_time_is_told_to_wait() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
     server.sql("", "CREATE DATABASE shop; CREATE TABLE shop.t (a INT)");
     env.ok(&["create", &server.url("shop")]);
-    let first = env
-        .command(&["restore", "shop", "--yes", "--check", "SELECT SLEEP(3) = 0"])
-        .stderr(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn();
+    let first = env.start(&["restore", "shop", "--yes", "--check", "SELECT SLEEP(3) = 0"]);
     wait_until(|| processes(&server, "INFO LIKE 'SELECT SLEEP%'"));
     assert!(env.fails(11, &["restore", "shop", "--yes"]).contains("by somebody else"));
-    assert!(first.unwrap().wait().unwrap().success());
+    first.said().ok();
 }
 
 #[test]
@@ -90,10 +86,8 @@ fn nothing_happens_by_the_clock_in_what_is_not_there_yet() {
 #[test]
 fn a_transaction_that_does_not_end_leaves_everything_as_it_was() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
-    filled(&server);
-    env.run(&["create", &server.url("shop")]).ok();
-    server.sql("shop", LATER);
-    let (before, databases) = (server.dump("shop"), server.databases());
+    let (_, before) = captured_and_changed(&env, &server);
+    let databases = server.databases();
     let holder = Holder::of(&server, "SELECT * FROM child");
     let said = env.fails(1, &["restore", "shop", "--yes"]);
     assert!(said.contains("a transaction that does not end"), "{said}");
@@ -107,17 +101,16 @@ fn code_that_others_make_meanwhile_stays_and_triggers_keep_their_order() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
     filled(&server);
     server.sql("shop", "CREATE TABLE many (a INT); CREATE TRIGGER b BEFORE INSERT ON many FOR EACH ROW SET NEW.a = 1; CREATE TRIGGER c BEFORE INSERT ON many FOR EACH ROW SET NEW.a = 2; CREATE TRIGGER a BEFORE INSERT ON many FOR EACH ROW SET NEW.a = 3");
-    env.run(&["create", &server.url("shop")]).ok();
+    env.ok(&["create", &server.url("shop")]);
     server.sql("shop", LATER);
     let databases = server.databases();
     for is_killed in [false, true] {
         let holder = Holder::of(&server, "SELECT * FROM bytes");
-        let mut restore = start(&env, &["restore", "shop", "--yes"]);
+        let restore = env.start(&["restore", "shop", "--yes"]);
         wait_until(|| is_waiting(&server));
         server.sql("shop", format!("CREATE PROCEDURE others_{is_killed}() SELECT 'of somebody else'"));
         if is_killed {
-            restore.kill().unwrap();
-            restore.wait().unwrap();
+            restore.kill();
             drop(holder);
             wait_until(|| !processes(&server, "INFO LIKE 'RENAME TABLE%'"));
             if has_table(&server, "shop\\_\\_ice\\_old", "__icecore") {
@@ -126,7 +119,7 @@ fn code_that_others_make_meanwhile_stays_and_triggers_keep_their_order() {
             }
             env.run(&["rollback", &server.url("shop"), "--yes"]);
         } else {
-            let said = Said::new(restore.wait_with_output().unwrap()).fails(1);
+            let said = restore.said().fails(1);
             assert!(said.contains("others_false"), "{said}");
             drop(holder);
         }

@@ -2,18 +2,14 @@
 
 use icecore_testkit::mariadb::MariaDbServer;
 
-use super::{LATER, filled};
+use super::{captured_and_changed, filled};
 use crate::support::{TestEnv, assert_same};
 
 #[test]
 fn a_restore_takes_the_place_of_what_is_there_and_is_rolled_back() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
-    filled(&server);
+    let (captured, later) = captured_and_changed(&env, &server);
     let url = server.url("shop");
-    env.run(&["create", &url]).ok();
-    let captured = server.dump("shop");
-    server.sql("shop", LATER);
-    let later = server.dump("shop");
     assert!(later != captured);
 
     let refusal = env.fails(15, &["restore", "shop"]);
@@ -37,7 +33,7 @@ fn a_restore_takes_the_place_of_what_is_there_and_is_rolled_back() {
 fn a_restore_elsewhere_touches_nothing_else() {
     let (env, server, other) = (TestEnv::new(), MariaDbServer::start(), MariaDbServer::start());
     filled(&server);
-    env.run(&["create", &server.url("shop")]).ok();
+    env.ok(&["create", &server.url("shop")]);
     // The program that dumps does not find events in a database of such a name.
     let quotes = [
         "restore",
@@ -86,12 +82,8 @@ fn an_empty_database_is_restored_as_one() {
 #[test]
 fn what_was_there_is_preserved_or_replaced_as_the_user_wants() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
-    filled(&server);
+    let (captured, later) = captured_and_changed(&env, &server);
     let url = server.url("shop");
-    env.run(&["create", &url]).ok();
-    let captured = server.dump("shop");
-    server.sql("shop", LATER);
-    let later = server.dump("shop");
     let restored = env.json(&["restore", "shop", "--yes", "--preserve"]);
     let kept = restored["kept"].as_str().unwrap();
     assert_same(&captured, &server.dump("shop"));
@@ -119,10 +111,8 @@ fn what_was_there_is_preserved_or_replaced_as_the_user_wants() {
 #[test]
 fn what_a_check_finds_leaves_everything_as_it_was() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
-    filled(&server);
-    env.run(&["create", &server.url("shop")]).ok();
-    server.sql("shop", LATER);
-    let (before, databases) = (server.dump("shop"), server.databases());
+    let (_, before) = captured_and_changed(&env, &server);
+    let databases = server.databases();
     for (check, why) in [
         ("SELECT COUNT(*) > 1000 FROM child", "false"),
         ("SELECT NULL", "null"),
@@ -167,7 +157,7 @@ fn a_view_that_is_broken_stops_neither_a_restore_nor_a_rollback() {
     let (env, server) = (TestEnv::new(), MariaDbServer::start());
     filled(&server);
     let url = server.url("shop");
-    env.run(&["create", &url]).ok();
+    env.ok(&["create", &url]);
     let captured = server.dump("shop");
     server.sql("shop", "CREATE TABLE b (a INT); CREATE VIEW broken AS SELECT * FROM b; DROP TABLE b");
     let said = env.run(&["restore", "shop", "--yes", "--preserve"]).fails(3);

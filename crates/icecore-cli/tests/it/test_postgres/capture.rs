@@ -2,15 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use icecore_testkit::postgres::PostgresServer;
+use icecore_testkit::postgres::{EVERYTHING, PostgresServer};
 
-use super::{everything, slow_shop, start};
-use crate::support::{Done, Said, TestEnv, assert_same};
+use super::{slow_shop, start};
+use crate::running::Done;
+use crate::support::{TestEnv, assert_same};
 
 #[test]
 fn a_captured_database_is_a_script_that_psql_restores() {
-    let server = PostgresServer::start();
-    everything(&server, "shop");
+    let server = PostgresServer::with_database("shop", EVERYTHING);
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
     env.ok(&["restore", "shop", "--to", "shop.sql"]);
@@ -23,8 +23,7 @@ fn a_captured_database_is_a_script_that_psql_restores() {
 
 #[test]
 fn an_unchanged_database_adds_nothing() {
-    let server = PostgresServer::start();
-    everything(&server, "shop");
+    let server = PostgresServer::with_database("shop", EVERYTHING);
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
     server.sql("shop", "VACUUM");
@@ -34,10 +33,8 @@ fn an_unchanged_database_adds_nothing() {
 
 #[test]
 fn a_capture_under_load_is_one_moment() {
-    let server = PostgresServer::start();
     let env = TestEnv::new();
-    server.sql("postgres", "CREATE DATABASE bank");
-    server.sql(
+    let server = PostgresServer::with_database(
         "bank",
         "CREATE TABLE a AS SELECT n, 1000 AS money FROM generate_series(1, 20000) n;
         CREATE TABLE b AS SELECT * FROM a; CREATE INDEX ON a (n); CREATE INDEX ON b (n)",
@@ -83,7 +80,7 @@ fn a_capture_and_somebody_who_alters_a_table_do_not_wait_for_each_other() {
                 "ALTER TABLE t ADD COLUMN c int; ALTER TABLE gate ADD COLUMN c int; TRUNCATE large",
             )
         });
-        Said::new(create.wait_with_output().unwrap()).ok();
+        create.said().ok();
     });
     env.ok(&["restore", "latest", "--to", &server.url("copy")]);
     assert_eq!(server.sql("copy", "SELECT count(*) FROM large"), "30000");

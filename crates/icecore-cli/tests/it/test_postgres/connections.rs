@@ -9,10 +9,8 @@ use crate::support::{Said, TestEnv};
 
 #[test]
 fn passwords_reach_the_server_and_nobody_else() {
-    let server = PostgresServer::start();
     let env = TestEnv::new();
-    server.sql("postgres", "CREATE DATABASE shop");
-    server.sql("shop", "CREATE TABLE t AS SELECT 1 AS a");
+    let server = PostgresServer::with_database("shop", "CREATE TABLE t AS SELECT 1 AS a");
     let url = server.tcp_url("shop");
     let said = env.fails(14, &["create", &url]);
     assert!(said.contains("by PGPASSWORD or ~/.pgpass"), "{said}");
@@ -121,9 +119,7 @@ fn cutting_proxy(port: u16) -> u16 {
 
 #[test]
 fn a_swap_whose_answer_is_lost_is_not_taken_for_a_failure() {
-    let server = PostgresServer::start();
-    server.sql("postgres", "CREATE DATABASE shop");
-    server.sql("shop", "CREATE TABLE t AS SELECT 'captured' AS a");
+    let server = PostgresServer::with_database("shop", "CREATE TABLE t AS SELECT 'captured' AS a");
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
     server.sql("shop", "UPDATE t SET a = 'live'");

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use icecore_testkit::postgres::PostgresServer;
 
 use super::{databases, slow_shop, start};
-use crate::support::{Done, Said, TestEnv};
+use crate::running::Done;
+use crate::support::TestEnv;
 
 #[test]
 fn two_restores_of_one_database_do_not_meet() {
@@ -16,7 +17,7 @@ fn two_restores_of_one_database_do_not_meet() {
     let first = start(&env, &server, &["restore", "shop", "--yes"], "CREATE INDEX slowly");
     let said = env.fails(11, &["restore", "shop", "--yes"]);
     assert!(said.contains("is being restored by somebody else"), "{said}");
-    Said::new(first.wait_with_output().unwrap()).ok();
+    first.said().ok();
     assert_eq!(databases(&server), "shop\nshop__ice_old");
 }
 
@@ -63,7 +64,7 @@ fn a_database_that_appears_meanwhile_is_not_replaced() {
     let restore = start(&env, &server, &["restore", "shop", "--to", &target], "CREATE INDEX slowly");
     server.sql("postgres", "CREATE DATABASE late");
     server.sql("late", "CREATE TABLE precious (a int)");
-    let said = Said::new(restore.wait_with_output().unwrap()).fails(15);
+    let said = restore.said().fails(15);
     assert!(said.contains("another one than when it was looked at"), "{said}");
     server.sql("late", "SELECT * FROM precious");
     assert_eq!(databases(&server), "late\nshop");

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use icecore_testkit::postgres::PostgresServer;
+use icecore_testkit::postgres::{EVERYTHING, PostgresServer};
 
-use super::{databases, everything};
+use super::databases;
 use crate::support::{TestEnv, assert_same};
 
 #[test]
 fn a_restore_takes_the_place_of_what_is_there_and_is_rolled_back() {
-    let server = PostgresServer::start();
-    everything(&server, "shop");
+    let server = PostgresServer::with_database("shop", EVERYTHING);
     let env = TestEnv::new();
     let url = server.url("shop");
     env.ok(&["create", &url]);
@@ -41,9 +40,8 @@ fn a_restore_takes_the_place_of_what_is_there_and_is_rolled_back() {
 
 #[test]
 fn a_restore_elsewhere_touches_nothing_else() {
-    let server = PostgresServer::start();
+    let server = PostgresServer::with_database("shop", EVERYTHING);
     let other = PostgresServer::start();
-    everything(&server, "shop");
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
     let target = other.url("The \"new\" shop");
@@ -57,9 +55,8 @@ fn a_restore_elsewhere_touches_nothing_else() {
 
 #[test]
 fn what_a_check_finds_leaves_everything_as_it_was() {
-    let server = PostgresServer::start();
-    server.sql("postgres", "CREATE DATABASE shop");
-    server.sql("shop", "CREATE TABLE t AS SELECT generate_series(1, 1000) AS a");
+    let server =
+        PostgresServer::with_database("shop", "CREATE TABLE t AS SELECT generate_series(1, 1000) AS a");
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
     server.sql("shop", "INSERT INTO t VALUES (0)");
@@ -81,9 +78,10 @@ fn what_a_check_finds_leaves_everything_as_it_was() {
 
 #[test]
 fn what_is_dropped_is_in_the_store_before() {
-    let server = PostgresServer::start();
-    server.sql("postgres", "CREATE DATABASE shop");
-    server.sql("shop", "CREATE TABLE t AS SELECT 1 AS a; COMMENT ON DATABASE shop IS 'ours'");
+    let server = PostgresServer::with_database(
+        "shop",
+        "CREATE TABLE t AS SELECT 1 AS a; COMMENT ON DATABASE shop IS 'ours'",
+    );
     let env = TestEnv::new();
     let url = server.url("shop");
     env.ok(&["create", &url]);
@@ -110,7 +108,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_written() {
     server.sql("shop", "CREATE TABLE t AS SELECT 1 AS a");
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
-    let weak = server.url("shop").replace("postgres@", "weak@");
+    let weak = server.url_as("weak", "shop");
     let said = env.fails(15, &["restore", "shop", "--yes", "--to", &weak]);
     assert!(said.contains("CREATEDB") && said.contains("does not belong to weak"), "{said}");
     server.sql("shop", "BEGIN; INSERT INTO t VALUES (2); PREPARE TRANSACTION 'half'");
@@ -125,8 +123,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_written() {
 
 #[test]
 fn definitions_without_rows_take_no_place_of_rows() {
-    let server = PostgresServer::start();
-    everything(&server, "shop");
+    let server = PostgresServer::with_database("shop", EVERYTHING);
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop"), "--schema-only"]);
     let said = env.fails(15, &["restore", "shop", "--yes"]);
@@ -137,9 +134,7 @@ fn definitions_without_rows_take_no_place_of_rows() {
 
 #[test]
 fn databases_that_icecore_did_not_make_are_never_dropped() {
-    let server = PostgresServer::start();
-    server.sql("postgres", "CREATE DATABASE shop");
-    server.sql("shop", "CREATE TABLE t AS SELECT 1 AS a");
+    let server = PostgresServer::with_database("shop", "CREATE TABLE t AS SELECT 1 AS a");
     let env = TestEnv::new();
     let url = server.url("shop");
     env.ok(&["create", &url]);
@@ -187,9 +182,8 @@ fn what_depends_on_settings_and_keys_comes_back_as_it_was() {
 
 #[test]
 fn an_emergency_takes_the_newest_snapshot_that_is_whole() {
-    let server = PostgresServer::start();
-    server.sql("postgres", "CREATE DATABASE shop");
-    server.sql("shop", "CREATE TABLE t AS SELECT 1 AS a, repeat('x', 100) AS b");
+    let server =
+        PostgresServer::with_database("shop", "CREATE TABLE t AS SELECT 1 AS a, repeat('x', 100) AS b");
     let env = TestEnv::new();
     let url = server.url("shop");
     let known = || env.files(".icecore/packs").into_iter().collect::<BTreeSet<_>>();
