@@ -1,6 +1,6 @@
 //! Snapshots of what a restore replaces, from which it can be brought back.
 
-use icecore::{CreateOptions, Source};
+use icecore::{Counter, CreateOptions, Source};
 
 use super::chosen::Chosen;
 use crate::failure::{CommandError, Result};
@@ -39,7 +39,7 @@ impl Replaced<'_> {
             origin: Some(self.origin.to_owned()),
             ..CreateOptions::default()
         };
-        let drawing = Progress::begin(ui, context, icecore::Counter::PlainBytes, "Saving what is there");
+        let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Saving what is there");
         let created = icecore::create(&opened.store, self.source, &options, context.now, drawing.monitor());
         drawing.end();
         Ok(created?.findings)
