@@ -23,6 +23,7 @@ mod snapshots;
 mod stream;
 mod target;
 mod tree;
+#[allow(dead_code, reason = "the program uses what no target does")]
 #[path = "../../crates/icecore-cli/src/units.rs"]
 mod units;
 mod units_target;

@@ -61,6 +61,11 @@ impl Context {
         icecore::format_time(self.now)
     }
 
+    /// The time now as it is added to the name of what is kept for good.
+    pub(crate) fn time_suffix(&self) -> String {
+        self.now.to_zoned(self.zone.clone()).strftime("_%Y%m%d_%H%M%S").to_string()
+    }
+
     /// The name of this machine.
     pub(crate) fn host(&self) -> String {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
@@ -142,6 +147,11 @@ fn cache_dir() -> Option<PathBuf> {
 }
 
 impl Opened {
+    /// Where the store is, whatever links lead there.
+    pub(crate) fn real_dir(&self) -> PathBuf {
+        self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone())
+    }
+
     /// All snapshots; tells of records that cannot be read.
     pub(crate) fn listing(&self, ui: &mut Ui) -> Result<Listing> {
         let (snapshots, errors) = self.store.snapshots()?;

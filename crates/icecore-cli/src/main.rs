@@ -1,6 +1,6 @@
 //! The `icecore` program: arguments in, sentences, tables and JSON out.
 //!
-//! One file per command in `commands/`; a command is its arguments, whose comments are the help text, and one function. What icecore can
+//! One file or folder per command in `commands/`; a command is its arguments, whose comments are the help text, and one function. What icecore can
 //! do lies in the crate `icecore`; here is everything that a terminal, a script or a person needs around it.
 
 mod args;

@@ -123,6 +123,14 @@ impl Ui {
         drop(writeln!(io::stderr(), "{label} {line}"));
     }
 
+    /// Tells of all that is not as it should be although the command is done, which decides its exit status.
+    pub(crate) fn warn_of(&mut self, warnings: &[String]) -> ExitStatus {
+        for warning in warnings {
+            self.warn(printable(warning));
+        }
+        if warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings }
+    }
+
     /// Text in bold, if standard output shows it.
     pub(crate) fn bold(&self, text: &str) -> String {
         paint(self.color_stdout, "1", text)
@@ -152,18 +160,23 @@ impl Ui {
     }
 
     /// Whether there is a person to ask.
-    pub(crate) fn can_ask(&self) -> bool {
+    fn can_ask(&self) -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal() && !self.json
     }
 
     /// Goes on only if the user wants it: `--yes`, or an answer. Without anybody to ask, `refusal` says what was not done.
     pub(crate) fn confirm(&mut self, question: &str, refusal: &str) -> Result<()> {
+        self.confirm_effect(question, refusal, "confirms it")
+    }
+
+    /// The same, where a script should know what `--yes` does: `effect` follows that word in the hint.
+    pub(crate) fn confirm_effect(&mut self, question: &str, refusal: &str, effect: &str) -> Result<()> {
         if self.assume_yes {
             return Ok(());
         }
         let refused = |message: &str| CommandError::new(ExitStatus::Refused, message);
         if !self.can_ask() {
-            return Err(refused(refusal).hint("--yes confirms it"));
+            return Err(refused(refusal).hint(format!("--yes {effect}")));
         }
         let mut stderr = io::stderr();
         drop(write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush()));

@@ -1,7 +1,7 @@
 //! Numbers as people write and read them.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A number of bytes, shown as `1.4 MB`.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,13 @@ impl fmt::Display for Bytes {
 /// A length of time in milliseconds, shown as `1.2 s`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Millis(pub(crate) u64);
+
+impl Millis {
+    /// From then until now.
+    pub(crate) fn since(then: Instant) -> Self {
+        Self(u64::try_from(then.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+}
 
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

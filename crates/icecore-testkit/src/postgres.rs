@@ -62,6 +62,19 @@ impl PostgresServer {
         Self::start_on(None)
     }
 
+    /// A server with a database, whose name is as plain as can be, filled by SQL.
+    ///
+    /// # Panics
+    ///
+    /// If the SQL fails.
+    #[track_caller]
+    pub fn with_database(name: &str, sql: &str) -> Self {
+        let server = Self::start();
+        server.sql(USER, &format!("CREATE DATABASE {name}"));
+        server.sql(name, sql);
+        server
+    }
+
     /// A server whose databases lie on a disk of so many bytes, as `mount` understands them; its log of changes does not. Nobody else sees
     /// that disk, and what is on it ends with the server.
     ///
@@ -81,8 +94,13 @@ impl PostgresServer {
 
     /// A URL of the database behind the socket.
     pub fn url(&self, database: &str) -> String {
+        self.url_as(USER, database)
+    }
+
+    /// The same as somebody else.
+    pub fn url_as(&self, user: &str, database: &str) -> String {
         let dir = encoded(self.socket_dir().as_os_str());
-        format!("postgres://{USER}@/{}?host={dir}&port={}", encoded(database), self.port)
+        format!("postgres://{}@/{}?host={dir}&port={}", encoded(user), encoded(database), self.port)
     }
 
     /// A URL of the database behind the TCP port, without the password.

@@ -7,7 +7,7 @@ use icecore::{Counter, CreateOptions, Created, Monitor as _, PHYSICAL_SUFFIX, So
 use serde_json::json;
 
 use crate::args::{ServiceArgs, parse_line, parse_name, parse_note};
-use crate::context::{Context, Opened};
+use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
 use crate::select::shortened;
@@ -83,7 +83,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<Ex
             "--schema-only, --globals, --table and --physical are for databases of a PostgreSQL server",
         ));
     }
-    let Opened { store, dir, .. } = context.open()?;
+    let opened = context.open()?;
     if (args.schema_only || args.table.is_some()) && args.name.is_none() {
         ui.hint("a restore of the whole database has no use for such a snapshot, which is the newest of its name now: --name gives it one of its own");
     }
@@ -102,7 +102,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<Ex
         physical: args.physical,
         no_delta: args.no_delta,
         host: context.host(),
-        store_dir: dir.canonicalize().unwrap_or(dir),
+        store_dir: opened.real_dir(),
     };
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Reading");
     let monitor = drawing.monitor();
@@ -110,7 +110,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: CreateArgs) -> Result<Ex
         let file = path.metadata().ok().filter(std::fs::Metadata::is_file);
         monitor.expect(file.map_or(0, |file| file.len()));
     }
-    let created = icecore::create(&store, &source, &options, context.now, monitor);
+    let created = icecore::create(&opened.store, &source, &options, context.now, monitor);
     drawing.end();
     report(ui, &created?)
 }

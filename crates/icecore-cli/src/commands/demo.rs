@@ -38,14 +38,14 @@ pub(crate) fn run(ui: &mut Ui, args: &DemoArgs) -> Result<ExitStatus> {
     };
     demo.play(ui)?;
     ui.line("")?;
-    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let duration = Millis::since(started);
     match args.keep {
         true => ui.line(format_args!(
             "That was all, in {}. The folder is {}.",
-            Millis(ms),
+            duration,
             folder.path().display()
         ))?,
-        false => ui.line(format_args!("That was all, in {}; the folder is removed.", Millis(ms)))?,
+        false => ui.line(format_args!("That was all, in {duration}; the folder is removed."))?,
     }
     Ok(ExitStatus::Success)
 }

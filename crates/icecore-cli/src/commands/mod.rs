@@ -1,4 +1,4 @@
-//! One file per command: its arguments, whose comments are the help, and what it does.
+//! One file per command, or a folder where there are several ways: its arguments, whose comments are the help, and what it does.
 
 pub(crate) mod client;
 pub(crate) mod completions;
@@ -13,11 +13,6 @@ pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod repair;
 pub(crate) mod restore;
-pub(crate) mod restore_database;
-pub(crate) mod restore_files;
-pub(crate) mod restore_redis;
-pub(crate) mod restore_sqlite;
-pub(crate) mod restore_table;
 pub(crate) mod rollback;
 pub(crate) mod show;
 pub(crate) mod stats;

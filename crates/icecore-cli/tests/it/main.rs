@@ -1,6 +1,7 @@
 //! The program as its users meet it: every test runs the real binary in an environment of its own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod running;
 mod small_disk;
 mod support;
 mod thrash;
@@ -26,7 +27,6 @@ mod test_key;
 mod test_limits;
 mod test_list;
 mod test_mysql;
-mod test_mysql_swap;
 mod test_nights;
 mod test_output;
 mod test_parity;

@@ -1,14 +1,17 @@
 //! A still world for the program: a folder, no settings, a clock that moves a minute with every command.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
+
+use crate::running::Running;
 
 pub(crate) struct TestEnv {
     folder: tempfile::TempDir,
@@ -81,6 +84,11 @@ impl TestEnv {
         command
     }
 
+    /// Starts what goes on while a test does something else.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        Running::start(&mut self.command(arguments))
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
         Said::of(&mut self.command(arguments))
     }
@@ -95,6 +103,15 @@ impl TestEnv {
         let output = child.wait_with_output().unwrap();
         feeder.join().unwrap();
         Said::new(output)
+    }
+
+    /// Puts shell scripts into the folder `bin`; returns a `PATH` that begins there.
+    pub(crate) fn path_with<S: AsRef<str>>(&self, programs: &[(&str, S)]) -> String {
+        for (name, script) in programs {
+            let path = self.write(&format!("bin/{name}"), format!("#!/bin/sh\n{}\n", script.as_ref()));
+            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        }
+        format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap())
     }
 
     /// Runs what must succeed; returns standard output.
@@ -299,13 +316,4 @@ pub(crate) fn assert_same(a: &str, b: &str) {
         assert_eq!(a, b, "line {line}");
     }
     assert!(a == b);
-}
-
-/// Tells threads to end, also when a test fails.
-pub(crate) struct Done<'a>(pub(crate) &'a AtomicBool);
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

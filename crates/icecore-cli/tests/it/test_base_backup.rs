@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use icecore_testkit::postgres::{EVERYTHING, PostgresServer};
 
-use crate::support::{Said, TestEnv, assert_same};
+use crate::running::wait_until;
+use crate::support::{TestEnv, assert_same};
 
 /// What is not in the log is empty after a recovery, and a base backup begins with one.
 const EMPTY_UNLOGGED: &str = "DO $$ DECLARE t regclass; BEGIN
@@ -145,15 +144,11 @@ fn a_backup_whose_server_dies_is_no_snapshot() {
     let mut server = PostgresServer::start();
     server.sql("postgres", "CREATE TABLE t AS SELECT repeat(md5(a::text), 100) AS a FROM generate_series(1, 60000) a; ALTER TABLE t ALTER a SET STORAGE PLAIN; VACUUM FULL t");
     let env = TestEnv::new();
-    let mut create = env.command(&["create", &server.url("postgres"), "--physical"]);
-    let create = create.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let create = env.start(&["create", &server.url("postgres"), "--physical"]);
     let phase = "SELECT count(*) FROM pg_stat_progress_basebackup WHERE phase = 'streaming database files'";
-    while server.sql("postgres", phase) != "1" {
-        assert!(Instant::now() < deadline, "the backup did not begin");
-    }
+    wait_until(|| server.sql("postgres", phase) == "1");
     server.kill();
-    let said = Said::new(create.wait_with_output().unwrap()).fails(14);
+    let said = create.said().fails(14);
     assert!(said.contains("pg_basebackup failed"), "{said}");
     assert_eq!(env.count(), 0);
 }
@@ -164,7 +159,7 @@ fn what_keeps_a_cluster_from_being_taken_is_said_before() {
     server.sql("postgres", "CREATE ROLE reader LOGIN");
     let env = TestEnv::new();
     let url = server.url("postgres");
-    let said = env.fails(14, &["create", &url.replace("postgres@", "reader@"), "--physical"]);
+    let said = env.fails(14, &["create", &server.url_as("reader", "postgres"), "--physical"]);
     assert!(said.contains("ALTER ROLE reader REPLICATION"), "{said}");
     let place = server.data_dir().parent().unwrap().join("elsewhere");
     fs::create_dir(&place).unwrap();
@@ -218,16 +213,12 @@ fn what_the_server_logs_is_kept_until_it_is_taken() {
     let server = PostgresServer::start();
     server.sql("postgres", "CREATE TABLE t AS SELECT repeat(md5(a::text), 100) AS a FROM generate_series(1, 60000) a; ALTER TABLE t ALTER a SET STORAGE PLAIN; VACUUM FULL t");
     let env = TestEnv::new();
-    let mut create = env.command(&["create", &server.url("postgres"), "--physical"]);
-    let create = create.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let create = env.start(&["create", &server.url("postgres"), "--physical"]);
     let slots = "SELECT count(*) FROM pg_replication_slots WHERE temporary AND restart_lsn IS NOT NULL";
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while server.sql("postgres", slots) != "1" {
-        assert!(Instant::now() < deadline, "there is no slot");
-    }
+    wait_until(|| server.sql("postgres", slots) == "1");
     for _ in 0..4 {
         server.sql("postgres", "SELECT pg_switch_wal(); CHECKPOINT; INSERT INTO t VALUES ('x')");
     }
-    Said::new(create.wait_with_output().unwrap()).ok();
+    create.said().ok();
     assert_eq!(server.sql("postgres", "SELECT count(*) FROM pg_replication_slots"), "0");
 }

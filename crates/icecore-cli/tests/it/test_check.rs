@@ -7,9 +7,7 @@ use crate::support::TestEnv;
 
 #[test]
 fn a_command_sees_the_restored_postgres_database_and_decides() {
-    let server = PostgresServer::start();
-    server.sql("postgres", "CREATE DATABASE shop");
-    server.sql("shop", "CREATE TABLE t AS SELECT 1 AS a");
+    let server = PostgresServer::with_database("shop", "CREATE TABLE t AS SELECT 1 AS a");
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
     server.sql("shop", "UPDATE t SET a = 2");

@@ -1,24 +1,13 @@
 //! Ctrl-C at any moment.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, test_kill_process};
 
+use crate::running::{Running, wait_until};
 use crate::support::{Said, TestEnv, noise};
-
-fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_true() {
-        assert!(started.elapsed() < Duration::from_secs(20), "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn send(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).unwrap();
-}
 
 #[test]
 fn an_interrupted_command_stores_nothing_and_leaves_no_child_and_no_claim() {
@@ -29,17 +18,17 @@ fn an_interrupted_command_stores_nothing_and_leaves_no_child_and_no_claim() {
         let program = ["--default-signal=HUP", env!("CARGO_BIN_EXE_icecore")];
         let arguments = [&program[..], &["create", "--", "sh", "-c", script]].concat();
         let mut command = env.command_of(Path::new("env"), &arguments);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        wait_until("the command runs", || env.path("pid").exists());
+        let child = Running::start(&mut command);
+        wait_until(|| env.path("pid").exists());
         let pid =
             String::from_utf8(env.read("pid")).unwrap().trim().parse().ok().and_then(Pid::from_raw).unwrap();
-        send(&child, signal);
+        child.send(signal);
         let started = Instant::now();
-        let said = Said::new(child.wait_with_output().unwrap());
+        let said = child.said();
         assert_eq!(said.stderr, "error: interrupted\n");
         said.fails(130);
         assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-        wait_until("the child ends", || test_kill_process(pid).is_err());
+        wait_until(|| test_kill_process(pid).is_err());
         assert_eq!(env.count(), 0);
         assert_eq!(env.files(".icecore/claims"), Vec::<PathBuf>::new());
     }
@@ -49,12 +38,11 @@ fn an_interrupted_command_stores_nothing_and_leaves_no_child_and_no_claim() {
 fn waiting_for_standard_input_can_be_interrupted() {
     let env = TestEnv::new();
     let mut command = env.command(&["create", "-"]);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let stdin = child.stdin.take();
-    wait_until("a claim", || !env.files(".icecore/claims").is_empty());
-    send(&child, Signal::INT);
-    Said::new(child.wait_with_output().unwrap()).fails(130);
+    let mut child = Running::start(command.stdin(Stdio::piped()));
+    let stdin = child.stdin();
+    wait_until(|| !env.files(".icecore/claims").is_empty());
+    child.send(Signal::INT);
+    child.said().fails(130);
     drop(stdin);
     assert_eq!(env.count(), 0);
     assert_eq!(env.files(".icecore/claims"), Vec::<PathBuf>::new());
@@ -68,11 +56,10 @@ fn an_interrupted_restore_leaves_the_old_or_the_new_and_nothing_else() {
     env.ok(&["create", "target/f"]);
     for delay in [0, 5, 10, 20, 40] {
         env.write("target/f", "old");
-        let mut command = env.command(&["restore", "f", "--yes"]);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = env.start(&["restore", "f", "--yes"]);
         std::thread::sleep(Duration::from_millis(delay));
-        send(&child, Signal::INT);
-        let said = Said::new(child.wait_with_output().unwrap());
+        child.send(Signal::INT);
+        let said = child.said();
         let now = env.read("target/f");
         match said.status {
             0 => assert!(now == content),
@@ -118,7 +105,7 @@ fn a_signal_ends_collecting_and_verifying_cleanly() {
 
 /// Runs a command and interrupts it as soon as it listens.
 fn interrupt(mut command: std::process::Command) -> Said {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = Running::start(&mut command);
     let listens = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
@@ -127,8 +114,8 @@ fn interrupt(mut command: std::process::Command) -> Said {
     while !listens() {
         std::thread::yield_now();
     }
-    send(&child, Signal::INT);
-    Said::new(child.wait_with_output().unwrap())
+    child.send(Signal::INT);
+    child.said()
 }
 
 /// The command ruins the store under its own capture, then writes for ever with a child beside it.

@@ -3,20 +3,15 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
+use crate::running::{Running, wait_until};
 use crate::support::{Said, TestEnv, noise};
 
 /// A capture that begins, waits until `go` is there, and goes on with what `noise` holds.
-fn begin_slow(mut command: std::process::Command, env: &TestEnv) -> Child {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let started = Instant::now();
-    while !env.path("started").exists() {
-        assert!(started.elapsed() < Duration::from_secs(20));
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child
+fn begin_slow(mut command: std::process::Command, env: &TestEnv) -> Running {
+    let running = Running::start(&mut command);
+    wait_until(|| env.path("started").exists());
+    running
 }
 
 const SLOW: [&str; 7] = [
@@ -67,7 +62,7 @@ fn a_create_that_loses_its_rights_fails_and_what_was_stored_stays_readable() {
     let create = begin_slow(as_nobody(&env, &SLOW), &env);
     set_rights(&env, 0o500);
     env.write("go", "");
-    let said = Said::new(create.wait_with_output().unwrap()).fails(1);
+    let said = create.said().fails(1);
     assert!(said.contains("/.icecore/") && said.contains("permission denied"), "{said}");
     assert!(said.contains("hint: look at the owner and the permissions of the store"), "{said}");
     // Reading needs no right to write.
@@ -122,7 +117,7 @@ fn a_create_whose_store_vanishes_is_no_success_and_makes_no_new_store() {
         let create = begin_slow(env.command(&SLOW), &env);
         vanish(&env);
         env.write("go", "");
-        let said = Said::new(create.wait_with_output().unwrap()).fails(1);
+        let said = create.said().fails(1);
         assert!(said.contains("/.icecore"), "{said}");
         assert!(said.contains("is gone") || said.contains("is not there any more"), "{said}");
         assert_eq!(env.files(".icecore/snapshots"), Vec::<PathBuf>::new());

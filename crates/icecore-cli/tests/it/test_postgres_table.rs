@@ -4,14 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use icecore_testkit::postgres::{EVERYTHING, PostgresServer};
 
-use crate::support::{Done, TestEnv, assert_same};
-
-fn shop(sql: &str) -> PostgresServer {
-    let server = PostgresServer::start();
-    server.sql("postgres", "CREATE DATABASE shop");
-    server.sql("shop", sql);
-    server
-}
+use crate::running::Done;
+use crate::support::{TestEnv, assert_same};
 
 /// All but what was put aside, and which publication has which table: one that takes the place of another is in none.
 fn dump(server: &PostgresServer) -> String {
@@ -39,7 +33,7 @@ const ORDERS: &str = "
 
 #[test]
 fn a_table_comes_back_with_all_that_is_its_own_and_all_that_points_at_it() {
-    let server = shop(ORDERS);
+    let server = PostgresServer::with_database("shop", ORDERS);
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
     let captured = dump(&server);
@@ -72,7 +66,7 @@ fn a_table_comes_back_with_all_that_is_its_own_and_all_that_points_at_it() {
 
 #[test]
 fn a_table_that_was_dropped_comes_back() {
-    let server = shop(ORDERS);
+    let server = PostgresServer::with_database("shop", ORDERS);
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
     server.sql("shop", "DROP TABLE orders CASCADE");
@@ -85,7 +79,7 @@ fn a_table_that_was_dropped_comes_back() {
 
 #[test]
 fn what_does_not_fit_any_more_leaves_the_table_as_it_is() {
-    let server = shop(ORDERS);
+    let server = PostgresServer::with_database("shop", ORDERS);
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
     server.sql("shop", "INSERT INTO orders (customer, price) VALUES (1, 1); INSERT INTO lines VALUES (1001, 'of a later order')");
@@ -112,7 +106,7 @@ fn what_does_not_fit_any_more_leaves_the_table_as_it_is() {
 
 #[test]
 fn tables_of_every_kind_come_back_one_by_one() {
-    let server = shop(EVERYTHING);
+    let server = PostgresServer::with_database("shop", EVERYTHING);
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
     let captured = dump(&server);
@@ -126,7 +120,7 @@ fn tables_of_every_kind_come_back_one_by_one() {
 
 #[test]
 fn who_reads_the_table_meanwhile_waits_and_sees_one_state_or_the_other() {
-    let server = shop(ORDERS);
+    let server = PostgresServer::with_database("shop", ORDERS);
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
     server.sql("shop", "UPDATE orders SET price = 2 * price");
@@ -153,7 +147,7 @@ fn who_reads_the_table_meanwhile_waits_and_sees_one_state_or_the_other() {
 
 #[test]
 fn a_table_alone_is_captured_and_restored() {
-    let server = shop(ORDERS);
+    let server = PostgresServer::with_database("shop", ORDERS);
     server.sql("shop", "CREATE SCHEMA other; CREATE TABLE other.orders (a int); CREATE TABLE other.single (a serial, b text); INSERT INTO other.single (b) VALUES ('one')");
     let env = TestEnv::new();
     let url = server.url("shop");
@@ -179,7 +173,8 @@ fn a_table_alone_is_captured_and_restored() {
 
 #[test]
 fn what_others_share_with_a_table_stands_in_the_way() {
-    let server = shop(
+    let server = PostgresServer::with_database(
+        "shop",
         "CREATE TABLE t (id serial PRIMARY KEY, a int); CREATE TABLE b (id int DEFAULT nextval('t_id_seq'));
         CREATE TABLE parts (day int) PARTITION BY RANGE (day); CREATE TABLE early PARTITION OF parts FOR VALUES FROM (0) TO (9);
         INSERT INTO early VALUES (1); CREATE PUBLICATION everything FOR ALL TABLES; CREATE PUBLICATION one FOR TABLE t",
@@ -202,8 +197,11 @@ fn what_others_share_with_a_table_stands_in_the_way() {
 
 #[test]
 fn only_what_icecore_put_aside_is_in_no_snapshot() {
-    let server = shop("CREATE SCHEMA books; COMMENT ON SCHEMA books IS 'icecore: tables put aside of public'; CREATE TABLE books.t AS SELECT 1 AS a;
-        CREATE SCHEMA other__ice_old; CREATE TABLE other__ice_old.t AS SELECT 1 AS a; CREATE TABLE public.t (id serial)");
+    let server = PostgresServer::with_database(
+        "shop",
+        "CREATE SCHEMA books; COMMENT ON SCHEMA books IS 'icecore: tables put aside of public'; CREATE TABLE books.t AS SELECT 1 AS a;
+        CREATE SCHEMA other__ice_old; CREATE TABLE other__ice_old.t AS SELECT 1 AS a; CREATE TABLE public.t (id serial)",
+    );
     let env = TestEnv::new();
     let url = server.url("shop");
     env.ok(&["create", &url]);
@@ -221,8 +219,10 @@ fn only_what_icecore_put_aside_is_in_no_snapshot() {
 
 #[test]
 fn what_strangers_write_into_comments_is_never_run() {
-    let server =
-        shop("CREATE TABLE t (a int); CREATE ROLE lowly LOGIN; GRANT CREATE ON DATABASE shop TO lowly");
+    let server = PostgresServer::with_database(
+        "shop",
+        "CREATE TABLE t (a int); CREATE ROLE lowly LOGIN; GRANT CREATE ON DATABASE shop TO lowly",
+    );
     let env = TestEnv::new();
     let url = server.url("shop");
     env.ok(&["create", &url]);
@@ -248,7 +248,8 @@ fn what_strangers_write_into_comments_is_never_run() {
 
 #[test]
 fn keys_of_every_form_come_back_with_a_rollback() {
-    let server = shop(
+    let server = PostgresServer::with_database(
+        "shop",
         "CREATE TABLE a (x int, y int, PRIMARY KEY (x, y)); INSERT INTO a VALUES (1, 2);
         CREATE TABLE t (id int PRIMARY KEY, x int DEFAULT 7, y int, up int REFERENCES t,
             CONSTRAINT \"a \"\"key\"\"\" FOREIGN KEY (x, y) REFERENCES a MATCH FULL ON UPDATE CASCADE ON DELETE SET NULL (y) DEFERRABLE INITIALLY DEFERRED);
@@ -268,11 +269,14 @@ fn keys_of_every_form_come_back_with_a_rollback() {
 
 #[test]
 fn the_owner_of_a_table_may_restore_it_without_other_rights_than_to_make_databases() {
-    let server = shop("CREATE ROLE me LOGIN CREATEDB; GRANT CREATE ON DATABASE shop TO me; GRANT CREATE ON SCHEMA public TO me;
-        SET ROLE me; CREATE TABLE t (id serial PRIMARY KEY, a text); INSERT INTO t (a) VALUES ('x'), ('y')");
+    let server = PostgresServer::with_database(
+        "shop",
+        "CREATE ROLE me LOGIN CREATEDB; GRANT CREATE ON DATABASE shop TO me; GRANT CREATE ON SCHEMA public TO me;
+        SET ROLE me; CREATE TABLE t (id serial PRIMARY KEY, a text); INSERT INTO t (a) VALUES ('x'), ('y')",
+    );
     let env = TestEnv::new();
     server.sql("postgres", "ALTER DATABASE shop OWNER TO me");
-    let url = server.url("shop").replace("postgres@", "me@");
+    let url = server.url_as("me", "shop");
     env.ok(&["create", &url]);
     server.sql("shop", "DELETE FROM t");
     env.ok(&["restore", "shop", "--table", "t", "--yes"]);

@@ -1,12 +1,9 @@
 //! Dumps that say too much or too little, and the programs that write them.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
+use icecore_testkit::postgres::{EVERYTHING, PostgresServer};
 
-use icecore_testkit::postgres::PostgresServer;
-
-use super::{assert_same, databases};
-use crate::support::{Said, TestEnv};
+use super::databases;
+use crate::support::{Said, TestEnv, assert_same};
 
 /// A database with a row that changed after it was dumped; returns the dump.
 fn dumped(server: &PostgresServer) -> String {
@@ -78,28 +75,16 @@ fn settings_that_an_older_server_does_not_know_stop_no_dump() {
     assert_same(&dump, &server.dump("copy", &[]));
 }
 
-/// Puts programs into the folder `bin` of a world, and returns a `PATH` that begins there.
-fn path_with(env: &TestEnv, programs: &[(&str, &str)]) -> String {
-    for (name, script) in programs {
-        let path = env.write(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
-        std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-    }
-    format!("{}:{}", env.path("bin").display(), std::env::var("PATH").unwrap())
-}
-
 #[test]
 fn a_pg_dump_that_cannot_read_the_server_is_passed_over() {
     let server = PostgresServer::start();
     let env = TestEnv::new();
     dumped(&server);
     for version in ["9.6.24", "14.9", "99.1"] {
-        let path = path_with(
-            &env,
-            &[(
-                "pg_dump",
-                &format!("[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) {version}' || exit 1"),
-            )],
-        );
+        let path = env.path_with(&[(
+            "pg_dump",
+            format!("[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) {version}' || exit 1"),
+        )]);
         Said::of(env.command(&["create", &server.url("shop")]).env("PATH", path)).ok();
     }
 }
@@ -117,7 +102,7 @@ fn passwords_are_no_arguments_of_the_programs_that_are_run() {
             log.display()
         )
     };
-    let path = path_with(&env, &[("pg_dump", &tell("pg_dump")), ("pg_dumpall", &tell("pg_dumpall"))]);
+    let path = env.path_with(&["pg_dump", "pg_dumpall"].map(|name| (name, tell(name))));
     let url = server.tcp_url("shop");
     let run = |arguments: &[&str]| {
         Said::of(env.command(arguments).env("PATH", &path).env("PGPASSWORD", server.password())).ok()
@@ -148,7 +133,7 @@ fn databases_of_one_name_on_two_servers_are_not_taken_for_each_other() {
     }
     assert_eq!(found(), ("one".into(), "two".into()));
     // What was there before is in the store, for each; whoever asks for it.
-    let clerk = one.url("shop").replace("postgres@", "clerk@");
+    let clerk = one.url_as("clerk", "shop");
     two.sql("shop", "UPDATE t SET a = 'other'");
     env.ok(&["restore", "shop", "--yes", "--replace"]);
     env.ok(&["rollback", &clerk, "--yes"]);
@@ -157,4 +142,29 @@ fn databases_of_one_name_on_two_servers_are_not_taken_for_each_other() {
     assert_eq!(found(), ("one".into(), "two".into()));
     let said = env.fails(10, &["rollback", "postgres://me@127.0.0.1:1/shop", "--emergency"]);
     assert!(said.contains("of another place"), "{said}");
+}
+
+#[test]
+fn a_dump_that_was_piped_is_restored_to_a_server_too() {
+    let server = PostgresServer::with_database("shop", EVERYTHING);
+    let env = TestEnv::new();
+    let dump = server.dump("shop", &[]);
+    let created = env.run_with_input(&["create", "-", "--name", "shop"], dump.as_bytes());
+    created.ok();
+    env.ok(&["restore", "shop", "--to", &server.url("copy")]);
+    assert_same(&dump, &server.dump("copy", &[]));
+}
+
+#[test]
+fn a_dump_that_was_cut_off_takes_no_place_of_what_is_there() {
+    let server =
+        PostgresServer::with_database("shop", "CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let env = TestEnv::new();
+    let dump = server.dump("shop", &[]);
+    let cut = &dump[..dump.find("ALTER TABLE ONLY").unwrap()];
+    env.run_with_input(&["create", "-", "--name", "cut", "--allow-incomplete"], cut.as_bytes()).fails(3);
+    let said = env.fails(15, &["restore", "cut", "--to", &server.url("shop"), "--yes"]);
+    assert!(said.contains("was not taken whole") && said.contains("--allow-incomplete"), "{said}");
+    env.fails(3, &["restore", "cut", "--to", &server.url("other")]);
+    env.fails(3, &["restore", "cut", "--to", &server.url("shop"), "--yes", "--allow-incomplete"]);
 }

@@ -2,8 +2,7 @@
 
 use icecore_testkit::postgres::PostgresServer;
 
-use super::assert_same;
-use crate::support::{Said, TestEnv};
+use crate::support::{Said, TestEnv, assert_same};
 
 /// Makes a database in an encoding, with a table of texts, each given by an expression.
 fn database(server: &PostgresServer, name: &str, encoding: &str, texts: &[&str]) {

@@ -1,11 +1,10 @@
 //! Full disks, and ends at the worst moment.
 
-use std::time::{Duration, Instant};
-
 use icecore_testkit::postgres::PostgresServer;
 
-use super::{databases, start};
-use crate::support::{Said, TestEnv};
+use super::{databases, slow_shop, start};
+use crate::running::wait_until;
+use crate::support::TestEnv;
 
 #[test]
 fn a_server_whose_disk_is_full_has_what_was_there() {
@@ -45,9 +44,8 @@ fn killed_just_before_the_swap_a_restore_leaves_what_was_there() {
     let server = PostgresServer::start();
     let env = TestEnv::new();
     shop(&server, &env);
-    let mut restore = start(&env, &server, &GATE, "pg_sleep.6");
-    restore.kill().unwrap();
-    restore.wait().unwrap();
+    let restore = start(&env, &server, &GATE, "pg_sleep.6");
+    restore.kill();
     assert_eq!(server.sql("shop", "SELECT b FROM t WHERE a = 1"), "live");
     assert!(databases(&server).starts_with("shop\nshop__ice_new_"));
     env.fails(10, &["rollback", &server.url("shop"), "--yes"]);
@@ -63,7 +61,7 @@ fn a_server_that_dies_just_before_the_swap_has_what_was_there() {
     shop(&server, &env);
     let restore = start(&env, &server, &GATE, "pg_sleep.6");
     server.kill();
-    let said = Said::new(restore.wait_with_output().unwrap());
+    let said = restore.said();
     assert!(matches!(said.status, 1 | 15), "{}", said.stderr);
     server.restart();
     assert_eq!(server.sql("shop", "SELECT b FROM t WHERE a = 1"), "live");
@@ -80,20 +78,12 @@ fn a_capture_that_is_killed_makes_no_snapshot_and_holds_nothing() {
         "shop",
         "CREATE TABLE large AS SELECT repeat(md5(a::text), 100) AS b FROM generate_series(1, 30000) a",
     );
-    let mut create = start(&env, &server, &["create", &url], "COPY");
-    create.kill().unwrap();
-    create.wait().unwrap();
+    let create = start(&env, &server, &["create", &url], "COPY");
+    create.kill();
     assert_eq!(env.count(), 1);
     // Its sessions end when the server next writes to them, and with them their locks.
-    let started = Instant::now();
-    while server.sql(
-        "postgres",
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('icecore', 'pg_dump')",
-    ) != "0"
-    {
-        assert!(started.elapsed() < Duration::from_secs(30), "sessions stay");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('icecore', 'pg_dump')";
+    wait_until(|| server.sql("postgres", sessions) == "0");
     server.sql("shop", "SET lock_timeout = '1s'; DROP TABLE large");
     env.ok(&["create", &url]);
     assert_eq!(env.count(), 2);
@@ -101,10 +91,8 @@ fn a_capture_that_is_killed_makes_no_snapshot_and_holds_nothing() {
 
 #[test]
 fn a_table_that_is_dropped_meanwhile_is_captured_whole() {
-    let server = PostgresServer::start();
     let env = TestEnv::new();
-    server.sql("postgres", "CREATE DATABASE shop");
-    server.sql(
+    let server = PostgresServer::with_database(
         "shop",
         "CREATE TABLE a AS SELECT n, repeat(md5(n::text), 100) AS b FROM generate_series(1, 30000) n;
         CREATE TABLE z AS SELECT n FROM generate_series(1, 1000) n",
@@ -117,9 +105,59 @@ fn a_table_that_is_dropped_meanwhile_is_captured_whole() {
                 "DROP TABLE z; ALTER TABLE a RENAME b TO c; CREATE TABLE z AS SELECT 'new' AS n",
             );
         });
-        Said::new(create.wait_with_output().unwrap()).ok();
+        create.said().ok();
     });
     env.ok(&["restore", "shop", "--to", &server.url("copy")]);
     assert_eq!(server.sql("copy", "SELECT count(b), (SELECT sum(n) FROM z) FROM a"), "30000|500500");
     assert_eq!(server.sql("shop", "SELECT count(c), (SELECT min(n) FROM z) FROM a"), "30000|new");
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_what_was_there() {
+    let server = PostgresServer::start();
+    let env = TestEnv::new();
+    slow_shop(&server, &env);
+    // In the middle of the rows, and in the middle of the indexes.
+    for query in ["COPY", "CREATE INDEX slowly"] {
+        let restore = start(&env, &server, &["restore", "shop", "--yes"], query);
+        restore.kill();
+        assert_eq!(server.sql("shop", "SELECT b FROM t WHERE a = 1"), "live");
+    }
+    env.ok(&["restore", "shop", "--yes"]);
+    assert_eq!(server.sql("shop", "SELECT b FROM t WHERE a = 1"), "c4ca4238a0b923820dcc509a6f75849b");
+    assert_eq!(databases(&server), "shop\nshop__ice_old");
+}
+
+#[test]
+fn a_server_that_dies_in_a_restore_still_has_what_was_there() {
+    let mut server = PostgresServer::start();
+    let env = TestEnv::new();
+    slow_shop(&server, &env);
+    for query in ["COPY", "CREATE INDEX slowly"] {
+        let restore = start(&env, &server, &["restore", "shop", "--yes"], query);
+        server.kill();
+        let said = restore.said().fails(1);
+        assert!(said.contains("shop__ice_new"), "{said}");
+        server.restart();
+        assert_eq!(server.sql("shop", "SELECT b FROM t WHERE a = 1"), "live");
+    }
+    env.ok(&["restore", "shop", "--yes"]);
+    assert_eq!(databases(&server), "shop\nshop__ice_old");
+}
+
+#[test]
+fn a_server_that_dies_in_a_capture_makes_no_snapshot() {
+    let mut server = PostgresServer::start();
+    let env = TestEnv::new();
+    let url = slow_shop(&server, &env);
+    server.sql(
+        "shop",
+        "CREATE TABLE large AS SELECT repeat(md5(a::text), 100) FROM generate_series(1, 30000) a",
+    );
+    let create = start(&env, &server, &["create", &url], "COPY");
+    server.kill();
+    create.said().fails(14);
+    server.restart();
+    assert_eq!(env.count(), 2);
+    env.ok(&["create", &url]);
 }

@@ -2,8 +2,7 @@
 
 use icecore_testkit::postgres::PostgresServer;
 
-use super::assert_same;
-use crate::support::TestEnv;
+use crate::support::{TestEnv, assert_same};
 
 /// Names of tables, as SQL writes them.
 const NAMES: [&str; 8] = [

@@ -1,18 +1,14 @@
 //! Publications, subscriptions and replication slots.
 
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-
 use icecore_testkit::postgres::PostgresServer;
 
 use super::databases;
+use crate::running::wait_until;
 use crate::support::TestEnv;
 
 #[test]
 fn slots_are_made_again_where_that_is_asked_for() {
-    let server = PostgresServer::start();
-    server.sql("postgres", "CREATE DATABASE shop");
-    server.sql(
+    let server = PostgresServer::with_database(
         "shop",
         "CREATE TABLE t (a int PRIMARY KEY); ALTER TABLE t REPLICA IDENTITY FULL; CREATE PUBLICATION changes FOR TABLE t;
         SELECT pg_create_logical_replication_slot('feed', 'pgoutput')",
@@ -41,9 +37,7 @@ fn slots_are_made_again_where_that_is_asked_for() {
 
 #[test]
 fn subscriptions_come_back_disabled_and_without_their_passwords() {
-    let server = PostgresServer::start();
-    server.sql("postgres", "CREATE DATABASE shop");
-    server.sql(
+    let server = PostgresServer::with_database(
         "shop",
         "CREATE TABLE t (a int PRIMARY KEY);
         CREATE SUBSCRIPTION \"from afar\" CONNECTION 'host=far.example user=me password=hush dbname=shop' PUBLICATION one, \"o'ther\"
@@ -85,11 +79,8 @@ fn whoever_reads_a_database_or_writes_into_it_is_named_before() {
         "shop",
         "CREATE SUBSCRIPTION writes CONNECTION 'host=127.0.0.1 port=1 dbname=far' PUBLICATION p WITH (connect = false, slot_name = 's'); ALTER SUBSCRIPTION writes ENABLE",
     );
-    let started = Instant::now();
-    while server.sql("shop", "SELECT active FROM pg_replication_slots WHERE slot_name = 'feed'") != "t" {
-        assert!(started.elapsed() < Duration::from_secs(60), "nobody reads");
-        sleep(Duration::from_millis(10));
-    }
+    let active = "SELECT active FROM pg_replication_slots WHERE slot_name = 'feed'";
+    wait_until(|| server.sql("shop", active) == "t");
     let said = env.fails(15, &["restore", "shop", "--yes"]);
     assert!(said.contains("the replication slot feed is in use: stop who reads it"), "{said}");
     assert!(said.contains("the subscription writes is enabled: ALTER SUBSCRIPTION writes DISABLE"), "{said}");

@@ -14,16 +14,12 @@ fn shop(server: &PostgresServer) {
     server.sql("shop", "CREATE TABLE t AS SELECT 1 AS a; ALTER TABLE t OWNER TO owner");
 }
 
-fn as_user(server: &PostgresServer, user: &str, database: &str) -> String {
-    server.url(database).replace("postgres@", &format!("{user}@"))
-}
-
 #[test]
 fn what_a_user_may_not_read_is_no_snapshot() {
     let server = PostgresServer::start();
     shop(&server);
     let env = TestEnv::new();
-    let clerk = as_user(&server, "clerk", "shop");
+    let clerk = server.url_as("clerk", "shop");
     for (sql, why) in [
         ("CREATE TABLE u AS SELECT 2 AS a", "permission denied for table"),
         (
@@ -47,7 +43,7 @@ fn who_may_do_enough_need_not_be_a_superuser() {
     let server = PostgresServer::start();
     shop(&server);
     let env = TestEnv::new();
-    let owner = as_user(&server, "owner", "shop");
+    let owner = server.url_as("owner", "shop");
     env.ok(&["create", &owner]);
     let said = env.fails(15, &["restore", "shop", "--yes"]);
     assert!(said.contains("owner may not make databases: ALTER ROLE owner CREATEDB"), "{said}");
@@ -91,7 +87,7 @@ fn wrong_credentials_are_told_before_anything_is_written() {
     let mut command = env.command(&["restore", "shop", "--yes", "--to", &server.tcp_url("shop")]);
     let said = Said::of(command.env("PGPASSWORD", "not it")).fails(1);
     assert!(said.contains("password authentication failed") && !said.contains("not it"), "{said}");
-    let said = env.fails(1, &["restore", "shop", "--yes", "--to", &as_user(&server, "nobody", "shop")]);
+    let said = env.fails(1, &["restore", "shop", "--yes", "--to", &server.url_as("nobody", "shop")]);
     assert!(said.contains("role \"nobody\" does not exist"), "{said}");
     assert_eq!(databases(&server), "shop");
 }
@@ -103,7 +99,7 @@ fn an_extension_and_its_comment_come_back_for_who_is_no_superuser() {
     server.sql("postgres", "ALTER ROLE owner CREATEDB");
     server.sql("shop", "CREATE EXTENSION pg_trgm; COMMENT ON EXTENSION plpgsql IS 'ours'; CREATE INDEX ON t USING gin ((a::text) gin_trgm_ops)");
     let env = TestEnv::new();
-    let owner = as_user(&server, "owner", "shop");
+    let owner = server.url_as("owner", "shop");
     env.ok(&["create", &server.url("shop")]);
     server.sql("shop", "INSERT INTO t VALUES (2)");
     env.ok(&["restore", "shop", "--yes", "--to", &owner]);

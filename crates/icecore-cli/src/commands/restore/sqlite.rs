@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use icecore::{Counter, RestoredFile, Snapshot, Source, SqliteOptions};
-use icecore_engine::RestoreError;
+use icecore::{RestoredFile, Snapshot, Source, SqliteOptions};
 use icecore_engine::sqlite::{self as engine, Keep, Plan};
 use serde_json::json;
 
-use super::restore_database::{DatabaseArgs, refuse, take_safety_snapshot, time_suffix};
-use crate::context::{Context, Opened};
+use super::chosen::Chosen;
+use super::database_args::DatabaseArgs;
+use super::safety::Replaced;
+use super::told::refuse;
+use crate::context::Context;
 use crate::failure::{CommandError, Result};
-use crate::progress::Progress;
 use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
@@ -64,11 +65,10 @@ pub(crate) struct Allowed {
     pub(crate) incomplete: bool,
 }
 
+/// Restores to a file, and asks before one is replaced.
 pub(crate) fn run(
     ui: &mut Ui,
-    context: &Context,
-    opened: &Opened,
-    snapshot: &Snapshot,
+    chosen: Chosen<'_>,
     (path, name): (&Path, &str),
     args: &DatabaseArgs,
     allowed: Allowed,
@@ -78,35 +78,37 @@ pub(crate) fn run(
             "--create-roles, --with-cdc and --without-definers are for databases on servers",
         ));
     }
-    let keep = if args.preserve {
-        // Beside the file itself, not beside a link to it.
-        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let mut kept = real.into_os_string();
-        kept.push(time_suffix(context));
-        Keep::As(kept.into())
-    } else {
-        Keep::ForRollback
-    };
+    let Chosen { context, opened, snapshot } = chosen;
     let options = SqliteOptions {
-        keep,
+        keep: keep(context, path, args),
         checks: args.checks(),
         allow_damaged: allowed.damaged,
         allow_incomplete: allowed.incomplete,
-        store_dir: opened.dir.canonicalize().unwrap_or_else(|_| opened.dir.clone()),
+        store_dir: opened.real_dir(),
     };
     let plan = icecore::plan_sqlite(&opened.store, snapshot, path, &options)?;
     refuse(ui, &plan.notices, &plan.blockers, &plan.path.display().to_string())?;
     confirm(ui, &plan, args.replace)?;
     let started = Instant::now();
-    let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
-    let done = icecore::restore_sqlite(&opened.store, snapshot, &plan, &options, &*drawing.monitor());
-    drawing.end();
-    let mut done = done?;
+    let mut done = chosen.show(ui, "Restoring", |monitor| {
+        icecore::restore_sqlite(&opened.store, snapshot, &plan, &options, monitor)
+    })?;
     if args.replace {
-        replace(ui, context, opened, (&plan.path, name), &mut done);
+        drop_kept(ui, chosen, (&plan.path, name), &mut done);
     }
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    report(ui, snapshot, &plan, &done, duration_ms)
+    report(ui, snapshot, &plan, &done, Millis::since(started))
+}
+
+/// What becomes of what is there.
+fn keep(context: &Context, path: &Path, args: &DatabaseArgs) -> Keep {
+    if !args.preserve {
+        return Keep::ForRollback;
+    }
+    // Beside the file itself, not beside a link to it.
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut kept = real.into_os_string();
+    kept.push(context.time_suffix());
+    Keep::As(kept.into())
 }
 
 /// Names exactly what would be replaced, and what becomes of it.
@@ -119,61 +121,26 @@ fn confirm(ui: &mut Ui, plan: &Plan, drops: bool) -> Result<()> {
         Keep::ForRollback | Keep::Nothing => "it is kept for `icecore rollback`".to_owned(),
     };
     let what = format!("the database {path} ({})", Bytes(existing.bytes));
-    ui.confirm(
+    ui.confirm_effect(
         &format!("Replace {what}? {fate}."),
         &format!("the database {path} is there, and was not touched"),
+        &format!("replaces {what}; {fate}; --to PATH restores elsewhere"),
     )
-    .map_err(|error| match ui.can_ask() {
-        true => error,
-        false => error.hint(format!("--yes replaces {what}; {fate}; --to PATH restores elsewhere")),
-    })
 }
 
-/// Removes what was put aside once it is in the store: nobody writes to it any more.
-fn replace(
-    ui: &mut Ui,
-    context: &Context,
-    opened: &Opened,
-    (path, name): (&Path, &str),
-    done: &mut RestoredFile,
-) {
+/// Removes what was put aside.
+fn drop_kept(ui: &Ui, chosen: Chosen<'_>, (path, name): (&Path, &str), done: &mut RestoredFile) {
     let Some(kept) = &done.kept else { return };
     let shown = printable(&kept.path.display().to_string()).to_string();
-    let aside = Source::Sqlite(kept.path.clone());
-    let saved = take_safety_snapshot(ui, context, opened, name, &aside, &path.to_string_lossy())
-        .and_then(|findings| Ok((findings, engine::forget(path, kept).map_err(icecore::Error::from)?)));
-    match saved {
-        Ok((findings, ())) => {
+    let source = &Source::Sqlite(kept.path.clone());
+    let replaced = Replaced { name, source, origin: &path.to_string_lossy() };
+    match replaced.save_and_drop(ui, chosen, &shown, || Ok(engine::forget(path, kept)?)) {
+        Ok(findings) => {
             done.restored.warnings.extend(findings);
             done.kept = None;
         }
-        Err(CommandError::Failure(failure)) => {
-            let why = failure.message;
-            done.restored.warnings.push(format!("what was there is still there, as {shown}: {why}"));
-        }
-        Err(_) => done.restored.warnings.push(format!("what was there is still there, as {shown}")),
+        Err(warning) => done.restored.warnings.push(warning),
     }
-}
-
-/// Undoes the last restore, if it put something aside.
-pub(crate) fn rollback(ui: &mut Ui, path: &Path) -> Result<Option<ExitStatus>> {
-    let shown = printable(&path.display().to_string()).to_string();
-    let question = format!("Bring back what the last restore of the database {shown} put aside?");
-    ui.confirm(&question, &format!("the database {shown} was not touched"))?;
-    let undone = engine::rollback(path).map_err(|error| match error {
-        error @ RestoreError::Refused(_) => CommandError::from(icecore::Error::from(error))
-            .hint("nothing was changed; end what stands in the way, and try again"),
-        error => icecore::Error::from(error).into(),
-    })?;
-    let Some(undone) = undone else { return Ok(None) };
-    let kept = undone.kept.map(|kept| kept.path.display().to_string());
-    if ui.json {
-        ui.document(&json!({ "target": path.display().to_string(), "kept": kept }))?;
-    } else {
-        let kept = kept.map(|kept| format!("; what was there is kept as {}", printable(&kept)));
-        ui.line(format_args!("Rolled back {shown}{}", kept.unwrap_or_default()))?;
-    }
-    Ok(Some(ExitStatus::Success))
 }
 
 fn report(
@@ -181,7 +148,7 @@ fn report(
     snapshot: &Snapshot,
     plan: &Plan,
     done: &RestoredFile,
-    duration_ms: u64,
+    duration: Millis,
 ) -> Result<ExitStatus> {
     let RestoredFile { restored, kept } = done;
     let kept = kept.as_ref().map(|kept| kept.path.display().to_string());
@@ -194,7 +161,7 @@ fn report(
             "bytes": restored.bytes,
             "written_bytes": restored.written_bytes,
             "kept": kept,
-            "duration_ms": duration_ms,
+            "duration_ms": duration.0,
             "warnings": restored.warnings,
         }))?;
     } else if ui.quiet {
@@ -206,7 +173,7 @@ fn report(
             short_id(snapshot),
             printable(&plan.path.display().to_string()),
             Bytes(restored.bytes),
-            Millis(duration_ms),
+            duration,
         ))?;
         if let Some(kept) = kept {
             let back = match plan.keep {
@@ -216,8 +183,5 @@ fn report(
             ui.hint(format_args!("what was there is kept as {}{back}", printable(&kept)));
         }
     }
-    for warning in &restored.warnings {
-        ui.warn(printable(warning));
-    }
-    Ok(if restored.warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+    Ok(ui.warn_of(&restored.warnings))
 }

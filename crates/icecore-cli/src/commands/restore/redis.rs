@@ -2,46 +2,43 @@
 
 use std::time::Instant;
 
-use icecore::{Counter, RestoredKeys, Snapshot, Source};
+use icecore::{RestoredKeys, Snapshot, Source};
 use icecore_engine::redis::Endpoint;
 use icecore_engine::redis::restore::Plan;
 use serde_json::json;
 
-use super::restore_database::{refuse, rollback_command, safety_name, take_safety_snapshot};
-use crate::context::{Context, Opened};
+use super::chosen::Chosen;
+use super::safety::{Replaced, safety_name};
+use super::told::{refuse, rollback_command};
 use crate::failure::Result;
-use crate::progress::Progress;
 use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Millis, counted, printable};
 
+/// Restores all that a server has, after a snapshot of what is there, and asks before that is replaced.
 pub(crate) fn run(
     ui: &mut Ui,
-    context: &Context,
-    opened: &Opened,
-    snapshot: &Snapshot,
+    chosen: Chosen<'_>,
     (endpoint, name): (&Endpoint, &str),
     allow_incomplete: bool,
 ) -> Result<ExitStatus> {
+    let Chosen { context, opened, snapshot } = chosen;
     let plan = icecore::plan_redis(&opened.store, snapshot, endpoint, allow_incomplete)?;
     let address = printable(&endpoint.address.to_string()).to_string();
     refuse(ui, &plan.notices, &plan.blockers, &format!("the Redis server at {}", endpoint.address))?;
-    confirm(ui, &plan, (&address, &context.described(snapshot)))?;
-    let mut warnings = Vec::new();
+    confirm(ui, &plan, (&address, &chosen.described()))?;
+    let mut findings = Vec::new();
     if plan.keys > 0 {
-        let there = Source::Redis(endpoint.clone());
-        warnings = take_safety_snapshot(ui, context, opened, name, &there, &endpoint.url())?;
+        let source = &Source::Redis(endpoint.clone());
+        findings = Replaced { name, source, origin: &endpoint.url() }.save(ui, chosen)?;
     }
     let started = Instant::now();
-    let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
-    let restored = icecore::restore_redis(&opened.store, snapshot, &plan, &*drawing.monitor());
-    drawing.end();
-    let mut restored = restored?;
-    restored.warnings.extend(warnings);
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut restored = chosen
+        .show(ui, "Restoring", |monitor| icecore::restore_redis(&opened.store, snapshot, &plan, monitor))?;
+    restored.warnings.append(&mut findings);
     let undo = rollback_command(context, name, &endpoint.url());
-    report(ui, snapshot, &plan, (&address, name, &undo), &restored, duration_ms)
+    report(ui, snapshot, &plan, (&address, name, &undo), &restored, Millis::since(started))
 }
 
 /// Names exactly what would be replaced.
@@ -50,16 +47,11 @@ fn confirm(ui: &mut Ui, plan: &Plan, (address, by): (&str, &str)) -> Result<()> 
         return Ok(());
     }
     let what = format!("all data of the Redis server at {address} ({})", counted(plan.keys, "key"));
-    ui.confirm(
+    ui.confirm_effect(
         &format!("Replace {what} by {by}? A snapshot of them is taken before."),
         &format!("the Redis server at {address} has data, and was not touched"),
+        &format!("replaces {what} by {by}, after a snapshot of them was taken; --to redis://HOST or --to PATH restores elsewhere"),
     )
-    .map_err(|error| match ui.can_ask() {
-        true => error,
-        false => error.hint(format!(
-            "--yes replaces {what} by {by}, after a snapshot of them was taken; --to redis://HOST or --to PATH restores elsewhere"
-        )),
-    })
 }
 
 fn report(
@@ -68,7 +60,7 @@ fn report(
     plan: &Plan,
     (address, name, undo): (&str, &str, &str),
     restored: &RestoredKeys,
-    duration_ms: u64,
+    duration: Millis,
 ) -> Result<ExitStatus> {
     if ui.json {
         ui.document(&json!({
@@ -79,7 +71,7 @@ fn report(
             "bytes": snapshot.info().logical_bytes,
             "written_bytes": snapshot.info().logical_bytes,
             "keys": restored.keys,
-            "duration_ms": duration_ms,
+            "duration_ms": duration.0,
             "warnings": restored.warnings,
         }))?;
     } else if ui.quiet {
@@ -90,7 +82,7 @@ fn report(
             printable(&snapshot.info().source),
             short_id(snapshot),
             counted(restored.keys, "key"),
-            Millis(duration_ms),
+            duration,
         ))?;
         if plan.keys > 0 {
             let name = safety_name(name);
@@ -100,8 +92,5 @@ fn report(
             ));
         }
     }
-    for warning in &restored.warnings {
-        ui.warn(printable(warning));
-    }
-    Ok(if restored.warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+    Ok(ui.warn_of(&restored.warnings))
 }

@@ -1,12 +1,24 @@
-//! `icecore restore`
+//! `icecore restore`: finds the snapshot, and which way it goes; each way is a file.
 
-use std::path::PathBuf;
+pub(crate) mod chosen;
+pub(crate) mod database;
+pub(crate) mod database_args;
+pub(crate) mod files;
+pub(crate) mod redis;
+pub(crate) mod safety;
+mod server_target;
+pub(crate) mod sqlite;
+mod table;
+mod told;
 
-use icecore::{Database, Destination, RestoreOptions, Source};
+use std::path::{Path, PathBuf};
 
-use super::restore_database::{self, DatabaseArgs, ServerTarget};
-use super::restore_sqlite::{self, Allowed};
-use super::{restore_files, restore_redis, restore_table};
+use icecore::{Database, Destination, RestoreOptions, Snapshot};
+
+use self::chosen::Chosen;
+use self::database_args::DatabaseArgs;
+use self::server_target::{ServerPlace, ServerTarget};
+use self::sqlite::Allowed;
 use crate::args::ServiceArgs;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
@@ -71,22 +83,13 @@ pub(crate) struct RestoreArgs {
 }
 
 impl RestoreArgs {
-    fn refuse_table(&self) -> Result<()> {
-        match self.table {
-            Some(_) => Err(CommandError::usage("--table is for databases of PostgreSQL on a server")
-                .hint("--part gives a table of a dump")),
-            None => Ok(()),
-        }
+    fn is_to_stdout(&self) -> bool {
+        self.to.as_ref().is_some_and(|to| to.as_os_str() == "-")
     }
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<ExitStatus> {
-    let mut to = match &args.to {
-        None => Destination::Origin,
-        Some(path) if path.as_os_str() == "-" => Destination::Stdout,
-        Some(path) => Destination::Path(path.clone()),
-    };
-    ui.stdout_taken = to == Destination::Stdout;
+    ui.stdout_taken = args.is_to_stdout();
     let selector = args.service.or_positional(args.snapshot.as_deref())?;
     let wanted = Wanted {
         text: selector.as_deref(),
@@ -103,51 +106,73 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         return Err(CommandError::usage("say which snapshot")
             .hint("`icecore restore latest` takes the newest; a number must be quoted for the shell: '#3'"));
     }
-    let opened = context.open()?;
+    let opened = &context.open()?;
     let listing = opened.listing(ui)?;
     let snapshot = wanted.find(context, &listing)?;
+    let chosen = Chosen { context, opened, snapshot };
     if let Some(target) = ServerTarget::find(ui, context, snapshot, args.to.as_deref())? {
-        if args.part.is_some() || args.in_place || args.allow_damaged || args.trusted {
-            return Err(CommandError::usage(
-                "a database on a server is restored whole, and beside what is there",
-            )
-            .hint("--to PATH gives a script or an RDB, of which --part is one part"));
+        return to_server(ui, chosen, &target, args);
+    }
+    if args.table.is_some() {
+        return Err(no_table());
+    }
+    match sqlite::find(context, snapshot, args.to.as_deref(), &args.database)? {
+        Some((path, name)) => to_sqlite(ui, chosen, (&path, &name), args),
+        None => to_files(ui, chosen, args),
+    }
+}
+
+fn to_server(
+    ui: &mut Ui,
+    chosen: Chosen<'_>,
+    target: &ServerTarget,
+    args: &RestoreArgs,
+) -> Result<ExitStatus> {
+    if args.part.is_some() || args.in_place || args.allow_damaged || args.trusted {
+        return Err(CommandError::usage(
+            "a database on a server is restored whole, and beside what is there",
+        )
+        .hint("--to PATH gives a script or an RDB, of which --part is one part"));
+    }
+    let name = target.name.as_str();
+    match (&target.place, &args.table) {
+        (ServerPlace::Database(Database::Postgres(endpoint)), Some(table)) => {
+            table::run(ui, chosen, (endpoint, table), &args.database)
         }
-        let name = target.name.as_str();
-        if let (Source::Postgres(endpoint), Some(table)) = (&target.source, &args.table) {
-            return restore_table::run(ui, context, &opened, snapshot, (endpoint, table), &args.database);
+        (_, Some(_)) => Err(no_table()),
+        (ServerPlace::Database(database), None) => {
+            database::run(ui, chosen, (database, name), &args.database, args.allow_incomplete)
         }
-        args.refuse_table()?;
-        if let Some(database) = Database::of(&target.source) {
-            let (to, args, incomplete) = ((&database, name), &args.database, args.allow_incomplete);
-            return restore_database::run(ui, context, &opened, snapshot, to, args, incomplete);
-        }
-        if let Source::Redis(endpoint) = &target.source {
+        (ServerPlace::Redis(endpoint), None) => {
             args.database.refuse_others()?;
-            let to = (endpoint, name);
-            return restore_redis::run(ui, context, &opened, snapshot, to, args.allow_incomplete);
+            redis::run(ui, chosen, (endpoint, name), args.allow_incomplete)
         }
     }
-    args.refuse_table()?;
-    let database = restore_sqlite::find(context, snapshot, args.to.as_deref(), &args.database)?;
-    if let Some((path, name)) = database {
-        if args.part.is_some() || args.in_place {
-            return Err(CommandError::usage(
-                "a SQLite database is restored whole, and beside what is there: without --part and --in-place",
-            ));
-        }
-        let allowed = Allowed { damaged: args.allow_damaged, incomplete: args.allow_incomplete };
-        let to = (path.as_path(), name.as_str());
-        return restore_sqlite::run(ui, context, &opened, snapshot, to, &args.database, allowed);
+}
+
+fn no_table() -> CommandError {
+    CommandError::usage("--table is for databases of PostgreSQL on a server")
+        .hint("--part gives a table of a dump")
+}
+
+fn to_sqlite(ui: &mut Ui, chosen: Chosen<'_>, to: (&Path, &str), args: &RestoreArgs) -> Result<ExitStatus> {
+    if args.part.is_some() || args.in_place {
+        return Err(CommandError::usage(
+            "a SQLite database is restored whole, and beside what is there: without --part and --in-place",
+        ));
     }
+    let allowed = Allowed { damaged: args.allow_damaged, incomplete: args.allow_incomplete };
+    sqlite::run(ui, chosen, to, &args.database, allowed)
+}
+
+fn to_files(ui: &mut Ui, chosen: Chosen<'_>, args: &RestoreArgs) -> Result<ExitStatus> {
     args.database.refuse_others()?;
-    if to == Destination::Origin
-        && icecore::is_base_backup(snapshot)
-        && let Some(project) = context.project()?
-        && let Some(directory) = project.data_directory(&snapshot.info().source)
-    {
-        to = Destination::Path(directory);
-    }
+    let Chosen { context, opened, snapshot } = chosen;
+    let to = match &args.to {
+        Some(_) if args.is_to_stdout() => Destination::Stdout,
+        Some(path) => Destination::Path(path.clone()),
+        None => origin(context, snapshot)?,
+    };
     let options = RestoreOptions {
         to,
         part: args.part.clone(),
@@ -156,7 +181,16 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
         allow_damaged: args.allow_damaged,
         allow_incomplete: args.allow_incomplete,
         trusted: args.trusted,
-        store_dir: opened.dir.canonicalize().unwrap_or_else(|_| opened.dir.clone()),
+        store_dir: opened.real_dir(),
     };
-    restore_files::run(ui, context, &opened, snapshot, options)
+    files::run(ui, chosen, options)
+}
+
+/// Where a snapshot came from; for a cluster of a service, the directory that it has now.
+fn origin(context: &Context, snapshot: &Snapshot) -> Result<Destination> {
+    let directory = match context.project()? {
+        Some(project) if icecore::is_base_backup(snapshot) => project.data_directory(&snapshot.info().source),
+        _ => None,
+    };
+    Ok(directory.map_or(Destination::Origin, Destination::Path))
 }

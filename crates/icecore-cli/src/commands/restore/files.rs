@@ -3,45 +3,38 @@
 use std::path::Path;
 use std::time::Instant;
 
-use icecore::{Counter, Error, RestoreOptions, Restored, Snapshot, Source};
+use icecore::{Error, RestoreOptions, Restored, Snapshot, Source};
 use icecore_engine::postgres::physical::CONTROL;
 use serde_json::json;
 
-use super::restore_database::{safety_name, take_safety_snapshot};
-use crate::context::{Context, Opened};
+use super::chosen::Chosen;
+use super::safety::{Replaced, safety_name};
 use crate::failure::Result;
-use crate::progress::Progress;
 use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable};
 
 /// Restores what `options` say, and asks before anything is replaced. Of a cluster of PostgreSQL that is, a snapshot is taken before.
-pub(crate) fn run(
-    ui: &mut Ui,
-    context: &Context,
-    opened: &Opened,
-    snapshot: &Snapshot,
-    mut options: RestoreOptions,
-) -> Result<ExitStatus> {
-    let attempt = |ui: &mut Ui, options: &RestoreOptions| {
+pub(crate) fn run(ui: &mut Ui, chosen: Chosen<'_>, mut options: RestoreOptions) -> Result<ExitStatus> {
+    let Chosen { opened, snapshot, .. } = chosen;
+    let attempt = |ui: &Ui, options: &RestoreOptions| {
         // Neither the time to open the store nor that to confirm.
         let started = Instant::now();
-        let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
-        let restored = icecore::restore(&opened.store, snapshot, options, &*drawing.monitor());
-        drawing.end();
-        restored.map(|restored| (restored, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)))
+        let restored = chosen
+            .show(ui, "Restoring", |monitor| icecore::restore(&opened.store, snapshot, options, monitor));
+        restored.map(|restored| (restored, Millis::since(started)))
     };
     let (mut findings, mut kept) = (Vec::new(), None);
-    let (mut restored, duration_ms) = match attempt(ui, &options) {
+    let (mut restored, duration) = match attempt(ui, &options) {
         Err(Error::TargetExists { path }) => {
             let undo = options.part.is_none() && wants_undo(snapshot, &path);
-            confirm(ui, &path, &context.described(snapshot), options.in_place, undo)?;
+            confirm(ui, &path, &chosen.described(), options.in_place, undo)?;
             if undo {
-                let (name, there) = (&snapshot.info().source, Source::Path(path.clone()));
+                let (name, source) = (&snapshot.info().source, &Source::Path(path.clone()));
                 let origin = path.canonicalize().unwrap_or(path);
-                findings =
-                    take_safety_snapshot(ui, context, opened, name, &there, &origin.to_string_lossy())?;
+                let replaced = Replaced { name, source, origin: &origin.to_string_lossy() };
+                findings = replaced.save(ui, chosen)?;
                 kept = Some(safety_name(name));
             }
             options.replace = true;
@@ -55,7 +48,7 @@ pub(crate) fn run(
         restored => restored?,
     };
     restored.warnings.append(&mut findings);
-    report(ui, snapshot, &restored, options.part.as_deref(), kept.as_deref(), duration_ms)
+    report(ui, snapshot, &restored, options.part.as_deref(), kept.as_deref(), duration)
 }
 
 /// Whether somebody might want back what is there: a cluster, or what a cluster takes the place of. What a restore left half done is nothing
@@ -106,12 +99,11 @@ fn confirm(ui: &mut Ui, path: &Path, by: &str, in_place: bool, undo: bool) -> Re
         ),
         false => (question, effect),
     };
-    ui.confirm(&question, &format!("{shown} exists already, and was not touched")).map_err(|error| {
-        match ui.can_ask() {
-            true => error,
-            false => error.hint(format!("--yes {effect}; --to PATH restores elsewhere")),
-        }
-    })
+    ui.confirm_effect(
+        &question,
+        &format!("{shown} exists already, and was not touched"),
+        &format!("{effect}; --to PATH restores elsewhere"),
+    )
 }
 
 fn report(
@@ -120,7 +112,7 @@ fn report(
     restored: &Restored,
     part: Option<&str>,
     kept: Option<&str>,
-    duration_ms: u64,
+    duration: Millis,
 ) -> Result<ExitStatus> {
     let target =
         restored.target.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
@@ -132,7 +124,7 @@ fn report(
             "parts": restored.parts,
             "bytes": restored.bytes,
             "written_bytes": restored.written_bytes,
-            "duration_ms": duration_ms,
+            "duration_ms": duration.0,
             "warnings": restored.warnings,
         });
         if let Some(kept) = kept {
@@ -160,7 +152,7 @@ fn report(
             printable(&to),
             Bytes(restored.bytes),
             counted(restored.parts, "part"),
-            Millis(duration_ms),
+            duration,
         ))?;
         if let Some(kept) = kept {
             let kept = printable(kept);
@@ -169,8 +161,5 @@ fn report(
             ));
         }
     }
-    for warning in &restored.warnings {
-        ui.warn(printable(warning));
-    }
-    Ok(if restored.warnings.is_empty() { ExitStatus::Success } else { ExitStatus::Findings })
+    Ok(ui.warn_of(&restored.warnings))
 }

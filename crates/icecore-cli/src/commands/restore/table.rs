@@ -1,0 +1,95 @@
+//! Restoring one table of a PostgreSQL database, a way of `icecore restore`.
+
+use std::time::Instant;
+
+use icecore::Snapshot;
+use icecore_engine::postgres::Endpoint;
+use icecore_engine::postgres::restore::table::{RestoredTable, TablePlan};
+use serde_json::json;
+
+use super::chosen::Chosen;
+use super::database_args::DatabaseArgs;
+use super::told::{refuse, rollback_command};
+use crate::failure::Result;
+use crate::select::short_id;
+use crate::status::ExitStatus;
+use crate::ui::Ui;
+use crate::units::{Bytes, Millis, counted, printable};
+
+/// Restores one table of a database, and asks before it is replaced.
+pub(crate) fn run(
+    ui: &mut Ui,
+    chosen: Chosen<'_>,
+    (endpoint, table): (&Endpoint, &str),
+    args: &DatabaseArgs,
+) -> Result<ExitStatus> {
+    let options = args.of_table()?;
+    let Chosen { context, opened, snapshot } = chosen;
+    let plan = chosen.show(ui, "Looking", |monitor| {
+        icecore::plan_table(&opened.store, snapshot, endpoint, table, &options, monitor)
+    })?;
+    refuse(ui, &plan.notices, &plan.blockers, &format!("{} in {endpoint}", plan.table))?;
+    confirm(ui, &plan, &chosen.described())?;
+    let started = Instant::now();
+    let restored = chosen.show(ui, "Restoring", |monitor| {
+        icecore::restore_table(&opened.store, snapshot, &plan, &options, monitor)
+    })?;
+    let undo = rollback_command(context, &snapshot.info().source, &endpoint.url());
+    report(ui, snapshot, &plan, &undo, &restored, Millis::since(started))
+}
+
+/// Names exactly what would be replaced, and what becomes of it.
+fn confirm(ui: &mut Ui, plan: &TablePlan, by: &str) -> Result<()> {
+    let Some(existing) = &plan.existing else { return Ok(()) };
+    let (table, endpoint) = (printable(&plan.table), printable(&plan.endpoint.to_string()).to_string());
+    let what = format!("the table {table} of the database {endpoint} ({})", Bytes(existing.bytes));
+    let fate = "It is kept for a rollback, and whoever uses it waits meanwhile";
+    ui.confirm_effect(
+        &format!("Replace {what} by that of {by}? {fate}."),
+        &format!("the table {table} is there, and was not touched"),
+        &format!("replaces {what} by that of {by}; {fate}"),
+    )
+}
+
+fn report(
+    ui: &mut Ui,
+    snapshot: &Snapshot,
+    plan: &TablePlan,
+    undo: &str,
+    restored: &RestoredTable,
+    duration: Millis,
+) -> Result<ExitStatus> {
+    if ui.json {
+        ui.document(&json!({
+            "id": snapshot.id,
+            "source": snapshot.info().source,
+            "target": plan.endpoint.url(),
+            "table": plan.table,
+            "rows": restored.rows,
+            "kept": restored.kept,
+            "duration_ms": duration.0,
+            "notes": plan.notices,
+            "warnings": [],
+        }))?;
+    } else if ui.quiet {
+        ui.line(printable(&plan.table))?;
+    } else {
+        ui.line(format_args!(
+            "Restored {} of {} {} to {}: {}, as captured, {}",
+            printable(&plan.table),
+            printable(&snapshot.info().source),
+            short_id(snapshot),
+            printable(&plan.endpoint.to_string()),
+            counted(restored.rows, "row"),
+            duration,
+        ))?;
+        if let Some(kept) = &restored.kept {
+            ui.hint(format_args!(
+                "what was there is kept as {}; `{undo} --table {}` brings it back",
+                printable(kept),
+                printable(&plan.table)
+            ));
+        }
+    }
+    Ok(ExitStatus::Success)
+}

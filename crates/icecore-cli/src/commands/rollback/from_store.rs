@@ -1,0 +1,118 @@
+//! Rollbacks to a snapshot, where nothing was put aside or nothing else helps.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use icecore::{Database, Destination, RestoreOptions, Snapshot, Source};
+
+use super::meant::{Meant, real};
+use crate::commands::restore::chosen::Chosen;
+use crate::commands::restore::database_args::DatabaseArgs;
+use crate::commands::restore::files::{self, is_cluster};
+use crate::commands::restore::safety::safety_name;
+use crate::commands::restore::sqlite::{self, Allowed, path_of};
+use crate::commands::restore::{database, redis};
+use crate::context::Context;
+use crate::failure::{CommandError, Result};
+use crate::status::ExitStatus;
+use crate::ui::Ui;
+use crate::units::printable;
+
+/// Restores what the last restore took a snapshot of before it replaced it.
+pub(super) fn before_restore(ui: &mut Ui, context: &Context, meant: &Meant) -> Result<ExitStatus> {
+    let opened = &context.open()?;
+    let listing = opened.listing(ui)?;
+    let (series, origin) = (safety_name(&meant.name), meant.origin());
+    // Whatever it was called, it knows where it belongs.
+    let is_of = |snapshot: &&Snapshot| {
+        let info = snapshot.info();
+        let is_named = info.source == series && !meant.is_elsewhere(context, snapshot);
+        icecore::is_safety(snapshot) && (is_named || info.origin.as_ref() == Some(&origin))
+    };
+    let Some(snapshot) = listing.snapshots.iter().find(is_of) else {
+        let error = format!("there is nothing to bring back of {}", printable(&meant.name));
+        return Err(CommandError::new(ExitStatus::NotFound, error).hint(format!(
+            "no restore put anything aside, and there is no snapshot {}",
+            printable(&series)
+        )));
+    };
+    let by = context.described(snapshot);
+    ui.status(format_args!("note: nothing is put aside; what a restore before took a snapshot of is {by}"));
+    restore(ui, Chosen { context, opened, snapshot }, meant)
+}
+
+/// Restores the newest snapshot that can be, whatever became of those after it, without a question.
+pub(super) fn newest_whole(ui: &mut Ui, context: &Context, meant: &Meant) -> Result<ExitStatus> {
+    ui.assume_yes = true;
+    let Meant { source, name, .. } = meant;
+    let opened = &context.open()?;
+    let listing = opened.listing(ui)?;
+    let path = path_of(source);
+    let cluster = path.filter(|path| is_cluster(path)).map(|path| real(path).display().to_string());
+    let is_whole = |snapshot: &&Snapshot| {
+        let info = snapshot.info();
+        let is_named = info.source == *name && !meant.is_elsewhere(context, snapshot);
+        let is_of = is_named || (cluster.is_some() && info.origin == cluster);
+        let has_rows = match (&cluster, path) {
+            (Some(_), _) => icecore::is_base_backup(snapshot),
+            (None, Some(_)) => info.form == "sqlite",
+            (None, None) => match source {
+                Source::Postgres(_) => info.form == "pg_dump",
+                Source::Mysql(_) => info.form == "mysqldump",
+                _ => info.form == "rdb",
+            },
+        };
+        is_of && info.findings.is_empty() && has_rows
+    };
+    for snapshot in listing.snapshots.iter().filter(is_whole) {
+        match restore(ui, Chosen { context, opened, snapshot }, meant) {
+            Err(CommandError::Failure(failure)) if failure.status == ExitStatus::Damaged => {
+                ui.warn(format_args!("{}; trying the one before", failure.message));
+            }
+            done => return done,
+        }
+    }
+    let error = format!("there is no whole snapshot of {}", printable(name));
+    let is_other =
+        |snapshot: &Snapshot| snapshot.info().source == *name && meant.is_elsewhere(context, snapshot);
+    let hint = match listing.snapshots.iter().any(is_other) {
+        true => "those of that name are of another place; `icecore restore NAME --to URL` restores one here",
+        false => "`icecore list` shows what there is",
+    };
+    Err(CommandError::new(ExitStatus::NotFound, error).hint(hint))
+}
+
+/// Restores a snapshot to where what is meant is.
+fn restore(ui: &mut Ui, chosen: Chosen<'_>, meant: &Meant) -> Result<ExitStatus> {
+    let (name, args) = (meant.name.as_str(), DatabaseArgs::default());
+    if let Some(database) = Database::of(&meant.source) {
+        return database::run(ui, chosen, (&database, name), &args, false);
+    }
+    match &meant.source {
+        Source::Path(path) if is_cluster(path) || icecore::is_base_backup(chosen.snapshot) => {
+            let options = RestoreOptions {
+                to: Destination::Path(path.clone()),
+                part: None,
+                in_place: is_mount_point(path),
+                replace: false,
+                allow_damaged: false,
+                allow_incomplete: false,
+                trusted: false,
+                store_dir: chosen.opened.real_dir(),
+            };
+            files::run(ui, chosen, options)
+        }
+        Source::Redis(endpoint) => redis::run(ui, chosen, (endpoint, name), false),
+        Source::Sqlite(path) | Source::Path(path) => {
+            sqlite::run(ui, chosen, (path, name), &args, Allowed::default())
+        }
+        _ => Err(CommandError::usage("only a restore of a database can be undone")),
+    }
+}
+
+/// Whether nothing can be put in a directory's place.
+fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| path.metadata().map(|meta| meta.dev()).ok();
+    let above = path.canonicalize().ok().and_then(|real| device(real.parent()?));
+    above.is_some_and(|above| device(path) != Some(above))
+}

@@ -1,0 +1,121 @@
+//! What is put aside, kept for good, or removed.
+
+use std::fs;
+
+use super::user::User;
+use super::{assert_is, changed, ledger, names, set};
+
+#[test]
+fn what_is_preserved_is_nothing_that_a_rollback_brings_back() {
+    let env = changed("wal");
+    let live = env.path("data/ledger.db");
+    env.ok(&["restore", "ledger", "--yes"]);
+    set(&live, "second");
+    env.ok(&["restore", "ledger", "--yes", "--preserve"]);
+    assert_eq!(names(&env), ["ledger.db", "ledger.db_20261120_100300"]);
+    assert_is(&env.path("data/ledger.db_20261120_100300"), "second");
+    env.fails(10, &["rollback", "ledger", "--yes"]);
+    assert_is(&live, "captured");
+    // A name that is taken stays whose it is.
+    fs::write(env.path("data/ledger.db_20261120_100500"), "mine").unwrap();
+    let said = env.fails(15, &["restore", "ledger", "--yes", "--preserve"]);
+    assert!(said.contains("ledger.db_20261120_100500 is there already"), "{said}");
+    assert_eq!(env.read("data/ledger.db_20261120_100500"), b"mine");
+}
+
+#[test]
+fn what_is_removed_is_in_the_store_before() {
+    let env = changed("wal");
+    let live = env.path("data/ledger.db");
+    env.ok(&["restore", "ledger", "--yes", "--replace"]);
+    assert_is(&live, "captured");
+    assert_eq!(names(&env), ["ledger.db"]);
+    // It is no snapshot of the ledger: nobody meant to keep it.
+    let listed = env.json(&["list", "ledger"]);
+    assert_eq!(listed["snapshots"].as_array().unwrap().len(), 1, "{listed}");
+    let listed = env.json(&["list", "ledger.before-restore"]);
+    assert_eq!(listed["snapshots"][0]["tags"][0], "before-restore", "{listed}");
+    // Nor is it the latest, unless that is asked for.
+    for meant in [&["latest"][..], &["--at", "1 second ago"]] {
+        let restored = env.json(&[&["restore", "--to", "data/new.db", "--yes"], meant].concat());
+        assert_eq!(restored["source"], "ledger", "{meant:?}");
+    }
+    let restored = env.json(&["restore", "ledger.before-restore", "--to", "data/new.db", "--yes"]);
+    assert_eq!(restored["source"], "ledger.before-restore");
+    fs::remove_file(env.path("data/new.db")).unwrap();
+    env.ok(&["rollback", "ledger", "--yes"]);
+    assert_is(&live, "live");
+    env.ok(&["rollback", "ledger", "--yes"]);
+    assert_is(&live, "captured");
+}
+
+#[test]
+fn what_cannot_be_captured_is_not_removed() {
+    let env = ledger("delete");
+    env.write("data/ledger.db", b"no database, or an encrypted one".repeat(1000));
+    let said = env.run(&["restore", "ledger", "--yes", "--replace"]);
+    assert_eq!(said.status, 3, "{}", said.stderr);
+    assert!(said.stderr.contains("what was there is still there, as"), "{}", said.stderr);
+    assert_is(&env.path("data/ledger.db"), "captured");
+    assert_eq!(names(&env), ["ledger.db", "ledger.db__ice_old"]);
+}
+
+#[test]
+fn what_sqlite_cannot_read_is_kept_to_the_byte() {
+    let env = ledger("delete");
+    let live = env.path("data/ledger.db");
+    let mut torn = fs::read(&live).unwrap();
+    torn[100..4096].fill(0xff);
+    for bytes in [b"no database, or an encrypted one".repeat(1000), torn, Vec::new()] {
+        fs::write(&live, &bytes).unwrap();
+        env.ok(&["restore", "ledger", "--yes"]);
+        assert_is(&live, "captured");
+        assert!(env.read("data/ledger.db__ice_old") == bytes);
+        env.ok(&["rollback", "ledger", "--yes"]);
+        assert!(env.read("data/ledger.db") == bytes);
+    }
+    // Its log may hold what the file does not, and nobody here can tell.
+    fs::write(&live, b"no database, or an encrypted one".repeat(1000)).unwrap();
+    fs::write(env.path("data/ledger.db-wal"), "the rest").unwrap();
+    let said = env.fails(15, &["restore", "ledger", "--yes"]);
+    assert!(said.contains("ledger.db-wal may hold a part"), "{said}");
+    assert_eq!(env.read("data/ledger.db-wal"), b"the rest");
+    // Where nothing is to be kept, it is replaced as any file.
+    env.ok(&["restore", "ledger", "--to", "data/ledger.db", "--yes"]);
+    assert_is(&live, "captured");
+}
+
+#[test]
+fn what_a_crash_left_in_a_log_is_in_what_is_put_aside() {
+    let env = changed("wal");
+    let (live, old) = (env.path("data/ledger.db"), env.path("data/ledger.db__ice_old"));
+    let mut user = User::open(&live);
+    user.run("UPDATE t SET a = 'in the log'");
+    drop(user);
+    assert!(env.path("data/ledger.db-wal").metadata().unwrap().len() > 0);
+    env.ok(&["restore", "ledger", "--yes"]);
+    assert_is(&live, "captured");
+    assert_is(&old, "in the log");
+    // What is done to the one that is kept comes back with it.
+    let mut user = User::open(&old);
+    user.run("UPDATE t SET a = 'in the log of the old one'");
+    drop(user);
+    env.ok(&["rollback", "ledger", "--yes"]);
+    assert_is(&live, "in the log of the old one");
+    assert_is(&old, "captured");
+}
+
+#[test]
+fn what_a_crash_left_half_done_is_undone_in_what_is_put_aside() {
+    let env = changed("delete");
+    let (live, old) = (env.path("data/ledger.db"), env.path("data/ledger.db__ice_old"));
+    let mut user = User::open(&live);
+    // A cache of one page: the file is written before the transaction ends.
+    user.run("PRAGMA cache_size = 1; BEGIN; UPDATE t SET a = 'half'; INSERT INTO t SELECT 'half', randomblob(1000000)");
+    drop(user);
+    assert!(env.path("data/ledger.db-journal").metadata().unwrap().len() > 0);
+    env.ok(&["restore", "ledger", "--yes"]);
+    assert_eq!(names(&env), ["ledger.db", "ledger.db__ice_old"]);
+    assert_is(&live, "captured");
+    assert_is(&old, "live");
+}
