@@ -33,8 +33,8 @@ pub use place::{STORE_DIR, find_store};
 pub use probe::probe;
 pub use restore::{
     Database, DatabasePlan, Destination, ExistingDatabase, RestoreOptions, Restored, RestoredFile,
-    RestoredKeys, SqliteOptions, is_base_backup, plan_database, plan_redis, plan_sqlite, plan_table, restore,
-    restore_database, restore_redis, restore_sqlite, restore_table,
+    RestoredKeys, SqliteOptions, TablePlan, is_base_backup, plan_database, plan_redis, plan_sqlite,
+    plan_table, restore, restore_database, restore_redis, restore_sqlite, restore_table,
 };
 pub use select::{SAFETY_TAG, Selector, is_safety, resolve, select};
 pub use service::Service;

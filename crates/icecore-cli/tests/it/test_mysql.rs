@@ -8,6 +8,7 @@ mod others;
 mod restore;
 mod rights;
 mod strangers;
+mod table;
 
 use std::process::{Child, Stdio};
 

@@ -4,6 +4,7 @@ mod auth;
 mod capture;
 mod endpoint;
 mod facts;
+mod keys;
 mod objects;
 mod programs;
 pub mod restore;

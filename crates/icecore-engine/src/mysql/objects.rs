@@ -3,6 +3,7 @@
 
 use icecore_dump::mysql_script::{Code, CodeKind};
 
+use super::keys::{self, Key, Place};
 use super::session::{Session, Trouble, bytes, hex, ident, literal, text};
 use super::wire::Value;
 
@@ -18,6 +19,8 @@ pub(super) const HEXED: &str = "HEX(kind), HEX(name), HEX(statement), HEX(sql_mo
 const TEXTS: &str = "DATABASE";
 /// The kind of the row that names another database.
 const KEPT: &str = "KEPT";
+/// The kind of a row that is a foreign key.
+const KEY: &str = "KEY";
 
 /// How the session was that created something, which is how it is run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub(super) struct Saved {
     pub(super) texts: Option<(String, String)>,
     /// Another database, which gets its code too.
     pub(super) kept: Option<String>,
+    /// Keys that do not follow a table of it which is moved alone.
+    pub(super) keys: Vec<Key>,
     pub(super) objects: Vec<Object>,
 }
 
@@ -138,17 +143,39 @@ impl Object {
 
 /// Reads the code of a database.
 pub(super) fn read(session: &mut Session, schema: &str) -> Result<Vec<Object>, Trouble> {
+    read_kinds(session, schema, &CodeKind::ALL, None)
+}
+
+/// The same of one of its tables: its triggers.
+pub(super) fn read_triggers(session: &mut Session, table: &Place) -> Result<Vec<Object>, Trouble> {
+    read_kinds(session, &table.schema, &[CodeKind::Trigger], Some(&table.table))
+}
+
+fn read_kinds(
+    session: &mut Session,
+    schema: &str,
+    kinds: &[CodeKind],
+    table: Option<&str>,
+) -> Result<Vec<Object>, Trouble> {
     session.run(format!("USE {}", ident(schema)))?;
-    let read = read_all(session, schema);
+    let read = read_each(session, schema, kinds, table);
     session.reset()?;
     read
 }
 
-fn read_all(session: &mut Session, schema: &str) -> Result<Vec<Object>, Trouble> {
+fn read_each(
+    session: &mut Session,
+    schema: &str,
+    kinds: &[CodeKind],
+    table: Option<&str>,
+) -> Result<Vec<Object>, Trouble> {
     let mut objects = Vec::new();
     let of = |column: &str| session.named(column, schema);
-    let [of_trigger, of_routine, of_view, of_event] =
+    let [mut of_trigger, of_routine, of_view, of_event] =
         ["TRIGGER_SCHEMA", "ROUTINE_SCHEMA", "TABLE_SCHEMA", "EVENT_SCHEMA"].map(of);
+    if let Some(table) = table {
+        of_trigger = format!("{of_trigger} AND {}", session.named("EVENT_OBJECT_TABLE", table));
+    }
     let triggers = format!(
         "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE {of_trigger} ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER"
     );
@@ -157,7 +184,7 @@ fn read_all(session: &mut Session, schema: &str) -> Result<Vec<Object>, Trouble>
             "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE {of_routine} AND ROUTINE_TYPE = '{kind}' ORDER BY 1"
         )
     };
-    for kind in CodeKind::ALL {
+    for kind in kinds.iter().copied() {
         let query = match kind {
             CodeKind::Trigger => triggers.clone(),
             CodeKind::View => format!(
@@ -235,7 +262,16 @@ impl Saved {
             session.named("SCHEMA_NAME", schema)
         ))?;
         let Some(row) = texts.first() else { return Ok(Self::default()) };
-        Ok(Self { texts: Some((text(row, 0), text(row, 1))), kept: None, objects: read(session, schema)? })
+        let texts = Some((text(row, 0), text(row, 1)));
+        Ok(Self { texts, objects: read(session, schema)?, ..Self::default() })
+    }
+
+    /// What a table has that does not go where it goes, whether it is there or not.
+    pub(super) fn read_table(session: &mut Session, table: &Place) -> Result<Self, Trouble> {
+        let mut keys = keys::of(session, table)?;
+        keys.extend(keys::to(session, table)?);
+        let objects = read_triggers(session, table)?;
+        Ok(Self { keys, objects, ..Self::default() })
     }
 
     /// Puts it into a table of its own, all at once.
@@ -253,6 +289,10 @@ impl Saved {
         };
         rows.extend(self.texts.iter().map(|(charset, collation)| plain(TEXTS, charset, collation)));
         rows.extend(self.kept.iter().map(|kept| plain(KEPT, kept, "")));
+        for key in &self.keys {
+            let written = serde_json::to_string(key).map_err(|error| session.says(&error.to_string()))?;
+            rows.push(plain(KEY, "", &written));
+        }
         rows.extend(self.objects.iter().map(|object| {
             let mode = &object.mode;
             let texts = [&mode.sql_mode, &mode.charset, &mode.collation, &mode.of_database, &mode.time_zone];
@@ -316,6 +356,9 @@ impl Saved {
                     saved.objects.push(Object { kind, name, statement, mode });
                 }
                 None if kind == KEPT => saved.kept = Some(name),
+                None if kind == KEY => {
+                    saved.keys.extend(row.get(2).and_then(|json| serde_json::from_slice(json).ok()));
+                }
                 None => saved.texts = Some((name, text(2))),
             }
         }

@@ -105,6 +105,16 @@ impl Session {
         self.answer(query.as_ref()).map(|answer| answer.rows)
     }
 
+    /// The same of one that may take long, for as long as somebody wants to wait.
+    pub(super) fn rows_unless(
+        &mut self,
+        is_cancelled: &dyn Fn() -> bool,
+        query: &str,
+    ) -> Result<Vec<Vec<Value>>, Trouble> {
+        let answer = self.wire.query(query.as_bytes(), is_cancelled);
+        answer.map(|answer| answer.rows).map_err(|fault| trouble(&self.endpoint, fault))
+    }
+
     /// The first value of each row.
     pub(super) fn column(&mut self, query: &str) -> Result<Vec<String>, Trouble> {
         Ok(self.rows(query)?.iter().map(|row| text(row, 0)).collect())

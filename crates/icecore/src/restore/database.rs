@@ -60,7 +60,7 @@ impl Database {
     pub fn rollback(&self) -> Result<Option<Undone>> {
         Ok(match self {
             Self::Postgres(endpoint) => postgres::restore::rollback(endpoint),
-            Self::Mysql(endpoint) => mysql::restore::rollback(endpoint),
+            Self::Mysql(endpoint) => mysql::restore::rollback(endpoint, None),
         }?)
     }
 

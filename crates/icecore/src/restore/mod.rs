@@ -23,7 +23,7 @@ pub use database::{Database, DatabasePlan, ExistingDatabase, plan_database, rest
 use deliver::Progress;
 pub use redis::{RestoredKeys, plan_redis, restore_redis};
 pub use sqlite::{RestoredFile, SqliteOptions, plan_sqlite, restore_sqlite};
-pub use table::{plan_table, restore_table};
+pub use table::{TablePlan, plan_table, restore_table};
 
 use crate::create::BASE_BACKUP;
 use crate::{Error, Result};

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use icecore_engine::database::{Content as _, Options};
-use icecore_engine::postgres;
-use icecore_engine::postgres::restore::table::{self as engine, RestoredTable, TablePlan};
+use icecore_engine::database::{Content as _, Options, Restored, Undone};
+use icecore_engine::{mysql, postgres};
 use icecore_format::{Part, PartKind};
 use icecore_store::{Monitor, Snapshot, Store};
 
@@ -15,20 +14,62 @@ use crate::{Error, Result};
 /// Names that an error lists.
 const NAMED_MAX: usize = 5;
 
+/// What restoring a table would do.
+#[derive(Debug, Clone)]
+pub struct TablePlan {
+    /// The table as people call it, with its schema where there are any.
+    pub table: String,
+    /// The bytes on the server's disk of the table that is there; `None` if there is none.
+    pub existing: Option<u64>,
+    /// Why it cannot be done; empty if it can.
+    pub blockers: Vec<String>,
+    /// What will not be as it was.
+    pub notices: Vec<String>,
+    of_engine: EnginePlan,
+}
+
+#[derive(Debug, Clone)]
+enum EnginePlan {
+    Postgres(Box<postgres::restore::table::TablePlan>),
+    Mysql(Box<mysql::restore::Plan>),
+}
+
 /// Finds out what restoring a table would do, and what stands in its way. `table` is its name, with its schema or, if only one is called so,
 /// without.
 pub fn plan_table(
     store: &Arc<Store>,
     snapshot: &Snapshot,
-    endpoint: &postgres::Endpoint,
+    database: &Database,
     table: &str,
     options: &Options,
     monitor: &dyn Monitor,
 ) -> Result<TablePlan> {
     let planned = || -> Result<TablePlan> {
-        let content = Content::new(store, snapshot, &Database::Postgres(endpoint.clone()), monitor)?;
+        let content = Content::new(store, snapshot, database, monitor)?;
         let part = find(content.parts(), table, snapshot)?;
-        Ok(engine::plan(endpoint, &content, part, options)?)
+        let table = part.display_name();
+        Ok(match database {
+            Database::Postgres(endpoint) => {
+                let plan = postgres::restore::table::plan(endpoint, &content, part, options)?;
+                TablePlan {
+                    table,
+                    existing: plan.existing.as_ref().map(|existing| existing.bytes),
+                    blockers: plan.blockers.clone(),
+                    notices: plan.notices.clone(),
+                    of_engine: EnginePlan::Postgres(Box::new(plan)),
+                }
+            }
+            Database::Mysql(endpoint) => {
+                let plan = mysql::restore::plan_table(endpoint, &content, &table, options)?;
+                TablePlan {
+                    table,
+                    existing: plan.existing.as_ref().map(|existing| existing.bytes),
+                    blockers: plan.blockers.clone(),
+                    notices: plan.notices.clone(),
+                    of_engine: EnginePlan::Mysql(Box::new(plan)),
+                }
+            }
+        })
     };
     planned().map_err(|error| blame(store, snapshot, None, error))
 }
@@ -37,15 +78,29 @@ pub fn plan_table(
 pub fn restore_table(
     store: &Arc<Store>,
     snapshot: &Snapshot,
+    database: &Database,
     plan: &TablePlan,
     options: &Options,
     monitor: &dyn Monitor,
-) -> Result<RestoredTable> {
-    let restored = || -> Result<RestoredTable> {
-        let content = Content::new(store, snapshot, &Database::Postgres(plan.endpoint.clone()), monitor)?;
-        Ok(engine::restore(plan, &content, options)?)
+) -> Result<Restored> {
+    let restored = || -> Result<Restored> {
+        let content = Content::new(store, snapshot, database, monitor)?;
+        Ok(match &plan.of_engine {
+            EnginePlan::Postgres(plan) => postgres::restore::table::restore(plan, &content, options),
+            EnginePlan::Mysql(plan) => mysql::restore::restore(plan, &content, options),
+        }?)
     };
     restored().map_err(|error| blame(store, snapshot, Some(plan.table.clone()), error))
+}
+
+impl Database {
+    /// Brings back the table that the last restore of it put aside; `None` if there is nothing.
+    pub fn rollback_table(&self, table: &str) -> Result<Option<Undone>> {
+        Ok(match self {
+            Self::Postgres(endpoint) => postgres::restore::table::rollback(endpoint, table),
+            Self::Mysql(endpoint) => mysql::restore::rollback(endpoint, Some(table)),
+        }?)
+    }
 }
 
 fn find<'p>(parts: &'p [Part], table: &str, snapshot: &Snapshot) -> Result<&'p Part> {

@@ -51,9 +51,12 @@ impl DatabaseArgs {
         match self.preserve || self.replace {
             true => Err(CommandError::usage("--preserve and --replace are for whole databases")
                 .hint("a table that was replaced is kept until it is restored once more")),
-            false => {
-                Ok(Options { create_roles: self.create_roles, checks: self.checks(), ..Options::default() })
-            }
+            false => Ok(Options {
+                create_roles: self.create_roles,
+                without_definers: self.without_definers,
+                checks: self.checks(),
+                ..Options::default()
+            }),
         }
     }
 

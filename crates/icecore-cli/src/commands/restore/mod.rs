@@ -13,7 +13,7 @@ mod told;
 
 use std::path::{Path, PathBuf};
 
-use icecore::{Database, Destination, RestoreOptions, Snapshot};
+use icecore::{Destination, RestoreOptions, Snapshot};
 
 use self::chosen::Chosen;
 use self::database_args::DatabaseArgs;
@@ -49,7 +49,7 @@ pub(crate) struct RestoreArgs {
     /// Restore only this part: a file of a directory, a table of a dump
     #[arg(long, value_name = "NAME")]
     part: Option<String>,
-    /// Of a PostgreSQL database, restore this table into the one that is there, with its indexes, constraints and rights
+    /// Restore this table into the database that is there, with its indexes, constraints and triggers
     #[arg(long, value_name = "NAME", conflicts_with = "part")]
     table: Option<String>,
     /// Rewrite only the blocks that differ, and remove from a directory what the snapshot does not have; not undone if it is interrupted
@@ -136,10 +136,10 @@ fn to_server(
     }
     let name = target.name.as_str();
     match (&target.place, &args.table) {
-        (ServerPlace::Database(Database::Postgres(endpoint)), Some(table)) => {
-            table::run(ui, chosen, (endpoint, table), &args.database)
+        (ServerPlace::Database(database), Some(table)) => {
+            table::run(ui, chosen, (database, table), &args.database)
         }
-        (_, Some(_)) => Err(no_table()),
+        (ServerPlace::Redis(_), Some(_)) => Err(no_table()),
         (ServerPlace::Database(database), None) => {
             database::run(ui, chosen, (database, name), &args.database, args.allow_incomplete)
         }
@@ -151,7 +151,7 @@ fn to_server(
 }
 
 fn no_table() -> CommandError {
-    CommandError::usage("--table is for databases of PostgreSQL on a server")
+    CommandError::usage("--table is for databases of PostgreSQL, MySQL and MariaDB on a server")
         .hint("--part gives a table of a dump")
 }
 

@@ -1,10 +1,9 @@
-//! Restoring one table of a PostgreSQL database, a way of `icecore restore`.
+//! Restoring one table of a database on a server, a way of `icecore restore`.
 
 use std::time::Instant;
 
-use icecore::Snapshot;
-use icecore_engine::postgres::Endpoint;
-use icecore_engine::postgres::restore::table::{RestoredTable, TablePlan};
+use icecore::{Database, Snapshot, TablePlan};
+use icecore_engine::database::Restored;
 use serde_json::json;
 
 use super::chosen::Chosen;
@@ -20,29 +19,29 @@ use crate::units::{Bytes, Millis, counted, printable};
 pub(crate) fn run(
     ui: &mut Ui,
     chosen: Chosen<'_>,
-    (endpoint, table): (&Endpoint, &str),
+    (database, table): (&Database, &str),
     args: &DatabaseArgs,
 ) -> Result<ExitStatus> {
     let options = args.of_table()?;
     let Chosen { context, opened, snapshot } = chosen;
     let plan = chosen.show(ui, "Looking", |monitor| {
-        icecore::plan_table(&opened.store, snapshot, endpoint, table, &options, monitor)
+        icecore::plan_table(&opened.store, snapshot, database, table, &options, monitor)
     })?;
-    refuse(ui, &plan.notices, &plan.blockers, &format!("{} in {endpoint}", plan.table))?;
-    confirm(ui, &plan, &chosen.described())?;
+    refuse(ui, &plan.notices, &plan.blockers, &format!("{} in {database}", plan.table))?;
+    confirm(ui, database, &plan, &chosen.described())?;
     let started = Instant::now();
     let restored = chosen.show(ui, "Restoring", |monitor| {
-        icecore::restore_table(&opened.store, snapshot, &plan, &options, monitor)
+        icecore::restore_table(&opened.store, snapshot, database, &plan, &options, monitor)
     })?;
-    let undo = rollback_command(context, &snapshot.info().source, &endpoint.url());
-    report(ui, snapshot, &plan, &undo, &restored, Millis::since(started))
+    let undo = rollback_command(context, &snapshot.info().source, &database.url());
+    report(ui, snapshot, (database, &plan), &undo, &restored, Millis::since(started))
 }
 
 /// Names exactly what would be replaced, and what becomes of it.
-fn confirm(ui: &mut Ui, plan: &TablePlan, by: &str) -> Result<()> {
-    let Some(existing) = &plan.existing else { return Ok(()) };
-    let (table, endpoint) = (printable(&plan.table), printable(&plan.endpoint.to_string()).to_string());
-    let what = format!("the table {table} of the database {endpoint} ({})", Bytes(existing.bytes));
+fn confirm(ui: &mut Ui, database: &Database, plan: &TablePlan, by: &str) -> Result<()> {
+    let Some(bytes) = plan.existing else { return Ok(()) };
+    let (table, database) = (printable(&plan.table), printable(&database.to_string()).to_string());
+    let what = format!("the table {table} of the database {database} ({})", Bytes(bytes));
     let fate = "It is kept for a rollback, and whoever uses it waits meanwhile";
     ui.confirm_effect(
         &format!("Replace {what} by that of {by}? {fate}."),
@@ -54,22 +53,22 @@ fn confirm(ui: &mut Ui, plan: &TablePlan, by: &str) -> Result<()> {
 fn report(
     ui: &mut Ui,
     snapshot: &Snapshot,
-    plan: &TablePlan,
+    (database, plan): (&Database, &TablePlan),
     undo: &str,
-    restored: &RestoredTable,
+    restored: &Restored,
     duration: Millis,
 ) -> Result<ExitStatus> {
     if ui.json {
         ui.document(&json!({
             "id": snapshot.id,
             "source": snapshot.info().source,
-            "target": plan.endpoint.url(),
+            "target": database.url(),
             "table": plan.table,
             "rows": restored.rows,
             "kept": restored.kept,
             "duration_ms": duration.0,
             "notes": plan.notices,
-            "warnings": [],
+            "warnings": restored.warnings,
         }))?;
     } else if ui.quiet {
         ui.line(printable(&plan.table))?;
@@ -79,7 +78,7 @@ fn report(
             printable(&plan.table),
             printable(&snapshot.info().source),
             short_id(snapshot),
-            printable(&plan.endpoint.to_string()),
+            printable(&database.to_string()),
             counted(restored.rows, "row"),
             duration,
         ))?;
@@ -91,5 +90,5 @@ fn report(
             ));
         }
     }
-    Ok(ExitStatus::Success)
+    Ok(ui.warn_of(&restored.warnings))
 }

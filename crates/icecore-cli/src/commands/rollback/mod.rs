@@ -45,9 +45,9 @@ pub(crate) struct RollbackArgs {
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result<ExitStatus> {
     let meant = Meant::find(context, args.source.as_deref())?;
     if let Some(table) = &args.table {
-        return match &meant.source {
-            Source::Postgres(endpoint) => table::run(ui, endpoint, table),
-            _ => Err(CommandError::usage("--table is for databases of PostgreSQL")),
+        return match Database::of(&meant.source) {
+            Some(database) => table::run(ui, &database, table),
+            None => Err(CommandError::usage("--table is for databases of PostgreSQL, MySQL and MariaDB")),
         };
     }
     if args.emergency {

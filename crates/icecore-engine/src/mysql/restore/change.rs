@@ -2,6 +2,7 @@
 
 use icecore_dump::mysql_script::CodeKind;
 
+use super::super::keys::Key;
 use super::super::objects::{self, Object, Saved};
 use super::super::session::{Session, Trouble, ident, literal};
 
@@ -24,6 +25,16 @@ pub(super) struct Changed {
     pub(super) stays: Vec<String>,
     /// What could not be made, and why.
     pub(super) missing: Vec<(Object, Trouble)>,
+    /// Keys that could not be added, and why.
+    pub(super) missing_keys: Vec<(Key, Trouble)>,
+}
+
+impl Changed {
+    /// Why something could not be made.
+    pub(super) fn trouble(&self) -> Option<&Trouble> {
+        let keys = self.missing_keys.iter().map(|(_, trouble)| trouble);
+        self.missing.iter().map(|(_, trouble)| trouble).chain(keys).next()
+    }
 }
 
 fn same<'a>(objects: &'a [Object], object: &Object) -> Option<&'a Object> {

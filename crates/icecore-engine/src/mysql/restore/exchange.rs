@@ -8,9 +8,8 @@ use icecore_dump::mysql_script::CodeKind;
 use super::super::objects::{self, Saved};
 use super::super::session::{Session, Trouble, ident};
 use super::Turn;
-use super::place::{refuse_keys, tables};
 use super::settle::{finish, give_back, is_in_the_way, leave, release, settle};
-use super::work::{AFTER, BACK, BEFORE, GOING, Kind, Work, is_name_of_ours};
+use super::work::{AFTER, BACK, BEFORE, Kind, Work};
 use crate::RestoreError;
 
 /// How often a lock is waited for, for as long as the session allows.
@@ -31,13 +30,8 @@ impl Moves {
         self.0.push((owned(from), owned(to)));
     }
 
-    /// All tables of a database, without ours, but for the code of one that was put aside before.
-    pub(super) fn all(&mut self, server: &mut Session, from: &str, to: &str) -> Result<(), Trouble> {
-        let is_going = to.ends_with(GOING);
-        for table in tables(server, from)?.iter().filter(|table| is_going || !is_name_of_ours(table)) {
-            self.push((from, table), (to, table));
-        }
-        Ok(())
+    pub(super) fn all(&mut self, tables: &[String], from: &str, to: &str) {
+        tables.iter().for_each(|table| self.push((from, table), (to, table)));
     }
 
     fn statement(&self) -> String {
@@ -59,10 +53,10 @@ pub(super) fn exchange(
 ) -> Result<Vec<String>, RestoreError> {
     let (live, new) = (work.live.as_str(), work.new.as_str());
     let server = &mut turn.server;
-    let before = Saved::read(server, live)?;
+    let before = work.saved(server)?;
     before.write(server, new, BEFORE, &work.label())?;
     after.write(server, new, AFTER, &work.label())?;
-    if before.texts.is_none() {
+    if work.makes_database(&before) {
         server.run(format!("CREATE DATABASE {}", ident(live)))?;
     }
     let incoming: Vec<String> =
@@ -74,7 +68,7 @@ pub(super) fn exchange(
         if is_cancelled() {
             return Err(RestoreError::Cancelled);
         }
-        refuse_keys(server, live)?;
+        work.refuse_keys(server)?;
         // Triggers that are made again later come after those that stayed.
         let mut in_the_way = before.objects.iter().rev().filter(|object| is_in_the_way(object, &incoming));
         let dropped = in_the_way.try_for_each(|object| objects::drop_object(server, live, object));
@@ -84,7 +78,7 @@ pub(super) fn exchange(
             Err(trouble) if trouble.code == Some(LOCK_WAIT) && tries < TRIES_MAX => {
                 // Triggers are not gone for longer than one wait. What cannot come back now does so when all is undone.
                 give_back(server, live, &before, &incoming)?;
-                let there = objects::read(server, live)?;
+                let there = work.code(server, live)?;
                 if let Some(other) =
                     there.iter().find(|it| it.kind != CodeKind::View && !before.objects.contains(it))
                 {
@@ -119,7 +113,7 @@ pub(super) fn exchange(
 /// All of the code of a restore, or an error; of a rollback what can be made, for what was broken before need not stop it.
 fn make_code(server: &mut Session, work: &Work) -> Result<Vec<String>, Trouble> {
     let changed = finish(server, work)?;
-    if let (Kind::Restore, Some((_, trouble))) = (work.kind, changed.missing.first()) {
+    if let (Kind::Restore, Some(trouble)) = (work.kind, changed.trouble()) {
         return Err(trouble.clone());
     }
     let mut warnings = leave(server, &work.live, changed)?;
@@ -142,7 +136,7 @@ fn take_back(server: &mut Session, work: &Work, moves: &Moves) -> Result<(), Res
     back.push((&work.new, AFTER), (&work.new, BACK));
     for tries in 0..=TRIES_MAX {
         let moved = places.iter().try_for_each(|place| {
-            let code = objects::read(server, place)?;
+            let code = work.code(server, place)?;
             let mut in_the_way = code.iter().filter(|object| {
                 object.kind == CodeKind::Trigger || *place == live && is_in_the_way(object, &incoming)
             });

@@ -11,6 +11,7 @@ mod script;
 mod settle;
 mod survey;
 mod swap;
+mod table;
 mod turn;
 mod work;
 
@@ -22,6 +23,7 @@ use icecore_format::Part;
 pub(super) use grants::gives;
 pub use plan::{Existing, Plan, plan};
 pub use swap::{forget, rollback};
+pub use table::plan_table;
 
 use super::session::{Session, Trouble, text};
 use crate::RestoreError;
@@ -29,6 +31,7 @@ use crate::check::Checked;
 use crate::database::{Content, Options, Restored};
 use load::{Loaded, Loader};
 use settle::settle;
+use table::OneTable;
 use turn::Turn;
 use work::{Kind, Work};
 
@@ -37,20 +40,30 @@ use work::{Kind, Work};
 /// # Errors
 /// Whatever happens before the last step, the database that is there stays as it is, and what was begun beside it is dropped.
 pub fn restore(plan: &Plan, content: &dyn Content, options: &Options) -> Result<Restored, RestoreError> {
+    let only;
+    let content = match &plan.table {
+        Some(table) => {
+            only = OneTable::of(content, table)?;
+            &only
+        }
+        None => content,
+    };
     let mut turn = Turn::take(&plan.endpoint)?;
     let live = plan.endpoint.database.as_str();
     let settled = settle(&mut turn.server, live)?;
-    if let Some(kind) = settled.finished {
+    if let Some(work) = settled.finished {
         let kept = settled.kept.map(|kept| format!(", and what was there is kept as {kept}"));
         let mut what = format!(
-            "a {} of {live} that was interrupted is complete now{}: restore again to replace that too",
-            kind.as_str(),
+            "a {} of {} that was interrupted is complete now{}: restore again to replace that too",
+            work.kind.as_str(),
+            work.subject(),
             kept.unwrap_or_default()
         );
         settled.warnings.iter().for_each(|warning| what.push_str(&format!("; {warning}")));
         return Err(RestoreError::Unknown(what));
     }
-    let work = Work::begin(&mut turn.server, Kind::Restore, live, plan.texts.as_ref())?;
+    let about = (live, plan.table.as_deref());
+    let work = Work::begin(&mut turn.server, Kind::Restore, about, plan.texts.as_ref())?;
     let done = make(plan, &work, content, options).and_then(|loaded| {
         turn.renew()?;
         let swapped = swap::put_in_place(&mut turn, plan, &work, &loaded.objects, options, content)?;
@@ -59,6 +72,7 @@ pub fn restore(plan: &Plan, content: &dyn Content, options: &Options) -> Result<
     match done {
         Ok((restored, swap::Swapped { kept, warnings })) => {
             let warnings = [restored.warnings, settled.warnings, warnings].concat();
+            let kept = kept.map(|kept| work.shown(&kept));
             Ok(Restored { kept, mark: Some(work.label()), warnings, ..restored })
         }
         Err(error) => Err(clean_up(&mut turn, &work, error)),
@@ -73,7 +87,7 @@ fn clean_up(turn: &mut Turn, work: &Work, error: RestoreError) -> RestoreError {
     }
     let what = match turn.renew().and_then(|()| settle(&mut turn.server, &work.live)) {
         Ok(settled) if settled.finished.is_some() => {
-            format!("{error}; but the {} of {} is complete", work.kind.as_str(), work.live)
+            format!("{error}; but the {} of {} is complete", work.kind.as_str(), work.subject())
         }
         Ok(settled) if settled.warnings.is_empty() => return error,
         Ok(settled) => format!("{error}; {}", settled.warnings.join("; ")),

@@ -1,5 +1,6 @@
 //! Databases by name: what is in them, whose they are, and how those of ours go.
 
+use super::super::keys::{self, Place};
 use super::super::objects::{self, COMMENT};
 use super::super::session::{Session, Trouble, ident};
 use super::work::is_name_of_ours;
@@ -61,12 +62,25 @@ pub(super) fn keys_from_elsewhere(server: &mut Session, schema: &str) -> Result<
         "SELECT DISTINCT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.KEY_COLUMN_USAGE
         WHERE {leads_here} AND NOT {is_here} ORDER BY 1"
     ))?;
-    Ok((!keys.is_empty()).then(|| {
-        format!(
-            "foreign keys of other databases lead to {schema}, and would follow what is put aside: {}; drop them, and add them again afterwards",
-            keys.join(", ")
-        )
-    }))
+    Ok((!keys.is_empty()).then(|| follows(schema, &keys)))
+}
+
+/// The same of one table.
+pub(super) fn keys_to_one_from_elsewhere(
+    server: &mut Session,
+    table: &Place,
+) -> Result<Option<String>, Trouble> {
+    let keys = keys::to(server, table)?;
+    let elsewhere = keys.iter().filter(|key| key.from.schema != table.schema);
+    let names: Vec<String> = elsewhere.map(|key| format!("{}.{}", key.from.schema, key.from.table)).collect();
+    Ok((!names.is_empty()).then(|| follows(&table.table, &names)))
+}
+
+fn follows(what: &str, keys: &[String]) -> String {
+    format!(
+        "foreign keys of other databases lead to {what}, and would follow what is put aside: {}; drop them, and add them again afterwards",
+        keys.join(", ")
+    )
 }
 
 pub(super) fn refuse_keys(server: &mut Session, schema: &str) -> Result<(), RestoreError> {

@@ -13,7 +13,7 @@ use super::super::session::{Session, Trouble, ident, literal, text};
 use super::grants::{gives, gives_everywhere, has_roles};
 use super::place::{exists, is_ours, keys_from_elsewhere, tables};
 use super::survey::Survey;
-use super::work::{NEW, OLD, beside, is_name_of_ours};
+use super::work::{NEW, aside, beside, is_name_of_ours};
 use crate::RestoreError;
 use crate::database::{Content, Keep, Options};
 
@@ -43,7 +43,9 @@ const ROUTINE_RIGHTS: [&str; 3] = ["SELECT", "SHOW_ROUTINE", "SHOW CREATE ROUTIN
 pub struct Plan {
     /// The database that would be there.
     pub endpoint: Endpoint,
-    /// What is there now; `None` if there is no such database.
+    /// The table, if it is about one alone.
+    pub table: Option<String>,
+    /// What is there now; `None` if there is no such database, or table.
     pub existing: Option<Existing>,
     /// Why it cannot be done; empty if it can.
     pub blockers: Vec<String>,
@@ -53,7 +55,7 @@ pub struct Plan {
     pub(super) texts: Option<(String, String)>,
 }
 
-/// A database that would be replaced.
+/// A database or a table that would be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Existing {
     /// Its size on the server's disk, as far as the server keeps count.
@@ -70,8 +72,7 @@ pub fn plan(endpoint: &Endpoint, content: &dyn Content, options: &Options) -> Re
         // A dump does not say what its database was like; the one that it replaces does.
         None => Saved::read(&mut server, &endpoint.database)?.texts,
     };
-    let mut plan =
-        Plan { endpoint: endpoint.clone(), existing, blockers: Vec::new(), notices: Vec::new(), texts };
+    let mut plan = Plan { existing, texts, ..Plan::of(endpoint, None) };
     plan.look_at_server(&mut server)?;
     plan.look_at_what_is_aside(&mut server)?;
     plan.look_at_rights(&mut server, &options.keep)?;
@@ -113,7 +114,18 @@ fn existing(server: &mut Session, database: &str) -> Result<Option<Existing>, Tr
 }
 
 impl Plan {
-    fn look_at_server(&mut self, server: &mut Session) -> Result<(), Trouble> {
+    pub(super) fn of(endpoint: &Endpoint, table: Option<&str>) -> Self {
+        Self {
+            endpoint: endpoint.clone(),
+            table: table.map(str::to_owned),
+            existing: None,
+            blockers: Vec::new(),
+            notices: Vec::new(),
+            texts: None,
+        }
+    }
+
+    pub(super) fn look_at_server(&mut self, server: &mut Session) -> Result<(), Trouble> {
         // What one server does not know another may.
         let mut says = |name: &str| server.value(&format!("SELECT @@{name}")).unwrap_or_default();
         let (is_read_only, is_super) = (says("read_only"), says("super_read_only"));
@@ -135,8 +147,8 @@ impl Plan {
     }
 
     /// Only one is kept: what this restore replaces, or nothing.
-    fn look_at_what_is_aside(&mut self, server: &mut Session) -> Result<(), Trouble> {
-        let old = beside(&self.endpoint.database, OLD);
+    pub(super) fn look_at_what_is_aside(&mut self, server: &mut Session) -> Result<(), Trouble> {
+        let old = aside(&self.endpoint.database, self.table.as_deref());
         if self.existing.is_some() && exists(server, &old)? && is_ours(server, &old)? {
             self.notices.push(format!("{old}, which the restore before put aside, is dropped at the end"));
         }
@@ -144,10 +156,11 @@ impl Plan {
     }
 
     /// Rights that are given by a role are not looked at: what is missing is then found when it is needed.
-    fn look_at_rights(&mut self, server: &mut Session, keep: &Keep) -> Result<(), Trouble> {
+    pub(super) fn look_at_rights(&mut self, server: &mut Session, keep: &Keep) -> Result<(), Trouble> {
         let grants = server.column("SHOW GRANTS")?;
         let database = self.endpoint.database.as_str();
-        let mut names = vec![database.to_owned(), beside(database, NEW), beside(database, OLD)];
+        let mut names =
+            vec![database.to_owned(), beside(database, NEW), aside(database, self.table.as_deref())];
         let pattern = |name: &str| ident(&name.replace('_', "\\_"));
         let mut places = vec![
             format!("{}.*", ident(database)),
@@ -173,7 +186,7 @@ impl Plan {
     }
 
     /// Who connects must be able to make code of others, now and when it is brought back.
-    fn look_at_rights_to_define(
+    pub(super) fn look_at_rights_to_define(
         &mut self,
         server: &mut Session,
         definers: BTreeSet<String>,
@@ -231,7 +244,7 @@ impl Plan {
     }
 
     /// Columns name the sequences of their defaults with a database, which need not be the new one; no server defines them without those.
-    fn look_at_sequences(&mut self, server: &mut Session, survey: &Survey) -> Result<(), Trouble> {
+    pub(super) fn look_at_sequences(&mut self, server: &mut Session, survey: &Survey) -> Result<(), Trouble> {
         for (database, name) in &survey.sequences {
             let (is_in_it, is_it) =
                 (server.named("TABLE_SCHEMA", database), server.named("TABLE_NAME", name));
@@ -249,7 +262,11 @@ impl Plan {
     }
 
     /// Only for a server on this machine that says where its files are.
-    fn look_at_room(&mut self, server: &mut Session, content: &dyn Content) -> Result<(), Trouble> {
+    pub(super) fn look_at_room(
+        &mut self,
+        server: &mut Session,
+        content: &dyn Content,
+    ) -> Result<(), Trouble> {
         let is_here = self
             .endpoint
             .host
@@ -270,7 +287,11 @@ impl Plan {
         Ok(())
     }
 
-    fn look_at_definers(&mut self, server: &mut Session, definers: &BTreeSet<String>) -> Result<(), Trouble> {
+    pub(super) fn look_at_definers(
+        &mut self,
+        server: &mut Session,
+        definers: &BTreeSet<String>,
+    ) -> Result<(), Trouble> {
         let me = server.value("SELECT CURRENT_USER()")?;
         let others: Vec<&String> = definers.iter().filter(|definer| **definer != me).collect();
         if others.is_empty() {

@@ -2,22 +2,21 @@
 
 use icecore_dump::mysql_script::CodeKind;
 
+use super::super::keys::{self, Place};
 use super::super::objects::{MARK, Object, Saved};
 use super::super::session::{Session, Trouble, ident};
 use super::change::{Change, Changed};
 use super::place::{drop_database, drop_if_empty, exists, tables};
-use super::work::{
-    AFTER, BACK, BEFORE, GOING, Kind, OLD, Work, beside, is_name_of_ours, left_name, new_start,
-};
+use super::work::{AFTER, BACK, BEFORE, GOING, OLD, Work, beside, is_name_of_ours, left_name, new_start};
 use crate::RestoreError;
 
 /// What became of them.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
     /// The tables had not moved: what was there is as it was.
-    pub(super) undone: Option<Kind>,
+    pub(super) undone: Option<Work>,
     /// They had: what is there is as it was to be.
-    pub(super) finished: Option<Kind>,
+    pub(super) finished: Option<Work>,
     /// And what was there before is kept under this name.
     pub(super) kept: Option<String>,
     /// What is not.
@@ -40,19 +39,19 @@ pub(super) fn settle(server: &mut Session, live: &str) -> Result<Settled, Restor
         if !is_before && work.owns(server, &schema, AFTER)? {
             if let Some(table) = tables(server, &schema)?.iter().find(|table| !is_name_of_ours(table)) {
                 return Err(RestoreError::Unknown(format!(
-                    "the server died while the tables of {live} changed places with those of {schema}, and some are still there, such as {table}"
+                    "the server died while tables of {live} changed places with those of {schema}, and some are still there, such as {table}"
                 )));
             }
             settled.kept = kept(server, &work)?;
             let changed = finish(server, &work)?;
             settled.warnings.extend(leave(server, live, changed)?);
             settled.warnings.extend(release(server, &work)?);
-            settled.finished = Some(work.kind);
+            settled.finished = Some(work);
         } else {
             if is_before {
                 settled.warnings.extend(undo(server, &work)?);
             }
-            settled.undone = Some(work.kind);
+            settled.undone = Some(work);
         }
         drop_database(server, &schema)?;
     }
@@ -80,10 +79,8 @@ fn undo(server: &mut Session, work: &Work) -> Result<Vec<String>, RestoreError> 
         return Ok(Vec::new());
     }
     let after = Saved::find(server, new, if is_back { BACK } else { AFTER })?;
-    if let Some(kept) = &after.kept {
-        drop_if_empty(server, kept)?;
-    }
-    if before.texts.is_none() {
+    drop_if_empty(server, after.kept.as_ref().unwrap_or(&work.aside()))?;
+    if work.makes_database(&before) {
         drop_if_empty(server, live)?;
         return Ok(Vec::new());
     }
@@ -91,14 +88,15 @@ fn undo(server: &mut Session, work: &Work) -> Result<Vec<String>, RestoreError> 
     if !exists(server, live)? {
         return Ok(Vec::new());
     }
-    let changed = if is_back {
+    let mut changed = if is_back {
         Change { from: &after.objects, is_exact: false, to: &before, with_events: true }
             .apply(server, live)?
     } else {
         let mut incoming = tables(server, new)?;
-        incoming.extend(tables(server, &beside(live, OLD))?);
+        incoming.extend(tables(server, &work.aside())?);
         give_back(server, live, &before, &incoming)?
     };
+    changed.missing_keys = keys::give(server, &before.keys)?;
     Ok(leave(server, live, changed)?)
 }
 
@@ -116,19 +114,29 @@ pub(super) fn give_back(
 
 /// Where the tables and the code are that were there before, unless nothing was, or that is a database like others by now.
 fn kept(server: &mut Session, work: &Work) -> Result<Option<String>, Trouble> {
-    let kept = Saved::find(server, &work.new, AFTER)?.kept.unwrap_or_else(|| beside(&work.live, OLD));
+    let kept = Saved::find(server, &work.new, AFTER)?.kept.unwrap_or_else(|| work.aside());
     Ok(work.owns(server, &kept, MARK)?.then_some(kept))
 }
 
-/// The tables have moved: makes the code that there is to be.
+/// The tables have moved: makes the code that there is to be, and the keys of one that has moved alone.
 pub(super) fn finish(server: &mut Session, work: &Work) -> Result<Changed, Trouble> {
     let live = &work.live;
     let after = Saved::find(server, &work.new, AFTER)?;
-    let before = match kept(server, work)? {
-        Some(kept) => Saved::find(server, &kept, MARK)?,
+    let kept = kept(server, work)?;
+    let before = match &kept {
+        Some(kept) => Saved::find(server, kept, MARK)?,
         None => Saved::default(),
     };
-    Change { from: &before.objects, is_exact: true, to: &after, with_events: true }.apply(server, live)
+    let mut changed = Change { from: &before.objects, is_exact: true, to: &after, with_events: true }
+        .apply(server, live)?;
+    changed.missing_keys = keys::give(server, &after.keys)?;
+    if let (Some(kept), Some(table), None) = (&kept, &work.table, changed.trouble()) {
+        // What is put aside binds nobody.
+        for key in keys::of(server, &Place::new(kept, table))? {
+            key.drop_it(server)?;
+        }
+    }
+    Ok(changed)
 }
 
 /// What is kept for longer becomes a database like others, but for what happens by the clock.
@@ -147,7 +155,10 @@ pub(super) fn release(server: &mut Session, work: &Work) -> Result<Vec<String>, 
 
 /// Puts code that cannot be made into a database of its own, which nobody drops. Returns what to say.
 pub(super) fn leave(server: &mut Session, live: &str, changed: Changed) -> Result<Vec<String>, Trouble> {
-    let Changed { stays: mut warnings, missing } = changed;
+    let Changed { stays: mut warnings, missing, missing_keys } = changed;
+    warnings.extend(missing_keys.into_iter().map(|(key, why)| {
+        format!("the {} could not be added: {}; {} adds it", key.display_name(), why.what, key.statement())
+    }));
     if missing.is_empty() {
         return Ok(warnings);
     }

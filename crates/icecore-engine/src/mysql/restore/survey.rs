@@ -18,6 +18,8 @@ pub(super) struct Survey {
     pub(super) definers: BTreeSet<String>,
     /// Sequences that columns take their defaults from, each with its database.
     pub(super) sequences: BTreeSet<(String, String)>,
+    /// By name.
+    pub(super) triggers: BTreeSet<String>,
     /// What happens by the clock, by name.
     events: BTreeSet<String>,
 }
@@ -31,14 +33,24 @@ impl Survey {
                 match action {
                     Action::Create(code) => {
                         survey.definers.extend(code.definer);
-                        survey.events.extend((code.kind == CodeKind::Event).then_some(code.name));
+                        match code.kind {
+                            CodeKind::Event => _ = survey.events.insert(code.name),
+                            CodeKind::Trigger => _ = survey.triggers.insert(code.name),
+                            _ => (),
+                        }
                     }
                     Action::Run { statement, adds_rows: false } => {
                         survey.sequences.extend(sequences(&statement));
                     }
                     _ => continue,
                 }
-                if survey.definers.len() + survey.sequences.len() + survey.events.len() > NAMES_MAX {
+                let names = [
+                    survey.sequences.len(),
+                    survey.definers.len(),
+                    survey.events.len(),
+                    survey.triggers.len(),
+                ];
+                if names.iter().sum::<usize>() > NAMES_MAX {
                     return Err(RestoreError::Refused(
                         "the snapshot has more code than a database can have".to_owned(),
                     ));

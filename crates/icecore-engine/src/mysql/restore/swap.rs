@@ -11,9 +11,9 @@ use super::super::objects::{self, MARK, Object, Saved};
 use super::super::session::{Session, ident};
 use super::exchange::{Moves, exchange};
 use super::place::{drop_database, drop_if_empty, exists, is_empty, is_ours, refuse_keys, tables};
-use super::settle::settle;
-use super::work::{BEFORE, DONE, GOING, Kind, NOTHING, OLD, Work, beside, is_name_of_ours, label_of};
-use super::{Plan, Turn, clean_up};
+use super::settle::{Settled, settle};
+use super::work::{BEFORE, DONE, GOING, Kind, NOTHING, OLD, Work, aside, beside, is_name_of_ours, label_of};
+use super::{Plan, Turn, clean_up, table};
 use crate::RestoreError;
 use crate::database::{Content, Keep, Options, Undone};
 
@@ -37,14 +37,15 @@ pub(super) fn put_in_place(
     let server = &mut turn.server;
     let (live, new) = (work.live.as_str(), work.new.as_str());
     check_marks(server, work)?;
-    let is_there = exists(server, live)?;
+    let is_there = work.is_there(server)?;
     if is_there != plan.existing.is_some() {
         return Err(RestoreError::Refused(format!(
-            "the database {live} is another one than when it was looked at: somebody made or dropped it meanwhile"
+            "{} is another one than when it was looked at: somebody made or dropped it meanwhile",
+            work.subject()
         )));
     }
     let kept = is_there.then(|| match &options.keep {
-        Keep::ForRollback => beside(live, OLD),
+        Keep::ForRollback => work.aside(),
         Keep::As(name) => name.clone(),
     });
     let Saved { texts, objects: tried, .. } = Saved::read(server, new)?;
@@ -53,23 +54,25 @@ pub(super) fn put_in_place(
         objects::drop_object(server, new, trigger)?;
     }
     let after = Saved {
-        texts: plan.texts.clone().or(texts),
+        texts: plan.texts.clone().or(texts).filter(|_| work.table.is_none()),
         kept: kept.clone().filter(|_| options.keep != Keep::ForRollback),
+        keys: table::keys_after(server, work, content)?,
         objects: objects.to_vec(),
     };
     let mut moves = Moves::default();
     match &kept {
         Some(kept) => {
-            make_room(server, live, kept, &options.keep, &mut moves)?;
+            clear_aside(server, work, &options.keep, &mut moves)?;
+            make_room(server, kept, &options.keep)?;
             moves.push((new, BEFORE), (kept, MARK));
-            moves.all(server, live, kept)?;
+            moves.all(&work.tables(server, live)?, live, kept);
         }
         None => moves.push((new, BEFORE), (new, DONE)),
     }
-    moves.all(server, new, live)?;
+    moves.all(&work.tables(server, new)?, new, live);
     let mut warnings = exchange(turn, work, &after, &moves, &|| content.is_cancelled())?;
     let server = &mut turn.server;
-    let dropped = drop_database(server, new).and_then(|()| drop_what_was_aside(server, live));
+    let dropped = drop_database(server, new).and_then(|()| drop_what_was_aside(server, work));
     warnings
         .extend(dropped.err().map(|error| format!("what is not needed any more is still there: {error}")));
     Ok(Swapped { kept, warnings })
@@ -88,25 +91,29 @@ fn check_marks(server: &mut Session, work: &Work) -> Result<(), RestoreError> {
     }
 }
 
-/// Makes the database to which what is there goes. What the restore before put aside goes elsewhere in the same step: a rollback brings back
-/// what this one replaces, or nothing.
-fn make_room(
+/// What the restore before put aside goes elsewhere in the same step: a rollback brings back what this one replaces, or nothing.
+fn clear_aside(
     server: &mut Session,
-    live: &str,
-    kept: &str,
+    work: &Work,
     keep: &Keep,
     moves: &mut Moves,
 ) -> Result<(), RestoreError> {
-    let old = beside(live, OLD);
-    if exists(server, &old)? && is_ours(server, &old)? {
-        refuse_keys(server, &old)?;
-        let going = beside(live, GOING);
-        drop_database(server, &going)?;
-        server.run(format!("CREATE DATABASE {}", ident(&going)))?;
-        moves.all(server, &old, &going)?;
-    } else if *keep == Keep::ForRollback && exists(server, &old)? {
-        return Err(not_ours(&old));
+    let (old, going) = (work.aside(), beside(&work.live, GOING));
+    if !exists(server, &old)? {
+        return Ok(());
     }
+    if !is_ours(server, &old)? {
+        return if *keep == Keep::ForRollback { Err(not_ours(&old)) } else { Ok(()) };
+    }
+    refuse_keys(server, &old)?;
+    drop_database(server, &going)?;
+    server.run(format!("CREATE DATABASE {}", ident(&going)))?;
+    moves.all(&tables(server, &old)?, &old, &going);
+    Ok(())
+}
+
+/// Makes the database to which what is there goes.
+fn make_room(server: &mut Session, kept: &str, keep: &Keep) -> Result<(), RestoreError> {
     if !exists(server, kept)? {
         return Ok(server.run(format!("CREATE DATABASE {}", ident(kept))).map(drop)?);
     }
@@ -117,9 +124,9 @@ fn make_room(
 }
 
 /// Drops what the restore before put aside, once it has gone out of the way.
-fn drop_what_was_aside(server: &mut Session, live: &str) -> Result<(), RestoreError> {
-    drop_database(server, &beside(live, GOING))?;
-    Ok(drop_if_empty(server, &beside(live, OLD))?)
+fn drop_what_was_aside(server: &mut Session, work: &Work) -> Result<(), RestoreError> {
+    drop_database(server, &beside(&work.live, GOING))?;
+    Ok(drop_if_empty(server, &work.aside())?)
 }
 
 fn not_ours(name: &str) -> RestoreError {
@@ -128,20 +135,31 @@ fn not_ours(name: &str) -> RestoreError {
     ))
 }
 
-/// Brings back what the last restore put aside; `None` if there is nothing. What ended in the middle is undone, or finished first.
-pub fn rollback(endpoint: &Endpoint) -> Result<Option<Undone>, RestoreError> {
+/// Brings back what the last restore put aside, of a database or of one of its tables; `None` if there is nothing. What ended in the middle is
+/// undone, or finished first.
+pub fn rollback(endpoint: &Endpoint, table: Option<&str>) -> Result<Option<Undone>, RestoreError> {
     let mut turn = Turn::take(endpoint)?;
     let server = &mut turn.server;
     let live = endpoint.database.as_str();
-    let old = beside(live, OLD);
-    let settled = settle(server, live)?;
-    let mut warnings = settled.warnings;
-    if settled.finished == Some(Kind::Rollback) {
-        let kept = exists(server, &old)?.then_some(old);
-        return Ok(Some(Undone { kept, warnings, ..Undone::default() }));
-    }
-    if settled.finished.is_none() && settled.undone == Some(Kind::Restore) {
-        return Ok(Some(Undone { was_unfinished: true, warnings, kept: None }));
+    let old = aside(live, table);
+    let Settled { finished, undone, mut warnings, .. } = settle(server, live)?;
+    let is_meant = |work: &Work| work.table.as_deref() == table;
+    match (&finished, &undone) {
+        (Some(work), _) if is_meant(work) && work.kind == Kind::Rollback => {
+            let kept = exists(server, &old)?.then(|| work.shown(&old));
+            return Ok(Some(Undone { kept, warnings, ..Undone::default() }));
+        }
+        (Some(work), _) if !is_meant(work) => {
+            warnings.push(format!(
+                "a {} of {} that was interrupted is complete now",
+                work.kind.as_str(),
+                work.subject()
+            ));
+        }
+        (None, Some(work)) if is_meant(work) && work.kind == Kind::Restore => {
+            return Ok(Some(Undone { was_unfinished: true, warnings, kept: None }));
+        }
+        _ => (),
     }
     if !tables(server, &old)?.iter().any(|table| table == MARK) {
         return Ok(None);
@@ -149,12 +167,11 @@ pub fn rollback(endpoint: &Endpoint) -> Result<Option<Undone>, RestoreError> {
     if !is_ours(server, &old)? {
         return Err(not_ours(&old));
     }
-    refuse_keys(server, live)?;
-    let work = Work::begin(server, Kind::Rollback, live, None)?;
-    match bring_back(&mut turn, &work, &old) {
+    let work = Work::begin(server, Kind::Rollback, (live, table), None)?;
+    match work.refuse_keys(server).and_then(|()| bring_back(&mut turn, &work, &old)) {
         Ok((is_there, more)) => {
             warnings.extend(more);
-            Ok(Some(Undone { kept: is_there.then_some(old), warnings, ..Undone::default() }))
+            Ok(Some(Undone { kept: is_there.then(|| work.shown(&old)), warnings, ..Undone::default() }))
         }
         Err(error) => Err(clean_up(&mut turn, &work, error)),
     }
@@ -164,16 +181,15 @@ pub fn rollback(endpoint: &Endpoint) -> Result<Option<Undone>, RestoreError> {
 fn bring_back(turn: &mut Turn, work: &Work, old: &str) -> Result<(bool, Vec<String>), RestoreError> {
     let server = &mut turn.server;
     let (live, between) = (work.live.as_str(), work.new.as_str());
-    let is_there = exists(server, live)?;
-    let after = Saved::find(server, old, MARK)?;
+    let is_there = work.is_there(server)?;
+    let mut after = Saved::find(server, old, MARK)?;
+    table::keys_back(server, work, &mut after)?;
     let mut moves = Moves::default();
-    moves.all(server, live, between)?;
-    let displaced: Vec<String> = moves.0.iter().map(|(_, to)| to.1.clone()).collect();
+    let displaced = work.tables(server, live)?;
+    moves.all(&displaced, live, between);
     moves.push((old, MARK), (between, DONE));
-    moves.all(server, old, live)?;
-    for table in &displaced {
-        moves.push((between, table), (old, table));
-    }
+    moves.all(&work.tables(server, old)?, old, live);
+    moves.all(&displaced, between, old);
     match is_there {
         true => moves.push((between, BEFORE), (old, MARK)),
         false => moves.push((between, BEFORE), (between, NOTHING)),

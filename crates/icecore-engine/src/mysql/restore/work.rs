@@ -2,8 +2,13 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use super::super::objects::{self, COMMENT, MARK};
+use icecore_format::Digest;
+
+use super::super::keys::Place;
+use super::super::objects::{self, COMMENT, MARK, Object, Saved};
 use super::super::session::{Session, Trouble, ident, literal, text};
+use super::place::{exists, keys_from_elsewhere, keys_to_one_from_elsewhere, tables};
+use crate::RestoreError;
 use crate::database::name_beside;
 
 /// What is being made; some digits follow.
@@ -32,6 +37,17 @@ const DIGITS: usize = 8;
 /// A name beside that of a database.
 pub(super) fn beside(database: &str, suffix: &str) -> String {
     name_beside(database, suffix, NAME_LEN_MAX)
+}
+
+/// Where what is there goes, and comes back from: one of the tables, or the whole database.
+pub(super) fn aside(database: &str, table: Option<&str>) -> String {
+    let Some(table) = table else { return beside(database, OLD) };
+    let name = format!("{database}{OLD}_{table}");
+    if name.len() <= NAME_LEN_MAX {
+        return name;
+    }
+    let hash = Digest::of(table.as_bytes()).to_hex();
+    beside(database, &format!("{OLD}_{}", hash.get(..DIGITS).unwrap_or(&hash)))
 }
 
 /// Whether a table of this name is one of ours, on any server.
@@ -77,9 +93,11 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Work {
     pub(super) kind: Kind,
-    /// The database that is replaced.
+    /// The database that is replaced, or has the table that is.
     pub(super) live: String,
-    /// The one that is made for it.
+    /// The table, if it is about one alone.
+    pub(super) table: Option<String>,
+    /// The database that is made for it.
     pub(super) new: String,
 }
 
@@ -88,10 +106,11 @@ impl Work {
     pub(super) fn begin(
         server: &mut Session,
         kind: Kind,
-        live: &str,
+        (live, table): (&str, Option<&str>),
         texts: Option<&(String, String)>,
     ) -> Result<Self, Trouble> {
-        let work = Self { kind, live: live.to_owned(), new: numbered(live, NEW) };
+        let (new, table) = (numbered(live, NEW), table.map(str::to_owned));
+        let work = Self { kind, live: live.to_owned(), table, new };
         let texts = texts.map(|(charset, collation)| {
             format!(" CHARACTER SET {} COLLATE {}", literal(charset), literal(collation))
         });
@@ -102,18 +121,97 @@ impl Work {
 
     /// What is under way in a database, if it is one of ours.
     pub(super) fn find(server: &mut Session, live: &str, new: &str) -> Result<Option<Self>, Trouble> {
+        let Some(label) = label_of(server, new, MARK)? else { return Ok(None) };
         for kind in [Kind::Restore, Kind::Rollback] {
-            let work = Self { kind, live: live.to_owned(), new: new.to_owned() };
-            if work.owns(server, new, MARK)? {
-                return Ok(Some(work));
+            let start = format!("a {} of ", kind.as_str());
+            let subject =
+                label.strip_prefix(&start).and_then(|rest| rest.strip_suffix(&format!(" by {new}")));
+            let table = subject
+                .and_then(|it| it.strip_prefix("the table ")?.strip_suffix(&format!(" of {live}")))
+                .filter(|_| subject != Some(live))
+                .map(str::to_owned);
+            if table.is_some() || subject == Some(live) {
+                return Ok(Some(Self { kind, live: live.to_owned(), table, new: new.to_owned() }));
             }
         }
         Ok(None)
     }
 
+    /// What it is about, for people.
+    pub(super) fn subject(&self) -> String {
+        match &self.table {
+            Some(table) => format!("the table {table} of {}", self.live),
+            None => self.live.clone(),
+        }
+    }
+
     /// What its tables say of themselves.
     pub(super) fn label(&self) -> String {
-        format!("a {} of {} by {}", self.kind.as_str(), self.live, self.new)
+        format!("a {} of {} by {}", self.kind.as_str(), self.subject(), self.new)
+    }
+
+    /// What it is about in another database, for people.
+    pub(super) fn shown(&self, schema: &str) -> String {
+        match &self.table {
+            Some(table) => format!("{schema}.{table}"),
+            None => schema.to_owned(),
+        }
+    }
+
+    /// Where what is replaced is kept.
+    pub(super) fn aside(&self) -> String {
+        aside(&self.live, self.table.as_deref())
+    }
+
+    /// Its table in a database.
+    fn place(&self, schema: &str) -> Option<Place> {
+        self.table.as_deref().map(|table| Place::new(schema, table))
+    }
+
+    /// Whether what it is about is there.
+    pub(super) fn is_there(&self, server: &mut Session) -> Result<bool, Trouble> {
+        match self.place(&self.live) {
+            Some(place) => place.is_there(server),
+            None => exists(server, &self.live),
+        }
+    }
+
+    /// The tables of a database that it is about.
+    pub(super) fn tables(&self, server: &mut Session, schema: &str) -> Result<Vec<String>, Trouble> {
+        match self.place(schema) {
+            Some(place) => Ok(if place.is_there(server)? { vec![place.table] } else { Vec::new() }),
+            None => Ok(tables(server, schema)?.into_iter().filter(|table| !is_name_of_ours(table)).collect()),
+        }
+    }
+
+    /// What of it does not go where tables go.
+    pub(super) fn saved(&self, server: &mut Session) -> Result<Saved, Trouble> {
+        match self.place(&self.live) {
+            Some(place) => Saved::read_table(server, &place),
+            None => Saved::read(server, &self.live),
+        }
+    }
+
+    /// The code of a database that it is about.
+    pub(super) fn code(&self, server: &mut Session, schema: &str) -> Result<Vec<Object>, Trouble> {
+        match self.place(schema) {
+            Some(place) => objects::read_triggers(server, &place),
+            None => objects::read(server, schema),
+        }
+    }
+
+    /// Whether there was no database, so that one is made.
+    pub(super) fn makes_database(&self, before: &Saved) -> bool {
+        self.table.is_none() && before.texts.is_none()
+    }
+
+    /// What is there must not be followed by keys of other databases.
+    pub(super) fn refuse_keys(&self, server: &mut Session) -> Result<(), RestoreError> {
+        let why = match self.place(&self.live) {
+            Some(place) => keys_to_one_from_elsewhere(server, &place),
+            None => keys_from_elsewhere(server, &self.live),
+        };
+        why?.map_or(Ok(()), |why| Err(RestoreError::Refused(why)))
     }
 
     /// Whether there is such a table, and it is of this work.
@@ -133,6 +231,20 @@ pub(super) fn label_of(server: &mut Session, schema: &str, table: &str) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_put_aside_of_one_table_is_apart_from_all_else() {
+        assert_eq!(aside("shop", None), "shop__ice_old");
+        assert_eq!(aside("shop", Some("orders")), "shop__ice_old_orders");
+        let long = "o".repeat(64);
+        let names = [
+            aside("shop", Some(&long)),
+            aside(&"s".repeat(64), Some("orders")),
+            aside("shop", Some(&"p".repeat(64))),
+        ];
+        assert!(names.iter().all(|name| name.len() <= NAME_LEN_MAX), "{names:?}");
+        assert!(names[0] != names[1] && names[0] != names[2]);
+    }
 
     #[test]
     fn names_beside_a_database_are_never_too_long_and_found_by_their_start() {

@@ -22,7 +22,7 @@ pub use swap::rollback;
 use super::super::session::{Session, Trouble, ident, literal, text};
 use super::load::{fill, run};
 use super::{Turn, maintenance, objection, read_all};
-use crate::database::{Content, Options, check_cancelled};
+use crate::database::{Content, Options, Restored, check_cancelled};
 use crate::{Check, RestoreError};
 use definitions::Definitions;
 use dependents::Dependents;
@@ -69,25 +69,12 @@ impl Name {
     }
 }
 
-/// What was restored.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RestoredTable {
-    /// How many rows were counted, and found all there.
-    pub rows: u64,
-    /// Under what name the table that was there is kept.
-    pub kept: Option<String>,
-}
-
 /// Carries out a plan.
 ///
 /// # Errors
 /// Whatever happens, the table that is there stays as it is; but if the connection is lost at the very end and the server does not answer
 /// afterwards, nobody knows, and [`RestoreError::Unknown`] says so.
-pub fn restore(
-    plan: &TablePlan,
-    content: &dyn Content,
-    options: &Options,
-) -> Result<RestoredTable, RestoreError> {
+pub fn restore(plan: &TablePlan, content: &dyn Content, options: &Options) -> Result<Restored, RestoreError> {
     let _turn = Turn::take(&plan.endpoint)?;
     if options.create_roles {
         let mut server = maintenance(&plan.endpoint)?;
@@ -112,7 +99,7 @@ fn exchange(
     content: &dyn Content,
     definitions: &Definitions,
     options: &Options,
-) -> Result<RestoredTable, RestoreError> {
+) -> Result<Restored, RestoreError> {
     let name = &plan.name;
     let there = name.lock(session)?;
     if there.as_ref() != plan.existing.as_ref().map(|existing| &existing.oid) {
@@ -165,7 +152,7 @@ fn exchange(
             }
         })?;
     }
-    Ok(RestoredTable { rows, kept: there.map(|_| kept.to_string()) })
+    Ok(Restored { tables: 1, rows, kept: there.map(|_| kept.to_string()), ..Restored::default() })
 }
 
 fn run_all(session: &mut Session, content: &dyn Content, entries: &[&Entry<'_>]) -> Result<(), RestoreError> {
