@@ -42,4 +42,5 @@ mod test_tag;
 mod test_terminal;
 mod test_thrash;
 mod test_unchanged;
+mod test_unreachable;
 mod test_verify;
