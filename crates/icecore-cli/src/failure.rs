@@ -48,6 +48,14 @@ impl CommandError {
         }
     }
 
+    /// Replaces the hint of one that says that something is not there.
+    pub(crate) fn if_not_found(self, hint: impl Into<String>) -> Self {
+        match &self {
+            Self::Failure(Failure { status: ExitStatus::NotFound, .. }) => self.hint(hint),
+            _ => self,
+        }
+    }
+
     /// An I/O error, with what was tried on what.
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
@@ -251,6 +259,10 @@ fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
     match error {
         RestoreError::UnsafeName { .. } => (ExitStatus::Refused, None),
         RestoreError::Refused(_) => (ExitStatus::Refused, Some("--to restores elsewhere".to_owned())),
+        RestoreError::Check { .. } => (
+            ExitStatus::Refused,
+            Some("restore it elsewhere with --to and look at it, or take an older snapshot".to_owned()),
+        ),
         RestoreError::Unknown(_) => (
             ExitStatus::Failed,
             Some("look at what is there; `icecore rollback` brings back what was there before".to_owned()),
