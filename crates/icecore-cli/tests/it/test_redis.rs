@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::TestEnv;
+use crate::support::{Said, TestEnv};
 
 const NOBODY: u32 = 65_534;
 
@@ -246,7 +246,7 @@ fn passwords_of_a_server_come_from_the_environment_and_show_nowhere() {
     let url = redis.url();
     let create = |url: &str, password: &str| {
         let mut command = env.command(&["create", url, "--name", "cache"]);
-        let said = crate::support::Said::of(command.env("REDISCLI_AUTH", password));
+        let said = Said::of(command.env("REDISCLI_AUTH", password));
         assert!(!said.stderr.contains("hush"), "{}", said.stderr);
         said
     };
@@ -400,4 +400,20 @@ fn what_stands_in_the_way_of_a_restore_is_told_before() {
     let said = env.fails(2, &["restore", "text", "--to", &redis.url()]);
     assert!(said.contains("is no RDB"), "{said}");
     env.fails(2, &["restore", "cache", "--replace", "--yes"]);
+}
+
+#[test]
+fn redis_cli_asks_the_database_and_as_the_user_that_are_named() {
+    let server = Redis::start(None);
+    server.ask(&["ACL", "SETUSER", "clerk", "on", ">hush", "~*", "+@all"]);
+    server.ask(&["-n", "3", "SET", "key", "three"]);
+    let env = TestEnv::bare();
+    let url = format!("redis+unix://{}", server.socket().display());
+    let asked = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = env.command(&[&["redis-cli", &url], arguments].concat());
+        Said::of(command.envs(variables.iter().copied())).ok()
+    };
+    assert_eq!(asked(&["--db", "3", "--", "GET", "key"], &[]), "three\n");
+    let as_clerk = asked(&["--user", "clerk", "--", "ACL", "WHOAMI"], &[("REDISCLI_AUTH", "hush")]);
+    assert_eq!(as_clerk, "clerk\n");
 }
