@@ -114,7 +114,9 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         ),
         Error::Capture(error) => return explain_capture(error),
         Error::Restore(error) => return explain_restore(error),
-        Error::Config { .. } => (S::Failed, "mend the file, or name the store with --store PATH"),
+        Error::Config { .. } => {
+            (S::Failed, "docs/services.md shows what stands in it; --store PATH names a store without it")
+        }
         Error::Service { .. } => {
             (S::Usage, "`icecore config check` looks at all services; docs/services.md has examples")
         }

@@ -1,11 +1,14 @@
 //! `icecore.toml`: settings of a project.
 
+mod fault;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use self::fault::ConfigFault;
 use crate::create::PHYSICAL_SUFFIX;
 use crate::service::Service;
 use crate::{Environment, Error, Result, Source};
@@ -73,7 +76,10 @@ impl Config {
     fn read(path: &Path) -> Result<Option<Self>> {
         let unusable = |source| Error::Config { path: path.to_owned(), source };
         match fs::read_to_string(path) {
-            Ok(text) => Ok(Some(toml::from_str(&text).map_err(|error| unusable(Box::new(error)))?)),
+            Ok(text) => {
+                let read = toml::from_str(&text);
+                Ok(Some(read.map_err(|error| unusable(Box::new(ConfigFault::of(&text, &error))))?))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unusable(Box::new(error))),
         }

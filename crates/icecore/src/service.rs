@@ -46,6 +46,13 @@ impl std::fmt::Debug for Service {
 }
 
 impl Service {
+    /// The engine, where the file tells those apart that are reached in the same way.
+    pub fn engine_said(&self) -> Option<&'static str> {
+        let scheme = self.url.as_deref().and_then(|url| url.split_once(':')).map(|(scheme, _)| scheme);
+        let is_mariadb = self.engine.as_deref() == Some("mariadb") || scheme == Some("mariadb");
+        is_mariadb.then_some("mariadb")
+    }
+
     /// The source it means. `dir` is that of `icecore.toml`.
     pub fn source(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {
         let fault = |what: &str| Error::Service { name: name.to_owned(), what: what.to_owned() };

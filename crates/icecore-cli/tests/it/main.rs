@@ -11,6 +11,7 @@ mod test_busy;
 mod test_check;
 mod test_client;
 mod test_completions;
+mod test_config;
 mod test_create;
 mod test_damage;
 mod test_delete;
