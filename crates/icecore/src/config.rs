@@ -65,6 +65,21 @@ impl Project {
 }
 
 impl Project {
+    /// The source, with the password of a service that is on the same server, at the same port and as the same user, if there is one.
+    pub fn with_password(&self, mut source: Source, environment: &Environment<'_>) -> Result<Source> {
+        if source.password_mut().is_none() {
+            return Ok(source);
+        }
+        for (name, service) in &self.config.services {
+            let password = service.password_for(&source, (name, &self.dir), environment)?;
+            if let (Some(place), Some(password)) = (source.password_mut(), password) {
+                *place = Some(password);
+                break;
+            }
+        }
+        Ok(source)
+    }
+
     /// Where the base backups of a series go back to, if its service says so.
     pub fn data_directory(&self, series: &str) -> Option<PathBuf> {
         let service = self.config.services.get(series.strip_suffix(PHYSICAL_SUFFIX)?)?;

@@ -160,6 +160,26 @@ impl Service {
         Source::Redis(endpoint).with_password(environment)
     }
 
+    /// The password that it says itself, if it is on the same server as `source`, at the same port and as the same user.
+    pub(crate) fn password_for(
+        &self,
+        source: &Source,
+        (name, dir): (&str, &Path),
+        environment: &Environment<'_>,
+    ) -> Result<Option<String>> {
+        // What it does not have to tell for that, it is not asked for: a command may want to be answered.
+        let (password_env, password_file, password_command) = (None, None, None);
+        let without = Self { password_env, password_file, password_command, ..self.clone() };
+        match without.source(name, dir, environment) {
+            Ok(own) if own.shares_login(source) => {
+                let of_url = || self.url.as_deref().and_then(Source::password_of_url);
+                Ok(self.password(name, dir, environment)?.or_else(of_url))
+            }
+            // What is wrong with it is the business of those who use it.
+            _ => Ok(None),
+        }
+    }
+
     /// The password, from where it is said to be.
     fn password(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Option<String>> {
         let fault = |what: String| Error::Service { name: name.to_owned(), what };

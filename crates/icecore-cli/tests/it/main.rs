@@ -30,6 +30,7 @@ mod test_mysql;
 mod test_nights;
 mod test_output;
 mod test_parity;
+mod test_passwords;
 mod test_postgres;
 mod test_postgres_table;
 mod test_read_only;

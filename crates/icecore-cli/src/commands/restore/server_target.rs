@@ -53,7 +53,7 @@ impl ServerTarget {
                 match (service.flatten(), info.origin.as_deref().filter(|origin| origin.contains("://"))) {
                     (Some(source), _) => (source, Some(info.source.clone())),
                     (None, Some(origin)) => {
-                        let source = Source::parse(Path::new(origin), &context.environment())?;
+                        let source = context.place(Path::new(origin))?;
                         ask_about_origin(ui, &source)?;
                         (source, Some(info.source.clone()))
                     }
