@@ -188,6 +188,10 @@ impl engine::Content for Content<'_> {
     fn is_cancelled(&self) -> bool {
         self.monitor.is_cancelled()
     }
+
+    fn stage(&self, what: &'static str, done: usize, all: usize) {
+        self.monitor.stage(what, done, all);
+    }
 }
 
 /// Finds out what restoring a snapshot to a database would do, and what stands in its way.
