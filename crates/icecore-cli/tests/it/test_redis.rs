@@ -417,3 +417,14 @@ fn redis_cli_asks_the_database_and_as_the_user_that_are_named() {
     let as_clerk = asked(&["--user", "clerk", "--", "ACL", "WHOAMI"], &[("REDISCLI_AUTH", "hush")]);
     assert_eq!(as_clerk, "clerk\n");
 }
+
+#[test]
+fn a_note_says_whose_keys_are_put_in_order() {
+    let server = Redis::start(None);
+    server.ask(&["SET", "key", "value"]);
+    let env = TestEnv::new();
+    let url = format!("redis+unix://{}", server.socket().display());
+    let said = env.run(&["create", &url, "--name", "cache"]).stderr;
+    assert!(said.contains("note: the keys of the Redis server at /"), "{said}");
+    assert!(said.contains(" are stored in order, so that nights can be compared"), "{said}");
+}
