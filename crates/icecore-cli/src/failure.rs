@@ -56,6 +56,15 @@ impl CommandError {
         }
     }
 
+    /// The same, of a restore that gives back all or nothing: what helps where something is damaged.
+    pub(crate) fn of_all_or_nothing(self) -> Self {
+        match &self {
+            Self::Failure(Failure { status: ExitStatus::Damaged, .. }) => self
+                .hint("`icecore repair` heals what it can; an older snapshot in `icecore list` may be whole"),
+            _ => self,
+        }
+    }
+
     /// An I/O error, with what was tried on what.
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
@@ -140,7 +149,7 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         }
         Error::Escapes { .. } => (
             S::Refused,
-            "nothing was restored; --trusted restores them as they were: give it if you know who made the store",
+            "nothing was touched; --trusted restores them as they were: give it if you know who made the store",
         ),
         Error::Incomplete { .. } => (
             S::Refused,
@@ -148,7 +157,7 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         ),
         Error::TargetExists { .. } => (S::Refused, "--yes replaces it; --to PATH restores elsewhere"),
         Error::NoRoom { .. } => {
-            (S::Failed, "make room there, or restore elsewhere with --to PATH; nothing was written")
+            (S::Failed, "nothing was touched; make room there, or restore elsewhere with --to PATH")
         }
         Error::NoTarget { .. } => (S::Usage, "say where with --to PATH, or --to - for standard output"),
         Error::Unfitting(_) => return (S::Usage, None),

@@ -187,7 +187,7 @@ impl Ui {
         read.map_err(CommandError::io("cannot read the answer"))?;
         match answer.trim().to_ascii_lowercase().as_str() {
             "y" | "yes" => Ok(()),
-            _ => Err(refused("not confirmed; nothing was changed")),
+            _ => Err(refused("not confirmed; nothing was touched")),
         }
     }
 }

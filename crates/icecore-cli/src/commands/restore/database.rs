@@ -103,15 +103,15 @@ fn confirm(
         sessions => format!("; {} will be ended", counted(sessions, "session")),
     };
     let fate = match &options.keep {
-        _ if drops => "It is dropped, after a snapshot of it".to_owned(),
-        Keep::ForRollback => "It is kept for a rollback".to_owned(),
-        Keep::As(name) => format!("It is kept as {}", printable(name)),
+        _ if drops => "it is dropped, after a snapshot of it".to_owned(),
+        Keep::ForRollback => "it is kept for a rollback".to_owned(),
+        Keep::As(name) => format!("it is kept as {}", printable(name)),
     };
     let what = format!("the database {shown} ({}{sessions})", Bytes(existing.bytes));
     ui.confirm_effect(
-        &format!("Replace {what} by {by}? {fate}."),
+        &format!("Replace {what} by {by} ({fate})?"),
         &format!("the database {shown} is there, and was not touched"),
-        &format!("replaces {what} by {by}; {fate}; --to URL restores elsewhere"),
+        &format!("replaces {what} by {by} ({fate}); --to URL restores elsewhere"),
     )
 }
 

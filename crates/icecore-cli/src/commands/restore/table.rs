@@ -43,11 +43,11 @@ fn confirm(ui: &mut Ui, plan: &TablePlan, by: &str) -> Result<()> {
     let Some(existing) = &plan.existing else { return Ok(()) };
     let (table, endpoint) = (printable(&plan.table), printable(&plan.endpoint.to_string()).to_string());
     let what = format!("the table {table} of the database {endpoint} ({})", Bytes(existing.bytes));
-    let fate = "It is kept for a rollback, and whoever uses it waits meanwhile";
+    let fate = "it is kept for a rollback, and whoever uses it waits meanwhile";
     ui.confirm_effect(
-        &format!("Replace {what} by that of {by}? {fate}."),
+        &format!("Replace {what} by that of {by} ({fate})?"),
         &format!("the table {table} is there, and was not touched"),
-        &format!("replaces {what} by that of {by}; {fate}"),
+        &format!("replaces {what} by that of {by} ({fate})"),
     )
 }
 

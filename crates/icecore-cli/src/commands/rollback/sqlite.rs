@@ -18,7 +18,7 @@ pub(super) fn run(ui: &mut Ui, path: &Path) -> Result<Option<ExitStatus>> {
     ui.confirm(&question, &format!("the database {shown} was not touched"))?;
     let undone = rollback(path).map_err(|error| match error {
         error @ RestoreError::Refused(_) => CommandError::from(icecore::Error::from(error))
-            .hint("nothing was changed; end what stands in the way, and try again"),
+            .hint("nothing was touched; end what stands in the way, and try again"),
         error => icecore::Error::from(error).into(),
     })?;
     let Some(undone) = undone else { return Ok(None) };
