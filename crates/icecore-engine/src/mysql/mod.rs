@@ -1,5 +1,6 @@
 //! Databases of MySQL and MariaDB servers: captured at one moment by the server's own dump program, and restored over connections of our own.
 
+mod aside;
 mod auth;
 mod capture;
 mod complaint;
@@ -11,6 +12,7 @@ pub mod restore;
 mod session;
 mod wire;
 
+pub use aside::put_aside;
 pub use capture::{Dump, Server, capture, server};
 pub use endpoint::Endpoint;
 pub use facts::{Annotated, Facts};

@@ -64,6 +64,14 @@ impl Database {
         }?)
     }
 
+    /// Under what name there is something that a restore put aside, if there is anything.
+    pub fn put_aside(&self) -> Result<Option<String>> {
+        Ok(match self {
+            Self::Postgres(endpoint) => postgres::restore::put_aside(endpoint),
+            Self::Mysql(endpoint) => mysql::put_aside(endpoint),
+        }?)
+    }
+
     /// Drops what a restore put aside.
     pub fn forget(&self, restored: &Restored) -> Result<()> {
         Ok(match self {

@@ -2,14 +2,14 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
+use super::super::aside::NAME_LEN_MAX;
+pub(super) use super::super::aside::OLD;
 use super::super::objects::{self, COMMENT, MARK};
 use super::super::session::{Session, Trouble, ident, literal, text};
 use crate::database::name_beside;
 
 /// What is being made; some digits follow.
 pub(super) const NEW: &str = "__ice_new_";
-/// What a rollback brings back.
-pub(super) const OLD: &str = "__ice_old";
 /// What is on its way out.
 pub(super) const GOING: &str = "__ice_gone";
 /// Code that could not be made again; some digits follow.
@@ -25,8 +25,6 @@ pub(super) const DONE: &str = "__icecore_done";
 /// The same, where nothing was there before a rollback.
 pub(super) const NOTHING: &str = "__icecore_none";
 const OURS: [&str; 6] = [MARK, BEFORE, AFTER, BACK, DONE, NOTHING];
-/// No name of a database is longer, in characters.
-const NAME_LEN_MAX: usize = 64;
 const DIGITS: usize = 8;
 
 /// A name beside that of a database.
