@@ -24,6 +24,7 @@ mod test_gc;
 mod test_golden;
 mod test_init;
 mod test_interrupt;
+mod test_json;
 mod test_key;
 mod test_limits;
 mod test_list;

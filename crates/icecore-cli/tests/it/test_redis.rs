@@ -11,7 +11,7 @@ use crate::support::{Said, TestEnv};
 const NOBODY: u32 = 65_534;
 
 /// A server of our own, behind a socket in its own folder, which lives as long as this does.
-struct Redis {
+pub(crate) struct Redis {
     folder: tempfile::TempDir,
     server: Option<Child>,
     /// Zero for none.
@@ -22,7 +22,7 @@ struct Redis {
 
 impl Redis {
     /// A server with the data of `rdb`.
-    fn start(rdb: Option<&[u8]>) -> Self {
+    pub(crate) fn start(rdb: Option<&[u8]>) -> Self {
         Self::start_on(rdb, 0)
     }
 
@@ -39,7 +39,7 @@ impl Redis {
         self.folder.path().join("dump.rdb")
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
     }
 
@@ -75,7 +75,7 @@ impl Redis {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn ask(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> String {
         let answer = self.try_ask(arguments);
         assert!(!answer.contains("ERR"), "{arguments:?}: {answer}");
         answer

@@ -43,7 +43,6 @@ pub(crate) fn run(
     let told = Told {
         keep: &options.keep,
         undo: &rollback_command(context, name, &database.url()),
-        notes: &plan.notices,
         duration: Millis::since(started),
     };
     report(ui, snapshot, database, &told, &restored)
@@ -119,7 +118,6 @@ fn confirm(
 struct Told<'a> {
     keep: &'a Keep,
     undo: &'a str,
-    notes: &'a [String],
     duration: Millis,
 }
 
@@ -141,7 +139,7 @@ fn report(
             "tables": restored.tables,
             "rows": restored.rows,
             "kept": restored.kept,
-            "notes": told.notes,
+            "notes": ui.notes,
             "duration_ms": told.duration.0,
             "warnings": restored.warnings,
         }))?;

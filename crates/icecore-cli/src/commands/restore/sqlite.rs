@@ -162,6 +162,7 @@ fn report(
             "bytes": restored.bytes,
             "written_bytes": restored.written_bytes,
             "kept": kept,
+            "notes": ui.notes,
             "duration_ms": duration.0,
             "warnings": restored.warnings,
         }))?;

@@ -68,7 +68,7 @@ fn report(
             "rows": restored.rows,
             "kept": restored.kept,
             "duration_ms": duration.0,
-            "notes": plan.notices,
+            "notes": ui.notes,
             "warnings": [],
         }))?;
     } else if ui.quiet {

@@ -9,7 +9,7 @@ use crate::units::printable;
 /// Tells what will not be as it was, and stops if something is in the way: nothing has been written yet.
 pub(super) fn refuse(ui: &mut Ui, notices: &[String], blockers: &[String], target: &str) -> Result<()> {
     for notice in notices {
-        ui.status(format_args!("note: {}", printable(notice)));
+        ui.note(notice);
     }
     if blockers.is_empty() {
         return Ok(());

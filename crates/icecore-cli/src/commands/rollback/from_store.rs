@@ -40,7 +40,7 @@ pub(super) fn before_restore(ui: &mut Ui, context: &Context, meant: &Meant) -> R
         )));
     };
     let by = context.described(snapshot);
-    ui.status(format_args!("note: nothing is put aside; what a restore before took a snapshot of is {by}"));
+    ui.note(format!("nothing is put aside; what a restore before took a snapshot of is {by}"));
     restore(ui, Chosen { context, opened, snapshot }, meant)
 }
 
@@ -69,9 +69,14 @@ pub(super) fn newest_whole(ui: &mut Ui, context: &Context, meant: &Meant) -> Res
     };
     let mut damaged = Vec::new();
     for snapshot in listing.snapshots.iter().filter(is_whole) {
+        let noted = ui.notes.len();
         match restore(ui, Chosen { context, opened, snapshot }, meant) {
             Err(CommandError::Failure(failure)) if failure.status == ExitStatus::Damaged => {
-                ui.warn(format_args!("{}; trying the one before", failure.message));
+                let passed_over = format!("{}; trying the one before", failure.message);
+                ui.warn(printable(&passed_over));
+                // What was to come of it does not.
+                ui.notes.truncate(noted);
+                ui.notes.push(passed_over);
                 damaged.push(short_id(snapshot));
             }
             done => return done,

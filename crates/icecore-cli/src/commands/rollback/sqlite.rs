@@ -24,7 +24,8 @@ pub(super) fn run(ui: &mut Ui, path: &Path) -> Result<Option<ExitStatus>> {
     let Some(undone) = undone else { return Ok(None) };
     let kept = undone.kept.map(|kept| kept.path.display().to_string());
     if ui.json {
-        ui.document(&json!({ "target": path.display().to_string(), "kept": kept }))?;
+        let target = path.display().to_string();
+        ui.document(&json!({ "target": target, "kept": kept, "notes": ui.notes, "warnings": [] }))?;
     } else {
         let kept = kept.map(|kept| format!("; what was there is kept as {}", printable(&kept)));
         ui.line(format_args!("Rolled back {shown}{}", kept.unwrap_or_default()))?;

@@ -20,7 +20,13 @@ pub(super) fn run(ui: &mut Ui, endpoint: &Endpoint, table: &str) -> Result<ExitS
             .hint("no restore put a table of this name aside; `icecore restore SNAPSHOT --table` takes it from a snapshot"));
     };
     if ui.json {
-        ui.document(&json!({ "target": endpoint.url(), "table": table, "kept": undone.kept }))?;
+        ui.document(&json!({
+            "target": endpoint.url(),
+            "table": table,
+            "kept": undone.kept,
+            "notes": ui.notes,
+            "warnings": [],
+        }))?;
     } else {
         let kept = undone.kept.map(|kept| format!("; what was there is kept as {}", printable(&kept)));
         ui.line(format_args!("Rolled back {shown} of {place}{}", kept.unwrap_or_default()))?;
