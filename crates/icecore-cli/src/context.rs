@@ -101,7 +101,18 @@ impl Context {
         {
             return Ok((source, Some(name.to_owned())));
         }
-        Ok((Source::parse(text, &self.environment())?, None))
+        Ok((self.place(text)?, None))
+    }
+
+    /// What a URL or a path means. The password of a service is that of a URL, too, for the same user of the same server.
+    pub(crate) fn place(&self, text: &Path) -> Result<Source> {
+        let source = Source::parse(text, &self.environment())?;
+        match self.project()? {
+            Some(project) if !Source::shows_password(text) => {
+                Ok(project.with_password(source, &self.environment())?)
+            }
+            _ => Ok(source),
+        }
     }
 
     /// Opens the store that is meant.

@@ -48,6 +48,23 @@ impl CommandError {
         }
     }
 
+    /// Replaces the hint of one that says that something is not there.
+    pub(crate) fn if_not_found(self, hint: impl Into<String>) -> Self {
+        match &self {
+            Self::Failure(Failure { status: ExitStatus::NotFound, .. }) => self.hint(hint),
+            _ => self,
+        }
+    }
+
+    /// The same, of a restore that gives back all or nothing: what helps where something is damaged.
+    pub(crate) fn of_all_or_nothing(self) -> Self {
+        match &self {
+            Self::Failure(Failure { status: ExitStatus::Damaged, .. }) => self
+                .hint("`icecore repair` heals what it can; an older snapshot in `icecore list` may be whole"),
+            _ => self,
+        }
+    }
+
     /// An I/O error, with what was tried on what.
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
@@ -106,7 +123,9 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         ),
         Error::Capture(error) => return explain_capture(error),
         Error::Restore(error) => return explain_restore(error),
-        Error::Config { .. } => (S::Failed, "mend the file, or name the store with --store PATH"),
+        Error::Config { .. } => {
+            (S::Failed, "docs/services.md shows what stands in it; --store PATH names a store without it")
+        }
         Error::Service { .. } => {
             (S::Usage, "`icecore config check` looks at all services; docs/services.md has examples")
         }
@@ -130,7 +149,7 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         }
         Error::Escapes { .. } => (
             S::Refused,
-            "nothing was restored; --trusted restores them as they were: give it if you know who made the store",
+            "nothing was touched; --trusted restores them as they were: give it if you know who made the store",
         ),
         Error::Incomplete { .. } => (
             S::Refused,
@@ -138,7 +157,7 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         ),
         Error::TargetExists { .. } => (S::Refused, "--yes replaces it; --to PATH restores elsewhere"),
         Error::NoRoom { .. } => {
-            (S::Failed, "make room there, or restore elsewhere with --to PATH; nothing was written")
+            (S::Failed, "nothing was touched; make room there, or restore elsewhere with --to PATH")
         }
         Error::NoTarget { .. } => (S::Usage, "say where with --to PATH, or --to - for standard output"),
         Error::Unfitting(_) => return (S::Usage, None),
@@ -251,6 +270,10 @@ fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
     match error {
         RestoreError::UnsafeName { .. } => (ExitStatus::Refused, None),
         RestoreError::Refused(_) => (ExitStatus::Refused, Some("--to restores elsewhere".to_owned())),
+        RestoreError::Check { .. } => (
+            ExitStatus::Refused,
+            Some("restore it elsewhere with --to and look at it, or take an older snapshot".to_owned()),
+        ),
         RestoreError::Unknown(_) => (
             ExitStatus::Failed,
             Some("look at what is there; `icecore rollback` brings back what was there before".to_owned()),

@@ -24,6 +24,8 @@ pub(crate) struct Progress {
     counter: Counter,
     done: AtomicU64,
     total: AtomicU64,
+    /// What is done after all was counted.
+    stage: Mutex<Option<Stage>>,
     interrupt: Interrupt,
     /// Hidden until there is something to show.
     bar: ProgressBar,
@@ -31,6 +33,14 @@ pub(crate) struct Progress {
     /// Set at the end, to wake the drawing thread.
     ended: Mutex<bool>,
     wake: Condvar,
+}
+
+/// Work of which no bytes tell how far it is.
+#[derive(Debug, Clone, Copy)]
+struct Stage {
+    what: &'static str,
+    done: usize,
+    all: usize,
 }
 
 /// Draws a [`Progress`] until it is dropped.
@@ -47,6 +57,7 @@ impl Progress {
             counter,
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
+            stage: Mutex::new(None),
             interrupt: Arc::clone(&context.interrupt),
             bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
                 .with_style(style("{prefix} {spinner} {msg}"))
@@ -79,6 +90,24 @@ impl Progress {
     }
 
     fn update(&self, elapsed: Duration) {
+        let stage = *self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        match stage {
+            Some(stage) => self.show_stage(stage, elapsed),
+            None => self.show_bytes(elapsed),
+        }
+    }
+
+    fn show_stage(&self, Stage { what, done, all }: Stage, elapsed: Duration) {
+        let bar = &self.bar;
+        let (done, all) = (done as u64, all as u64);
+        bar.set_style(style("{prefix} {bar:24} {msg}"));
+        bar.set_length(all);
+        bar.set_position(done);
+        let elapsed = Millis(elapsed.as_secs() * 1000);
+        bar.set_message(format!("{what} {done}/{all}, {elapsed}"));
+    }
+
+    fn show_bytes(&self, elapsed: Duration) {
         let bar = &self.bar;
         let done = self.done.load(Ordering::Relaxed);
         let total = self.total.load(Ordering::Relaxed);
@@ -127,6 +156,13 @@ impl Monitor for Progress {
 
     fn expect(&self, total: u64) {
         self.total.store(total, Ordering::Relaxed);
+    }
+
+    fn stage(&self, what: &'static str, done: usize, all: usize) {
+        // Nothing to do is nothing to show.
+        let stage = (all > 0).then_some(Stage { what, done, all });
+        let mut shown = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        *shown = stage.or(*shown);
     }
 
     fn notice(&self, sentence: &str) {

@@ -26,6 +26,8 @@ pub(crate) struct Ui {
     color_stderr: bool,
     /// Standard output carries data: results go to standard error.
     pub(crate) stdout_taken: bool,
+    /// What was noted so far, for the result as JSON.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Alignment of a table's column.
@@ -58,6 +60,7 @@ impl Ui {
             color_stdout: wants_color(global.color, io::stdout().is_terminal()),
             color_stderr: wants_color(global.color, io::stderr().is_terminal()),
             stdout_taken: false,
+            notes: Vec::new(),
         }
     }
 
@@ -109,6 +112,13 @@ impl Ui {
         if !self.quiet && !self.json {
             drop(writeln!(io::stderr(), "{line}"));
         }
+    }
+
+    /// The same, that the result tells scripts too.
+    pub(crate) fn note(&mut self, sentence: impl Into<String>) {
+        let sentence = sentence.into();
+        self.status(format_args!("note: {}", printable(&sentence)));
+        self.notes.push(sentence);
     }
 
     /// What to do next, where it is not obvious.
@@ -187,7 +197,7 @@ impl Ui {
         read.map_err(CommandError::io("cannot read the answer"))?;
         match answer.trim().to_ascii_lowercase().as_str() {
             "y" | "yes" => Ok(()),
-            _ => Err(refused("not confirmed; nothing was changed")),
+            _ => Err(refused("not confirmed; nothing was touched")),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{CaptureError, CommandSource, RestoreError};
 /// What the user asks of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Check {
-    /// A query that must succeed, and whose first value must be neither false nor null.
+    /// A query that must succeed and give a row, whose first value must be neither null nor false nor 0.
     Query(String),
     /// A command for `sh` that must succeed.
     Command(String),
@@ -62,9 +62,17 @@ impl Check {
 
     /// Refuses what there is an objection to.
     pub(crate) fn judge(&self, objection: Option<String>) -> Result<(), RestoreError> {
-        objection.map_or(Ok(()), |why| {
-            Err(RestoreError::Refused(format!("what was restored fails the check {self}: {why}")))
-        })
+        objection.map_or(Ok(()), |why| Err(RestoreError::Check { check: self.to_string(), why }))
+    }
+}
+
+/// Why what a query says is no confirmation, whatever the engine. `first` is the first value of its first row, as text.
+pub(crate) fn objection(first: Option<Option<&str>>) -> Option<String> {
+    match first {
+        None => Some("it gives no row".to_owned()),
+        Some(None) => Some("it is null".to_owned()),
+        Some(Some("f")) => Some("it is false".to_owned()),
+        Some(Some(value)) => (value.parse() == Ok(0.0)).then(|| format!("it is false ({value})")),
     }
 }
 
@@ -80,4 +88,21 @@ fn run(command: &str, checked: Checked<'_>) -> Result<(), CaptureError> {
     }
     source.finish(is_cancelled)?;
     drained.map(drop).map_err(|error| CaptureError::Source(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_confirms_by_a_row_that_says_something_true() {
+        for yes in ["t", "1", "-1", "0.5", "yes", "00:00", ""] {
+            assert_eq!(objection(Some(Some(yes))), None, "{yes}");
+        }
+        for no in ["f", "0", "0.00", "-0", "0e0"] {
+            assert!(objection(Some(Some(no))).is_some(), "{no}");
+        }
+        assert!(objection(Some(None)).unwrap().contains("null"));
+        assert!(objection(None).unwrap().contains("no row"));
+    }
 }

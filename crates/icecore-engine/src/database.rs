@@ -18,6 +18,9 @@ pub trait Content: Sync {
 
     /// Whether the user wants to stop.
     fn is_cancelled(&self) -> bool;
+
+    /// What is being done with what was read, such as "building indexes", and how much of it is done.
+    fn stage(&self, _what: &'static str, _done: usize, _all: usize) {}
 }
 
 /// Stops if the user wants to.
@@ -53,7 +56,7 @@ pub struct Options {
 /// What was restored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Restored {
-    /// Tables whose rows were counted and found all there.
+    /// Tables whose rows were counted and found all there; of definitions alone, tables that were made.
     pub tables: u64,
     /// And how many rows.
     pub rows: u64,

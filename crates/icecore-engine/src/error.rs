@@ -94,6 +94,14 @@ pub enum RestoreError {
     /// What lies at the target must not be replaced, or not in this way.
     #[error("{0}")]
     Refused(String),
+    /// What was restored is not what the user wants it to be, and takes no place.
+    #[error("what was restored fails the check {check}: {why}; what was there was not touched")]
+    Check {
+        /// What was asked, in quotes.
+        check: String,
+        /// What came.
+        why: String,
+    },
     /// What the snapshot gives is not what it should be.
     #[error("{0}")]
     Damaged(String),

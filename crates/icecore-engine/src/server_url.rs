@@ -1,6 +1,9 @@
 //! URLs of servers, as the programs of databases understand them: a user without a host is fine, which it is for nobody else.
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What a URL does not have as it is in a name.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Why something names no server or database, in words that repeat nothing of it that may be secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +52,11 @@ impl ServerUrl {
 /// The number of a port.
 pub(crate) fn parse_port(text: &str) -> Result<u16, EndpointError> {
     text.parse().map_err(|_| EndpointError("the port in the URL is no number".to_owned()))
+}
+
+/// A name as a URL writes it.
+pub(crate) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 fn decoded(text: &str) -> Result<String, EndpointError> {

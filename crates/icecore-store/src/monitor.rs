@@ -19,6 +19,9 @@ pub trait Monitor: Send + Sync {
     /// How much there will be of [`Counter::PlainBytes`] or [`Counter::ReadBytes`] in all, once it is known.
     fn expect(&self, _total: u64) {}
 
+    /// What is being done where nothing is counted, such as "building indexes", and how much of it is done.
+    fn stage(&self, _what: &'static str, _done: usize, _all: usize) {}
+
     /// Something worth telling, although nothing is wrong.
     fn notice(&self, _sentence: &str) {}
 

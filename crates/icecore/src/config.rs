@@ -1,11 +1,14 @@
 //! `icecore.toml`: settings of a project.
 
+mod fault;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use self::fault::ConfigFault;
 use crate::create::PHYSICAL_SUFFIX;
 use crate::service::Service;
 use crate::{Environment, Error, Result, Source};
@@ -62,6 +65,21 @@ impl Project {
 }
 
 impl Project {
+    /// The source, with the password of a service that is on the same server, at the same port and as the same user, if there is one.
+    pub fn with_password(&self, mut source: Source, environment: &Environment<'_>) -> Result<Source> {
+        if source.password_mut().is_none() {
+            return Ok(source);
+        }
+        for (name, service) in &self.config.services {
+            let password = service.password_for(&source, (name, &self.dir), environment)?;
+            if let (Some(place), Some(password)) = (source.password_mut(), password) {
+                *place = Some(password);
+                break;
+            }
+        }
+        Ok(source)
+    }
+
     /// Where the base backups of a series go back to, if its service says so.
     pub fn data_directory(&self, series: &str) -> Option<PathBuf> {
         let service = self.config.services.get(series.strip_suffix(PHYSICAL_SUFFIX)?)?;
@@ -73,7 +91,10 @@ impl Config {
     fn read(path: &Path) -> Result<Option<Self>> {
         let unusable = |source| Error::Config { path: path.to_owned(), source };
         match fs::read_to_string(path) {
-            Ok(text) => Ok(Some(toml::from_str(&text).map_err(|error| unusable(Box::new(error)))?)),
+            Ok(text) => {
+                let read = toml::from_str(&text);
+                Ok(Some(read.map_err(|error| unusable(Box::new(ConfigFault::of(&text, &error))))?))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unusable(Box::new(error))),
         }

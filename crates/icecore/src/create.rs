@@ -310,7 +310,11 @@ fn capture_dump(
     let program = dump.program;
     let stream = stream_options(options, program.as_bytes(), &format!("the output of {program}"));
     let captured = capture_stream(&mut dump.reader(&is_cancelled), &stream, sink);
-    if_succeeded(dump.source, captured, &is_cancelled)
+    if_succeeded(captured, || {
+        let said = dump.finish(&is_cancelled)?;
+        said.into_iter().for_each(|line| sink.notice(line));
+        Ok(())
+    })
 }
 
 /// What a program prints, if it succeeds.
@@ -324,13 +328,12 @@ fn capture_output(
     let is_cancelled = || monitor.is_cancelled();
     let stream = stream_options(options, program.as_bytes(), &format!("the output of {program}"));
     let captured = capture_stream(&mut source.reader(&is_cancelled), &stream, sink);
-    if_succeeded(source, captured, &is_cancelled)
+    if_succeeded(captured, || source.finish(&is_cancelled))
 }
 
 fn if_succeeded(
-    source: CommandSource,
     captured: std::result::Result<StreamReport, CaptureError>,
-    is_cancelled: &dyn Fn() -> bool,
+    finish: impl FnOnce() -> std::result::Result<(), CaptureError>,
 ) -> Result<Captured> {
     match captured {
         // A command that failed says more than the look of what it printed before.
@@ -341,7 +344,7 @@ fn if_succeeded(
             | CaptureError::Incomplete { .. }
             | CaptureError::Damaged { .. },
         ) => {
-            source.finish(is_cancelled)?;
+            finish()?;
         }
         Err(error) => return Err(error.into()),
     }

@@ -30,7 +30,7 @@ pub use icecore_store::{
 };
 pub use open::{init, open};
 pub use place::{STORE_DIR, find_store};
-pub use probe::probe;
+pub use probe::{Probed, probe};
 pub use restore::{
     Database, DatabasePlan, Destination, ExistingDatabase, RestoreOptions, Restored, RestoredFile,
     RestoredKeys, SqliteOptions, TablePlan, is_base_backup, plan_database, plan_redis, plan_sqlite,

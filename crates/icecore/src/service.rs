@@ -46,6 +46,13 @@ impl std::fmt::Debug for Service {
 }
 
 impl Service {
+    /// The engine, where the file tells those apart that are reached in the same way.
+    pub fn engine_said(&self) -> Option<&'static str> {
+        let scheme = self.url.as_deref().and_then(|url| url.split_once(':')).map(|(scheme, _)| scheme);
+        let is_mariadb = self.engine.as_deref() == Some("mariadb") || scheme == Some("mariadb");
+        is_mariadb.then_some("mariadb")
+    }
+
     /// The source it means. `dir` is that of `icecore.toml`.
     pub fn source(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {
         let fault = |what: &str| Error::Service { name: name.to_owned(), what: what.to_owned() };
@@ -151,6 +158,26 @@ impl Service {
         endpoint.user = self.user.clone().or(endpoint.user);
         endpoint.password = self.password(name, dir, environment)?.or(endpoint.password);
         Source::Redis(endpoint).with_password(environment)
+    }
+
+    /// The password that it says itself, if it is on the same server as `source`, at the same port and as the same user.
+    pub(crate) fn password_for(
+        &self,
+        source: &Source,
+        (name, dir): (&str, &Path),
+        environment: &Environment<'_>,
+    ) -> Result<Option<String>> {
+        // What it does not have to tell for that, it is not asked for: a command may want to be answered.
+        let (password_env, password_file, password_command) = (None, None, None);
+        let without = Self { password_env, password_file, password_command, ..self.clone() };
+        match without.source(name, dir, environment) {
+            Ok(own) if own.shares_login(source) => {
+                let of_url = || self.url.as_deref().and_then(Source::password_of_url);
+                Ok(self.password(name, dir, environment)?.or_else(of_url))
+            }
+            // What is wrong with it is the business of those who use it.
+            _ => Ok(None),
+        }
     }
 
     /// The password, from where it is said to be.

@@ -98,13 +98,41 @@ impl Source {
 
     /// Whether the text has a password in it, which others on this machine may see.
     pub fn shows_password(text: &Path) -> bool {
-        let Some(url) = text.to_str() else { return false };
+        text.to_str().is_some_and(|url| Self::password_of_url(url).is_some())
+    }
+
+    /// The password in a URL.
+    pub(crate) fn password_of_url(url: &str) -> Option<String> {
         if let Some(Ok(mysql)) = mysql::Endpoint::parse(url) {
-            return mysql.password.is_some();
+            return mysql.password;
         }
         match (Endpoint::parse(url), postgres::Spelled::parse(url)) {
-            (Some(Ok(redis)), _) => redis.password.is_some(),
-            (_, Some(Ok(postgres))) => postgres.password.is_some(),
+            (Some(Ok(redis)), _) => redis.password,
+            (_, Some(Ok(postgres))) => postgres.password,
+            _ => None,
+        }
+    }
+
+    /// Where the password of a server goes, if this is one.
+    pub(crate) fn password_mut(&mut self) -> Option<&mut Option<String>> {
+        match self {
+            Self::Postgres(endpoint) => Some(&mut endpoint.password),
+            Self::Mysql(endpoint) => Some(&mut endpoint.password),
+            Self::Redis(endpoint) => Some(&mut endpoint.password),
+            _ => None,
+        }
+    }
+
+    /// Whether both are on the same server, at the same port, as the same user: one password is that of both.
+    pub(crate) fn shares_login(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Postgres(a), Self::Postgres(b)) => {
+                (&a.host, a.port, &a.user) == (&b.host, b.port, &b.user)
+            }
+            (Self::Mysql(a), Self::Mysql(b)) => {
+                (&a.host, a.port, &a.socket, &a.user) == (&b.host, b.port, &b.socket, &b.user)
+            }
+            (Self::Redis(a), Self::Redis(b)) => (&a.address, &a.user) == (&b.address, &b.user),
             _ => false,
         }
     }

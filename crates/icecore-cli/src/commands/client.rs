@@ -11,6 +11,7 @@ use icecore_engine::redis::Address;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::status::ExitStatus;
+use crate::units::printable;
 
 /// Run the engine's own program, connected to a service
 ///
@@ -51,6 +52,25 @@ impl Client {
         }
     }
 
+    fn product(self) -> &'static str {
+        match self {
+            Self::Psql => "PostgreSQL",
+            Self::Mysql => "MySQL and MariaDB",
+            Self::RedisCli => "Redis and Valkey",
+            Self::Sqlite3 => "SQLite",
+        }
+    }
+
+    /// How somewhere to connect to is named without a service.
+    fn place(self) -> &'static str {
+        match self {
+            Self::Psql => "a URL: postgres://USER@HOST/DATABASE",
+            Self::Mysql => "a URL: mysql://USER@HOST/DATABASE",
+            Self::RedisCli => "a URL: redis://HOST",
+            Self::Sqlite3 => "the path of a file",
+        }
+    }
+
     fn engine(self) -> &'static str {
         match self {
             Self::Psql => "postgres",
@@ -82,16 +102,28 @@ pub(crate) fn run(context: &Context, client: Client, args: &ClientArgs) -> Resul
                 Address::Unix(path) => command.arg("-s").arg(path),
             };
             if let Some(user) = args.user.as_ref().or(endpoint.user.as_ref()) {
+                // Without a password, redis-cli says nothing of the user to the server.
+                if endpoint.password.is_none() {
+                    return Err(CommandError::usage(format!("the user {user} of Redis needs a password"))
+                        .hint("REDISCLI_AUTH gives it, or a service of icecore.toml"));
+                }
                 command.args(["--user", user]);
             }
             if let Some(db) = &args.db {
-                command.args(["-n", db]);
+                // It would take the first one for what is no number.
+                let number: u32 = db.parse().map_err(|_| {
+                    CommandError::usage(format!(
+                        "{db:?} is no database of Redis: they have numbers, from 0 on"
+                    ))
+                })?;
+                command.args(["-n", &number.to_string()]);
             }
             command.envs(endpoint.password.iter().map(|password| ("REDISCLI_AUTH", password)));
         }
         Source::Sqlite(path) | Source::Path(path) => {
             if args.db.is_some() || args.user.is_some() {
-                return Err(CommandError::usage("a file has no users, and no other databases"));
+                return Err(CommandError::usage("a file has no users, and no other databases")
+                    .hint("leave out --db and --user, or name another file"));
             }
             command.arg(path);
         }
@@ -105,15 +137,19 @@ pub(crate) fn run(context: &Context, client: Client, args: &ClientArgs) -> Resul
 fn source(context: &Context, client: Client, named: Option<&str>) -> Result<Source> {
     let engine = client.engine();
     if let Some(named) = named {
-        let source = context.source(Path::new(named))?.0;
+        let (source, _) = context.source(Path::new(named)).map_err(|error| {
+            error.if_not_found(format!("name a service of icecore.toml, or give {}", client.place()))
+        })?;
         let fits =
             source.engine() == engine || matches!((client, &source), (Client::Sqlite3, Source::Path(_)));
         return match fits {
             true => Ok(source),
             false => Err(CommandError::usage(format!(
-                "{named} is of {}, and {} is for {engine}",
-                source.engine(),
-                client.program()
+                "{} is for {}, and {} is {}",
+                client.program(),
+                client.product(),
+                printable(&source.place()),
+                kind(&source)
             ))),
         };
     }
@@ -127,5 +163,17 @@ fn source(context: &Context, client: Client, named: Option<&str>) -> Result<Sour
         }
     }
     Err(CommandError::new(ExitStatus::NotFound, format!("there is no service of {engine} here"))
-        .hint("name one in icecore.toml, or give a URL"))
+        .hint(format!("name one in icecore.toml, or give {}", client.place())))
+}
+
+/// What a source is, for people.
+fn kind(source: &Source) -> &'static str {
+    match source {
+        Source::Postgres(_) => "a database of PostgreSQL",
+        Source::Mysql(_) => "a database of MySQL or MariaDB",
+        Source::Redis(_) => "a server of Redis or Valkey",
+        Source::Sqlite(_) => "a SQLite database",
+        Source::Path(_) => "a file or directory",
+        Source::Stdin | Source::Command(_) => "no database",
+    }
 }

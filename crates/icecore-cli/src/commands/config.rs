@@ -1,6 +1,6 @@
 //! `icecore config`
 
-use icecore::{CONFIG_FILE, Project, probe};
+use icecore::{CONFIG_FILE, Probed, Project, Service, probe};
 use serde_json::json;
 
 use crate::args::parse_name;
@@ -62,6 +62,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Re
                 "error": checked.state.as_ref().err(),
             })).collect::<Vec<_>>(),
         }))?;
+    } else if project.config.services.is_empty() {
+        let file = project.dir.join(CONFIG_FILE);
+        ui.line(format_args!("There is no service in {}", printable(&file.display().to_string())))?;
+        ui.hint("two lines make one: [services.shop] and url = \"postgres://HOST/shop\"; docs/services.md shows more");
     } else {
         let head = [
             ("Service", Column::Left),
@@ -73,7 +77,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Re
             let state = match &checked.state {
                 Ok(version) if version.is_empty() => "there".to_owned(),
                 Ok(version) => format!("answers, version {version}"),
-                Err(_) => "see below".to_owned(),
+                Err(_) => "fails: see below".to_owned(),
             };
             vec![
                 printable(&checked.name).to_string(),
@@ -99,12 +103,14 @@ fn check(context: &Context, project: &Project, name: &str) -> Checked {
         return failed(format!("{name:?} cannot be a name: {why}"));
     }
     match project.source(name, &context.environment()) {
-        Ok(Some(source)) => Checked {
-            name: name.to_owned(),
-            engine: source.engine(),
-            place: source.place(),
-            state: probe(&source).map_err(|error| sentence(&error)),
-        },
+        Ok(Some(source)) => {
+            let said = project.config.services.get(name).and_then(Service::engine_said);
+            let (engine, state) = match probe(&source) {
+                Ok(Probed { engine, version }) => (engine, Ok(version)),
+                Err(error) => (said.unwrap_or_else(|| source.engine()), Err(sentence(&error))),
+            };
+            Checked { name: name.to_owned(), engine, place: source.place(), state }
+        }
         Ok(None) => failed("is gone".to_owned()),
         Err(error) => failed(sentence(&error)),
     }

@@ -58,3 +58,46 @@ fn a_command_sees_the_restored_sqlite_database_and_decides() {
     env.fails(15, &["restore", "shop.db", "--yes", "--check", &check("2")]);
     env.ok(&["restore", "shop.db", "--yes", "--check", &check("1")]);
 }
+
+/// Queries that confirm nothing, and what is said of them.
+const NO: [(&str, &str); 5] = [
+    ("SELECT 0", "\"SELECT 0\": it is false (0);"),
+    ("SELECT 0.0", "it is false (0"),
+    ("SELECT NULL", "it is null;"),
+    ("SELECT a FROM t WHERE a = 7", "it gives no row;"),
+    ("SELECT nothing", "nothing"),
+];
+/// And some that do.
+const YES: [&str; 4] = ["SELECT 2", "SELECT -1", "SELECT 'Ada'", "SELECT a = 1 FROM t"];
+
+#[track_caller]
+fn ask(env: &TestEnv, series: &str) {
+    for (query, why) in NO {
+        let said = env.fails(15, &["restore", series, "--yes", "--check", query]);
+        let is_whole = said.contains("fails the check") && said.contains("what was there was not touched");
+        assert!(is_whole && said.contains(why) && said.contains("an older snapshot"), "{query}: {said}");
+    }
+    for query in YES {
+        env.ok(&["restore", series, "--yes", "--check", query]);
+    }
+}
+
+#[test]
+fn a_query_means_the_same_in_postgres() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop");
+    server.sql("shop", "CREATE TABLE t AS SELECT 1 AS a");
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    ask(&env, "shop");
+    env.fails(15, &["restore", "shop", "--yes", "--check", "SELECT false"]);
+}
+
+#[test]
+fn a_query_means_the_same_in_sqlite() {
+    let env = TestEnv::new();
+    let database = rusqlite::Connection::open(env.path("shop.db")).unwrap();
+    database.execute_batch("CREATE TABLE t AS SELECT 1 AS a").unwrap();
+    env.ok(&["create", "shop.db"]);
+    ask(&env, "shop.db");
+}

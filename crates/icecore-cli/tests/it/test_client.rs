@@ -29,9 +29,41 @@ fn psql_is_connected_to_the_service() {
         env.run_with_input(&["psql", "shop", "--", "-v", "ON_ERROR_STOP=1"], b"SELECT * FROM nothing;\n");
     said.fails(3);
     let said = env.fails(2, &["psql", "file"]);
-    assert!(said.contains("is of files"), "{said}");
+    assert!(said.contains("psql is for PostgreSQL") && said.contains("x is a file or directory"), "{said}");
     let said = env.fails(10, &["redis-cli"]);
-    assert!(said.contains("no service of redis"), "{said}");
+    assert!(said.contains("no service of redis") && said.contains("redis://HOST"), "{said}");
+}
+
+#[test]
+fn what_is_not_there_is_met_with_a_hint_of_the_command() {
+    let env = TestEnv::bare();
+    for (program, hint) in [
+        ("psql", "postgres://USER@HOST/DATABASE"),
+        ("mysql", "mysql://USER@HOST/DATABASE"),
+        ("redis-cli", "redis://HOST"),
+        ("sqlite3", "the path of a file"),
+    ] {
+        let said = env.fails(10, &[program, "nothing"]);
+        let is_right = said.contains("no file, directory or service \"nothing\"") && said.contains(hint);
+        assert!(is_right && !said.contains("standard input"), "{said}");
+    }
+    let said = env.fails(10, &["rollback", "nothing"]);
+    assert!(said.contains("as it was restored: by its URL") && !said.contains("standard input"), "{said}");
+    env.ok(&["init"]);
+    env.write("f", "1");
+    env.ok(&["create", "f"]);
+    let said = env.fails(10, &["restore", "f", "--to", "oracle://db/shop"]);
+    assert!(said.contains("--to takes postgres://") && !said.contains("standard input,"), "{said}");
+}
+
+#[test]
+fn redis_cli_is_told_only_what_it_heeds() {
+    let env = TestEnv::bare();
+    let url = "redis://127.0.0.1:1";
+    let said = env.fails(2, &["redis-cli", url, "--db", "shop"]);
+    assert!(said.contains("\"shop\" is no database of Redis: they have numbers"), "{said}");
+    let said = env.fails(2, &["redis-cli", url, "--user", "clerk"]);
+    assert!(said.contains("clerk of Redis needs a password") && said.contains("REDISCLI_AUTH"), "{said}");
 }
 
 #[test]

@@ -85,6 +85,18 @@ fn documents_show_no_shell_block_that_nobody_runs() {
     }
 }
 
+#[test]
+fn the_readme_links_every_document() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let more = readme.split_once("\n## More\n").unwrap().1;
+    for document in documents() {
+        let name = document.file_name().unwrap().to_str().unwrap();
+        let is_linked = name == "README.md" || more.contains(&format!("](docs/{name})"));
+        assert!(is_linked, "README.md does not link {name}");
+    }
+}
+
 /// Every test that a document names in backticks, as `module::name` or `a_sentence_of_several_words`, is there.
 #[test]
 fn tests_that_documents_name_exist() {

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::TestEnv;
+use crate::support::{Said, TestEnv};
 
 const NOBODY: u32 = 65_534;
 
 /// A server of our own, behind a socket in its own folder, which lives as long as this does.
-struct Redis {
+pub(crate) struct Redis {
     folder: tempfile::TempDir,
     server: Option<Child>,
     /// Zero for none.
@@ -22,7 +22,7 @@ struct Redis {
 
 impl Redis {
     /// A server with the data of `rdb`.
-    fn start(rdb: Option<&[u8]>) -> Self {
+    pub(crate) fn start(rdb: Option<&[u8]>) -> Self {
         Self::start_on(rdb, 0)
     }
 
@@ -39,7 +39,7 @@ impl Redis {
         self.folder.path().join("dump.rdb")
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
     }
 
@@ -75,7 +75,7 @@ impl Redis {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn ask(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> String {
         let answer = self.try_ask(arguments);
         assert!(!answer.contains("ERR"), "{arguments:?}: {answer}");
         answer
@@ -246,7 +246,7 @@ fn passwords_of_a_server_come_from_the_environment_and_show_nowhere() {
     let url = redis.url();
     let create = |url: &str, password: &str| {
         let mut command = env.command(&["create", url, "--name", "cache"]);
-        let said = crate::support::Said::of(command.env("REDISCLI_AUTH", password));
+        let said = Said::of(command.env("REDISCLI_AUTH", password));
         assert!(!said.stderr.contains("hush"), "{}", said.stderr);
         said
     };
@@ -400,4 +400,31 @@ fn what_stands_in_the_way_of_a_restore_is_told_before() {
     let said = env.fails(2, &["restore", "text", "--to", &redis.url()]);
     assert!(said.contains("is no RDB"), "{said}");
     env.fails(2, &["restore", "cache", "--replace", "--yes"]);
+}
+
+#[test]
+fn redis_cli_asks_the_database_and_as_the_user_that_are_named() {
+    let server = Redis::start(None);
+    server.ask(&["ACL", "SETUSER", "clerk", "on", ">hush", "~*", "+@all"]);
+    server.ask(&["-n", "3", "SET", "key", "three"]);
+    let env = TestEnv::bare();
+    let url = format!("redis+unix://{}", server.socket().display());
+    let asked = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = env.command(&[&["redis-cli", &url], arguments].concat());
+        Said::of(command.envs(variables.iter().copied())).ok()
+    };
+    assert_eq!(asked(&["--db", "3", "--", "GET", "key"], &[]), "three\n");
+    let as_clerk = asked(&["--user", "clerk", "--", "ACL", "WHOAMI"], &[("REDISCLI_AUTH", "hush")]);
+    assert_eq!(as_clerk, "clerk\n");
+}
+
+#[test]
+fn a_note_says_whose_keys_are_put_in_order() {
+    let server = Redis::start(None);
+    server.ask(&["SET", "key", "value"]);
+    let env = TestEnv::new();
+    let url = format!("redis+unix://{}", server.socket().display());
+    let said = env.run(&["create", &url, "--name", "cache"]).stderr;
+    assert!(said.contains("note: the keys of the Redis server at /"), "{said}");
+    assert!(said.contains(" are stored in order, so that nights can be compared"), "{said}");
 }

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
+use icecore_testkit::postgres::PostgresServer;
+
 use crate::support::{Said, TestEnv};
 
 /// Runs the program on a terminal on which somebody types `typed`. What it says on both outputs comes back together.
@@ -87,6 +89,25 @@ fn a_long_capture_shows_how_far_it_is() {
     assert!(summary.contains("Saved slow as"), "{said:?}");
     let (_, said) = on_a_terminal(&env, "create --quiet --name slow -- sh -c 'sleep 1.6; echo row'", "");
     assert!(!said.contains("Reading"), "{said:?}");
+}
+
+#[test]
+fn a_restore_says_what_it_builds_when_all_rows_are_there() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop");
+    server.sql(
+        "shop",
+        "CREATE FUNCTION slow(a int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT a FROM (SELECT pg_sleep(0.5)) AS nap';
+        CREATE TABLE t (a int);
+        CREATE INDEX ON t (public.slow(a));
+        ALTER TABLE t ADD PRIMARY KEY (a);
+        INSERT INTO t SELECT generate_series(1, 4)",
+    );
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    let (status, said) = on_a_terminal(&env, "restore shop --yes", "");
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("building indexes 1/2") && !said.contains("0 ms left"), "{said:?}");
 }
 
 #[test]

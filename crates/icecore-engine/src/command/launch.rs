@@ -22,6 +22,7 @@ pub(super) fn launch(
     program: &OsStr,
     arguments: &[OsString],
     variables: &[(&'static str, String)],
+    messages: Stdio,
 ) -> Result<Child, CaptureError> {
     let failed = |why: &str| CaptureError::Source(format!("cannot run {}: {why}", program.display()));
     // Asked here, so that the answer is the same whoever executes the program.
@@ -41,7 +42,7 @@ pub(super) fn launch(
             command.env_remove(name);
         }
     }
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(messages).process_group(0);
     command.spawn().map_err(|error| failed(&error.to_string()))
 }
 

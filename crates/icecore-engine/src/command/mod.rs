@@ -5,12 +5,13 @@
 //! command too, where the system has a `setpriv` for it.
 
 mod launch;
+mod messages;
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
-use std::process::{Child, ChildStdout, ExitStatus};
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 pub(crate) use launch::PASSWORD_VARIABLE;
+pub(crate) use messages::Messages;
 
 use crate::CaptureError;
 use crate::poll::{PollReader, WaitsForTerminal, waits_for_terminal};
@@ -50,11 +52,28 @@ impl CommandSource {
         argv: &[OsString],
         variables: &[(&'static str, String)],
     ) -> Result<Self, CaptureError> {
+        Self::launch(argv, variables, Stdio::inherit())
+    }
+
+    /// The same; what it has to say is kept, until it is known what that means.
+    pub(crate) fn spawn_telling(
+        argv: &[OsString],
+        variables: &[(&'static str, String)],
+        messages: &Messages,
+    ) -> Result<Self, CaptureError> {
+        Self::launch(argv, variables, messages.stdio()?)
+    }
+
+    fn launch(
+        argv: &[OsString],
+        variables: &[(&'static str, String)],
+        messages: Stdio,
+    ) -> Result<Self, CaptureError> {
         let Some((program, arguments)) = argv.split_first() else {
             return Err(CaptureError::Source("there is no command to run".to_owned()));
         };
         let name = program.to_string_lossy().into_owned();
-        let mut child = launch::launch(program, arguments, variables)?;
+        let mut child = launch::launch(program, arguments, variables, messages)?;
         let output = child.stdout.take();
         let pid = Pid::from_child(&child);
         running().push(pid);

@@ -189,7 +189,7 @@ fn a_command_dies_with_a_parent_that_is_killed() {
     let path = folder.path().join("pid");
     let mut parent = Command::new(std::env::current_exe().unwrap());
     parent.args(["--exact", "command::tests::role_of_a_parent_to_be_killed"]).env(PID_FILE, &path);
-    let mut parent = parent.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut parent = parent.stdout(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     while !path.exists() {
         assert!(Instant::now() < deadline);

@@ -214,7 +214,7 @@ impl Target for DirectoryTarget {
             // Whoever rewrites a directory must know that it gets a whole one.
             if self.is_in_place() {
                 return Err(RestoreError::Refused(format!(
-                    "the snapshot is not one of a directory; {} was not changed",
+                    "the snapshot is not one of a directory; {} was not touched",
                     self.path.display()
                 )));
             }

@@ -4,11 +4,13 @@ use std::ffi::OsString;
 use std::io::Read;
 
 use super::Endpoint;
+use super::complaint::Complaint;
 use super::facts::{Annotated, Facts};
 use super::objects::{self, Saved};
-use super::programs::{first_of, said};
+use super::programs::{Login, first_of, said};
 use super::restore::gives;
 use super::session::ident;
+use crate::command::Messages;
 use crate::{CaptureError, CommandSource};
 
 /// What a server may say of itself, and of its tables.
@@ -144,27 +146,35 @@ fn ask(
         &endpoint.database,
     ];
     argv.extend(words.map(OsString::from));
-    let mut source = CommandSource::spawn_with(&argv, &endpoint.variables())?;
+    let messages = Messages::new()?;
+    let mut source = CommandSource::spawn_telling(&argv, &endpoint.variables(), &messages)?;
     let mut answer = String::new();
     let read = source.reader(is_cancelled).take(ANSWER_LEN_MAX).read_to_string(&mut answer);
-    source.finish(is_cancelled).map_err(|error| match error {
-        CaptureError::Source(why) => CaptureError::Source(format!(
-            "the database {endpoint} cannot be reached: {why}; a password comes from MYSQL_PWD or ~/.my.cnf"
-        )),
-        error => error,
-    })?;
+    source.finish(is_cancelled).map_err(|error| explain(error, &messages.text(), endpoint))?;
     read.map_err(|error| {
         CaptureError::Source(format!("the database {endpoint} says nothing that can be read: {error}"))
     })?;
     Ok(answer.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
 }
 
+/// Why a program failed: it has said so.
+fn explain(error: CaptureError, printed: &str, endpoint: &Endpoint) -> CaptureError {
+    match error {
+        CaptureError::Source(_) if !printed.trim().is_empty() => {
+            let has_password = Login::of(endpoint).has_password();
+            CaptureError::Source(Complaint::of_program(printed).about(endpoint, has_password))
+        }
+        error => error,
+    }
+}
+
 /// A dump that has begun.
 #[derive(Debug)]
 pub struct Dump {
-    /// The program, whose success decides.
-    pub source: CommandSource,
-    /// What it is called.
+    source: CommandSource,
+    messages: Messages,
+    endpoint: Endpoint,
+    /// What the program is called.
     pub program: &'static str,
     line: String,
     tail: Vec<u8>,
@@ -175,6 +185,13 @@ impl Dump {
     pub fn reader<'a>(&'a mut self, is_cancelled: &'a dyn Fn() -> bool) -> Annotated<Box<dyn Read + 'a>> {
         let reader = Box::new(self.source.reader(is_cancelled));
         Annotated::new(reader, self.line.clone(), self.tail.clone())
+    }
+
+    /// Waits for the program to end: only its success makes the dump complete. Returns what it had to say, a line each.
+    pub fn finish(self, is_cancelled: &dyn Fn() -> bool) -> Result<Vec<String>, CaptureError> {
+        let Self { source, messages, endpoint, .. } = self;
+        source.finish(is_cancelled).map_err(|error| explain(error, &messages.text(), &endpoint))?;
+        Ok(messages.text().lines().map(str::to_owned).collect())
     }
 }
 
@@ -195,6 +212,8 @@ pub fn capture(endpoint: &Endpoint, server: &Server) -> Result<Dump, CaptureErro
     }
     argv.extend(["--", endpoint.database.as_str()].map(OsString::from));
     let tail = server.aside.as_ref().map(Saved::script).unwrap_or_default();
-    let source = CommandSource::spawn_with(&argv, &endpoint.variables())?;
-    Ok(Dump { source, program, line: server.facts.line(), tail })
+    let messages = Messages::new()?;
+    let source = CommandSource::spawn_telling(&argv, &endpoint.variables(), &messages)?;
+    let endpoint = endpoint.clone();
+    Ok(Dump { source, messages, endpoint, program, line: server.facts.line(), tail })
 }

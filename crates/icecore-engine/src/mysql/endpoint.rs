@@ -3,9 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::server_url::{EndpointError, ServerUrl, parse_port};
+use crate::server_url::{EndpointError, ServerUrl, encoded, parse_port};
 
 /// A database of a server, as a URL names it: `mysql://[USER[:PASSWORD]@][HOST[:PORT]]/DATABASE`, where `?socket=/PATH` is a socket. What is not said is up
 /// to the programs of MySQL: their variables, and `~/.my.cnf`.
@@ -52,7 +50,6 @@ impl Endpoint {
 
     /// A URL of it, without its password.
     pub fn url(&self) -> String {
-        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let user = self.user.as_deref().map(|user| encoded(user) + "@").unwrap_or_default();
         let host = self.host.as_deref().unwrap_or_default();
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
@@ -127,6 +124,8 @@ mod tests {
         check("mariadb://me:hush@db.example:3307/the%20shop", "the shop on db.example:3307");
         check("mysql:///shop?socket=/run/mysqld/mysqld.sock", "shop on /run/mysqld/mysqld.sock");
         check("mysql:///shop", "shop on this machine");
+        let said = "mysql://my_user@/shop-1.2_x~y?socket=/run/my_sqld/mysqld.sock";
+        assert_eq!(Endpoint::parse(said).unwrap().unwrap().url(), said);
         assert!(Endpoint::parse("postgres://a/b").is_none());
         for (url, why) in [("mysql://a:hush@h", "no database"), ("mysql://a:hush@h/b?x=y", "means nothing")] {
             let error = Endpoint::parse(url).unwrap().unwrap_err().to_string();

@@ -2,6 +2,7 @@
 
 mod auth;
 mod capture;
+mod complaint;
 mod endpoint;
 mod facts;
 mod keys;

@@ -65,6 +65,10 @@ impl Login {
         let password = endpoint.password.clone().or_else(|| options.last("password")).unwrap_or_default();
         Self { place, user, password }
     }
+
+    pub(super) fn has_password(&self) -> bool {
+        !self.password.is_empty()
+    }
 }
 
 impl Endpoint {

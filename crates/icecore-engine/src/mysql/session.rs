@@ -1,6 +1,7 @@
 //! Connections, and what goes wrong on them.
 
 use super::Endpoint;
+use super::complaint::Complaint;
 use super::programs::Login;
 use super::wire::{Answer, Fault, Value, Wire};
 
@@ -65,7 +66,7 @@ impl Session {
     pub(super) fn open(endpoint: &Endpoint) -> Result<Self, Trouble> {
         let Login { place, user, password } = Login::of(endpoint);
         let wire = Wire::open(&place, &user, &password)
-            .map_err(|fault| unreachable(endpoint, password.is_empty(), fault))?;
+            .map_err(|fault| unreachable(endpoint, !password.is_empty(), fault))?;
         let mut session =
             Self { wire, endpoint: endpoint.clone(), version: Version::default(), heeds_case: true };
         session.reset()?;
@@ -198,28 +199,24 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-fn unreachable(endpoint: &Endpoint, has_no_password: bool, fault: Fault) -> Trouble {
-    let Trouble { what, code } = trouble(endpoint, fault);
-    let hint = match code {
-        Some(1045) if has_no_password => "; a password comes from MYSQL_PWD or ~/.my.cnf",
-        Some(1045) => "; is it the right password?",
-        None if !what.contains("password") => "; does the server run, and listen there?",
-        _ => "",
+fn unreachable(endpoint: &Endpoint, has_password: bool, fault: Fault) -> Trouble {
+    let (complaint, code) = match fault {
+        Fault::Server { code, message } => (Complaint { code: Some(code), text: message }, Some(code)),
+        Fault::Connection(error) => (Complaint::of_connection(&error), None),
     };
-    Trouble { what: format!("{what}{hint}"), code }
+    Trouble { what: complaint.about(endpoint, has_password), code }
 }
 
 fn trouble(endpoint: &Endpoint, fault: Fault) -> Trouble {
-    let (what, code) = match fault {
+    let (text, code) = match fault {
         // Rows that were loaded at once are looked at when they are committed, and nothing else is said of them.
         Fault::Server { code: code @ ERROR_DURING_COMMIT, message } => {
-            (format!("{message} (error {code}); does a key come twice, or is there no room?"), Some(code))
+            (format!("{message}; does a key come twice, or is there no room?"), Some(code))
         }
-        Fault::Server { code, message } => (format!("{message} (error {code})"), Some(code)),
-        Fault::Connection(error) => (error.to_string(), None),
+        Fault::Server { code, message } => (message, Some(code)),
+        Fault::Connection(error) => (Complaint::of_connection(&error).text, None),
     };
-    let what = what.split(" (os error").next().unwrap_or_default().replace('\n', " ");
-    Trouble { what: format!("the database {endpoint}: {what}"), code }
+    Trouble { what: Complaint { code, text }.about(endpoint, true), code }
 }
 
 #[cfg(test)]

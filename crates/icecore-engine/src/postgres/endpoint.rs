@@ -3,15 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{AsciiSet, utf8_percent_encode};
-
-use crate::server_url::{EndpointError, ServerUrl, parse_port};
+use crate::server_url::{EndpointError, ServerUrl, encoded, parse_port};
 
 /// Where a server's socket lies if nobody says where it listens.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 const PORT: u16 = 5432;
-/// What a URL of ours never has in a name.
-const ENCODED: &AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 /// A database of a server, as a URL names it: `postgres://[USER[:PASSWORD]@][HOST[:PORT]][/DATABASE]`, where `?host=/FOLDER` is the folder of a
 /// socket.
@@ -140,7 +136,6 @@ impl Endpoint {
 
     /// A URL of it, without its password.
     pub fn url(&self) -> String {
-        let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
         let (user, database) = (encoded(&self.user), encoded(&self.database));
         match &self.host {
             Host::Tcp(name) if name.contains(':') => {

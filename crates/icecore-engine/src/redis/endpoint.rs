@@ -3,9 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::server_url::{EndpointError, ServerUrl};
+use crate::server_url::{EndpointError, ServerUrl, encoded};
 
 /// Where a server listens that nobody told otherwise.
 pub const PORT: u16 = 6379;
@@ -52,7 +50,6 @@ impl Endpoint {
 
     /// A URL of it, without its password.
     pub fn url(&self) -> String {
-        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let user = self.user.as_deref().map(encoded);
         match &self.address {
             Address::Tcp(..) => {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::companion;
 use super::live::{LiveDatabase, remove_companions};
 use super::pending::{Identity, Interrupted, Pending, Swap, forget_record, going, identity};
+use super::plan::real_path;
 use crate::RestoreError;
 
 const OLD: &str = "__ice_old";
@@ -41,6 +42,12 @@ pub struct Kept {
 /// Where the last restore to `path` put what was there.
 pub(super) fn old(path: &Path) -> PathBuf {
     companion(path, OLD)
+}
+
+/// What the last restore to `path` put aside and [`super::rollback`] brings back, if there is anything.
+pub fn put_aside(path: &Path) -> Option<PathBuf> {
+    let old = old(&real_path(path).ok()?);
+    identity(&old).map(|_| old)
 }
 
 /// The right to change what names lead to in a directory, which only one restore has at a time; it ends when dropped.

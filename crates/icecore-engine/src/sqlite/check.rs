@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::open::open_immutable;
 use crate::RestoreError;
+use crate::check;
 
 /// How soon a question ends that nobody wants answered any more.
 const STOP_STEP: Duration = Duration::from_millis(50);
@@ -29,26 +30,29 @@ pub(super) fn integrity(
     })
 }
 
-/// Why a query does not confirm a database: it fails, or what it says first is false or null.
+/// Why a query does not confirm a database.
 pub(super) fn objection(
     path: &Path,
     query: &str,
     is_cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<String>, RestoreError> {
     let asked = ask(path, is_cancelled, |connection| {
-        let first = connection.query_row(query, [], |row| {
-            Ok(match row.get_ref(0)? {
-                ValueRef::Null => Some("it is null"),
-                ValueRef::Integer(0) | ValueRef::Real(0.0) => Some("it is false"),
-                _ => None,
-            })
-        });
-        first.optional()
+        connection.query_row(query, [], |row| row.get_ref(0).map(text)).optional()
     })?;
     Ok(match asked {
-        Ok(said) => said.flatten().map(str::to_owned),
+        Ok(first) => check::objection(first.as_ref().map(Option::as_deref)),
         Err(error) => Some(error.to_string()),
     })
+}
+
+/// A value as text; `None` for null.
+fn text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+    }
 }
 
 /// Puts a question to a database, which a stranger may have made so that it has no end.

@@ -19,7 +19,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-pub use aside::{Keep, Kept, forget};
+pub use aside::{Keep, Kept, forget, put_aside};
 pub use capture::{SqliteReport, capture};
 pub use plan::{Existing, Plan, plan};
 pub use rollback::{Undone, rollback};

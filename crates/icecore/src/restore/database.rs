@@ -64,6 +64,14 @@ impl Database {
         }?)
     }
 
+    /// Under what name there is something that a restore put aside, if there is anything.
+    pub fn put_aside(&self) -> Result<Option<String>> {
+        Ok(match self {
+            Self::Postgres(endpoint) => postgres::restore::put_aside(endpoint),
+            Self::Mysql(endpoint) => mysql::restore::put_aside(endpoint),
+        }?)
+    }
+
     /// Drops what a restore put aside.
     pub fn forget(&self, restored: &Restored) -> Result<()> {
         Ok(match self {
@@ -187,6 +195,10 @@ impl engine::Content for Content<'_> {
 
     fn is_cancelled(&self) -> bool {
         self.monitor.is_cancelled()
+    }
+
+    fn stage(&self, what: &'static str, done: usize, all: usize) {
+        self.monitor.stage(what, done, all);
     }
 }
 

@@ -43,7 +43,6 @@ pub(crate) fn run(
     let told = Told {
         keep: &options.keep,
         undo: &rollback_command(context, name, &database.url()),
-        notes: &plan.notices,
         duration: Millis::since(started),
     };
     report(ui, snapshot, database, &told, &restored)
@@ -103,15 +102,15 @@ fn confirm(
         sessions => format!("; {} will be ended", counted(sessions, "session")),
     };
     let fate = match &options.keep {
-        _ if drops => "It is dropped, after a snapshot of it".to_owned(),
-        Keep::ForRollback => "It is kept for a rollback".to_owned(),
-        Keep::As(name) => format!("It is kept as {}", printable(name)),
+        _ if drops => "it is dropped, after a snapshot of it".to_owned(),
+        Keep::ForRollback => "it is kept for a rollback".to_owned(),
+        Keep::As(name) => format!("it is kept as {}", printable(name)),
     };
     let what = format!("the database {shown} ({}{sessions})", Bytes(existing.bytes));
     ui.confirm_effect(
-        &format!("Replace {what} by {by}? {fate}."),
+        &format!("Replace {what} by {by} ({fate})?"),
         &format!("the database {shown} is there, and was not touched"),
-        &format!("replaces {what} by {by}; {fate}; --to URL restores elsewhere"),
+        &format!("replaces {what} by {by} ({fate}); --to URL restores elsewhere"),
     )
 }
 
@@ -119,7 +118,6 @@ fn confirm(
 struct Told<'a> {
     keep: &'a Keep,
     undo: &'a str,
-    notes: &'a [String],
     duration: Millis,
 }
 
@@ -141,7 +139,7 @@ fn report(
             "tables": restored.tables,
             "rows": restored.rows,
             "kept": restored.kept,
-            "notes": told.notes,
+            "notes": ui.notes,
             "duration_ms": told.duration.0,
             "warnings": restored.warnings,
         }))?;

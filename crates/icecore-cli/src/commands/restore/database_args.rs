@@ -24,7 +24,7 @@ pub(crate) struct DatabaseArgs {
     /// Make who connects the definer of views, triggers, routines and events (MySQL, MariaDB)
     #[arg(long)]
     pub(super) without_definers: bool,
-    /// Go back if this query fails on what was restored, or says false, or if this command fails: '!psql -f smoke.sql'; may be repeated
+    /// Go back if this query fails on what was restored, gives no row, or says false, 0 or null, or if this command fails: '!psql -f smoke.sql'; may be repeated
     #[arg(long = "check", value_name = "SQL|!CMD")]
     pub(super) checks: Vec<String>,
 }

@@ -117,20 +117,18 @@ fn report(
     let target =
         restored.target.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     if ui.json {
-        let mut document = json!({
+        ui.document(&json!({
             "id": snapshot.id,
             "source": snapshot.info().source,
             "target": target.as_ref().map_or("-".into(), |path| path.to_string_lossy()),
             "parts": restored.parts,
             "bytes": restored.bytes,
             "written_bytes": restored.written_bytes,
+            "kept": kept,
+            "notes": ui.notes,
             "duration_ms": duration.0,
             "warnings": restored.warnings,
-        });
-        if let Some(kept) = kept {
-            document["kept"] = kept.into();
-        }
-        ui.document(&document)?;
+        }))?;
     } else if ui.quiet {
         if !ui.stdout_taken
             && let Some(path) = &target

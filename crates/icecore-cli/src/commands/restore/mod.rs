@@ -9,7 +9,7 @@ pub(crate) mod safety;
 mod server_target;
 pub(crate) mod sqlite;
 mod table;
-mod told;
+pub(crate) mod told;
 
 use std::path::{Path, PathBuf};
 
@@ -111,7 +111,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
     let snapshot = wanted.find(context, &listing)?;
     let chosen = Chosen { context, opened, snapshot };
     if let Some(target) = ServerTarget::find(ui, context, snapshot, args.to.as_deref())? {
-        return to_server(ui, chosen, &target, args);
+        return to_server(ui, chosen, &target, args).map_err(CommandError::of_all_or_nothing);
     }
     if args.table.is_some() {
         return Err(no_table());

@@ -71,6 +71,8 @@ fn report(
             "bytes": snapshot.info().logical_bytes,
             "written_bytes": snapshot.info().logical_bytes,
             "keys": restored.keys,
+            "kept": (plan.keys > 0).then(|| safety_name(name)),
+            "notes": ui.notes,
             "duration_ms": duration.0,
             "warnings": restored.warnings,
         }))?;

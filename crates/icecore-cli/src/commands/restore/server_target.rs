@@ -11,6 +11,9 @@ use crate::failure::{CommandError, Result};
 use crate::ui::Ui;
 use crate::units::printable;
 
+/// What URLs --to understands.
+const PLACES: &str = "--to takes postgres://, mysql://, mariadb:// and redis:// URLs, sqlite:PATH, a service, a path, or - for standard output";
+
 /// What a snapshot goes to, if it goes to a server.
 pub(super) struct ServerTarget {
     pub(super) place: ServerPlace,
@@ -35,7 +38,9 @@ impl ServerTarget {
     ) -> Result<Option<Self>> {
         let info = snapshot.info();
         let (source, name) = match to {
-            Some(to) if to.to_str().is_some_and(|to| to.contains("://")) => context.source(to)?,
+            Some(to) if to.to_str().is_some_and(|to| to.contains("://")) => {
+                context.source(to).map_err(|error| error.if_not_found(PLACES))?
+            }
             Some(to) => match service(context, to)? {
                 Some(source) => (source, to.to_str().map(str::to_owned)),
                 None => return Ok(None),
@@ -48,7 +53,7 @@ impl ServerTarget {
                 match (service.flatten(), info.origin.as_deref().filter(|origin| origin.contains("://"))) {
                     (Some(source), _) => (source, Some(info.source.clone())),
                     (None, Some(origin)) => {
-                        let source = Source::parse(Path::new(origin), &context.environment())?;
+                        let source = context.place(Path::new(origin))?;
                         ask_about_origin(ui, &source)?;
                         (source, Some(info.source.clone()))
                     }

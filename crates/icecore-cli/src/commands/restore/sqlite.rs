@@ -10,7 +10,7 @@ use serde_json::json;
 use super::chosen::Chosen;
 use super::database_args::DatabaseArgs;
 use super::safety::Replaced;
-use super::told::refuse;
+use super::told::{refuse, rollback_command};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::select::short_id;
@@ -88,7 +88,7 @@ pub(crate) fn run(
     };
     let plan = icecore::plan_sqlite(&opened.store, snapshot, path, &options)?;
     refuse(ui, &plan.notices, &plan.blockers, &plan.path.display().to_string())?;
-    confirm(ui, &plan, args.replace)?;
+    confirm(ui, &plan, (args.replace, &chosen.described()))?;
     let started = Instant::now();
     let mut done = chosen.show(ui, "Restoring", |monitor| {
         icecore::restore_sqlite(&opened.store, snapshot, &plan, &options, monitor)
@@ -96,7 +96,8 @@ pub(crate) fn run(
     if args.replace {
         drop_kept(ui, chosen, (&plan.path, name), &mut done);
     }
-    report(ui, snapshot, &plan, &done, Millis::since(started))
+    let undo = rollback_command(context, name, &plan.path.to_string_lossy());
+    report(ui, snapshot, (&plan, &undo), &done, Millis::since(started))
 }
 
 /// What becomes of what is there.
@@ -112,7 +113,7 @@ fn keep(context: &Context, path: &Path, args: &DatabaseArgs) -> Keep {
 }
 
 /// Names exactly what would be replaced, and what becomes of it.
-fn confirm(ui: &mut Ui, plan: &Plan, drops: bool) -> Result<()> {
+fn confirm(ui: &mut Ui, plan: &Plan, (drops, by): (bool, &str)) -> Result<()> {
     let Some(existing) = &plan.existing else { return Ok(()) };
     let path = printable(&plan.path.display().to_string()).to_string();
     let fate = match &plan.keep {
@@ -122,9 +123,9 @@ fn confirm(ui: &mut Ui, plan: &Plan, drops: bool) -> Result<()> {
     };
     let what = format!("the database {path} ({})", Bytes(existing.bytes));
     ui.confirm_effect(
-        &format!("Replace {what}? {fate}."),
+        &format!("Replace {what} by {by} ({fate})?"),
         &format!("the database {path} is there, and was not touched"),
-        &format!("replaces {what}; {fate}; --to PATH restores elsewhere"),
+        &format!("replaces {what} by {by} ({fate}); --to PATH restores elsewhere"),
     )
 }
 
@@ -146,7 +147,7 @@ fn drop_kept(ui: &Ui, chosen: Chosen<'_>, (path, name): (&Path, &str), done: &mu
 fn report(
     ui: &mut Ui,
     snapshot: &Snapshot,
-    plan: &Plan,
+    (plan, undo): (&Plan, &str),
     done: &RestoredFile,
     duration: Millis,
 ) -> Result<ExitStatus> {
@@ -161,6 +162,7 @@ fn report(
             "bytes": restored.bytes,
             "written_bytes": restored.written_bytes,
             "kept": kept,
+            "notes": ui.notes,
             "duration_ms": duration.0,
             "warnings": restored.warnings,
         }))?;
@@ -177,8 +179,8 @@ fn report(
         ))?;
         if let Some(kept) = kept {
             let back = match plan.keep {
-                Keep::ForRollback => "; `icecore rollback` brings it back",
-                Keep::As(_) | Keep::Nothing => "",
+                Keep::ForRollback => format!("; `{undo}` brings it back"),
+                Keep::As(_) | Keep::Nothing => String::new(),
             };
             ui.hint(format_args!("what was there is kept as {}{back}", printable(&kept)));
         }

@@ -42,11 +42,11 @@ fn confirm(ui: &mut Ui, database: &Database, plan: &TablePlan, by: &str) -> Resu
     let Some(bytes) = plan.existing else { return Ok(()) };
     let (table, database) = (printable(&plan.table), printable(&database.to_string()).to_string());
     let what = format!("the table {table} of the database {database} ({})", Bytes(bytes));
-    let fate = "It is kept for a rollback, and whoever uses it waits meanwhile";
+    let fate = "it is kept for a rollback, and whoever uses it waits meanwhile";
     ui.confirm_effect(
-        &format!("Replace {what} by that of {by}? {fate}."),
+        &format!("Replace {what} by that of {by} ({fate})?"),
         &format!("the table {table} is there, and was not touched"),
-        &format!("replaces {what} by that of {by}; {fate}"),
+        &format!("replaces {what} by that of {by} ({fate})"),
     )
 }
 
@@ -67,7 +67,7 @@ fn report(
             "rows": restored.rows,
             "kept": restored.kept,
             "duration_ms": duration.0,
-            "notes": plan.notices,
+            "notes": ui.notes,
             "warnings": restored.warnings,
         }))?;
     } else if ui.quiet {

@@ -27,6 +27,7 @@ fn report(ui: &mut Ui, database: &Database, undone: &Undone) -> Result<ExitStatu
             "target": database.url(),
             "kept": undone.kept,
             "was_unfinished": undone.was_unfinished,
+            "notes": ui.notes,
             "warnings": undone.warnings,
         }))?;
     } else if undone.was_unfinished {

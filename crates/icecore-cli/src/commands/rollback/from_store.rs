@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use icecore::{Database, Destination, RestoreOptions, Snapshot, Source};
+use icecore_engine::sqlite as engine;
 
 use super::meant::{Meant, real};
 use crate::commands::restore::chosen::Chosen;
@@ -11,9 +12,11 @@ use crate::commands::restore::database_args::DatabaseArgs;
 use crate::commands::restore::files::{self, is_cluster};
 use crate::commands::restore::safety::safety_name;
 use crate::commands::restore::sqlite::{self, Allowed, path_of};
+use crate::commands::restore::told::rollback_command;
 use crate::commands::restore::{database, redis};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
+use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::printable;
@@ -37,7 +40,7 @@ pub(super) fn before_restore(ui: &mut Ui, context: &Context, meant: &Meant) -> R
         )));
     };
     let by = context.described(snapshot);
-    ui.status(format_args!("note: nothing is put aside; what a restore before took a snapshot of is {by}"));
+    ui.note(format!("nothing is put aside; what a restore before took a snapshot of is {by}"));
     restore(ui, Chosen { context, opened, snapshot }, meant)
 }
 
@@ -64,13 +67,28 @@ pub(super) fn newest_whole(ui: &mut Ui, context: &Context, meant: &Meant) -> Res
         };
         is_of && info.findings.is_empty() && has_rows
     };
+    let mut damaged = Vec::new();
     for snapshot in listing.snapshots.iter().filter(is_whole) {
+        let noted = ui.notes.len();
         match restore(ui, Chosen { context, opened, snapshot }, meant) {
             Err(CommandError::Failure(failure)) if failure.status == ExitStatus::Damaged => {
-                ui.warn(format_args!("{}; trying the one before", failure.message));
+                let passed_over = format!("{}; trying the one before", failure.message);
+                ui.warn(printable(&passed_over));
+                // What was to come of it does not.
+                ui.notes.truncate(noted);
+                ui.notes.push(passed_over);
+                damaged.push(short_id(snapshot));
             }
             done => return done,
         }
+    }
+    let aside = put_aside(context, meant);
+    if !damaged.is_empty() {
+        let error = format!("all whole snapshots of {} are damaged: {}", printable(name), damaged.join(", "));
+        let repair = "`icecore verify` tells what of them is damaged, and `icecore repair` heals what it can";
+        return Err(
+            CommandError::new(ExitStatus::Damaged, error).hint(aside.unwrap_or_else(|| repair.to_owned()))
+        );
     }
     let error = format!("there is no whole snapshot of {}", printable(name));
     let is_other =
@@ -79,7 +97,23 @@ pub(super) fn newest_whole(ui: &mut Ui, context: &Context, meant: &Meant) -> Res
         true => "those of that name are of another place; `icecore restore NAME --to URL` restores one here",
         false => "`icecore list` shows what there is",
     };
-    Err(CommandError::new(ExitStatus::NotFound, error).hint(hint))
+    Err(CommandError::new(ExitStatus::NotFound, error).hint(aside.unwrap_or_else(|| hint.to_owned())))
+}
+
+/// What of it is still there, if anything is, and how it comes back.
+fn put_aside(context: &Context, meant: &Meant) -> Option<String> {
+    let kept = match (Database::of(&meant.source), path_of(&meant.source)) {
+        (Some(database), _) => database.put_aside().ok()?,
+        (None, Some(path)) if !path.is_dir() => {
+            engine::put_aside(path).map(|path| path.display().to_string())
+        }
+        (None, _) => None,
+    }?;
+    let undo = rollback_command(context, &meant.name, &meant.origin());
+    Some(format!(
+        "what the last restore replaced is still there, as {}: `{undo}` brings it back",
+        printable(&kept)
+    ))
 }
 
 /// Restores a snapshot to where what is meant is.

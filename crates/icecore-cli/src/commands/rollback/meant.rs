@@ -9,6 +9,10 @@ use crate::commands::restore::sqlite::path_of;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 
+/// What is understood.
+const PLACES: &str =
+    "name a service of icecore.toml, or the database as it was restored: by its URL, or the path of its file";
+
 /// The database that is meant.
 pub(super) struct Meant {
     pub(super) source: Source,
@@ -30,7 +34,7 @@ impl Meant {
             return Ok(Self { source: Source::Path(directory), name: series.to_owned(), is_service: true });
         }
         if let Some(named) = named {
-            let (source, service) = context.source(named)?;
+            let (source, service) = context.source(named).map_err(|error| error.if_not_found(PLACES))?;
             let is_service = service.is_some();
             let name = service.unwrap_or_else(|| source.default_name());
             let is_one = matches!(&source, Source::Path(path) if !path.is_dir() || is_cluster(path));

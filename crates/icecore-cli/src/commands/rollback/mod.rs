@@ -55,7 +55,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
     }
     match put_aside(ui, &meant.source)? {
         Some(status) => Ok(status),
-        None => from_store::before_restore(ui, context, &meant),
+        None => from_store::before_restore(ui, context, &meant).map_err(CommandError::of_all_or_nothing),
     }
 }
 

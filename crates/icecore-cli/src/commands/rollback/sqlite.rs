@@ -18,13 +18,14 @@ pub(super) fn run(ui: &mut Ui, path: &Path) -> Result<Option<ExitStatus>> {
     ui.confirm(&question, &format!("the database {shown} was not touched"))?;
     let undone = rollback(path).map_err(|error| match error {
         error @ RestoreError::Refused(_) => CommandError::from(icecore::Error::from(error))
-            .hint("nothing was changed; end what stands in the way, and try again"),
+            .hint("nothing was touched; end what stands in the way, and try again"),
         error => icecore::Error::from(error).into(),
     })?;
     let Some(undone) = undone else { return Ok(None) };
     let kept = undone.kept.map(|kept| kept.path.display().to_string());
     if ui.json {
-        ui.document(&json!({ "target": path.display().to_string(), "kept": kept }))?;
+        let target = path.display().to_string();
+        ui.document(&json!({ "target": target, "kept": kept, "notes": ui.notes, "warnings": [] }))?;
     } else {
         let kept = kept.map(|kept| format!("; what was there is kept as {}", printable(&kept)));
         ui.line(format_args!("Rolled back {shown}{}", kept.unwrap_or_default()))?;

@@ -24,6 +24,7 @@ pub(super) fn run(ui: &mut Ui, database: &Database, table: &str) -> Result<ExitS
             "table": table,
             "kept": undone.kept,
             "was_unfinished": undone.was_unfinished,
+            "notes": ui.notes,
             "warnings": undone.warnings,
         }))?;
     } else if undone.was_unfinished {

@@ -22,7 +22,7 @@ fn a_database_that_is_locked_is_refused_before_anything_is_written() {
         let before = (fs::read(&live).unwrap(), names(&env));
         let said = env.fails(15, &["restore", "ledger", "--yes"]);
         assert!(
-            said.contains("is in use by another process") && said.contains("nothing was written"),
+            said.contains("is in use by another process") && said.contains("nothing was touched"),
             "{said}"
         );
         assert!((fs::read(&live).unwrap(), names(&env)) == before);

@@ -95,7 +95,7 @@ impl<'a> Script<'a> {
     /// What comes next is none of a dump's business.
     fn refused(&self, what: &str) -> RestoreError {
         RestoreError::Refused(format!(
-            "the snapshot does what no dump of one database does, in line {} of its part {}: {what}; nothing was replaced",
+            "the snapshot does what no dump of one database does, in line {} of its part {}: {what}; what was there was not touched",
             self.lines, self.name
         ))
     }

@@ -202,6 +202,13 @@ fn bring_back(turn: &mut Turn, work: &Work, old: &str) -> Result<(bool, Vec<Stri
     Ok((is_there, warnings))
 }
 
+/// Under what name what the last restore put aside is there, for [`rollback`] to bring back.
+pub fn put_aside(endpoint: &Endpoint) -> Result<Option<String>, RestoreError> {
+    let old = aside(&endpoint.database, None);
+    let label = label_of(&mut Session::open(endpoint)?, &old, MARK)?;
+    Ok(label.map(|_| old))
+}
+
 /// Drops what a restore put aside, and what no other has put there since.
 pub fn forget(endpoint: &Endpoint, mark: Option<&str>) -> Result<(), RestoreError> {
     let mut turn = Turn::take(endpoint)?;

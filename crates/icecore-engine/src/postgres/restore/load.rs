@@ -34,6 +34,7 @@ const LARGE_OBJECTS: &[u8] = b"large objects";
 pub(super) fn load(endpoint: &Endpoint, content: &dyn Content) -> Result<Restored, RestoreError> {
     let mut session = open(endpoint)?;
     let (mut tables, mut states, mut post) = (Vec::new(), Vec::new(), Vec::new());
+    let mut made = 0;
     for part in content.parts() {
         match part.name.as_slice() {
             _ if part.kind == PartKind::Table => tables.push(part),
@@ -43,7 +44,11 @@ pub(super) fn load(endpoint: &Endpoint, content: &dyn Content) -> Result<Restore
             name if name.starts_with(b"post-data") || !tables.is_empty() => {
                 post.push(read_all(content, part)?);
             }
-            _ => define(&mut session, content, &read_all(content, part)?)?,
+            _ => {
+                let script = read_all(content, part)?;
+                made += script::entries(&script).iter().filter(|entry| entry.kind == "TABLE").count();
+                define(&mut session, content, &script)?;
+            }
         }
     }
     let loaded = fill_all(endpoint, content, &tables)?;
@@ -59,7 +64,9 @@ pub(super) fn load(endpoint: &Endpoint, content: &dyn Content) -> Result<Restore
     }
     post_data::build(endpoint, content, &post)?;
     analyze(&mut session, content)?;
-    Ok(Restored { tables: tables.len() as u64, rows: loaded.rows, ..Restored::default() })
+    // Of definitions alone, what was made is all that there is to tell.
+    let tables = if tables.is_empty() { made } else { tables.len() };
+    Ok(Restored { tables: tables as u64, rows: loaded.rows, ..Restored::default() })
 }
 
 /// Lets the server look at what it has now, so that its first plans are good ones. What is elsewhere is not looked at.
@@ -68,7 +75,8 @@ fn analyze(session: &mut Session, content: &dyn Content) -> Result<(), RestoreEr
         "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'm', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'",
     )?;
-    for table in tables.iter().map(|row| text(row, 0)) {
+    for (done, table) in tables.iter().map(|row| text(row, 0)).enumerate() {
+        content.stage("looking at tables", done, tables.len());
         check_cancelled(content)?;
         match session.run(&format!("ANALYZE {table}")) {
             // One with a part that lies elsewhere cannot be looked at; the server will, if it can.

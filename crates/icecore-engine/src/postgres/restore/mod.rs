@@ -13,13 +13,13 @@ use std::io::Read as _;
 use icecore_format::Part;
 
 pub use plan::{Existing, Plan, plan};
-pub use swap::{forget, rollback};
+pub use swap::{forget, put_aside, rollback};
 
 use super::endpoint::Endpoint;
 use super::facts::Facts;
 use super::session::{Session, Trouble, ident, literal};
 use crate::RestoreError;
-use crate::check::Checked;
+use crate::check::{self, Checked};
 use crate::database::{Content, Options, Restored};
 
 /// Carries out a plan.
@@ -104,19 +104,14 @@ fn make(
     Ok(restored)
 }
 
-/// Why a query does not confirm a database: it fails, or what it says first is false or null. It may not write, and names are found as the
-/// database finds them.
+/// Why a query does not confirm a database. It may not write, and names are found as the database finds them.
 fn objection(session: &mut Session, query: &str) -> Option<String> {
-    let ask = |session: &mut Session| -> Result<Option<&'static str>, Trouble> {
+    let ask = |session: &mut Session| -> Result<Option<String>, Trouble> {
         session.run("SET LOCAL transaction_read_only = on; SET LOCAL search_path TO DEFAULT")?;
         let rows = session.rows(query)?;
-        Ok(match rows.first().map(|row| row.try_get(0).ok().flatten()) {
-            Some(Some("f")) => Some("it is false"),
-            Some(None) => Some("it is null"),
-            _ => None,
-        })
+        Ok(check::objection(rows.first().map(|row| row.try_get(0).ok().flatten())))
     };
-    ask(session).map_or_else(|trouble| Some(trouble.what), |why| why.map(str::to_owned))
+    ask(session).unwrap_or_else(|trouble| Some(trouble.what))
 }
 
 /// The right to rename a database, which only one has at a time; it ends with the connection.

@@ -214,6 +214,13 @@ pub fn rollback(endpoint: &Endpoint) -> Result<Option<Undone>, RestoreError> {
     Ok(Some(Undone { kept: there.map(|_| old), ..Undone::default() }))
 }
 
+/// What the last restore put aside and [`rollback`] brings back, if there is anything.
+pub fn put_aside(endpoint: &Endpoint) -> Result<Option<String>, RestoreError> {
+    let old = name(&endpoint.database, OLD);
+    let known = look_up(&mut maintenance(endpoint)?, &old)?;
+    Ok(known.filter(|known| known.comment.starts_with(ASIDE_MARK)).map(|_| old))
+}
+
 /// Drops what the last restore put aside.
 pub fn forget(endpoint: &Endpoint) -> Result<(), RestoreError> {
     let mut server = maintenance(endpoint)?;
@@ -310,7 +317,7 @@ impl Exchange {
             }
         }
         let why = last.map(|trouble| trouble.what).unwrap_or_default();
-        Err(RestoreError::Server(format!("{why}; nothing was renamed")))
+        Err(RestoreError::Server(format!("{why}; what was there was not touched")))
     }
 
     /// Whether the transaction happened whose answer was lost.

@@ -64,7 +64,7 @@ fn capture_within(
     let walked = walked.and_then(|()| Ok(intake.what_follows(TRANSFER_MARK_LEN + 1)?));
     let as_it_came = |why: &str| Verdict::AsItCame {
         notice: format!(
-            "{what} is an RDB, stored in the order in which it came, so that little of other nights is found in it: {why}"
+            "the keys of {what} are stored in the order in which they came, so that little of other nights is found among them: {why}"
         ),
         unknown: None,
     };
@@ -100,7 +100,7 @@ fn capture_within(
     let report = match verdict {
         Verdict::InOrder { follows } => {
             sink.notice(format!(
-                "{what} is an RDB: its keys are stored in order, so that nights can be compared; --raw keeps the bytes as they are"
+                "the keys of {what} are stored in order, so that nights can be compared; --raw keeps the bytes as they are"
             ));
             let lost = CaptureError::read(
                 "cannot read back what was written to a temporary file in",

@@ -1,0 +1,67 @@
+//! What is said of `icecore.toml`.
+
+use icecore_testkit::mariadb::MariaDbServer;
+
+use crate::support::{Said, TestEnv};
+
+#[test]
+fn faults_are_told_with_file_and_line_and_without_what_may_be_secret() {
+    let env = TestEnv::bare();
+    let said = |text: &str| {
+        let path = env.write("icecore.toml", text);
+        let said = env.fails(1, &["config", "check"]);
+        assert!(said.starts_with(&format!("error: cannot use {}: line ", path.display())), "{said}");
+        assert!(!said.contains("hush") && said.contains("hint: docs/services.md"), "{said}");
+        said
+    };
+    let fault = said("[services.shop]\nurl = 'postgres://db/shop'\npassword = 'hush'\n");
+    assert!(fault.contains("line 3: a password does not stand in this file by itself"), "{fault}");
+    assert!(fault.contains("password_file, password_env or password_command say where it is"), "{fault}");
+    let fault = said("[services.shop]\nport = 'hush'\n");
+    assert!(fault.contains("line 2: port must be a number from 0 to 65535\n"), "{fault}");
+    let fault = said("[services]\nshop = 'postgres://me:hush@db/shop'\n");
+    assert!(fault.contains("line 2: shop must be a table of its own, [services.NAME]"), "{fault}");
+    let fault = said("[shop]\nurl = 'x'\n");
+    assert!(fault.contains("line 1: \"shop\" means nothing here"), "{fault}");
+}
+
+#[test]
+fn a_file_without_services_says_how_to_add_one() {
+    let env = TestEnv::bare();
+    let path = env.write("icecore.toml", "");
+    let said = env.run(&["config", "check"]);
+    assert_eq!(said.text(), format!("There is no service in {}\n", path.display()));
+    assert!(said.stderr.contains("hint: two lines make one: [services.shop]"), "{}", said.stderr);
+    assert_eq!(said.status, 0);
+    assert_eq!(env.json(&["config", "check"])["services"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn engines_and_files_are_what_they_are() {
+    let server = MariaDbServer::start();
+    server.sql("", "CREATE DATABASE shop");
+    let env = TestEnv::bare();
+    rusqlite::Connection::open(env.path("sound.db")).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    env.write("text.db", "no database");
+    let config = format!(
+        "[services.there]\nurl = '{}'\n[services.gone]\nurl = 'mariadb://me@127.0.0.1:1/shop'\n
+        [services.sound]\nurl = 'sqlite:sound.db'\n[services.text]\nengine = 'sqlite'\npath = 'text.db'\n",
+        server.url("shop").replace("mariadb://", "mysql://"),
+    );
+    env.write("icecore.toml", config);
+    let mut command = env.command(&["--json", "config", "check"]);
+    let checked = Said::of(&mut command);
+    assert_eq!(checked.status, 3);
+    let checked: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    let service = |name: &str| {
+        let services = checked["services"].as_array().unwrap();
+        services.iter().find(|service| service["name"] == name).unwrap().clone()
+    };
+    assert_eq!(service("there")["engine"], "mariadb");
+    assert_eq!(service("gone")["engine"], "mariadb");
+    assert_eq!(service("sound")["error"], serde_json::Value::Null);
+    let error = service("text")["error"].as_str().unwrap().to_owned();
+    assert!(error.ends_with("text.db is no SQLite database"), "{error}");
+    let said = env.run(&["config", "check"]);
+    assert!(said.text().contains("fails: see below"), "{}", said.text());
+}

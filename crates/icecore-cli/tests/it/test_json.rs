@@ -1,0 +1,237 @@
+//! What is printed with `--json` is what `docs/json.md` says: no field more, none less, and of the types that it says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use icecore_testkit::postgres::PostgresServer;
+use serde_json::Value;
+
+use crate::support::{PG_DUMP, Said, TestEnv, noise};
+use crate::test_redis::Redis;
+
+/// The types of all fields, by the names that the document has for them.
+type Fields = BTreeMap<String, BTreeSet<String>>;
+
+/// The tables of a section: what the document says of each field.
+fn documented(section: &str) -> Vec<Fields> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let start = text.find(&format!("\n## {section}\n")).unwrap_or_else(|| panic!("no section {section}"));
+    let body = &text[start + 1..];
+    let body = &body[..body[3..].find("\n## ").map_or(body.len(), |end| end + 3)];
+    let mut tables: Vec<Fields> = Vec::new();
+    for line in body.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        match cells.as_slice() {
+            ["", "field", ..] => tables.push(Fields::new()),
+            ["", names, types, ..] if names.starts_with('`') => {
+                for name in names.split('`').skip(1).step_by(2) {
+                    let types = types.split(" or ").map(str::to_owned).collect();
+                    assert!(
+                        tables.last_mut().unwrap().insert(name.to_owned(), types).is_none(),
+                        "{name} twice"
+                    );
+                }
+            }
+            _ => (),
+        }
+    }
+    tables
+}
+
+/// Adds what a value has, by name.
+fn gather(name: &str, value: &Value, fields: &mut Fields) {
+    let mut seen = |what: &str| fields.entry(name.to_owned()).or_default().extend([what.to_owned()]);
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                gather(&name, value, fields);
+            }
+        }
+        Value::Array(elements) => {
+            // An empty list has no elements to look at, and is there.
+            fields.entry(format!("{name}[]")).or_default();
+            for value in elements {
+                gather(&format!("{name}[]"), value, fields);
+            }
+        }
+        Value::String(_) => seen("text"),
+        Value::Number(_) => seen("number"),
+        Value::Bool(_) => ["true", "false"].into_iter().for_each(seen),
+        Value::Null => seen("null"),
+    }
+}
+
+/// Holds documents to a table of a section; all of them together have all of its fields.
+#[track_caller]
+fn check_table(section: &str, table: usize, documents: &[Value]) {
+    let documented = &documented(section)[table];
+    let mut seen = Fields::new();
+    documents.iter().for_each(|document| gather("", document, &mut seen));
+    // Of a list of objects that is empty only here and there, the list alone says nothing.
+    let is_list_of_objects = |name: &String| seen.keys().any(|other| other.starts_with(&format!("{name}.")));
+    for (name, types) in seen.iter().filter(|(name, _)| !is_list_of_objects(name)) {
+        let known = documented.get(name);
+        let known = known.unwrap_or_else(|| panic!("{section}: the document has no field {name}"));
+        assert!(types.is_subset(known), "{section}: {name} is {types:?}, and not {known:?}");
+    }
+    for name in documented.keys() {
+        assert!(seen.contains_key(name), "{section}: nothing has the field {name}");
+    }
+}
+
+#[track_caller]
+fn check(section: &str, documents: &[Value]) {
+    check_table(section, 0, documents);
+}
+
+fn parse(said: &Said) -> Value {
+    serde_json::from_slice(&said.stdout).unwrap()
+}
+
+/// A world with a service that is a SQLite database, and a snapshot of it.
+fn ledger() -> TestEnv {
+    let env = TestEnv::new();
+    env.write(
+        "icecore.toml",
+        "[services.ledger]\nurl = 'sqlite:ledger.db'\n[services.gone]\npath = 'gone'\n",
+    );
+    let database = rusqlite::Connection::open(env.path("ledger.db")).unwrap();
+    database.execute_batch("CREATE TABLE t (a, b); INSERT INTO t VALUES (1, randomblob(60000))").unwrap();
+    env
+}
+
+#[test]
+fn every_section_is_looked_at() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
+    let (text, this) = (std::fs::read_to_string(path).unwrap(), include_str!("test_json.rs"));
+    for section in text.lines().filter_map(|line| line.strip_prefix("## ")) {
+        assert!(this.contains(&format!("\"{section}\"")), "nobody looks at {section}");
+    }
+}
+
+#[test]
+fn snapshots_and_the_store_are_told_as_documented() {
+    let env = ledger();
+    let made = env.json(&["init", "--store", "other"]);
+    check("`icecore init`", &[made]);
+    let first = env.json(&["create", "ledger", "--tag", "a", "--note", "n"]);
+    env.write("dump.sql", PG_DUMP);
+    let second = env.json(&["create", "dump.sql"]);
+    let third = env.json(&["create", "dump.sql"]);
+    check("`icecore create`", &[first, second, third]);
+    check("`icecore list`", &[env.json(&["list"])]);
+    // One that was cut off has findings.
+    env.run_with_input(&["create", "-", "--name", "cut", "--allow-incomplete"], &PG_DUMP.as_bytes()[..600]);
+    let shown = ["ledger", "dump.sql", "cut"].map(|name| env.json(&["show", name]));
+    check("`icecore show`", &shown);
+    check("`icecore tag add`, `icecore tag remove`", &[env.json(&["tag", "add", "ledger", "b"])]);
+    check("`icecore stats`", &[env.json(&["stats"])]);
+    check("`icecore delete`", &[env.json(&["delete", "dump.sql", "--yes"])]);
+    check("`icecore gc`", &[env.json(&["gc", "--dry-run"]), env.json(&["gc"])]);
+    let checked = parse(&env.run(&["--json", "config", "check"]));
+    check("`icecore config check`", &[checked]);
+    let errors =
+        [&["show", "nothing"][..], &["restore", "ledger"], &["list", "--nonsense"]].map(|arguments| {
+            let said = env.run(&[&["--json"], arguments].concat());
+            assert!(said.stdout.is_empty());
+            serde_json::from_str(&said.stderr).unwrap()
+        });
+    check("Exit statuses, and errors", &errors);
+}
+
+#[test]
+fn keys_are_told_as_documented() {
+    let env = TestEnv::bare();
+    env.write("pw", "correct horse\n");
+    env.write("new", "battery staple\n");
+    let with = |arguments: &[&str]| env.json(&[&["--password-file", "pw"], arguments].concat());
+    with(&["init", "--encrypt"]);
+    let added = with(&["key", "add", "--new-password-file", "new", "--label", "second"]);
+    check("`icecore key list`", &[with(&["key", "list"])]);
+    let id = added["id"].as_str().unwrap().to_owned();
+    check("`icecore key remove`", &[with(&["key", "remove", &id, "--yes"])]);
+    let changed = with(&["key", "passwd", "--new-password-file", "new"]);
+    check("`icecore key add`, `icecore key passwd`", &[added, changed]);
+}
+
+#[test]
+fn restores_and_rollbacks_are_told_as_documented() {
+    let env = ledger();
+    env.json(&["create", "ledger"]);
+    env.write("tree/f", "text");
+    env.json(&["create", "tree"]);
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop");
+    server.sql("shop", "CREATE TABLE t AS SELECT 1 AS a");
+    let url = server.url("shop");
+    env.json(&["create", &url]);
+    server.sql("shop", "CREATE TABLE seen AS SELECT 1 AS a; CREATE PUBLICATION p FOR TABLE t");
+    let mut restores = vec![
+        env.json(&["restore", "tree", "--to", "copy"]),
+        env.json(&["restore", "ledger", "--yes"]),
+        env.json(&["restore", "shop", "--yes"]),
+        env.json(&["restore", "shop", "--table", "t", "--yes"]),
+    ];
+    let said = env.run(&["--json", "restore", "tree", "--part", "f", "--to", "-"]);
+    restores.push(serde_json::from_str(&said.stderr).unwrap());
+    let rollbacks = [
+        env.json(&["rollback", "ledger", "--yes"]),
+        env.json(&["rollback", &url, "--table", "t", "--yes"]),
+        env.json(&["rollback", &url, "--yes"]),
+    ];
+    check("`icecore rollback`", &rollbacks);
+    // Where nothing is put aside, a snapshot comes back, and says so.
+    env.json(&["restore", "ledger", "--yes", "--replace"]);
+    let back = env.json(&["rollback", "ledger", "--yes"]);
+    assert!(back["notes"][0].as_str().unwrap().contains("nothing is put aside"), "{back}");
+    restores.push(back);
+    // What an emergency passes over is in its notes.
+    env.ok(&["create", "ledger", "--no-delta"]);
+    let known: BTreeSet<_> = env.files(".icecore/packs").into_iter().collect();
+    let database = rusqlite::Connection::open(env.path("ledger.db")).unwrap();
+    database.execute_batch("UPDATE t SET b = randomblob(300000)").unwrap();
+    drop(database);
+    env.ok(&["create", "ledger", "--no-delta"]);
+    for pack in env.files(".icecore/packs").into_iter().filter(|pack| !known.contains(pack)) {
+        let mut bytes = std::fs::read(&pack).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(pack, bytes).unwrap();
+    }
+    let emergency = parse(&env.run(&["--json", "rollback", "ledger", "--emergency"]));
+    assert!(emergency["notes"][0].as_str().unwrap().contains("trying the one before"), "{emergency}");
+    restores.push(emergency);
+    let redis = Redis::start(None);
+    redis.ask(&["SET", "key", "value"]);
+    let url = format!("redis+unix://{}", redis.socket().display());
+    env.json(&["create", &url, "--name", "cache"]);
+    restores.push(env.json(&["restore", "cache", "--to", &url, "--yes"]));
+    check("`icecore restore`", &restores);
+}
+
+#[test]
+fn damage_is_told_as_documented() {
+    let env = TestEnv::new();
+    env.write("tree/f", noise(1, 300_000));
+    env.json(&["create", "tree"]);
+    env.write("small", "text");
+    env.json(&["create", "small"]);
+    let packs = env.files(".icecore/packs");
+    let large = packs.iter().max_by_key(|pack| pack.metadata().unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(large).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(large, bytes).unwrap();
+    let record = env.files(".icecore/snapshots").pop().unwrap();
+    let whole = std::fs::read(&record).unwrap();
+    std::fs::write(&record, &whole[..whole.len() / 2]).unwrap();
+    let verified = parse(&env.run(&["--json", "verify"]));
+    check("`icecore verify`", &[verified]);
+    let planned = parse(&env.run(&["--json", "repair", "--dry-run"]));
+    check_table("`icecore repair`", 0, &[planned]);
+    let kept = parse(&env.run(&["--json", "repair"]));
+    let dropped = parse(&env.run(&["--json", "repair", "--drop-broken", "--yes"]));
+    check_table("`icecore repair`", 1, &[kept, dropped]);
+}

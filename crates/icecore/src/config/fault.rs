@@ -1,0 +1,137 @@
+//! What is wrong with `icecore.toml`, in words of the file instead of those of the program that reads it. It repeats no value: one may be a
+//! password.
+
+use std::ops::Range;
+
+/// One sentence, with the line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {what}")]
+pub(super) struct ConfigFault {
+    line: usize,
+    what: String,
+}
+
+impl ConfigFault {
+    /// What the error means in the text that was read.
+    pub(super) fn of(text: &str, error: &toml::de::Error) -> Self {
+        let Range { start, .. } = error.span().unwrap_or_default();
+        let before = text.get(..start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let whole = text.lines().nth(line - 1).unwrap_or_default();
+        Self { line, what: what(error.message(), before, whole) }
+    }
+}
+
+fn what(message: &str, before: &str, line: &str) -> String {
+    let said = message.split_once(", expected ");
+    if let Some((found, known)) = said.filter(|(found, _)| found.starts_with("unknown field ")) {
+        return unknown_key(&quoted(found).join(""), &quoted(known));
+    }
+    if line.trim_start().starts_with("[[") {
+        return "a service is written [services.NAME], in single brackets".to_owned();
+    }
+    let key = key_before(before);
+    let known_to = |what: &str| match key.is_empty() {
+        true => format!("here must be {what}"),
+        false => format!("{key} must be {what}"),
+    };
+    match said {
+        Some((found, known)) if found.starts_with("unknown variant ") => {
+            known_to(&format!("one of {}", quoted(known).join(", ")))
+        }
+        Some((found, wanted)) if found.starts_with("invalid type") || found.starts_with("invalid value") => {
+            known_to(kind(wanted))
+        }
+        Some((_, "literal string")) => known_to("a text in quotes, a number or a list"),
+        Some(("invalid basic string" | "invalid literal string", _)) => {
+            "a text lacks its closing quote".to_owned()
+        }
+        _ if message.starts_with("duplicate key") => "what this line says was said above already".to_owned(),
+        _ => message.replace('\n', " "),
+    }
+}
+
+fn unknown_key(key: &str, known: &[String]) -> String {
+    let known_here = known.join(", ");
+    let is_service = known.iter().any(|key| key == "engine");
+    match key {
+        "password" | "pass" | "pwd" if is_service => {
+            "a password does not stand in this file by itself, which others may read: password_file, password_env or password_command say where it is".to_owned()
+        }
+        _ if is_service => format!("a service has no key {key:?}; known are {known_here}"),
+        _ => format!("{key:?} means nothing here; known are {known_here}, and a service is written [services.NAME]"),
+    }
+}
+
+/// What a value must be, by what the reader of the file calls it.
+fn kind(wanted: &str) -> &'static str {
+    match wanted {
+        "u16" => "a number from 0 to 65535",
+        "a boolean" => "true or false",
+        "a sequence" => "a list of texts, such as [\"pass\", \"show\", \"shop\"]",
+        "struct Service" | "a map" => "a table of its own, [services.NAME], with its keys below",
+        _ => "a text in quotes",
+    }
+}
+
+/// What stands in backticks.
+fn quoted(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The key whose value begins there.
+fn key_before(before: &str) -> String {
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let start = line.rsplit_once('=').map_or("", |(start, _)| start);
+    start.rsplit(['{', ',']).next().unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn every_fault_has_its_line_and_repeats_no_value() {
+        let check = |text: &str, said: &str| {
+            let error = toml::from_str::<Config>(text).unwrap_err();
+            let fault = ConfigFault::of(text, &error).to_string();
+            assert!(fault.contains(said), "{text}: {fault}");
+            for jargon in ["struct", "field", "variant", "u16", "sequence", "hush", "expected", "TOML"] {
+                assert!(!fault.contains(jargon), "{text}: {fault}");
+            }
+        };
+        check("[services.a]\nport = 'hush'\n", "line 2: port must be a number from 0 to 65535");
+        check("[services.a]\nport = 70000\n", "line 2: port must be a number");
+        check(
+            "\n[services.a]\nhosst = 'x'\n",
+            "line 3: a service has no key \"hosst\"; known are engine, url",
+        );
+        check(
+            "[services.a]\npassword = 'hush'\n",
+            "line 2: a password does not stand in this file by itself",
+        );
+        check(
+            "[services]\na = 'postgres://x:hush@h/b'\n",
+            "line 2: a must be a table of its own, [services.NAME]",
+        );
+        check("services = 3\n", "line 1: services must be a table");
+        check(
+            "[shop]\nurl = 'x'\n",
+            "line 1: \"shop\" means nothing here; known are store, services, and a service is",
+        );
+        check(
+            "[[services.a]]\nurl = 'x'\n",
+            "line 1: a service is written [services.NAME], in single brackets",
+        );
+        check("[services.a]\nurl = x\n", "line 2: url must be a text in quotes");
+        check("[services.a]\nurl = \"x\n", "line 2: a text lacks its closing quote");
+        check(
+            "[services.a]\npassword_command = 'hush'\n",
+            "line 2: password_command must be a list of texts",
+        );
+        check("[services.a]\nurl = 'x'\nurl = 'y'\n", "line 3: what this line says was said above already");
+        check("[services]\na = { path = 'hush', engine = 5 }\n", "line 2: engine must be a text in quotes");
+        check("store = 5\n", "line 1: store must be a text in quotes");
+    }
+}
