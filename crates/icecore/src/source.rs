@@ -49,8 +49,9 @@ impl Source {
             }
             if let Some(spelled) = postgres::Spelled::parse(url) {
                 let fault = |error: EndpointError| Error::Unfitting(error.to_string());
-                let endpoint = spelled.map_err(fault)?.or(&environment.postgres()?).map_err(fault)?;
-                return Ok(Self::Postgres(endpoint));
+                let mut spelled = spelled.map_err(fault)?;
+                spelled.tls = spelled.tls.below(cwd);
+                return Ok(Self::Postgres(spelled.or(&environment.postgres()?).map_err(fault)?));
             }
             if let Some(endpoint) = mysql::Endpoint::parse(url) {
                 let endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;

@@ -80,7 +80,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
     let is_of = |snapshot: &&Snapshot| {
         let info = snapshot.info();
         let is_named = info.source == before_restore && !meant.is_elsewhere(context, snapshot);
-        icecore::is_safety(snapshot) && (is_named || info.origin.as_ref() == Some(&url))
+        let is_from_here = |origin: &String| *origin == url || is_same_place(context, origin, source);
+        icecore::is_safety(snapshot) && (is_named || info.origin.as_ref().is_some_and(is_from_here))
     };
     let Some(before) = listing.snapshots.iter().find(is_of) else {
         let error = format!("there is nothing to bring back of {}", printable(name));
@@ -263,6 +264,13 @@ fn is_mount_point(path: &Path) -> bool {
 /// Where something is, whoever asks for it.
 fn place(source: &Source) -> String {
     Database::of(source).map_or_else(|| source.place(), |database| database.to_string())
+}
+
+/// Whether a URL that a snapshot has is of this source, however it is reached.
+fn is_same_place(context: &Context, origin: &str, source: &Source) -> bool {
+    let parse = || Source::parse(Path::new(origin), &context.environment());
+    origin.contains("://")
+        && parse().is_ok_and(|it| it.engine() == source.engine() && place(&it) == place(source))
 }
 
 /// Where a file is, or was.

@@ -1,0 +1,3 @@
+//! Servers that are reached by TLS, with certificates of our own.
+
+mod postgres;
