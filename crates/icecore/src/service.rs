@@ -143,6 +143,8 @@ impl Service {
             host => endpoint.host = host.or(endpoint.host),
         }
         endpoint.port = self.port.or(endpoint.port);
+        let tls = self.tls(dir).map_err(|error| fault(error.to_string()))?;
+        endpoint.tls = tls.or(&endpoint.tls.below(environment.cwd));
         endpoint.user = self.user.clone().or(endpoint.user);
         endpoint.database = self.database.clone().unwrap_or(endpoint.database);
         if endpoint.database.is_empty() {

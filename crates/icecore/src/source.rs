@@ -54,7 +54,8 @@ impl Source {
                 return Ok(Self::Postgres(spelled.or(&environment.postgres()?).map_err(fault)?));
             }
             if let Some(endpoint) = mysql::Endpoint::parse(url) {
-                let endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;
+                let mut endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;
+                endpoint.tls = endpoint.tls.below(cwd);
                 return Self::Mysql(endpoint).with_password(environment);
             }
             if url.contains("://") {

@@ -73,7 +73,8 @@ pub(crate) fn run(context: &Context, client: Client, args: &ClientArgs) -> Resul
         }
         Source::Mysql(mut endpoint) => {
             endpoint.user = args.user.clone().or(endpoint.user);
-            command.args(endpoint.arguments()).envs(endpoint.variables());
+            command.args(endpoint.arguments()).args(endpoint.tls_arguments(client.program()));
+            command.envs(endpoint.variables());
             command.arg(format!("--database={}", args.db.as_ref().unwrap_or(&endpoint.database)));
         }
         Source::Redis(endpoint) => {

@@ -2,7 +2,9 @@
 
 use super::Endpoint;
 use super::programs::Login;
-use super::wire::{Answer, Fault, Value, Wire};
+use super::tls::mode;
+use super::wire::{Answer, Fault, Place, Value, Wire};
+use crate::tls::{Connector, MYSQL, Mode, explain};
 
 /// What no session of ours depends on.
 const SETTINGS: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00', autocommit = 1, wait_timeout = 31536000, sql_notes = 0";
@@ -12,6 +14,8 @@ const LOCK_WAIT: &str = "SET SESSION lock_wait_timeout = 600";
 
 /// What a server says when it finds at a commit that it cannot.
 const ERROR_DURING_COMMIT: u16 = 1180;
+/// And to who comes without TLS, if it must not be.
+const INSECURE: u16 = 3159;
 /// Character sets with bytes that mean something else where they stand alone.
 const AMBIGUOUS: [&str; 5] = ["big5", "cp932", "gb18030", "gbk", "sjis"];
 
@@ -63,9 +67,7 @@ pub(super) struct Trouble {
 impl Session {
     /// Connects to a server, and to none of its databases.
     pub(super) fn open(endpoint: &Endpoint) -> Result<Self, Trouble> {
-        let Login { place, user, password } = Login::of(endpoint);
-        let wire = Wire::open(&place, &user, &password)
-            .map_err(|fault| unreachable(endpoint, password.is_empty(), fault))?;
+        let wire = connect(endpoint).map_err(|unreached| unreached.trouble)?;
         let mut session =
             Self { wire, endpoint: endpoint.clone(), version: Version::default(), heeds_case: true };
         session.reset()?;
@@ -188,15 +190,64 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-fn unreachable(endpoint: &Endpoint, has_no_password: bool, fault: Fault) -> Trouble {
+/// Why there is no connection.
+struct Unreached {
+    is_of_tls: bool,
+    trouble: Trouble,
+}
+
+/// Whether a server that must speak TLS does, and is who it should be. Whether it lets us in is not asked.
+pub(super) fn check_tls(endpoint: &Endpoint) -> Result<(), Trouble> {
+    match connect(endpoint) {
+        Err(unreached) if unreached.is_of_tls => Err(unreached.trouble),
+        _ => Ok(()),
+    }
+}
+
+fn connect(endpoint: &Endpoint) -> Result<Wire, Unreached> {
+    let Login { place, user, password, tls } = Login::of(endpoint);
+    let tls = match place {
+        Place::Socket(_) => Ok(Connector::none()),
+        Place::Tcp(..) => Connector::new(&tls, mode(&tls).unwrap_or(Mode::Prefer), &MYSQL),
+    };
+    let tls = tls.map_err(|why| {
+        let what = format!("the database {endpoint}: {why}");
+        Unreached { is_of_tls: true, trouble: Trouble { what, code: None } }
+    })?;
+    let wire = match Wire::open(&place, &user, &password, &tls) {
+        Err(Fault::Connection(error)) if tls.mode == Mode::Prefer && explain(&error, &MYSQL).is_some() => {
+            Wire::open(&place, &user, &password, &Connector::none())
+        }
+        wire => wire,
+    };
+    let refused = Refused {
+        has_no_password: password.is_empty(),
+        is_without_tls: matches!(place, Place::Tcp(..)) && tls.mode == Mode::Disable,
+    };
+    wire.map_err(|fault| unreachable(endpoint, &refused, fault))
+}
+
+/// How we came, if that is why we are not let in.
+struct Refused {
+    has_no_password: bool,
+    is_without_tls: bool,
+}
+
+fn unreachable(endpoint: &Endpoint, refused: &Refused, fault: Fault) -> Unreached {
+    let is_of_tls = matches!(&fault, Fault::Connection(error) if explain(error, &MYSQL).is_some());
     let Trouble { what, code } = trouble(endpoint, fault);
     let hint = match code {
-        Some(1045) if has_no_password => "; a password comes from MYSQL_PWD or ~/.my.cnf",
+        Some(1045) if refused.has_no_password => "; a password comes from MYSQL_PWD or ~/.my.cnf",
+        // MariaDB says no more of who should come by TLS.
+        Some(1045) if refused.is_without_tls => {
+            "; is it the right password, and must one come by TLS (ssl-mode=REQUIRED)?"
+        }
         Some(1045) => "; is it the right password?",
-        None if !what.contains("password") => "; does the server run, and listen there?",
+        Some(INSECURE) => "; ssl-mode=REQUIRED asks for TLS",
+        None if !is_of_tls && !what.contains("password") => "; does the server run, and listen there?",
         _ => "",
     };
-    Trouble { what: format!("{what}{hint}"), code }
+    Unreached { is_of_tls, trouble: Trouble { what: format!("{what}{hint}"), code } }
 }
 
 fn trouble(endpoint: &Endpoint, fault: Fault) -> Trouble {
@@ -206,7 +257,7 @@ fn trouble(endpoint: &Endpoint, fault: Fault) -> Trouble {
             (format!("{message} (error {code}); does a key come twice, or is there no room?"), Some(code))
         }
         Fault::Server { code, message } => (format!("{message} (error {code})"), Some(code)),
-        Fault::Connection(error) => (error.to_string(), None),
+        Fault::Connection(error) => (explain(&error, &MYSQL).unwrap_or_else(|| error.to_string()), None),
     };
     let what = what.split(" (os error").next().unwrap_or_default().replace('\n', " ");
     Trouble { what: format!("the database {endpoint}: {what}"), code }

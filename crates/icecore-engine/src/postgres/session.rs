@@ -1,6 +1,6 @@
 //! Connections, and what goes wrong on them.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::time::Duration;
 
 use postgres::config::{ChannelBinding, SslMode};
@@ -14,6 +14,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 const NOT_LET_IN: &str = "28000";
 /// What the client says of TLS that does not come about.
 const TLS_FAILED: &str = "error performing TLS handshake";
+/// And why, if the server has none.
+const NO_TLS: &str = "server does not support TLS";
 /// Below this, catalogs look different.
 pub(super) const VERSION_MIN: u32 = 10;
 
@@ -204,16 +206,14 @@ pub(super) fn trouble(endpoint: &Endpoint, error: &postgres::Error) -> Trouble {
 }
 
 fn is_of_tls(error: &postgres::Error) -> bool {
-    tls::is_fault(error) || error.to_string().starts_with(TLS_FAILED)
+    error.to_string().starts_with(TLS_FAILED)
 }
 
 fn of_tls(error: &postgres::Error) -> String {
-    tls::explain(error, &tls::POSTGRES).unwrap_or_else(|| match error.source().map(ToString::to_string) {
-        Some(cause) if cause.contains("does not support TLS") => {
-            "it speaks no TLS, which sslmode asks for; switch it on there (ssl = on), or say sslmode=prefer"
-                .to_owned()
-        }
-        Some(cause) => format!("TLS does not come about: {cause}"),
-        None => "TLS does not come about".to_owned(),
+    let is_without = error.source().is_some_and(|cause| cause.to_string() == NO_TLS);
+    let cause: &(dyn Error + 'static) = if is_without { &tls::NoTls } else { error };
+    tls::explain(cause, &tls::POSTGRES).unwrap_or_else(|| {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("TLS does not come about{cause}")
     })
 }

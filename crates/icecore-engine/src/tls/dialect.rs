@@ -28,13 +28,28 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     ],
 };
 
+/// As the programs of MySQL have them.
+pub(crate) const MYSQL: Dialect = Dialect {
+    mode: "ssl-mode",
+    roots: "ssl-ca",
+    cert: "ssl-cert",
+    key: "ssl-key",
+    modes: &[
+        ("DISABLED", Mode::Disable),
+        ("PREFERRED", Mode::Prefer),
+        ("REQUIRED", Mode::Require),
+        ("VERIFY_CA", Mode::VerifyCa),
+        ("VERIFY_IDENTITY", Mode::VerifyFull),
+    ],
+};
+
 impl Dialect {
     /// The word for a mode; empty if there is none.
     pub(crate) fn word(&self, mode: Mode) -> &'static str {
         self.modes.iter().find(|(_, known)| *known == mode).map_or("", |(word, _)| word)
     }
 
-    pub(super) fn parse_mode(&self, key: &str, word: &str) -> Result<Mode, EndpointError> {
+    pub(crate) fn parse_mode(&self, key: &str, word: &str) -> Result<Mode, EndpointError> {
         let mode = self.modes.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
         mode.map(|(_, mode)| *mode).ok_or_else(|| {
             let known: Vec<&str> = self.modes.iter().map(|(known, _)| *known).collect();

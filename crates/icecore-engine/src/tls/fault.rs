@@ -7,16 +7,21 @@ use rustls::CertificateError as Bad;
 
 use super::{Dialect, Mode};
 
-/// Whether TLS is what is wrong.
-pub(crate) fn is_fault(error: &(dyn Error + 'static)) -> bool {
-    find(error).is_some()
-}
+/// A server that was asked for TLS does not speak it.
+#[derive(Debug, thiserror::Error)]
+#[error("it speaks no TLS")]
+pub(crate) struct NoTls;
 
 /// What is wrong with TLS, and what may be done about it; `None` if it is something else.
 pub(crate) fn explain(error: &(dyn Error + 'static), dialect: &Dialect) -> Option<String> {
     let Dialect { mode, roots, cert, .. } = dialect;
     let by_authority = dialect.word(Mode::VerifyCa);
-    Some(match find(error)? {
+    if find::<NoTls>(error).is_some() {
+        let prefer = dialect.word(Mode::Prefer);
+        let or = if prefer.is_empty() { String::new() } else { format!(", or say {mode}={prefer}") };
+        return Some(format!("it speaks no TLS, which was asked for; switch it on there{or}"));
+    }
+    Some(match find::<rustls::Error>(error)? {
         rustls::Error::InvalidCertificate(bad) => match bad {
             // An authority that only has the same name, or none of a name that is known.
             Bad::UnknownIssuer | Bad::BadSignature => format!(
@@ -54,7 +59,7 @@ fn bare(name: &str) -> &str {
     name.split_once('(').map_or(name, |(_, name)| name.trim_matches(['(', ')', '"']))
 }
 
-fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {

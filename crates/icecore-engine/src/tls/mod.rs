@@ -3,6 +3,7 @@
 //! [`Settings`] are what a URL, a file or the environment says, in the words ([`Dialect`]) of each database; a [`Connector`] is what is made of them.
 
 mod binding;
+mod blocking;
 mod connector;
 mod dialect;
 mod fault;
@@ -10,7 +11,8 @@ mod postgres;
 mod settings;
 mod verifier;
 
+pub(crate) use blocking::Encrypted;
 pub(crate) use connector::Connector;
-pub(crate) use dialect::{Dialect, POSTGRES};
-pub(crate) use fault::{explain, is_fault};
+pub(crate) use dialect::{Dialect, MYSQL, POSTGRES};
+pub(crate) use fault::{NoTls, explain};
 pub use settings::{Mode, Roots, Settings};

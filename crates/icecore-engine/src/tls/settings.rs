@@ -132,7 +132,7 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use super::super::POSTGRES;
+    use super::super::{MYSQL, POSTGRES};
     use super::*;
 
     #[test]
@@ -145,6 +145,8 @@ mod tests {
         let mode = |settings: Settings| settings.mode.unwrap();
         assert_eq!(mode(check(&POSTGRES, "sslmode", "allow").unwrap()), Mode::Prefer);
         assert_eq!(mode(check(&POSTGRES, "sslmode", "verify-full").unwrap()), Mode::VerifyFull);
+        assert_eq!(mode(check(&MYSQL, "ssl-mode", "VERIFY_IDENTITY").unwrap()), Mode::VerifyFull);
+        assert_eq!(mode(check(&MYSQL, "ssl-mode", "required").unwrap()), Mode::Require);
         let error = check(&POSTGRES, "sslmode", "always").unwrap_err().to_string();
         assert!(error.contains("verify-full") && error.contains("always"), "{error}");
         assert_eq!(check(&POSTGRES, "sslrootcert", "system").unwrap().roots, Some(Roots::System));
