@@ -170,6 +170,17 @@ impl Service {
         if let (redis::Address::Tcp(_, port), Some(wanted)) = (&mut endpoint.address, self.port) {
             *port = wanted;
         }
+        let tls = self.tls(dir).map_err(|error| fault(error.to_string()))?;
+        endpoint.tls = tls.or(&endpoint.tls.below(environment.cwd));
+        // Who names a certificate wants TLS.
+        if endpoint.tls.mode.is_none() && endpoint.tls != tls::Settings::default() {
+            endpoint.tls.mode = Some(tls::Mode::VerifyFull);
+        }
+        if endpoint.tls.mode == Some(tls::Mode::Prefer) {
+            return Err(fault(
+                "Redis has TLS at a port of its own, so that none can be preferred".to_owned(),
+            ));
+        }
         endpoint.user = self.user.clone().or(endpoint.user);
         endpoint.password = self.password(name, dir, environment)?.or(endpoint.password);
         Source::Redis(endpoint).with_password(environment)

@@ -44,7 +44,8 @@ impl Source {
                 return Ok(Self::Sqlite(cwd.join(path)));
             }
             if let Some(endpoint) = Endpoint::parse(url) {
-                let endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;
+                let mut endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;
+                endpoint.tls = endpoint.tls.below(cwd);
                 return Self::Redis(endpoint).with_password(environment);
             }
             if let Some(spelled) = postgres::Spelled::parse(url) {

@@ -82,6 +82,7 @@ pub(crate) fn run(context: &Context, client: Client, args: &ClientArgs) -> Resul
                 Address::Tcp(host, port) => command.args(["-h", host, "-p", &port.to_string()]),
                 Address::Unix(path) => command.arg("-s").arg(path),
             };
+            command.args(endpoint.tls_arguments());
             if let Some(user) = args.user.as_ref().or(endpoint.user.as_ref()) {
                 command.args(["--user", user]);
             }

@@ -43,6 +43,15 @@ pub(crate) const MYSQL: Dialect = Dialect {
     ],
 };
 
+/// As redis-cli has them; for how much is checked, it has no word, and this is a client's for Java. Whether there is TLS is said by the URL's scheme.
+pub(crate) const REDIS: Dialect = Dialect {
+    mode: "verifyPeer",
+    roots: "cacert",
+    cert: "cert",
+    key: "key",
+    modes: &[("FULL", Mode::VerifyFull), ("CA", Mode::VerifyCa), ("NONE", Mode::Require)],
+};
+
 impl Dialect {
     /// The word for a mode; empty if there is none.
     pub(crate) fn word(&self, mode: Mode) -> &'static str {

@@ -13,6 +13,6 @@ mod verifier;
 
 pub(crate) use blocking::Encrypted;
 pub(crate) use connector::Connector;
-pub(crate) use dialect::{Dialect, MYSQL, POSTGRES};
+pub(crate) use dialect::{Dialect, MYSQL, POSTGRES, REDIS};
 pub(crate) use fault::{NoTls, explain};
 pub use settings::{Mode, Roots, Settings};

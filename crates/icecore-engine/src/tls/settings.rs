@@ -132,7 +132,7 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MYSQL, POSTGRES};
+    use super::super::{MYSQL, POSTGRES, REDIS};
     use super::*;
 
     #[test]
@@ -147,6 +147,7 @@ mod tests {
         assert_eq!(mode(check(&POSTGRES, "sslmode", "verify-full").unwrap()), Mode::VerifyFull);
         assert_eq!(mode(check(&MYSQL, "ssl-mode", "VERIFY_IDENTITY").unwrap()), Mode::VerifyFull);
         assert_eq!(mode(check(&MYSQL, "ssl-mode", "required").unwrap()), Mode::Require);
+        assert_eq!(mode(check(&REDIS, "verifyPeer", "ca").unwrap()), Mode::VerifyCa);
         let error = check(&POSTGRES, "sslmode", "always").unwrap_err().to_string();
         assert!(error.contains("verify-full") && error.contains("always"), "{error}");
         assert_eq!(check(&POSTGRES, "sslrootcert", "system").unwrap().roots, Some(Roots::System));
