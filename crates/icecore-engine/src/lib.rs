@@ -24,6 +24,7 @@ mod sink;
 pub mod sqlite;
 mod stream;
 mod target;
+pub mod tls;
 
 pub use check::Check;
 pub use command::{CommandSource, kill_running_commands};

@@ -19,7 +19,8 @@
 //! [`SimDisk`] is a disk that crashes before any step it is told to, and afterwards holds what a real one might have kept
 //! ([`Survival`]). [`FaultyStorage`] fails with any error at any call; [`RecordingStorage`] remembers what it was asked.
 //!
-//! A [`PostgresServer`](postgres::PostgresServer) and a [`MariaDbServer`](mariadb::MariaDbServer) are real ones that a test has for itself.
+//! A [`PostgresServer`](postgres::PostgresServer) and a [`MariaDbServer`](mariadb::MariaDbServer) are real ones that a test has for itself; an
+//! [`Authority`](certificates::Authority) signs certificates for them.
 
 pub use call::Call;
 pub use dump::{Change, Dialect, DumpSpec, Night, write_dump};
@@ -28,6 +29,7 @@ pub use recording::{Recorded, RecordingStorage};
 pub use sim::{SimDisk, SimFile, Survival};
 
 mod call;
+pub mod certificates;
 mod dump;
 mod faulty;
 pub mod mariadb;

@@ -408,7 +408,12 @@ fn installed(program: &str) -> PathBuf {
     newest.map_or_else(|| program.into(), |folder| folder.join("bin").join(program))
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens at yet.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("a bound port").port()
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use icecore_engine::postgres;
+use icecore_engine::{postgres, tls};
 
 use crate::{Error, Result};
 
@@ -31,13 +31,6 @@ impl Environment<'_> {
 
     /// What programs of PostgreSQL would take from the variables.
     pub(crate) fn postgres(&self) -> Result<postgres::Defaults> {
-        if let Some(mode) =
-            self.text("PGSSLMODE")?.filter(|mode| !matches!(mode.as_str(), "disable" | "allow" | "prefer"))
-        {
-            return Err(Error::Unfitting(format!(
-                "PGSSLMODE is {mode}, and TLS is not spoken here yet: let pg_dump do it, by `icecore create --name shop -- pg_dump ...`"
-            )));
-        }
         let port = self.text("PGPORT")?;
         let port =
             port.map(|port| port.parse().map_err(|_| Error::Unfitting("PGPORT is no port".to_owned())));
@@ -45,7 +38,7 @@ impl Environment<'_> {
             Some(user) => Some(user),
             None => self.text("USER")?.or(self.text("LOGNAME")?),
         };
-        let home = self.text("HOME")?;
+        let home = self.text("HOME")?.map(PathBuf::from);
         Ok(postgres::Defaults {
             host: self.text("PGHOST")?,
             port: port.transpose()?,
@@ -54,8 +47,29 @@ impl Environment<'_> {
             database: self.text("PGDATABASE")?,
             passfile: match self.text("PGPASSFILE")? {
                 Some(file) => Some(file.into()),
-                None => home.map(|home| PathBuf::from(home).join(".pgpass")),
+                None => home.as_ref().map(|home| home.join(".pgpass")),
             },
+            tls: self.postgres_tls()?,
+            needs_binding: self.postgres_binding()?,
+            tls_folder: home.map(|home| home.join(".postgresql")),
         })
+    }
+
+    fn postgres_tls(&self) -> Result<tls::Settings> {
+        const MODE: &str = "PGSSLMODE";
+        let mode = self.text(MODE)?.map(|mode| tls::Mode::parse(MODE, &mode)).transpose();
+        let path = |name| Ok::<_, Error>(self.text(name)?.map(|path| self.cwd.join(path)));
+        Ok(tls::Settings {
+            mode: mode.map_err(|error| Error::Unfitting(error.to_string()))?,
+            roots: self.text("PGSSLROOTCERT")?.map(|roots| tls::Roots::parse(&roots).below(self.cwd)),
+            cert: path("PGSSLCERT")?,
+            key: path("PGSSLKEY")?,
+        })
+    }
+
+    fn postgres_binding(&self) -> Result<Option<bool>> {
+        const BINDING: &str = "PGCHANNELBINDING";
+        let needed = self.text(BINDING)?.map(|word| postgres::needs_binding(BINDING, &word)).transpose();
+        needed.map_err(|error| Error::Unfitting(error.to_string()))
     }
 }

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use icecore_engine::redis;
-use icecore_engine::{EndpointError, mysql, postgres};
+use icecore_engine::{EndpointError, mysql, postgres, redis, tls};
 use serde::Deserialize;
 
 use crate::environment::Environment;
@@ -30,6 +29,14 @@ pub struct Service {
     pub path: Option<PathBuf>,
     /// For PostgreSQL: where base backups go back to; relative to the file.
     pub data_directory: Option<PathBuf>,
+    /// How much TLS is asked for, in PostgreSQL's words: `verify-full`.
+    pub tls: Option<String>,
+    /// The file with the certificates of the authorities that are trusted, or `system`; relative to the file, as the next two.
+    pub tls_ca: Option<String>,
+    /// The file with our own certificate.
+    pub tls_cert: Option<PathBuf>,
+    /// The file with the key to it.
+    pub tls_key: Option<PathBuf>,
     /// The variable that holds the password.
     pub password_env: Option<String>,
     /// The file whose first line is the password; relative to `icecore.toml`.
@@ -105,8 +112,20 @@ impl Service {
             ("user", self.user.as_deref()),
             ("database", self.database.as_deref()),
             ("path", path),
+            ("tls", self.tls.as_deref()),
+            ("tls_ca", self.tls_ca.as_deref()),
+            ("tls_cert", self.tls_cert.as_deref().and_then(Path::to_str)),
+            ("tls_key", self.tls_key.as_deref().and_then(Path::to_str)),
         ];
         said.into_iter().find(|(_, value)| *value == Some("")).map(|(key, _)| key)
+    }
+
+    /// What it says of TLS itself. `dir` is that of `icecore.toml`.
+    fn tls(&self, dir: &Path) -> std::result::Result<tls::Settings, EndpointError> {
+        let mode = self.tls.as_deref().map(|mode| tls::Mode::parse("tls", mode)).transpose()?;
+        let roots = self.tls_ca.as_deref().map(tls::Roots::parse);
+        let (cert, key) = (self.tls_cert.clone(), self.tls_key.clone());
+        Ok(tls::Settings { mode, roots, cert, key }.below(dir))
     }
 
     fn postgres(&self, name: &str, dir: &Path, environment: &Environment<'_>) -> Result<Source> {
@@ -117,6 +136,7 @@ impl Service {
         spelled.port = self.port.or(spelled.port);
         spelled.user = self.user.clone().or(spelled.user);
         spelled.database = self.database.clone().or(spelled.database);
+        spelled.tls = self.tls(dir).map_err(fault)?.or(&spelled.tls.below(environment.cwd));
         spelled.password = self.password(name, dir, environment)?.or(spelled.password);
         Ok(Source::Postgres(spelled.or(&environment.postgres()?).map_err(fault)?))
     }
@@ -130,6 +150,8 @@ impl Service {
             host => endpoint.host = host.or(endpoint.host),
         }
         endpoint.port = self.port.or(endpoint.port);
+        let tls = self.tls(dir).map_err(|error| fault(error.to_string()))?;
+        endpoint.tls = tls.or(&endpoint.tls.below(environment.cwd));
         endpoint.user = self.user.clone().or(endpoint.user);
         endpoint.database = self.database.clone().unwrap_or(endpoint.database);
         if endpoint.database.is_empty() {
@@ -154,6 +176,17 @@ impl Service {
         }
         if let (redis::Address::Tcp(_, port), Some(wanted)) = (&mut endpoint.address, self.port) {
             *port = wanted;
+        }
+        let tls = self.tls(dir).map_err(|error| fault(error.to_string()))?;
+        endpoint.tls = tls.or(&endpoint.tls.below(environment.cwd));
+        // Who names a certificate wants TLS.
+        if endpoint.tls.mode.is_none() && endpoint.tls != tls::Settings::default() {
+            endpoint.tls.mode = Some(tls::Mode::VerifyFull);
+        }
+        if endpoint.tls.mode == Some(tls::Mode::Prefer) {
+            return Err(fault(
+                "Redis has TLS at a port of its own, so that none can be preferred".to_owned(),
+            ));
         }
         endpoint.user = self.user.clone().or(endpoint.user);
         endpoint.password = self.password(name, dir, environment)?.or(endpoint.password);

@@ -44,16 +44,19 @@ impl Source {
                 return Ok(Self::Sqlite(cwd.join(path)));
             }
             if let Some(endpoint) = Endpoint::parse(url) {
-                let endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;
+                let mut endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;
+                endpoint.tls = endpoint.tls.below(cwd);
                 return Self::Redis(endpoint).with_password(environment);
             }
             if let Some(spelled) = postgres::Spelled::parse(url) {
                 let fault = |error: EndpointError| Error::Unfitting(error.to_string());
-                let endpoint = spelled.map_err(fault)?.or(&environment.postgres()?).map_err(fault)?;
-                return Ok(Self::Postgres(endpoint));
+                let mut spelled = spelled.map_err(fault)?;
+                spelled.tls = spelled.tls.below(cwd);
+                return Ok(Self::Postgres(spelled.or(&environment.postgres()?).map_err(fault)?));
             }
             if let Some(endpoint) = mysql::Endpoint::parse(url) {
-                let endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;
+                let mut endpoint = endpoint.map_err(|error| Error::Unfitting(error.to_string()))?;
+                endpoint.tls = endpoint.tls.below(cwd);
                 return Self::Mysql(endpoint).with_password(environment);
             }
             if url.contains("://") {

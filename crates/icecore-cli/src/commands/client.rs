@@ -93,7 +93,8 @@ pub(crate) fn run(context: &Context, client: Client, args: &ClientArgs) -> Resul
         }
         Source::Mysql(mut endpoint) => {
             endpoint.user = args.user.clone().or(endpoint.user);
-            command.args(endpoint.arguments()).envs(endpoint.variables());
+            command.args(endpoint.arguments()).args(endpoint.tls_arguments(client.program()));
+            command.envs(endpoint.variables());
             command.arg(format!("--database={}", args.db.as_ref().unwrap_or(&endpoint.database)));
         }
         Source::Redis(endpoint) => {
@@ -101,6 +102,7 @@ pub(crate) fn run(context: &Context, client: Client, args: &ClientArgs) -> Resul
                 Address::Tcp(host, port) => command.args(["-h", host, "-p", &port.to_string()]),
                 Address::Unix(path) => command.arg("-s").arg(path),
             };
+            command.args(endpoint.tls_arguments());
             if let Some(user) = args.user.as_ref().or(endpoint.user.as_ref()) {
                 // Without a password, redis-cli says nothing of the user to the server.
                 if endpoint.password.is_none() {

@@ -46,6 +46,7 @@ mod test_stats;
 mod test_tag;
 mod test_terminal;
 mod test_thrash;
+mod test_tls;
 mod test_unchanged;
 mod test_unreachable;
 mod test_verify;

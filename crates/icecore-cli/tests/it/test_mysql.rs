@@ -18,7 +18,7 @@ use crate::running::wait_until;
 use crate::support::TestEnv;
 
 /// A database that has everything, and an empty one.
-fn filled(server: &MariaDbServer) {
+pub(crate) fn filled(server: &MariaDbServer) {
     server.sql("", "CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci; CREATE DATABASE copy CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci");
     server.sql("shop", EVERYTHING);
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use icecore_testkit::postgres::free_port;
+
 use crate::support::{Said, TestEnv};
 
 const NOBODY: u32 = 65_534;
@@ -82,12 +84,12 @@ impl Redis {
     }
 
     /// A URL of the server behind its socket.
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis+unix://{}", self.socket().display())
     }
 
     /// All data in a number.
-    fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         self.ask(&["DEBUG", "DIGEST"])
     }
 
@@ -139,7 +141,7 @@ const FILL: &str = "
     for i = 1, 1000 do redis.call('SET', 'other ' .. i, noise(100)) end
 ";
 
-fn filled() -> Redis {
+pub(crate) fn filled() -> Redis {
     filled_on(0)
 }
 
@@ -271,7 +273,6 @@ fn a_server_that_is_not_there_or_goes_makes_no_snapshot() {
     let said = env.fails(14, &["create", "redis+unix:///nowhere/socket"]);
     assert!(said.contains("the Redis server at /nowhere/socket cannot be reached"), "{said}");
     assert!(env.fails(2, &["create", "redis://localhost/3"]).contains("captured together"));
-    assert!(env.fails(2, &["create", "rediss://localhost"]).contains("redis-cli --tls"));
     // A server that announces more than it sends, and one that speaks something else.
     for (answer, why) in [
         (&b"+OK\r\n\n\n$500\r\nREDIS0011"[..], "ends before the end marker of the RDB"),
@@ -313,11 +314,6 @@ fn redis_cli_is_connected_to_the_service() {
     assert_eq!(env.ok(&["redis-cli", "cache", "--db", "0", "--", "GET", "a"]).trim(), "1");
     let checked = env.ok(&["config", "check"]);
     assert!(checked.contains("answers, version 7"), "{checked}");
-}
-
-/// A port that nobody listens on now.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]

@@ -10,7 +10,7 @@ const CACHING: &str = "caching_sha2_password";
 const BY_SOCKET: [&str; 2] = ["auth_socket", "unix_socket"];
 
 /// Why a password is not sent.
-pub(super) const WANTS_TLS: &str = "the server wants the password itself, which is not sent without TLS: connect once with the program mysql, so that the server remembers it, or by its socket";
+pub(super) const WANTS_TLS: &str = "the server wants the password itself, which is not sent without TLS: ask for TLS by ssl-mode=REQUIRED, or connect by its socket, or once with the program mysql, so that the server remembers it";
 
 /// What a plugin wants to see of a password.
 ///

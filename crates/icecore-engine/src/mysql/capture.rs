@@ -9,7 +9,7 @@ use super::facts::{Annotated, Facts};
 use super::objects::{self, Saved};
 use super::programs::{Login, first_of, said};
 use super::restore::gives;
-use super::session::ident;
+use super::session::{check_tls, ident};
 use crate::command::Messages;
 use crate::{CaptureError, CommandSource};
 
@@ -67,6 +67,9 @@ pub fn server(endpoint: &Endpoint, is_cancelled: &dyn Fn() -> bool) -> Result<Se
         facts: Facts::default(),
         aside: None,
     };
+    if endpoint.insists_on_tls() {
+        check_tls(endpoint).map_err(|trouble| CaptureError::Source(trouble.what))?;
+    }
     let mut is_aside = false;
     for row in ask(endpoint, QUESTIONS, is_cancelled)? {
         let mut values = row.into_iter();
@@ -134,7 +137,8 @@ fn ask(
 ) -> Result<Vec<Vec<String>>, CaptureError> {
     let program = first_of(["mariadb", "mysql"])?;
     let mut argv = vec![OsString::from(program)];
-    argv.extend(endpoint.arguments().into_iter().map(OsString::from));
+    let arguments = endpoint.arguments().into_iter().chain(endpoint.tls_arguments(program));
+    argv.extend(arguments.map(OsString::from));
     let words = [
         "--batch",
         "--skip-column-names",
@@ -203,7 +207,8 @@ pub fn capture(endpoint: &Endpoint, server: &Server) -> Result<Dump, CaptureErro
     };
     let known = said(program, &["--help"]);
     let mut argv = vec![OsString::from(program)];
-    argv.extend(endpoint.arguments().into_iter().map(OsString::from));
+    let arguments = endpoint.arguments().into_iter().chain(endpoint.tls_arguments(program));
+    argv.extend(arguments.map(OsString::from));
     argv.extend(OPTIONS.map(OsString::from));
     let of_this = OPTIONS_OF_SOME.iter().filter(|(name, _)| known.contains(name));
     argv.extend(of_this.map(|(_, option)| OsString::from(option)));

@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::server_url::{EndpointError, ServerUrl, encoded, parse_port};
+use crate::tls::{self, Settings};
 
-/// A database of a server, as a URL names it: `mysql://[USER[:PASSWORD]@][HOST[:PORT]]/DATABASE`, where `?socket=/PATH` is a socket. What is not said is up
-/// to the programs of MySQL: their variables, and `~/.my.cnf`.
+/// A database of a server, as a URL names it: `mysql://[USER[:PASSWORD]@][HOST[:PORT]]/DATABASE`, where `?socket=/PATH` is a socket, and
+/// `ssl-mode`, `ssl-ca`, `ssl-cert` and `ssl-key` are options of the programs of MySQL. What is not said is up to those: their variables, and `~/.my.cnf`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Endpoint {
     /// A host by name or number.
@@ -21,6 +22,8 @@ pub struct Endpoint {
     pub password: Option<String>,
     /// Which database.
     pub database: String,
+    /// What is said of TLS, which no socket has.
+    pub tls: Settings,
 }
 
 impl Endpoint {
@@ -34,7 +37,7 @@ impl Endpoint {
         let url = ServerUrl::parse(rest)?;
         let database = url.path.ok_or_else(|| EndpointError("the URL names no database".to_owned()))?;
         let (host, port, user, password) = (url.host, url.port, url.user, url.password);
-        let mut endpoint = Self { host, port, user, password, database, socket: None };
+        let mut endpoint = Self { host, port, user, password, database, ..Self::default() };
         for (key, value) in url.query {
             match key.as_str() {
                 "socket" => endpoint.socket = Some(value.into()),
@@ -42,6 +45,7 @@ impl Endpoint {
                 "port" => endpoint.port = Some(parse_port(&value)?),
                 "user" => endpoint.user = Some(value),
                 "password" => endpoint.password = Some(value),
+                _ if endpoint.tls.take(&tls::MYSQL, &key, &value)? => (),
                 _ => return Err(EndpointError(format!("{key:?} means nothing in such a URL"))),
             }
         }
@@ -54,11 +58,12 @@ impl Endpoint {
         let host = self.host.as_deref().unwrap_or_default();
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
-        let socket = self
-            .socket
-            .as_ref()
-            .map(|path| format!("?socket={}", encoded(&path.to_string_lossy()).replace("%2F", "/")));
-        format!("mysql://{user}{host}{port}/{}{}", encoded(&self.database), socket.unwrap_or_default())
+        let path = |text: &str| encoded(text).replace("%2F", "/");
+        let socket = self.socket.as_ref().map(|path| ("socket", path.to_string_lossy().into_owned()));
+        let query = socket.into_iter().chain(self.tls.query(&tls::MYSQL));
+        let query: Vec<_> = query.map(|(key, value)| format!("{key}={}", path(&value))).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("mysql://{user}{host}{port}/{}{mark}{}", encoded(&self.database), query.join("&"))
     }
 
     /// The same server, another database.
@@ -126,8 +131,13 @@ mod tests {
         check("mysql:///shop", "shop on this machine");
         let said = "mysql://my_user@/shop-1.2_x~y?socket=/run/my_sqld/mysqld.sock";
         assert_eq!(Endpoint::parse(said).unwrap().unwrap().url(), said);
+        check("mysql://h/shop?ssl-mode=verify_ca&ssl-ca=/my%20ca", "shop on h");
         assert!(Endpoint::parse("postgres://a/b").is_none());
-        for (url, why) in [("mysql://a:hush@h", "no database"), ("mysql://a:hush@h/b?x=y", "means nothing")] {
+        for (url, why) in [
+            ("mysql://a:hush@h", "no database"),
+            ("mysql://a:hush@h/b?x=y", "means nothing"),
+            ("mysql://a:hush@h/b?ssl-mode=on", "VERIFY_IDENTITY"),
+        ] {
             let error = Endpoint::parse(url).unwrap().unwrap_err().to_string();
             assert!(error.contains(why) && !error.contains("hush"), "{error}");
         }

@@ -10,6 +10,7 @@ mod objects;
 mod programs;
 pub mod restore;
 mod session;
+mod tls;
 mod wire;
 
 pub use capture::{Dump, Server, capture, server};

@@ -9,6 +9,7 @@ use super::Endpoint;
 use super::wire::Place;
 use crate::CaptureError;
 use crate::command::PASSWORD_VARIABLE;
+use crate::tls::{MYSQL, Mode, Roots, Settings};
 
 /// Where servers have their sockets if nobody says where.
 const SOCKETS: [&str; 4] = [
@@ -38,6 +39,7 @@ pub(super) struct Login {
     pub(super) place: Place,
     pub(super) user: String,
     pub(super) password: String,
+    pub(super) tls: Settings,
 }
 
 impl Login {
@@ -63,7 +65,7 @@ impl Login {
         };
         let user = endpoint.user.clone().or_else(|| options.last("user")).unwrap_or_else(user_name);
         let password = endpoint.password.clone().or_else(|| options.last("password")).unwrap_or_default();
-        Self { place, user, password }
+        Self { place, user, password, tls: endpoint.tls.clone().or(&options.tls()) }
     }
 
     pub(super) fn has_password(&self) -> bool {
@@ -103,7 +105,8 @@ impl Options {
 
     fn parse(text: &str) -> Self {
         let option = |line: &str| {
-            let (name, value) = line.strip_prefix("--")?.split_once('=')?;
+            let option = line.strip_prefix("--")?;
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
             Some((name.replace('_', "-"), value.to_owned()))
         };
         Self(text.lines().filter_map(option).collect())
@@ -112,6 +115,31 @@ impl Options {
     fn last(&self, name: &str) -> Option<String> {
         let of_name = self.0.iter().rev().find(|(known, _)| known == name);
         of_name.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+    }
+}
+
+impl Options {
+    /// Whether something that is switched on or off is on.
+    fn is_on(&self, name: &str) -> Option<bool> {
+        self.0.iter().rev().find_map(|(known, value)| match known.strip_suffix(name)? {
+            "skip-" | "disable-" => Some(false),
+            "" => Some(!["0", "off", "false"].contains(&value.to_ascii_lowercase().as_str())),
+            _ => None,
+        })
+    }
+
+    /// What they say of TLS, those of MySQL and those of MariaDB. A mode that nobody knows is the strictest.
+    fn tls(&self) -> Settings {
+        let said = self.last("ssl-mode").map(|mode| MYSQL.parse_mode("ssl-mode", &mode));
+        let verified =
+            || self.is_on("ssl-verify-server-cert").filter(|is_on| *is_on).map(|_| Mode::VerifyFull);
+        let off = || self.is_on("ssl").filter(|is_on| !is_on).map(|_| Mode::Disable);
+        Settings {
+            mode: said.map(|mode| mode.unwrap_or(Mode::VerifyFull)).or_else(verified).or_else(off),
+            roots: self.last("ssl-ca").map(|path| Roots::File(path.into())),
+            cert: self.last("ssl-cert").map(PathBuf::from),
+            key: self.last("ssl-key").map(PathBuf::from),
+        }
     }
 }
 
@@ -142,5 +170,19 @@ mod tests {
         assert_eq!(options.last("user").as_deref(), Some("eve"));
         assert_eq!(options.last("password").as_deref(), Some("a #b=c"));
         assert_eq!(options.last("host"), None);
+        assert_eq!((options.is_on("quick"), options.is_on("ssl")), (Some(true), None));
+    }
+
+    #[test]
+    fn what_option_files_say_of_tls_is_heeded_whoever_they_are_for() {
+        let mode = |text: &str| Options::parse(text).tls().mode;
+        assert_eq!(mode("--ssl-mode=REQUIRED\n"), Some(Mode::Require));
+        assert_eq!(mode("--ssl_mode=STRANGE\n"), Some(Mode::VerifyFull));
+        assert_eq!(mode("--ssl\n--ssl-verify-server-cert\n"), Some(Mode::VerifyFull));
+        assert_eq!(mode("--ssl-verify-server-cert\n--skip-ssl-verify-server-cert\n--ssl=1\n"), None);
+        assert_eq!(mode("--skip-ssl\n"), Some(Mode::Disable));
+        assert_eq!(mode("--ssl=off\n"), Some(Mode::Disable));
+        let tls = Options::parse("--ssl-ca=/a\n--ssl-key=/k\n--ssl-cert=/c\n").tls();
+        assert_eq!((tls.roots, tls.key), (Some(Roots::File("/a".into())), Some("/k".into())));
     }
 }

@@ -3,7 +3,9 @@
 use super::Endpoint;
 use super::complaint::Complaint;
 use super::programs::Login;
-use super::wire::{Answer, Fault, Value, Wire};
+use super::tls::mode;
+use super::wire::{Answer, Fault, Place, Value, Wire};
+use crate::tls::{Connector, MYSQL, Mode, explain};
 
 /// What no session of ours depends on.
 const SETTINGS: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00', autocommit = 1, wait_timeout = 31536000, sql_notes = 0";
@@ -13,6 +15,8 @@ const LOCK_WAIT: &str = "SET SESSION lock_wait_timeout = 600";
 
 /// What a server says when it finds at a commit that it cannot.
 const ERROR_DURING_COMMIT: u16 = 1180;
+/// And to who comes without TLS, if it must not be.
+const INSECURE: u16 = 3159;
 /// Character sets with bytes that mean something else where they stand alone.
 const AMBIGUOUS: [&str; 5] = ["big5", "cp932", "gb18030", "gbk", "sjis"];
 
@@ -64,9 +68,7 @@ pub(super) struct Trouble {
 impl Session {
     /// Connects to a server, and to none of its databases.
     pub(super) fn open(endpoint: &Endpoint) -> Result<Self, Trouble> {
-        let Login { place, user, password } = Login::of(endpoint);
-        let wire = Wire::open(&place, &user, &password)
-            .map_err(|fault| unreachable(endpoint, !password.is_empty(), fault))?;
+        let wire = connect(endpoint).map_err(|unreached| unreached.trouble)?;
         let mut session =
             Self { wire, endpoint: endpoint.clone(), version: Version::default(), heeds_case: true };
         session.reset()?;
@@ -199,12 +201,62 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-fn unreachable(endpoint: &Endpoint, has_password: bool, fault: Fault) -> Trouble {
+/// Why there is no connection.
+struct Unreached {
+    is_of_tls: bool,
+    trouble: Trouble,
+}
+
+/// Whether a server that must speak TLS does, and is who it should be. Whether it lets us in is not asked.
+pub(super) fn check_tls(endpoint: &Endpoint) -> Result<(), Trouble> {
+    match connect(endpoint) {
+        Err(unreached) if unreached.is_of_tls => Err(unreached.trouble),
+        _ => Ok(()),
+    }
+}
+
+fn connect(endpoint: &Endpoint) -> Result<Wire, Unreached> {
+    let Login { place, user, password, tls } = Login::of(endpoint);
+    let tls = match place {
+        Place::Socket(_) => Ok(Connector::none()),
+        Place::Tcp(..) => Connector::new(&tls, mode(&tls).unwrap_or(Mode::Prefer), &MYSQL),
+    };
+    let tls = tls.map_err(|why| {
+        let what = format!("the database {endpoint}: {why}");
+        Unreached { is_of_tls: true, trouble: Trouble { what, code: None } }
+    })?;
+    let wire = match Wire::open(&place, &user, &password, &tls) {
+        Err(Fault::Connection(error)) if tls.mode == Mode::Prefer && explain(&error, &MYSQL).is_some() => {
+            Wire::open(&place, &user, &password, &Connector::none())
+        }
+        wire => wire,
+    };
+    let has_password = !password.is_empty();
+    let is_without_tls = matches!(place, Place::Tcp(..)) && tls.mode == Mode::Disable;
+    wire.map_err(|fault| unreachable(endpoint, has_password, is_without_tls, fault))
+}
+
+fn unreachable(endpoint: &Endpoint, has_password: bool, is_without_tls: bool, fault: Fault) -> Unreached {
+    let is_of_tls = matches!(&fault, Fault::Connection(error) if explain(error, &MYSQL).is_some());
     let (complaint, code) = match fault {
         Fault::Server { code, message } => (Complaint { code: Some(code), text: message }, Some(code)),
-        Fault::Connection(error) => (Complaint::of_connection(&error), None),
+        Fault::Connection(error) => (of_connection(&error), None),
     };
-    Trouble { what: complaint.about(endpoint, has_password), code }
+    let mut what = complaint.about(endpoint, has_password);
+    match code {
+        // MariaDB says no more of who should come by TLS.
+        Some(1045) if has_password && is_without_tls => {
+            what.push_str(" Or must one come by TLS (ssl-mode=REQUIRED)?");
+        }
+        Some(INSECURE) => what.push_str("; ssl-mode=REQUIRED asks for TLS"),
+        _ => (),
+    }
+    Unreached { is_of_tls, trouble: Trouble { what, code } }
+}
+
+fn of_connection(error: &std::io::Error) -> Complaint {
+    explain(error, &MYSQL)
+        .map_or_else(|| Complaint::of_connection(error), |text| Complaint { code: None, text })
 }
 
 fn trouble(endpoint: &Endpoint, fault: Fault) -> Trouble {
@@ -214,7 +266,7 @@ fn trouble(endpoint: &Endpoint, fault: Fault) -> Trouble {
             (format!("{message}; does a key come twice, or is there no room?"), Some(code))
         }
         Fault::Server { code, message } => (message, Some(code)),
-        Fault::Connection(error) => (Complaint::of_connection(&error).text, None),
+        Fault::Connection(error) => (of_connection(&error).text, None),
     };
     Trouble { what: Complaint { code, text }.about(endpoint, true), code }
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::auth;
+use crate::tls::{Connector, Encrypted, Mode, NoTls};
 
 /// How long an address may take to answer at all.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -31,6 +32,10 @@ const CAPABILITIES: u32 = 0x1 | 0x4 | 0x200 | 0x2000 | 0x8000 | 0x8_0000 | 0x20_
 /// `utf8mb4_general_ci`, which every server knows.
 const CHARSET: u8 = 45;
 const PLUGIN_AUTH: u32 = 0x8_0000;
+/// That the server, or we, go on by TLS.
+const TLS: u32 = 0x800;
+/// So much of a packet is sent with its head: neither a segment nor a record of TLS is to have some bytes alone.
+const FIRST_LEN: usize = 1 << 14;
 const COM_QUERY: u8 = 3;
 
 /// Where a server listens.
@@ -69,6 +74,7 @@ pub(super) struct Answer {
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Encrypted(Box<Encrypted>),
 }
 
 impl Read for Stream {
@@ -76,6 +82,7 @@ impl Read for Stream {
         match self {
             Self::Tcp(stream) => stream.read(out),
             Self::Unix(stream) => stream.read(out),
+            Self::Encrypted(stream) => stream.read(out),
         }
     }
 }
@@ -100,20 +107,31 @@ impl Stream {
     }
 
     fn patience(&self, patience: Duration) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream
-                .set_read_timeout(Some(patience))
-                .and_then(|()| stream.set_write_timeout(Some(patience))),
-            Self::Unix(stream) => stream
-                .set_read_timeout(Some(patience))
-                .and_then(|()| stream.set_write_timeout(Some(patience))),
-        }
+        let socket = match self {
+            Self::Tcp(stream) => stream,
+            Self::Encrypted(stream) => stream.socket(),
+            Self::Unix(stream) => {
+                stream.set_read_timeout(Some(patience))?;
+                return stream.set_write_timeout(Some(patience));
+            }
+        };
+        socket.set_read_timeout(Some(patience))?;
+        socket.set_write_timeout(Some(patience))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
+            Self::Encrypted(stream) => stream.write(bytes),
+        }
+    }
+
+    /// What TLS keeps back. The others keep nothing.
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => Ok(()),
+            Self::Encrypted(stream) => stream.flush(),
         }
     }
 }
@@ -125,10 +143,7 @@ struct Patient<'a> {
 }
 
 impl Patient<'_> {
-    fn wait(
-        &mut self,
-        mut step: impl FnMut(&mut BufReader<Stream>) -> io::Result<usize>,
-    ) -> io::Result<usize> {
+    fn wait<T>(&mut self, mut step: impl FnMut(&mut BufReader<Stream>) -> io::Result<T>) -> io::Result<T> {
         loop {
             match step(self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => match (self.is_cancelled)() {
@@ -153,7 +168,7 @@ impl Write for Patient<'_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.wait(|stream| stream.get_mut().flush())
     }
 }
 
@@ -168,22 +183,48 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn open(place: &Place, user: &str, password: &str) -> Result<Self, Fault> {
+    pub(super) fn open(place: &Place, user: &str, password: &str, tls: &Connector) -> Result<Self, Fault> {
         let stream = Stream::open(place)?;
         stream.patience(CONNECT_MAX)?;
         let mut wire = Self { stream: BufReader::new(stream), sequence: 0 };
-        wire.log_in(user, password, matches!(place, Place::Socket(_)))?;
+        let greeting = wire.receive(&GIVES_UP)?;
+        let greeting = greet(&greeting)?;
+        if let Place::Tcp(host, _) = place {
+            let is_spoken = greeting.capabilities & TLS != 0;
+            match tls.mode {
+                Mode::Disable => (),
+                Mode::Prefer if !is_spoken => (),
+                _ if !is_spoken => return Err(io::Error::other(NoTls).into()),
+                _ => wire = wire.encrypted(host, tls)?,
+            }
+        }
+        wire.log_in(user, password, greeting)?;
         wire.stream.get_ref().patience(PATIENCE)?;
         Ok(wire)
     }
 
-    fn log_in(&mut self, user: &str, password: &str, is_private: bool) -> Result<(), Fault> {
-        let greeting = self.receive(&GIVES_UP)?;
-        let (mut plugin, mut scramble) = greet(&greeting)?;
-        let mut hello = CAPABILITIES.to_le_bytes().to_vec();
-        hello.extend_from_slice(&(1_u32 << 30).to_le_bytes());
-        hello.push(CHARSET);
-        hello.extend_from_slice(&[0; 23]);
+    /// The same connection, on which nobody else reads what is said from here on.
+    fn encrypted(mut self, host: &str, tls: &Connector) -> Result<Self, Fault> {
+        self.send(&[], &hello(CAPABILITIES | TLS), &GIVES_UP)?;
+        // What came before would be taken for something that came by TLS.
+        if !self.stream.buffer().is_empty() {
+            return Err(strange("before it is asked").into());
+        }
+        let Stream::Tcp(socket) = self.stream.into_inner() else {
+            return Err(io::Error::other(NoTls).into());
+        };
+        let stream = Stream::Encrypted(Box::new(tls.secure(host, socket)?));
+        Ok(Self { stream: BufReader::new(stream), sequence: self.sequence })
+    }
+
+    fn log_in(&mut self, user: &str, password: &str, greeting: Greeting) -> Result<(), Fault> {
+        let Greeting { mut plugin, mut scramble, .. } = greeting;
+        let (is_private, more) = match self.stream.get_ref() {
+            Stream::Encrypted(_) => (true, TLS),
+            Stream::Unix(_) => (true, 0),
+            Stream::Tcp(_) => (false, 0),
+        };
+        let mut hello = hello(CAPABILITIES | more);
         hello.extend_from_slice(user.as_bytes());
         hello.push(0);
         let proof = auth::proof(&plugin, password, &scramble).unwrap_or_default();
@@ -291,21 +332,40 @@ impl Wire {
             let (piece, after) = rest.split_at(rest.len().min(PACKET_LEN_MAX - first.len()));
             let len = first.len() + piece.len();
             let [a, b, c, _] = u32::try_from(len).unwrap_or(0).to_le_bytes();
-            let head = [&[a, b, c, self.sequence], first].concat();
+            let (with_head, piece) = piece.split_at(piece.len().min(FIRST_LEN));
+            let head = [&[a, b, c, self.sequence], first, with_head].concat();
             self.sequence = self.sequence.wrapping_add(1);
             let mut stream = Patient { stream: &mut self.stream, is_cancelled };
             stream.write_all(&head)?;
             stream.write_all(piece)?;
             (first, rest) = (&[], after);
             if len < PACKET_LEN_MAX {
-                return Ok(());
+                return stream.flush();
             }
         }
     }
 }
 
-/// What a server says first: how it wants a password, and with what to mix it.
-fn greet(packet: &[u8]) -> Result<(String, Vec<u8>), Fault> {
+/// What a server says first.
+#[derive(Debug)]
+struct Greeting {
+    capabilities: u32,
+    /// How it wants a password.
+    plugin: String,
+    /// And with what to mix it.
+    scramble: Vec<u8>,
+}
+
+/// What we say first, as far as anybody may read it.
+fn hello(capabilities: u32) -> Vec<u8> {
+    let mut hello = capabilities.to_le_bytes().to_vec();
+    hello.extend_from_slice(&(1_u32 << 30).to_le_bytes());
+    hello.push(CHARSET);
+    hello.extend_from_slice(&[0; 23]);
+    hello
+}
+
+fn greet(packet: &[u8]) -> Result<Greeting, Fault> {
     let unknown = || strange("of a version that is not known here");
     let rest = packet.strip_prefix(&[10]).ok_or_else(unknown)?;
     let (_, rest) = until_zero(rest);
@@ -323,7 +383,7 @@ fn greet(packet: &[u8]) -> Result<(String, Vec<u8>), Fault> {
         0 => auth::NATIVE.to_owned(),
         _ => String::from_utf8_lossy(until_zero(rest).0).into_owned(),
     };
-    Ok((plugin, scramble))
+    Ok(Greeting { capabilities, plugin, scramble })
 }
 
 fn complaint(rest: &[u8]) -> Fault {
@@ -382,11 +442,12 @@ mod tests {
         greeting.extend_from_slice(b"8.0.36\0\x01\0\0\0abcdefgh\0\xff\xf7\x2d\x02\0\xff\xdf\x15");
         greeting.extend_from_slice(&[0; 10]);
         greeting.extend_from_slice(b"ijklmnopqrst\0caching_sha2_password\0");
-        let (plugin, scramble) = greet(&greeting).unwrap();
+        let said = greet(&greeting).unwrap();
         assert_eq!(
-            (plugin.as_str(), scramble.as_slice()),
+            (said.plugin.as_str(), said.scramble.as_slice()),
             ("caching_sha2_password", &b"abcdefghijklmnopqrst"[..])
         );
+        assert_eq!(said.capabilities, 0xdfff_f7ff);
         for len in 0..greeting.len() {
             let _ = greet(&greeting[..len]);
         }

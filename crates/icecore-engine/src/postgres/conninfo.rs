@@ -1,6 +1,7 @@
 //! Connection strings of libpq: `host=db.example dbname=shop password=...`, or a URL.
 
 use super::endpoint::Spelled;
+use crate::tls::POSTGRES;
 
 /// What says where to connect, and no more.
 const KEPT: [&str; 8] =
@@ -9,9 +10,11 @@ const KEPT: [&str; 8] =
 /// The same without passwords and whatever else is nobody's business; empty if it cannot be understood.
 pub(super) fn without_secrets(conninfo: &str) -> String {
     let pairs = match Spelled::parse(conninfo) {
-        Some(Ok(Spelled { host, port, user, database, .. })) => {
-            let values = [host, port.map(|port| port.to_string()), user, database];
-            let named = ["host", "port", "user", "dbname"].map(str::to_owned).into_iter().zip(values);
+        Some(Ok(Spelled { host, port, user, database, tls, .. })) => {
+            let mode = tls.mode.map(|mode| POSTGRES.word(mode).to_owned());
+            let values = [host, port.map(|port| port.to_string()), user, database, mode];
+            let names = ["host", "port", "user", "dbname", POSTGRES.mode];
+            let named = names.map(str::to_owned).into_iter().zip(values);
             named.filter_map(|(key, value)| Some((key, value?))).collect()
         }
         Some(Err(_)) => Vec::new(),
@@ -73,6 +76,7 @@ mod tests {
             ("password = 'hu sh\\' host=x' host = a", "host='a'"),
             ("dbname='o\\'ne' passfile=/hush sslkey=hush", "dbname='o\\'ne'"),
             ("postgres://me:hush@db.example:7/shop?sslpassword=hush", ""),
+            ("postgres://h/b?sslmode=require&sslkey=/hush", "host='h' dbname='b' sslmode='require'"),
             ("postgres://me:hush@db.example:7/shop", "host='db.example' port='7' user='me' dbname='shop'"),
             ("host='never ends password=hush", ""),
             ("hush", ""),

@@ -11,11 +11,12 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use icecore_chunk::Grain;
 use icecore_format::PartKind;
-use postgres::{CancelToken, NoTls};
+use postgres::CancelToken;
 
 use super::endpoint::Endpoint;
 use super::session::{Session, Trouble, trouble};
 use super::tables::Table;
+use crate::tls::Connector;
 use crate::{CaptureError, PartEnd, PartStart, Sink};
 
 /// How many bytes of rows are handed over at once.
@@ -52,7 +53,8 @@ pub(super) fn copy_tables(
 ) -> Result<(), CaptureError> {
     let connections = sessions.len();
     let (jobs, queue) = bounded::<Job>(connections);
-    let stops: Vec<CancelToken> = sessions.iter().map(|session| session.client.cancel_token()).collect();
+    let stop = |session: &Session| (session.client.cancel_token(), session.tls.clone());
+    let stops: Vec<(CancelToken, Connector)> = sessions.iter().map(stop).collect();
     thread::scope(|scope| {
         for session in sessions {
             let queue = queue.clone();
@@ -63,8 +65,8 @@ pub(super) fn copy_tables(
         let handed = hand_over(tables, names, connections, jobs, sink);
         if handed.is_err() {
             // Who waits for the server waits no longer; who waits for us sees that nobody listens.
-            for stop in &stops {
-                let _ = stop.cancel_query(NoTls);
+            for (stop, tls) in stops {
+                let _ = stop.cancel_query(tls);
             }
         }
         handed

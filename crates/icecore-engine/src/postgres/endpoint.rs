@@ -4,13 +4,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::server_url::{EndpointError, ServerUrl, encoded, parse_port};
+use crate::tls::{self, Connector, Mode, Roots, Settings};
 
 /// Where a server's socket lies if nobody says where it listens.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 const PORT: u16 = 5432;
 
 /// A database of a server, as a URL names it: `postgres://[USER[:PASSWORD]@][HOST[:PORT]][/DATABASE]`, where `?host=/FOLDER` is the folder of a
-/// socket.
+/// socket, and `sslmode`, `sslrootcert`, `sslcert` and `sslkey` are libpq's.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Where the server listens.
@@ -23,6 +24,12 @@ pub struct Endpoint {
     pub password: Option<String>,
     /// Which database.
     pub database: String,
+    /// What is said of TLS, which no socket has.
+    pub tls: Settings,
+    /// Whether a password must be proved for the very certificate that is shown (`channel_binding=require`).
+    pub needs_binding: bool,
+    /// See [`Defaults::tls_folder`].
+    pub tls_folder: Option<PathBuf>,
 }
 
 /// Where a server listens.
@@ -49,6 +56,12 @@ pub struct Defaults {
     pub database: Option<String>,
     /// `PGPASSFILE`, or `~/.pgpass`.
     pub passfile: Option<PathBuf>,
+    /// `PGSSLMODE`, `PGSSLROOTCERT`, `PGSSLCERT` and `PGSSLKEY`.
+    pub tls: Settings,
+    /// `PGCHANNELBINDING`: see [`Endpoint::needs_binding`].
+    pub needs_binding: Option<bool>,
+    /// `~/.postgresql`, where certificates lie that nobody names.
+    pub tls_folder: Option<PathBuf>,
 }
 
 /// What is said of a database; the rest is up to the [`Defaults`].
@@ -64,6 +77,24 @@ pub struct Spelled {
     pub password: Option<String>,
     /// See [`Endpoint::database`].
     pub database: Option<String>,
+    /// See [`Endpoint::tls`].
+    pub tls: Settings,
+    /// See [`Endpoint::needs_binding`].
+    pub needs_binding: Option<bool>,
+}
+
+/// Whether this is what libpq's `channel_binding` must be for it to be needed; without a need it is done where it can be.
+///
+/// # Errors
+/// If it cannot be that.
+pub fn needs_binding(setting: &str, word: &str) -> Result<bool, EndpointError> {
+    match word {
+        "require" => Ok(true),
+        "prefer" | "disable" => Ok(false),
+        _ => {
+            Err(EndpointError(format!("{setting} cannot be {word:?}; it is one of disable, prefer, require")))
+        }
+    }
 }
 
 impl Spelled {
@@ -76,7 +107,7 @@ impl Spelled {
     fn of_url(rest: &str) -> Result<Self, EndpointError> {
         let url = ServerUrl::parse(rest)?;
         let (host, port, user, password, database) = (url.host, url.port, url.user, url.password, url.path);
-        let mut spelled = Self { host, port, user, password, database };
+        let mut spelled = Self { host, port, user, password, database, ..Self::default() };
         for (key, value) in url.query {
             match key.as_str() {
                 "host" => spelled.host = Some(value),
@@ -84,14 +115,9 @@ impl Spelled {
                 "user" => spelled.user = Some(value),
                 "password" => spelled.password = Some(value),
                 "dbname" => spelled.database = Some(value),
-                "sslmode" if matches!(&*value, "disable" | "allow" | "prefer") => (),
-                "sslmode" => {
-                    return Err(EndpointError(
-                        "TLS is not spoken here yet: let pg_dump do it, by `icecore create --name shop -- pg_dump ...`"
-                            .to_owned(),
-                    ));
-                }
+                "channel_binding" => spelled.needs_binding = Some(needs_binding(&key, &value)?),
                 "application_name" | "connect_timeout" => (),
+                _ if spelled.tls.take(&tls::POSTGRES, &key, &value)? => (),
                 _ => return Err(EndpointError(format!("{key:?} means nothing in such a URL"))),
             }
         }
@@ -112,7 +138,19 @@ impl Spelled {
         let user = user.ok_or_else(|| EndpointError("it is not said who connects".to_owned()))?;
         let database = self.database.or_else(|| defaults.database.clone()).unwrap_or_else(|| user.clone());
         let port = self.port.or(defaults.port).unwrap_or(PORT);
-        let mut endpoint = Endpoint { host, port, user, password: self.password, database };
+        let tls = self.tls.or(&defaults.tls);
+        let tls = if matches!(host, Host::Tcp(_)) { checked(tls)? } else { tls };
+        let needs_binding = self.needs_binding.or(defaults.needs_binding).unwrap_or(false);
+        let mut endpoint = Endpoint {
+            host,
+            port,
+            user,
+            password: self.password,
+            database,
+            tls,
+            needs_binding,
+            tls_folder: defaults.tls_folder.clone(),
+        };
         if endpoint.password.is_none() {
             endpoint.password = defaults.password.clone();
         }
@@ -120,6 +158,17 @@ impl Spelled {
             endpoint.password = super::passfile::password(file, &endpoint);
         }
         Ok(endpoint)
+    }
+}
+
+/// Anybody can have a certificate of some authority that the system trusts: of those, the name is asked too.
+fn checked(tls: Settings) -> Result<Settings, EndpointError> {
+    match (&tls.roots, tls.mode) {
+        (Some(Roots::System), None) => Ok(Settings { mode: Some(Mode::VerifyFull), ..tls }),
+        (Some(Roots::System), Some(mode)) if mode < Mode::VerifyFull => {
+            Err(EndpointError("sslrootcert=system needs sslmode=verify-full".to_owned()))
+        }
+        _ => Ok(tls),
     }
 }
 
@@ -137,16 +186,49 @@ impl Endpoint {
     /// A URL of it, without its password.
     pub fn url(&self) -> String {
         let (user, database) = (encoded(&self.user), encoded(&self.database));
+        let path = |text: &str| encoded(text).replace("%2F", "/");
         match &self.host {
-            Host::Tcp(name) if name.contains(':') => {
-                format!("postgres://{user}@[{name}]:{}/{database}", self.port)
+            Host::Tcp(name) => {
+                let name = if name.contains(':') { format!("[{name}]") } else { name.clone() };
+                let binding = self.needs_binding.then(|| ("channel_binding", "require".to_owned()));
+                let tls = self.tls.query(&tls::POSTGRES).into_iter().chain(binding);
+                let tls: Vec<_> = tls.map(|(key, value)| format!("{key}={}", path(&value))).collect();
+                let mark = if tls.is_empty() { "" } else { "?" };
+                format!("postgres://{user}@{name}:{}/{database}{mark}{}", self.port, tls.join("&"))
             }
-            Host::Tcp(name) => format!("postgres://{user}@{name}:{}/{database}", self.port),
             Host::Folder(folder) => {
-                let folder = encoded(&folder.to_string_lossy()).replace("%2F", "/");
+                let folder = path(&folder.to_string_lossy());
                 format!("postgres://{user}@/{database}?host={folder}&port={}", self.port)
             }
         }
+    }
+
+    /// What connections of ours are made private by, if they are.
+    ///
+    /// # Errors
+    /// If what is said cannot be used, in words without the server's name.
+    pub(super) fn connector(&self) -> Result<Connector, String> {
+        let mode = self.tls.mode.unwrap_or(Mode::Prefer);
+        if matches!(self.host, Host::Folder(_)) || mode == Mode::Disable {
+            return Ok(Connector::none());
+        }
+        let mut tls = self.tls.clone();
+        let usual = |name: &str| self.tls_folder.as_ref().map(|folder| folder.join(name));
+        let usual = |name: &str| usual(name).filter(|path| path.exists());
+        tls.roots = tls.roots.or_else(|| usual("root.crt").map(Roots::File));
+        tls.cert = tls.cert.or_else(|| usual("postgresql.crt"));
+        tls.key = tls.key.or_else(|| usual("postgresql.key"));
+        match &tls.roots {
+            None if mode >= Mode::VerifyCa => {
+                return Err(format!(
+                    "sslmode={} needs to know whom to trust; name the certificate of an authority by sslrootcert, or all that this machine trusts by sslrootcert=system",
+                    tls::POSTGRES.word(mode)
+                ));
+            }
+            Some(Roots::File(path)) if mode < Mode::VerifyCa && !path.exists() => tls.roots = None,
+            _ => (),
+        }
+        Connector::new(&tls, mode, &tls::POSTGRES)
     }
 
     /// What programs of PostgreSQL are told by their environment.
@@ -159,6 +241,14 @@ impl Endpoint {
             ("PGCONNECT_TIMEOUT", "10".to_owned()),
         ];
         variables.extend(self.password.clone().map(|password| ("PGPASSWORD", password)));
+        let Settings { mode, roots, cert, key } = &self.tls;
+        variables.extend(mode.map(|mode| ("PGSSLMODE", tls::POSTGRES.word(mode).to_owned())));
+        variables.extend(self.needs_binding.then(|| ("PGCHANNELBINDING", "require".to_owned())));
+        // Before PostgreSQL 16 they know no word for what the system trusts.
+        let roots = roots.as_ref().map(|roots| roots.file().unwrap_or_else(|| "system".into()));
+        let paths = [("PGSSLROOTCERT", &roots), ("PGSSLCERT", cert), ("PGSSLKEY", key)];
+        let paths = paths.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
+        variables.extend(paths.map(|(name, path)| (name, path.display().to_string())));
         variables
     }
 }
@@ -227,6 +317,10 @@ mod tests {
         check("postgres://localhost/shop", "me shop on localhost:5432");
         check("postgresql://you:p%40ss@db.example:5433/the%20shop", "you the shop on db.example:5433");
         check("postgres://[::1]/shop?sslmode=prefer", "me shop on [::1]:5432");
+        check(
+            "postgres://h/shop?sslmode=verify-ca&sslrootcert=/my%20ca&channel_binding=require",
+            "me shop on h:5432",
+        );
         check("postgres:///shop?host=/run/pg&port=5444", "me shop on /run/pg:5444");
         check("postgres://", "me me on standard:5432");
         check("postgres://you@/shop?host=/run/pg", "you shop on /run/pg:5432");
@@ -257,13 +351,15 @@ mod tests {
     #[test]
     fn what_is_refused_says_why_and_repeats_no_password() {
         for (url, why) in [
-            ("postgres://a:hush@h/b?sslmode=require", "TLS"),
+            ("postgres://a:hush@h/b?sslmode=verify", "verify-full"),
+            ("postgres://a:hush@h/b?sslrootcert=system&sslmode=require", "verify-full"),
             ("postgres://a:hush@h/b?port=hush", "port"),
             ("postgres://a:hush@h/b?colour=red", "colour"),
             ("postgres://a:hush@h h/b", "one host"),
             ("postgres://a:hush@h:hush/b", "port"),
         ] {
-            let error = Spelled::parse(url).unwrap().unwrap_err().to_string();
+            let endpoint = Spelled::parse(url).unwrap().and_then(|spelled| spelled.or(&defaults()));
+            let error = endpoint.unwrap_err().to_string();
             assert!(error.contains(why) && !error.contains("hush"), "{url}: {error}");
         }
     }

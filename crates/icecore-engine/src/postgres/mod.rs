@@ -14,7 +14,7 @@ mod session;
 mod tables;
 
 pub use capture::{Options, Report, capture, version};
-pub use endpoint::{Defaults, Endpoint, Host, Spelled};
+pub use endpoint::{Defaults, Endpoint, Host, Spelled, needs_binding};
 
 use crate::CaptureError;
 use session::Trouble;

@@ -1,13 +1,21 @@
 //! Connections, and what goes wrong on them.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::time::Duration;
 
-use postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
+use postgres::config::{ChannelBinding, SslMode};
+use postgres::{Client, Config, SimpleQueryMessage, SimpleQueryRow};
 
 use super::endpoint::{Endpoint, Host};
+use crate::tls::{self, Connector, Mode};
 
 const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// `SQLSTATE` of who may not come at all, or not in this way.
+const NOT_LET_IN: &str = "28000";
+/// What the client says of TLS that does not come about.
+const TLS_FAILED: &str = "error performing TLS handshake";
+/// And why, if the server has none.
+const NO_TLS: &str = "server does not support TLS";
 /// Below this, catalogs look different.
 pub(super) const VERSION_MIN: u32 = 10;
 
@@ -23,6 +31,8 @@ const NO_TIMEOUTS: &str = "SELECT set_config(name, '0', false) FROM pg_settings 
 /// A connection to one database.
 pub(super) struct Session {
     pub(super) client: Client,
+    /// How it was made private; somebody who wants to stop it does so likewise.
+    pub(super) tls: Connector,
     endpoint: Endpoint,
     /// `server_version_num`, such as 150018.
     pub(super) version: u32,
@@ -42,18 +52,19 @@ pub(super) struct Trouble {
 impl Session {
     /// Connects.
     pub(super) fn open(endpoint: &Endpoint) -> Result<Self, Trouble> {
-        let mut config = Config::new();
-        config.user(&endpoint.user).dbname(&endpoint.database).port(endpoint.port);
-        config.application_name("icecore").connect_timeout(CONNECT_MAX);
-        match &endpoint.host {
-            Host::Tcp(name) => config.host(name),
-            Host::Folder(folder) => config.host_path(folder),
-        };
-        if let Some(password) = &endpoint.password {
-            config.password(password);
+        let tls = endpoint.connector();
+        let tls =
+            tls.map_err(|why| Trouble { what: format!("the database {endpoint}: {why}"), code: None })?;
+        let (client, tls) = match connect(endpoint, &tls) {
+            // As libpq does: it was not asked for.
+            Err(error) if tls.mode == Mode::Prefer && is_for_plain(&error) => {
+                let plain = Connector::none();
+                connect(endpoint, &plain).map(|client| (client, plain)).map_err(|_| error)
+            }
+            client => client.map(|client| (client, tls)),
         }
-        let client = config.connect(NoTls).map_err(|error| unreachable(endpoint, &error))?;
-        let mut session = Self { client, endpoint: endpoint.clone(), version: 0, is_utf8: true };
+        .map_err(|error| unreachable(endpoint, &error))?;
+        let mut session = Self { client, tls, endpoint: endpoint.clone(), version: 0, is_utf8: true };
         session.run(SETTINGS)?;
         session.rows(NO_TIMEOUTS)?;
         let version = session.value("SHOW server_version_num")?;
@@ -129,13 +140,45 @@ pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+fn connect(endpoint: &Endpoint, tls: &Connector) -> Result<Client, postgres::Error> {
+    let mut config = Config::new();
+    config.user(&endpoint.user).dbname(&endpoint.database).port(endpoint.port);
+    config.application_name("icecore").connect_timeout(CONNECT_MAX);
+    config.ssl_mode(match tls.mode {
+        Mode::Disable => SslMode::Disable,
+        Mode::Prefer => SslMode::Prefer,
+        Mode::Require | Mode::VerifyCa | Mode::VerifyFull => SslMode::Require,
+    });
+    match &endpoint.host {
+        Host::Tcp(name) => config.host(name),
+        Host::Folder(folder) => config.host_path(folder),
+    };
+    if endpoint.needs_binding && matches!(endpoint.host, Host::Tcp(_)) {
+        config.channel_binding(ChannelBinding::Require);
+    }
+    if let Some(password) = &endpoint.password {
+        config.password(password);
+    }
+    config.connect(tls.clone())
+}
+
+/// Whether the server may let in who comes without TLS: with it, it does not work, or is not let in.
+fn is_for_plain(error: &postgres::Error) -> bool {
+    let is_refused = error.code().is_some_and(|code| code.code() == NOT_LET_IN);
+    is_refused || is_of_tls(error)
+}
+
 fn unreachable(endpoint: &Endpoint, error: &postgres::Error) -> Trouble {
     let Trouble { what, code } = trouble(endpoint, error);
     let hint = match code.as_deref() {
-        Some("28P01" | "28000") if endpoint.password.is_none() => {
+        Some(NOT_LET_IN) if what.contains("no encryption") || what.contains("SSL off") => {
+            "; it may want TLS, which sslmode=require asks for"
+        }
+        _ if is_of_tls(error) => "",
+        Some("28P01" | NOT_LET_IN) if endpoint.password.is_none() => {
             "; give a password by PGPASSWORD or ~/.pgpass"
         }
-        Some("28P01" | "28000") => "; is it the right password?",
+        Some("28P01" | NOT_LET_IN) => "; is it the right password?",
         Some("3D000") => "; psql -l lists what there is",
         None if endpoint.password.is_none() && what.contains("password") => {
             "; give one by PGPASSWORD or ~/.pgpass"
@@ -153,10 +196,24 @@ pub(super) fn trouble(endpoint: &Endpoint, error: &postgres::Error) -> Trouble {
             let more = error.detail().or(error.hint()).map(|more| format!(" ({more})")).unwrap_or_default();
             (format!("{}{more}", error.message()), Some(error.code().code().to_owned()))
         }
+        None if is_of_tls(error) => (of_tls(error), None),
         None => {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
             (format!("{error}{cause}"), None)
         }
     };
     Trouble { what: format!("the database {endpoint}: {what}").replace('\n', " "), code }
+}
+
+fn is_of_tls(error: &postgres::Error) -> bool {
+    error.to_string().starts_with(TLS_FAILED)
+}
+
+fn of_tls(error: &postgres::Error) -> String {
+    let is_without = error.source().is_some_and(|cause| cause.to_string() == NO_TLS);
+    let cause: &(dyn Error + 'static) = if is_without { &tls::NoTls } else { error };
+    tls::explain(cause, &tls::POSTGRES).unwrap_or_else(|| {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("TLS does not come about{cause}")
+    })
 }

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use super::Endpoint;
 use super::connection::read_line;
-use super::server::Server;
+use super::server::{Server, failed, refused};
 use crate::{CaptureError, Sink, StreamOptions, StreamReport, capture_stream};
 
 /// Hands all data of the server to `sink`, as [`capture_stream`] does with an RDB. `options.what` need not be set.
@@ -19,24 +19,24 @@ pub fn capture(
     // mark is not said: a server that waits for more replicas before it starts would let us wait with them.
     let _ = server.ask(&["REPLCONF", "rdb-only", "1"])?;
     server.send(&["SYNC"])?;
+    let address = server.address;
     let mut reader = server.connection.reader(is_cancelled);
     let len = loop {
-        match read_line(&mut reader).map_err(|error| server.failed("does not answer", &error))? {
+        match read_line(&mut reader).map_err(|error| failed(address, "does not answer", &error))? {
             // It is alive, and at work.
             Some(line) if line.is_empty() => (),
             Some(line) => match line.strip_prefix('$').and_then(|len| len.parse::<u64>().ok()) {
                 Some(len) => break len,
-                None => return Err(server.refused(&line)),
+                None => return Err(refused(address, &line)),
             },
             None => {
                 return Err(CaptureError::Source(format!(
-                    "the Redis server at {} closed the connection before it sent anything: its log says why",
-                    endpoint.address
+                    "the Redis server at {address} closed the connection before it sent anything: its log says why"
                 )));
             }
         }
     };
-    let what = format!("the Redis server at {}", endpoint.address);
+    let what = format!("the Redis server at {address}");
     let mut rdb = reader.take(len);
     let report = capture_stream(&mut rdb, &StreamOptions { what: what.clone(), ..options.clone() }, sink)?;
     if rdb.limit() > 0 {

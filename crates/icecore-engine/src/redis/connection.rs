@@ -2,17 +2,18 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use super::Address;
+use super::{Address, Endpoint};
 use crate::poll::PollReader;
+use crate::tls::{Connector, Encrypted, Mode, REDIS};
 
 /// How long an address may take to answer at all.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// For how long a server may say nothing: while it makes an RDB it sends a line every ten seconds.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// No answer but the long one is longer.
 const BULK_LEN_MAX: u32 = 1 << 20;
 /// No command that a replica sends has more words.
@@ -24,23 +25,31 @@ const LINE_LEN_MAX: usize = 4096;
 pub(super) enum Connection {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Encrypted(Box<Encrypted>),
 }
 
 impl Connection {
-    pub(super) fn open(address: &Address) -> io::Result<Self> {
-        match address {
-            Address::Unix(path) => UnixStream::connect(path).map(Self::Unix),
-            Address::Tcp(host, port) => {
-                let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-                for address in (host.as_str(), *port).to_socket_addrs()? {
-                    match TcpStream::connect_timeout(&address, CONNECT_MAX) {
-                        Ok(stream) => return Ok(Self::Tcp(stream)),
-                        Err(error) => last = error,
-                    }
+    pub(super) fn open(endpoint: &Endpoint) -> io::Result<Self> {
+        let (host, port) = match &endpoint.address {
+            Address::Unix(path) => return UnixStream::connect(path).map(Self::Unix),
+            Address::Tcp(host, port) => (host.as_str(), *port),
+        };
+        let mode = endpoint.mode();
+        let connector = Connector::new(&endpoint.tls, mode, &REDIS).map_err(io::Error::other)?;
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in (host, port).to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, CONNECT_MAX) {
+                Ok(stream) if mode == Mode::Disable => return Ok(Self::Tcp(stream)),
+                Ok(stream) => {
+                    stream.set_read_timeout(Some(CONNECT_MAX))?;
+                    let stream = connector.secure(host, stream)?;
+                    stream.socket().set_read_timeout(None)?;
+                    return Ok(Self::Encrypted(Box::new(stream)));
                 }
-                Err(last)
+                Err(error) => last = error,
             }
         }
+        Err(last)
     }
 
     /// Sends a command with its arguments.
@@ -52,18 +61,18 @@ impl Connection {
         match self {
             Self::Tcp(stream) => stream.write_all(command.as_bytes()),
             Self::Unix(stream) => stream.write_all(command.as_bytes()),
+            Self::Encrypted(stream) => stream.write_all(command.as_bytes()).and_then(|()| stream.flush()),
         }
     }
 
     /// What the server sends. The wait for it ends when the user wants to stop, or when it has said nothing for a minute.
-    pub(super) fn reader<'a>(&'a self, is_cancelled: &'a dyn Fn() -> bool) -> PollReader<'a> {
-        PollReader::of_peer(self.fd(), SILENCE_MAX, is_cancelled)
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
+    pub(super) fn reader<'a>(&'a mut self, is_cancelled: &'a dyn Fn() -> bool) -> Box<dyn Read + 'a> {
         match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
+            Self::Tcp(stream) => Box::new(PollReader::of_peer((*stream).as_fd(), SILENCE_MAX, is_cancelled)),
+            Self::Unix(stream) => Box::new(PollReader::of_peer((*stream).as_fd(), SILENCE_MAX, is_cancelled)),
+            Self::Encrypted(stream) => {
+                Box::new(stream.reader(|below| PollReader::of_peer(below, SILENCE_MAX, is_cancelled)))
+            }
         }
     }
 }

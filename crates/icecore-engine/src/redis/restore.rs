@@ -7,21 +7,21 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use super::Endpoint;
-use super::connection::{Connection, read_words};
+use super::connection::{Connection, SILENCE_MAX, read_words};
 use super::server::Server;
 use crate::poll::PollReader;
+use crate::tls::Mode;
 use crate::{CaptureError, RestoreError};
 
 /// For how long the server may take to come to us.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 /// For how long it may load after it has everything.
 const LOAD_MAX: Duration = Duration::from_secs(3600);
-/// For how long it may take nothing of what is sent.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 const BLOCK_LEN: usize = 256 << 10;
 /// How a server is asked to keep what it has until the new data are loaded.
@@ -82,7 +82,10 @@ pub fn plan(endpoint: &Endpoint, format: u32) -> Result<Plan, RestoreError> {
         plan.blockers.push("it is a node of a cluster, which replicates by its own rules".to_owned());
     }
     if server.setting("tls-replication")?.as_deref() == Some("yes") {
-        plan.blockers.push("it replicates through TLS, which is not spoken here yet".to_owned());
+        plan.blockers.push("it replicates through TLS, and would want a certificate of us: CONFIG SET tls-replication no, for as long as the restore takes".to_owned());
+    } else if endpoint.mode() != Mode::Disable {
+        plan.notices
+            .push("it comes for its data without TLS, for it replicates so (tls-replication no)".to_owned());
     }
     if replication.get("connected_slaves").is_some_and(|count| count != "0") {
         plan.notices.push("its replicas get the restored data too".to_owned());
@@ -221,9 +224,7 @@ fn greet_replica(
 ) -> Result<(), RestoreError> {
     let id = "1ce".chars().cycle().take(ID_LEN).collect::<String>();
     loop {
-        let stream = replica.try_clone().map_err(|error| refused(&error.to_string()))?;
-        let connection = Connection::Tcp(stream);
-        let mut reader: PollReader<'_> = connection.reader(&is_cancelled);
+        let mut reader = PollReader::of_peer(replica.as_fd(), SILENCE_MAX, &is_cancelled);
         let words = read_words(&mut reader).map_err(|error| lost(&error))?;
         let command = words.first().map(|word| word.to_ascii_uppercase()).unwrap_or_default();
         let answer = match command.as_str() {
@@ -332,11 +333,16 @@ impl Connection {
     /// Our own address, as the server sees it, and the server's as we see it when it comes to us.
     fn ends(&self) -> io::Result<(IpAddr, IpAddr)> {
         match self {
-            Self::Tcp(stream) => Ok((stream.local_addr()?.ip(), stream.peer_addr()?.ip())),
+            Self::Tcp(stream) => ends(stream),
+            Self::Encrypted(stream) => ends(stream.socket()),
             // It is on this machine.
             Self::Unix(_) => Ok((Ipv4Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into())),
         }
     }
+}
+
+fn ends(stream: &TcpStream) -> io::Result<(IpAddr, IpAddr)> {
+    Ok((stream.local_addr()?.ip(), stream.peer_addr()?.ip()))
 }
 
 impl From<CaptureError> for RestoreError {

@@ -7,6 +7,7 @@ use super::connection::{Connection, read_bulk, read_line};
 use super::{Address, Endpoint};
 use crate::CaptureError;
 use crate::poll::is_interruption;
+use crate::tls::{REDIS, explain};
 
 /// A connection on which the server knows us.
 pub(super) struct Server<'a> {
@@ -23,7 +24,7 @@ impl<'a> Server<'a> {
     ) -> Result<Self, CaptureError> {
         let address = &endpoint.address;
         let connection =
-            Connection::open(address).map_err(|error| failed(address, "cannot be reached", &error))?;
+            Connection::open(endpoint).map_err(|error| failed(address, "cannot be reached", &error))?;
         let mut server = Self { address, connection, is_cancelled };
         if let Some(password) = &endpoint.password {
             let user = endpoint.user.as_deref();
@@ -41,8 +42,18 @@ impl<'a> Server<'a> {
     pub(super) fn ask(&mut self, words: &[&str]) -> Result<Result<String, String>, CaptureError> {
         self.send(words)?;
         let answer = read_line(&mut self.connection.reader(self.is_cancelled));
-        let answer = answer.map_err(|error| self.failed("does not answer", &error))?;
-        let answer = answer.unwrap_or_else(|| "-it closed the connection".to_owned());
+        // A server that expects TLS, and hears something else, does one of both.
+        let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+        let answer = match answer {
+            Ok(Some(answer)) => answer,
+            Err(error) if !is_closed(&error) => return Err(self.failed("does not answer", &error)),
+            Ok(None) | Err(_) => {
+                let (address, hint) = (self.address, self.hint());
+                return Err(CaptureError::Source(format!(
+                    "the Redis server at {address} closes the connection{hint}"
+                )));
+            }
+        };
         Ok(if answer.starts_with('-') { Err(answer) } else { Ok(answer) })
     }
 
@@ -80,27 +91,43 @@ impl<'a> Server<'a> {
         }
     }
 
+    fn hint(&self) -> &'static str {
+        match self.connection {
+            Connection::Tcp(_) => "; if it speaks TLS at this port, say rediss://",
+            Connection::Unix(_) | Connection::Encrypted(_) => "",
+        }
+    }
+
     pub(super) fn failed(&self, how: &str, error: &io::Error) -> CaptureError {
         failed(self.address, how, error)
     }
 
     pub(super) fn refused(&self, answer: &str) -> CaptureError {
-        let answer = answer.trim_start_matches('-');
-        let hint = match answer.split_whitespace().next() {
-            Some("NOAUTH") => "; give a password by REDISCLI_AUTH",
-            Some("NOPERM") => {
-                "; its user needs the rights +sync and +replconf, and for a restore +replicaof, +info, +config and +bgsave"
-            }
-            Some("LOADING") => "; try again when it has loaded its data",
-            _ => "",
-        };
-        CaptureError::Source(format!("the Redis server at {} refuses: {answer}{hint}", self.address))
+        refused(self.address, answer)
     }
 }
 
-fn failed(address: &Address, how: &str, error: &io::Error) -> CaptureError {
+/// What the server does not want to do, and what may help.
+pub(super) fn refused(address: &Address, answer: &str) -> CaptureError {
+    let answer = answer.trim_start_matches('-');
+    let hint = match answer.split_whitespace().next() {
+        Some("NOAUTH") => "; give a password by REDISCLI_AUTH",
+        Some("NOPERM") => {
+            "; its user needs the rights +sync and +replconf, and for a restore +replicaof, +info, +config and +bgsave"
+        }
+        Some("LOADING") => "; try again when it has loaded its data",
+        _ => "",
+    };
+    CaptureError::Source(format!("the Redis server at {address} refuses: {answer}{hint}"))
+}
+
+/// What went wrong with the connection.
+pub(super) fn failed(address: &Address, how: &str, error: &io::Error) -> CaptureError {
     if is_interruption(error) {
         return CaptureError::Cancelled;
     }
-    CaptureError::Source(format!("the Redis server at {address} {how}: {error}"))
+    CaptureError::Source(match explain(error, &REDIS) {
+        Some(why) => format!("the Redis server at {address} {how}: {why}"),
+        None => format!("the Redis server at {address} {how}: {error}"),
+    })
 }

@@ -30,7 +30,8 @@ pub(super) fn before_restore(ui: &mut Ui, context: &Context, meant: &Meant) -> R
     let is_of = |snapshot: &&Snapshot| {
         let info = snapshot.info();
         let is_named = info.source == series && !meant.is_elsewhere(context, snapshot);
-        icecore::is_safety(snapshot) && (is_named || info.origin.as_ref() == Some(&origin))
+        let is_from_here = |of: &String| *of == origin || meant.is_at(context, of);
+        icecore::is_safety(snapshot) && (is_named || info.origin.as_ref().is_some_and(is_from_here))
     };
     let Some(snapshot) = listing.snapshots.iter().find(is_of) else {
         let error = format!("there is nothing to bring back of {}", printable(&meant.name));

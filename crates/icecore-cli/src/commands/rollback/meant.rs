@@ -82,6 +82,14 @@ impl Meant {
             _ => false,
         }
     }
+
+    /// Whether a URL that a snapshot has is of this source, however it is reached.
+    pub(super) fn is_at(&self, context: &Context, origin: &str) -> bool {
+        let parse = || Source::parse(Path::new(origin), &context.environment());
+        origin.contains("://")
+            && parse()
+                .is_ok_and(|it| it.engine() == self.source.engine() && place(&it) == place(&self.source))
+    }
 }
 
 /// Where something is, whoever asks for it.

@@ -73,14 +73,6 @@ fn config_check_tells_what_each_service_means() {
     assert_eq!(checked["services"][0]["name"], "a");
 }
 
-#[test]
-fn tls_that_is_asked_for_is_not_left_out() {
-    let env = TestEnv::new();
-    let mut command = env.command(&["create", "postgres://me@localhost/shop"]);
-    let said = Said::of(command.env("PGSSLMODE", "verify-full")).fails(2);
-    assert!(said.contains("TLS is not spoken here"), "{said}");
-}
-
 /// Passes everything on, until names change: that it sends, and cuts the connection before the answer.
 fn cutting_proxy(port: u16) -> u16 {
     use std::io::{Read as _, Write as _};
