@@ -44,20 +44,22 @@ impl fmt::Display for Check {
 }
 
 impl Check {
-    /// Asks; `query` says why what a query says is no confirmation.
-    pub(crate) fn ask(
-        &self,
-        checked: Checked<'_>,
-        query: impl FnOnce(&str) -> Option<String>,
+    /// Asks all of them, one after the other; `query` says why what a query says is no confirmation.
+    pub(crate) fn ask_all(
+        checks: &[Self],
+        checked: &Checked<'_>,
+        mut query: impl FnMut(&str) -> Result<Option<String>, RestoreError>,
     ) -> Result<(), RestoreError> {
-        let objection = match self {
-            Self::Query(text) => query(text),
-            Self::Command(command) => match run(command, checked) {
-                Err(CaptureError::Cancelled) => return Err(RestoreError::Cancelled),
-                run => run.err().map(|error| error.to_string()),
-            },
-        };
-        self.judge(objection)
+        checks.iter().try_for_each(|check| {
+            let objection = match check {
+                Self::Query(text) => query(text)?,
+                Self::Command(command) => match run(command, checked) {
+                    Err(CaptureError::Cancelled) => return Err(RestoreError::Cancelled),
+                    run => run.err().map(|error| error.to_string()),
+                },
+            };
+            check.judge(objection)
+        })
     }
 
     /// Refuses what there is an objection to.
@@ -77,9 +79,10 @@ pub(crate) fn objection(first: Option<Option<&str>>) -> Option<String> {
 }
 
 /// What it prints is nobody's business here; what it complains of goes where ours goes.
-fn run(command: &str, checked: Checked<'_>) -> Result<(), CaptureError> {
-    let Checked { database, url, mut variables, is_cancelled } = checked;
-    variables.extend([("ICECORE_DATABASE", database.to_owned()), ("ICECORE_URL", url)]);
+fn run(command: &str, checked: &Checked<'_>) -> Result<(), CaptureError> {
+    let Checked { database, url, variables, is_cancelled } = checked;
+    let ours = [("ICECORE_DATABASE", (*database).to_owned()), ("ICECORE_URL", url.clone())];
+    let variables: Vec<_> = variables.iter().cloned().chain(ours).collect();
     let argv = ["sh", "-c", command].map(OsString::from);
     let mut source = CommandSource::spawn_with(&argv, &variables)?;
     let drained = io::copy(&mut source.reader(is_cancelled), &mut io::sink());

@@ -201,21 +201,11 @@ impl Target for SqliteTarget {
         if !self.accept_unsound {
             self.check_content(is_cancelled)?;
         }
-        for check in &self.checks {
-            let path = self.beside.path();
-            let shown = path.display().to_string();
-            let url = format!("sqlite:{shown}");
-            let checked = Checked { database: &shown, url, variables: Vec::new(), is_cancelled };
-            let mut asked = Ok(());
-            let judged = check.ask(checked, |query| {
-                objection(path, query, is_cancelled).unwrap_or_else(|error| {
-                    asked = Err(error);
-                    None
-                })
-            });
-            asked.and(judged)?;
-        }
-        Ok(())
+        let path = self.beside.path();
+        let shown = path.display().to_string();
+        let url = format!("sqlite:{shown}");
+        let checked = Checked { database: &shown, url, variables: Vec::new(), is_cancelled };
+        Check::ask_all(&self.checks, &checked, |query| objection(path, query, is_cancelled))
     }
 
     fn finish(self: Box<Self>) -> Result<(), RestoreError> {

@@ -25,10 +25,11 @@ pub use plan::{Existing, Plan, plan};
 pub use swap::{forget, put_aside, rollback};
 pub use table::plan_table;
 
-use super::session::{Session, Trouble, text};
+use super::session::{Session, Trouble};
+use super::wire::Value;
 use crate::RestoreError;
-use crate::check::Checked;
-use crate::database::{Content, Options, Restored};
+use crate::check::{self, Check, Checked};
+use crate::database::{Content, Options, Restored, check_cancelled};
 use load::{Loaded, Loader};
 use settle::settle;
 use table::OneTable;
@@ -112,29 +113,29 @@ fn make(plan: &Plan, work: &Work, content: &dyn Content, options: &Options) -> R
     let loaded = loader.load()?;
     let mut session = Session::enter(&plan.endpoint, new)?;
     let endpoint = plan.endpoint.with_database(new);
-    for check in &options.checks {
-        let checked = Checked {
-            database: new,
-            url: endpoint.url(),
-            variables: endpoint.variables(),
-            is_cancelled: &|| content.is_cancelled(),
-        };
-        check.ask(checked, |query| objection(&mut session, query))?;
-    }
+    let checked = Checked {
+        database: new,
+        url: endpoint.url(),
+        variables: endpoint.variables(),
+        is_cancelled: &|| content.is_cancelled(),
+    };
+    Check::ask_all(&options.checks, &checked, |query| {
+        let begun = session.run("START TRANSACTION READ ONLY").err().map(|trouble| trouble.what);
+        let objection = begun.or_else(|| objection(&mut session, query, &|| content.is_cancelled()));
+        let _ = session.run("ROLLBACK");
+        check_cancelled(content)?;
+        Ok(objection)
+    })?;
     Ok(loaded)
 }
 
-/// Why a query does not confirm a database: it fails, or what it says first is false or null.
-fn objection(session: &mut Session, query: &str) -> Option<String> {
-    match session.rows(query) {
+/// Why a query does not confirm a database. It may not write.
+fn objection(session: &mut Session, query: &str, is_cancelled: &dyn Fn() -> bool) -> Option<String> {
+    match session.rows_unless(is_cancelled, query) {
         Err(trouble) => Some(trouble.what),
         Ok(rows) => {
-            let first = rows.first().map(Vec::as_slice).unwrap_or_default();
-            match first.first() {
-                Some(None) => Some("it is null".to_owned()),
-                Some(Some(_)) if text(first, 0) == "0" => Some("it is false".to_owned()),
-                _ => None,
-            }
+            let first = |row: &Vec<Value>| Some(String::from_utf8_lossy(row.first()?.as_ref()?).into_owned());
+            check::objection(rows.first().map(first).as_ref().map(Option::as_deref))
         }
     }
 }

@@ -19,7 +19,7 @@ use super::endpoint::Endpoint;
 use super::facts::Facts;
 use super::session::{Session, Trouble, ident, literal};
 use crate::RestoreError;
-use crate::check::{self, Checked};
+use crate::check::{self, Check, Checked};
 use crate::database::{Content, Options, Restored};
 
 /// Carries out a plan.
@@ -82,20 +82,18 @@ fn make(
     let endpoint = plan.endpoint.with_database(new);
     let restored = load::load(&endpoint, content)?;
     let mut session = Session::open(&endpoint)?;
-    for check in &options.checks {
-        let checked = Checked {
-            database: new,
-            url: endpoint.url(),
-            variables: endpoint.variables(),
-            is_cancelled: &|| content.is_cancelled(),
-        };
-        check.ask(checked, |query| {
-            let begun = session.run("BEGIN").err().map(|trouble| trouble.what);
-            let objection = begun.or_else(|| objection(&mut session, query));
-            let _ = session.run("ROLLBACK");
-            objection
-        })?;
-    }
+    let checked = Checked {
+        database: new,
+        url: endpoint.url(),
+        variables: endpoint.variables(),
+        is_cancelled: &|| content.is_cancelled(),
+    };
+    Check::ask_all(&options.checks, &checked, |query| {
+        let begun = session.run("BEGIN").err().map(|trouble| trouble.what);
+        let objection = begun.or_else(|| objection(&mut session, query));
+        let _ = session.run("ROLLBACK");
+        Ok(objection)
+    })?;
     if options.with_cdc {
         replication::subscribe(&mut session, &plan.facts)?;
     }
