@@ -61,9 +61,9 @@ impl Context {
         icecore::format_time(self.now)
     }
 
-    /// The time now as it is added to the name of what is kept for good.
-    pub(crate) fn time_suffix(&self) -> String {
-        self.now.to_zoned(self.zone.clone()).strftime("_%Y%m%d_%H%M%S").to_string()
+    /// A time as it is added to the name of what is kept for good.
+    pub(crate) fn time_suffix(&self, time: Timestamp) -> String {
+        time.to_zoned(self.zone.clone()).strftime("_%Y%m%d_%H%M%S").to_string()
     }
 
     /// The name of this machine.

@@ -72,6 +72,14 @@ impl Database {
         }?)
     }
 
+    /// The names of all databases of its server that may be seen.
+    pub fn names(&self) -> Result<Vec<String>> {
+        Ok(match self {
+            Self::Postgres(endpoint) => postgres::restore::names(endpoint),
+            Self::Mysql(endpoint) => mysql::restore::names(endpoint),
+        }?)
+    }
+
     /// Drops what a restore put aside.
     pub fn forget(&self, restored: &Restored) -> Result<()> {
         Ok(match self {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::chosen::Chosen;
 use super::database_args::DatabaseArgs;
+use super::preserved;
 use super::safety::Replaced;
 use super::told::{refuse, rollback_command};
 use crate::context::Context;
@@ -62,16 +63,9 @@ fn drop_kept(ui: &Ui, chosen: Chosen<'_>, (database, name): (&Database, &str), r
 }
 
 fn options(context: &Context, database: &Database, args: &DatabaseArgs) -> Result<Options> {
-    /// What a server allows, less than the time takes.
-    const NAME_LEN_MAX: usize = 47;
-    let keep = if args.preserve {
-        let mut name = database.name().to_owned();
-        while name.len() > NAME_LEN_MAX {
-            name.pop();
-        }
-        Keep::As(name + &context.time_suffix())
-    } else {
-        Keep::ForRollback
+    let keep = match args.preserve {
+        true => Keep::As(preserved::name(context, database)),
+        false => Keep::ForRollback,
     };
     let (create_roles, with_cdc, without_definers) =
         (args.create_roles, args.with_cdc, args.without_definers);

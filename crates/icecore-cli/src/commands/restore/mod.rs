@@ -4,6 +4,7 @@ pub(crate) mod chosen;
 pub(crate) mod database;
 pub(crate) mod database_args;
 pub(crate) mod files;
+pub(crate) mod preserved;
 pub(crate) mod redis;
 pub(crate) mod safety;
 mod server_target;

@@ -108,7 +108,7 @@ fn keep(context: &Context, path: &Path, args: &DatabaseArgs) -> Keep {
     // Beside the file itself, not beside a link to it.
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut kept = real.into_os_string();
-    kept.push(context.time_suffix());
+    kept.push(context.time_suffix(context.now));
     Keep::As(kept.into())
 }
 

@@ -10,6 +10,7 @@ use super::meant::{Meant, real};
 use crate::commands::restore::chosen::Chosen;
 use crate::commands::restore::database_args::DatabaseArgs;
 use crate::commands::restore::files::{self, is_cluster};
+use crate::commands::restore::preserved;
 use crate::commands::restore::safety::safety_name;
 use crate::commands::restore::sqlite::{self, Allowed, path_of};
 use crate::commands::restore::told::rollback_command;
@@ -33,7 +34,16 @@ pub(super) fn before_restore(ui: &mut Ui, context: &Context, meant: &Meant) -> R
         let is_from_here = |of: &String| *of == origin || meant.is_at(context, of);
         icecore::is_safety(snapshot) && (is_named || info.origin.as_ref().is_some_and(is_from_here))
     };
-    let Some(snapshot) = listing.snapshots.iter().find(is_of) else {
+    let found = listing.snapshots.iter().find(is_of);
+    let taken = found.and_then(|snapshot| snapshot.info().created_at.parse().ok());
+    if let Some(kept) = preserved::since(&meant.source, &context.time_suffix(taken.unwrap_or_default()))? {
+        let (name, kept) = (printable(&meant.name), printable(&kept));
+        let error =
+            format!("the last restore of {name} put nothing aside, but kept what it replaced as {kept}");
+        return Err(CommandError::new(ExitStatus::NotFound, error)
+            .hint("that is yours: let the two change names; `icecore list` shows the snapshots from before restores"));
+    }
+    let Some(snapshot) = found else {
         let error = format!("there is nothing to bring back of {}", printable(&meant.name));
         return Err(CommandError::new(ExitStatus::NotFound, error).hint(format!(
             "no restore put anything aside, and there is no snapshot {}",

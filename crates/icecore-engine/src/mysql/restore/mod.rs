@@ -22,7 +22,7 @@ use icecore_format::Part;
 
 pub(super) use grants::gives;
 pub use plan::{Existing, Plan, plan};
-pub use swap::{forget, put_aside, rollback};
+pub use swap::{forget, names, put_aside, rollback};
 pub use table::plan_table;
 
 use super::session::{Session, Trouble};

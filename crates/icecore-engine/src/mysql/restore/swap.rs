@@ -209,6 +209,11 @@ pub fn put_aside(endpoint: &Endpoint) -> Result<Option<String>, RestoreError> {
     Ok(label.map(|_| old))
 }
 
+/// The databases of a server that who connects may see.
+pub fn names(endpoint: &Endpoint) -> Result<Vec<String>, RestoreError> {
+    Ok(Session::open(endpoint)?.column("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA ORDER BY 1")?)
+}
+
 /// Drops what a restore put aside, and what no other has put there since.
 pub fn forget(endpoint: &Endpoint, mark: Option<&str>) -> Result<(), RestoreError> {
     let mut turn = Turn::take(endpoint)?;

@@ -221,6 +221,12 @@ pub fn put_aside(endpoint: &Endpoint) -> Result<Option<String>, RestoreError> {
     Ok(known.filter(|known| known.comment.starts_with(ASIDE_MARK)).map(|_| old))
 }
 
+/// The databases of a server.
+pub fn names(endpoint: &Endpoint) -> Result<Vec<String>, RestoreError> {
+    let rows = maintenance(endpoint)?.rows("SELECT datname FROM pg_database ORDER BY 1")?;
+    Ok(rows.iter().map(|row| text(row, 0)).collect())
+}
+
 /// Drops what the last restore put aside.
 pub fn forget(endpoint: &Endpoint) -> Result<(), RestoreError> {
     let mut server = maintenance(endpoint)?;
