@@ -30,6 +30,11 @@ impl Place {
         format!("{} AND {}", session.named(schema, &self.schema), session.named(table, &self.table))
     }
 
+    /// Whether it is the same table to the server.
+    pub(super) fn is_same(&self, session: &Session, other: &Self) -> bool {
+        session.is_same(&self.schema, &other.schema) && session.is_same(&self.table, &other.table)
+    }
+
     pub(super) fn is_there(&self, session: &mut Session) -> Result<bool, Trouble> {
         let is_it = self.is(session, "TABLE_SCHEMA", "TABLE_NAME");
         let count = format!(
@@ -93,7 +98,7 @@ fn find(session: &mut Session, condition: &str, of: &Place) -> Result<Vec<Key>, 
             }),
         }
     }
-    keys.retain(|key| key.from != *of || key.to != *of);
+    keys.retain(|key| !key.from.is_same(session, of) || !key.to.is_same(session, of));
     Ok(keys)
 }
 
@@ -101,6 +106,10 @@ impl Key {
     /// The same between other tables.
     pub(super) fn between(&self, from: Place, to: Place) -> Self {
         Self { from, to, ..self.clone() }
+    }
+
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.name.to_lowercase() == name.to_lowercase()
     }
 
     /// Which it is, for people.
@@ -133,6 +142,18 @@ impl Key {
         statement
     }
 
+    /// Whether the server takes such a key between these tables; what it leads to need not be there by that name yet.
+    pub(super) fn try_out(&self, session: &mut Session) -> Result<(), Trouble> {
+        session.run(self.statement())?;
+        self.drop_it(session)
+    }
+
+    /// That rows are there which it should not allow, in words.
+    pub(super) fn leads_nowhere(&self, count: u64) -> String {
+        let (from, to) = (&self.from.table, &self.to.table);
+        format!("{count} rows of {from} lead to rows that {to} does not have, by the {}", self.display_name())
+    }
+
     /// How many rows it would leave without what it leads to.
     pub(super) fn astray(
         &self,
@@ -163,14 +184,24 @@ impl Key {
 pub(super) fn give(session: &mut Session, keys: &[Key]) -> Result<Vec<(Key, Trouble)>, Trouble> {
     let mut missing = Vec::new();
     for key in keys {
-        let there = of(session, &key.from)?.into_iter().find(|it| it.name == key.name);
-        if there.as_ref() == Some(key) || !key.from.is_there(session)? {
+        if !key.from.is_there(session)? {
             continue;
         }
-        // The session checks no keys: to look at all rows again would take long, in which others wait.
-        let given = there.map_or(Ok(()), |it| it.drop_it(session));
-        match given.and_then(|()| session.run(key.statement())) {
-            Ok(_) => (),
+        let there = of(session, &key.from)?.into_iter().find(|it| session.is_same(&it.name, &key.name));
+        if there.as_ref().is_some_and(|it| it.to.is_same(session, &key.to) && it.columns == key.columns) {
+            continue;
+        }
+        let dropped = there.map_or(Ok(()), |it| it.drop_it(session));
+        let given = match dropped {
+            Ok(()) if !key.to.is_there(session)? => {
+                let what = format!("there is no table {}", key.to.table);
+                Err(Trouble { code: Some(0), ..session.says(&what) })
+            }
+            // The session checks no keys: to look at all rows again would take long, in which others wait.
+            dropped => dropped.and_then(|()| session.run(key.statement()).map(drop)),
+        };
+        match given {
+            Ok(()) => (),
             Err(trouble) if trouble.code.is_none() => return Err(trouble),
             Err(trouble) => missing.push((key.clone(), trouble)),
         }

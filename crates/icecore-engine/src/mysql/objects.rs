@@ -234,6 +234,15 @@ fn read_each(
     Ok(in_order(objects))
 }
 
+/// What texts a database has by default; `None` if it is not there.
+pub(super) fn texts(session: &mut Session, schema: &str) -> Result<Option<(String, String)>, Trouble> {
+    let rows = session.rows(format!(
+        "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE {}",
+        session.named("SCHEMA_NAME", schema)
+    ))?;
+    Ok(rows.first().map(|row| (text(row, 0), text(row, 1))))
+}
+
 /// Views after those that they name, everything else as it is.
 fn in_order(objects: Vec<Object>) -> Vec<Object> {
     let (mut views, mut ordered): (Vec<Object>, Vec<Object>) =
@@ -257,13 +266,9 @@ fn in_order(objects: Vec<Object>) -> Vec<Object> {
 impl Saved {
     /// What a database has; nothing if there is none.
     pub(super) fn read(session: &mut Session, schema: &str) -> Result<Self, Trouble> {
-        let texts = session.rows(format!(
-            "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE {}",
-            session.named("SCHEMA_NAME", schema)
-        ))?;
-        let Some(row) = texts.first() else { return Ok(Self::default()) };
-        let texts = Some((text(row, 0), text(row, 1)));
-        Ok(Self { texts, objects: read(session, schema)?, ..Self::default() })
+        let texts = texts(session, schema)?;
+        let objects = if texts.is_some() { read(session, schema)? } else { Vec::new() };
+        Ok(Self { texts, objects, ..Self::default() })
     }
 
     /// What a table has that does not go where it goes, whether it is there or not.
@@ -271,7 +276,7 @@ impl Saved {
         let mut keys = keys::of(session, table)?;
         keys.extend(keys::to(session, table)?);
         let objects = read_triggers(session, table)?;
-        Ok(Self { keys, objects, ..Self::default() })
+        Ok(Self { texts: texts(session, &table.schema)?, keys, objects, ..Self::default() })
     }
 
     /// Puts it into a table of its own, all at once.

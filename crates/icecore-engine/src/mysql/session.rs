@@ -11,8 +11,10 @@ use crate::tls::{Connector, MYSQL, Mode, explain};
 const SETTINGS: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00', autocommit = 1, wait_timeout = 31536000, sql_notes = 0";
 
 /// A lock that somebody holds for as long is not waited for, in seconds: the backup of a whole server may take as long to begin.
-const LOCK_WAIT: &str = "SET SESSION lock_wait_timeout = 600";
+const PATIENCE: &str = "SET SESSION lock_wait_timeout = 600";
 
+/// What a server says when somebody holds a lock for too long.
+pub(super) const LOCK_WAIT: u16 = 1205;
 /// What a server says when it finds at a commit that it cannot.
 const ERROR_DURING_COMMIT: u16 = 1180;
 /// And to who comes without TLS, if it must not be.
@@ -72,7 +74,7 @@ impl Session {
         let mut session =
             Self { wire, endpoint: endpoint.clone(), version: Version::default(), heeds_case: true };
         session.reset()?;
-        session.run(LOCK_WAIT)?;
+        session.run(PATIENCE)?;
         session.version = Version::parse(&session.value("SELECT VERSION()")?);
         session.heeds_case = session.value("SELECT @@lower_case_table_names")? == "0";
         if session.version.is_mariadb {
@@ -136,6 +138,11 @@ impl Session {
             // Collations take letters for the same that are not.
             false => format!("({column} = {name} AND BINARY LOWER({column}) = BINARY LOWER({name}))"),
         }
+    }
+
+    /// Whether two names of tables or databases are one to the server.
+    pub(super) fn is_same(&self, one: &str, other: &str) -> bool {
+        one == other || !self.heeds_case && one.to_lowercase() == other.to_lowercase()
     }
 
     /// Makes the session what it was when it began, but for its database.

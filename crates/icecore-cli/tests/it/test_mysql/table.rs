@@ -70,7 +70,8 @@ fn a_table_comes_back_with_all_that_is_its_own_and_all_that_leads_to_it() {
     assert!(said.contains("Rolled back orders") && said.contains(kept), "{said}");
     server.sql("shop", "INSERT INTO lines_ VALUES (1000, 'line')");
     assert_same(&later, &server.dump("shop"));
-    env.ok(&rollback);
+    let said = env.run(&rollback).fails(3);
+    assert!(said.contains("1 rows of lines_ lead to rows that orders does not have"), "{said}");
     assert_eq!(server.sql("shop", "SELECT COUNT(*) FROM orders"), "999\n");
     let databases = server.databases();
     assert_eq!(
@@ -153,6 +154,12 @@ fn what_stands_in_a_tables_way_is_said_before_anything_is_written() {
 #[test]
 fn a_restore_of_a_table_that_is_killed_leaves_what_one_command_makes_whole() {
     let (env, server) = shop();
+    // What takes a while to make.
+    let many: String = (0..200)
+        .map(|n| format!("CREATE TRIGGER many{n} AFTER DELETE ON orders FOR EACH ROW SET @many = {n};"))
+        .collect();
+    server.sql("shop", many);
+    env.ok(&["create", &server.url("shop")]);
     let captured = server.dump("shop");
     server.sql("shop", "DELETE FROM log; UPDATE orders SET price = 7");
     let later = server.dump("shop");
@@ -169,13 +176,11 @@ fn a_restore_of_a_table_that_is_killed_leaves_what_one_command_makes_whole() {
     assert!(!server.databases().contains("__ice_"));
     assert_same(&later, &server.dump("shop"));
 
-    // After they have moved: keys that lead there wait for somebody who holds where they start.
-    let holder = Holder::of(&server, "SELECT * FROM lines_ LIMIT 1");
+    // After they have moved, in the middle of the triggers.
     let child = env.start(&restore);
-    wait_until(|| processes(&server, "INFO LIKE 'ALTER TABLE%' AND STATE LIKE 'Waiting for%'"));
-    assert!(has_table(&server, "shop\\_\\_ice\\_old\\_orders", "orders"));
+    wait_until(|| has_table(&server, "shop\\_\\_ice\\_old\\_orders", "orders"));
     child.kill();
-    drop(holder);
+    assert!(server.databases().contains("shop__ice_new_"), "it was over before it was killed");
     let said = env.fails(1, &restore);
     assert!(
         said.contains("a restore of the table orders of shop that was interrupted is complete now"),
@@ -187,13 +192,69 @@ fn a_restore_of_a_table_that_is_killed_leaves_what_one_command_makes_whole() {
 }
 
 #[test]
-fn a_table_goes_back_where_its_keys_cannot_be_made() {
+fn whoever_holds_a_table_that_leads_there_stops_it_before_anything_has_moved() {
     let (env, server) = shop();
     server.sql("shop", "DELETE FROM log; UPDATE orders SET price = 7");
     let before = server.dump("shop");
     let _holder = Holder::of(&server, "SELECT * FROM lines_ LIMIT 1");
     let said = env.fails(1, &["restore", "shop", "--table", "orders", "--yes"]);
-    assert!(said.contains("lines_") || said.contains("Lock wait"), "{said}");
+    assert!(said.contains("a transaction that does not end holds on to a table of shop"), "{said}");
     assert_same(&before, &server.dump("shop"));
     assert!(!server.databases().contains("__ice_"), "{}", server.databases());
+}
+
+#[test]
+fn keys_that_others_add_meanwhile_lead_to_the_restored_table() {
+    let (env, server) = shop();
+    let holder = Holder::of(&server, "SELECT * FROM orders LIMIT 1");
+    let child = env.start(&["restore", "shop", "--table", "orders", "--yes"]);
+    wait_until(|| processes(&server, "STATE LIKE 'Waiting for table metadata lock%'"));
+    server.sql("shop", "SET foreign_key_checks = 0; CREATE TABLE late (a INT, KEY of_late (a), CONSTRAINT of_late FOREIGN KEY (a) REFERENCES orders (id)); INSERT INTO late VALUES (7), (7000)");
+    drop(holder);
+    let said = child.said().fails(3);
+    assert!(
+        said.contains("1 rows of late lead to rows that orders does not have, by the foreign key of_late"),
+        "{said}"
+    );
+    server.sql("shop", "INSERT INTO late VALUES (8)");
+    let said = server.try_sql("shop", "INSERT INTO late VALUES (9000)").unwrap_err();
+    assert!(said.contains("REFERENCES `orders`"), "{said}");
+}
+
+#[test]
+fn a_rollback_says_which_rows_it_leaves_without_what_they_lead_to() {
+    let (env, server) = shop();
+    env.ok(&["restore", "shop", "--table", "orders", "--yes"]);
+    server.sql("shop", "INSERT INTO orders (id, customer, price) VALUES (5000, 1, 1); INSERT INTO lines_ VALUES (5000, 'new')");
+    let rollback = ["rollback", &server.url("shop"), "--table", "orders", "--yes"];
+    let said = env.run(&rollback).fails(3);
+    assert!(
+        said.contains("1 rows of lines_ lead to rows that orders does not have, by the foreign key of_order"),
+        "{said}"
+    );
+    server.sql("shop", "SET foreign_key_checks = 0; DROP TABLE customers");
+    let said = env.run(&rollback).fails(3);
+    assert!(said.contains("of_customer") && said.contains("there is no table customers"), "{said}");
+    server.sql("shop", "INSERT INTO orders (id, customer, price) VALUES (5001, 1000, 1)");
+}
+
+#[test]
+fn a_dump_that_comes_to_a_table_twice_is_none_to_take_it_from() {
+    let (env, server) = shop();
+    let dump = |how: &str| {
+        let output = std::process::Command::new("mariadb-dump")
+            .arg("--no-defaults")
+            .arg(format!("--socket={}", server.socket().display()))
+            .args(["-uroot", how, "shop"])
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        output.stdout
+    };
+    env.write("two.sql", [dump("--no-data"), dump("--no-create-info")].concat());
+    env.ok(&["create", "two.sql", "--name", "two"]);
+    let before = server.dump("shop");
+    let said = env.fails(15, &["restore", "two", "--table", "orders", "--to", &server.url("shop"), "--yes"]);
+    assert!(said.contains("more than once"), "{said}");
+    assert_same(&before, &server.dump("shop"));
 }

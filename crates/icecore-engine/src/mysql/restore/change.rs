@@ -4,7 +4,7 @@ use icecore_dump::mysql_script::CodeKind;
 
 use super::super::keys::Key;
 use super::super::objects::{self, Object, Saved};
-use super::super::session::{Session, Trouble, ident, literal};
+use super::super::session::{LOCK_WAIT, Session, Trouble, ident, literal};
 
 /// What is to be done.
 pub(super) struct Change<'a> {
@@ -27,13 +27,18 @@ pub(super) struct Changed {
     pub(super) missing: Vec<(Object, Trouble)>,
     /// Keys that could not be added, and why.
     pub(super) missing_keys: Vec<(Key, Trouble)>,
+    /// Keys that could not be dropped from what is put aside, and why.
+    pub(super) binding: Vec<(Key, Trouble)>,
+    /// The keys that there are to be.
+    pub(super) given: Vec<Key>,
 }
 
 impl Changed {
-    /// Why something could not be made.
-    pub(super) fn trouble(&self) -> Option<&Trouble> {
-        let keys = self.missing_keys.iter().map(|(_, trouble)| trouble);
-        self.missing.iter().map(|(_, trouble)| trouble).chain(keys).next()
+    /// Whether somebody else held on to what was to be changed.
+    pub(super) fn is_locked(&self) -> bool {
+        let keys = self.missing_keys.iter().chain(&self.binding).map(|(_, trouble)| trouble);
+        let mut troubles = self.missing.iter().map(|(_, trouble)| trouble).chain(keys);
+        troubles.any(|trouble| trouble.code == Some(LOCK_WAIT))
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use icecore_dump::mysql_script::CodeKind;
 
+use super::super::keys;
 use super::super::objects::{self, Saved};
-use super::super::session::{Session, Trouble, ident};
+use super::super::session::{LOCK_WAIT, Session, Trouble, ident};
 use super::Turn;
 use super::settle::{finish, give_back, is_in_the_way, leave, release, settle};
 use super::work::{AFTER, BACK, BEFORE, Kind, Work};
@@ -17,8 +18,6 @@ const TRIES_MAX: usize = 6;
 /// How often a server is asked that may be starting.
 const LOOKS_MAX: usize = 24;
 const PAUSE: Duration = Duration::from_millis(500);
-/// What the server says when somebody holds a lock for too long.
-const LOCK_WAIT: u16 = 1205;
 
 /// Tables that get other places, in order.
 #[derive(Debug, Default)]
@@ -61,6 +60,11 @@ pub(super) fn exchange(
     }
     let incoming: Vec<String> =
         moves.0.iter().filter(|(_, to)| to.0 == live).map(|(_, to)| to.1.clone()).collect();
+    // Those that lead to one table would follow it, and are held by those who use the tables that they are of.
+    let mut leads_there = Vec::new();
+    if let Some(place) = work.place(live) {
+        leads_there.extend(before.keys.iter().filter(|key| key.to.is_same(server, &place)).cloned());
+    }
     // Whoever comes after us waits behind us.
     server.run("SET SESSION lock_wait_timeout = 5")?;
     let mut tries = 0;
@@ -69,15 +73,18 @@ pub(super) fn exchange(
             return Err(RestoreError::Cancelled);
         }
         work.refuse_keys(server)?;
+        let let_go = leads_there.iter().try_for_each(|key| key.drop_it(server));
         // Triggers that are made again later come after those that stayed.
         let mut in_the_way = before.objects.iter().rev().filter(|object| is_in_the_way(object, &incoming));
-        let dropped = in_the_way.try_for_each(|object| objects::drop_object(server, live, object));
+        let dropped = let_go
+            .and_then(|()| in_the_way.try_for_each(|object| objects::drop_object(server, live, object)));
         let moved = dropped.and_then(|()| server.run(moves.statement()).map(drop));
         match moved {
             Ok(()) => break,
             Err(trouble) if trouble.code == Some(LOCK_WAIT) && tries < TRIES_MAX => {
-                // Triggers are not gone for longer than one wait. What cannot come back now does so when all is undone.
+                // Triggers and keys are not gone for longer than one wait. What cannot come back now does so when all is undone.
                 give_back(server, live, &before, &incoming)?;
+                keys::give(server, &leads_there)?;
                 let there = work.code(server, live)?;
                 if let Some(other) =
                     there.iter().find(|it| it.kind != CodeKind::View && !before.objects.contains(it))
@@ -112,11 +119,25 @@ pub(super) fn exchange(
 
 /// All of the code of a restore, or an error; of a rollback what can be made, for what was broken before need not stop it.
 fn make_code(server: &mut Session, work: &Work) -> Result<Vec<String>, Trouble> {
-    let changed = finish(server, work)?;
-    if let (Kind::Restore, Some(trouble)) = (work.kind, changed.trouble()) {
+    let mut changed = finish(server, work)?;
+    // Others use the new tables by now: to wait loses nothing, and to take them back would.
+    for _ in 0..TRIES_MAX {
+        if !changed.is_locked() {
+            break;
+        }
+        changed = finish(server, work)?;
+    }
+    if let (Kind::Restore, Some((_, trouble))) = (work.kind, changed.missing.first())
+        && trouble.code != Some(LOCK_WAIT)
+    {
         return Err(trouble.clone());
     }
-    let mut warnings = leave(server, &work.live, changed)?;
+    let mut warnings = Vec::new();
+    for key in std::mem::take(&mut changed.given) {
+        let astray = key.astray(server, &|| false).unwrap_or_default();
+        warnings.extend((astray > 0).then(|| key.leads_nowhere(astray)));
+    }
+    warnings.extend(leave(server, &work.live, changed)?);
     warnings.extend(release(server, work)?);
     Ok(warnings)
 }

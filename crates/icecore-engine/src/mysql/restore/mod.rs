@@ -17,7 +17,7 @@ mod work;
 
 use std::io::Read as _;
 
-use icecore_dump::mysql_script::Reader;
+use icecore_dump::mysql_script::{CodeKind, Reader};
 use icecore_format::Part;
 
 pub(super) use grants::gives;
@@ -110,7 +110,11 @@ fn make(plan: &Plan, work: &Work, content: &dyn Content, options: &Options) -> R
         content,
         without_definers: options.without_definers,
     };
-    let loaded = loader.load()?;
+    let mut loaded = loader.load()?;
+    if plan.table.is_some() {
+        // Whatever else a dump says before its first table is none of a table's.
+        loaded.objects.retain(|object| object.kind == CodeKind::Trigger);
+    }
     let mut session = Session::enter(&plan.endpoint, new)?;
     let endpoint = plan.endpoint.with_database(new);
     let checked = Checked {

@@ -1,10 +1,15 @@
 //! Databases by name: what is in them, whose they are, and how those of ours go.
 
 use super::super::keys::{self, Place};
-use super::super::objects::{self, COMMENT};
-use super::super::session::{Session, Trouble, ident};
-use super::work::is_name_of_ours;
+use super::super::objects::{self, COMMENT, MARK};
+use super::super::session::{Session, Trouble, ident, literal};
+use super::work::{is_name_of_ours, label_of};
 use crate::RestoreError;
+
+/// What a database says of itself that is being dropped.
+pub(super) const OVER: &str = "not needed any more";
+/// A statement is not too long by them.
+const DROPPED_AT_ONCE: usize = 1000;
 
 pub(super) fn exists(server: &mut Session, schema: &str) -> Result<bool, Trouble> {
     let is_it = server.named("SCHEMA_NAME", schema);
@@ -43,6 +48,17 @@ pub(super) fn drop_database(server: &mut Session, schema: &str) -> Result<(), Re
         )));
     }
     refuse_keys(server, schema)?;
+    // A server that dies while it drops a database has dropped some of its tables. Whose it is must be known as long as it has any.
+    let tables: Vec<String> = tables(server, schema)?.into_iter().filter(|table| table != MARK).collect();
+    if label_of(server, schema, MARK)?.is_some() && !tables.is_empty() {
+        let mark = format!("{}.{}", ident(schema), ident(MARK));
+        server.run(format!("ALTER TABLE {mark} COMMENT = {}", literal(&format!("{COMMENT}{OVER}"))))?;
+        for some in tables.chunks(DROPPED_AT_ONCE) {
+            let names: Vec<String> =
+                some.iter().map(|table| format!("{}.{}", ident(schema), ident(table))).collect();
+            server.run(format!("DROP TABLE IF EXISTS {}", names.join(", ")))?;
+        }
+    }
     Ok(server.run(format!("DROP DATABASE IF EXISTS {}", ident(schema))).map(drop)?)
 }
 
@@ -71,7 +87,7 @@ pub(super) fn keys_to_one_from_elsewhere(
     table: &Place,
 ) -> Result<Option<String>, Trouble> {
     let keys = keys::to(server, table)?;
-    let elsewhere = keys.iter().filter(|key| key.from.schema != table.schema);
+    let elsewhere = keys.iter().filter(|key| !server.is_same(&key.from.schema, &table.schema));
     let names: Vec<String> = elsewhere.map(|key| format!("{}.{}", key.from.schema, key.from.table)).collect();
     Ok((!names.is_empty()).then(|| follows(&table.table, &names)))
 }

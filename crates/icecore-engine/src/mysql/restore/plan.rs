@@ -149,7 +149,10 @@ impl Plan {
     /// Only one is kept: what this restore replaces, or nothing.
     pub(super) fn look_at_what_is_aside(&mut self, server: &mut Session) -> Result<(), Trouble> {
         let old = aside(&self.endpoint.database, self.table.as_deref());
-        if self.existing.is_some() && exists(server, &old)? && is_ours(server, &old)? {
+        if (self.existing.is_some() || self.table.is_some())
+            && exists(server, &old)?
+            && is_ours(server, &old)?
+        {
             self.notices.push(format!("{old}, which the restore before put aside, is dropped at the end"));
         }
         Ok(())

@@ -6,8 +6,8 @@ use super::super::keys::{self, Place};
 use super::super::objects::{MARK, Object, Saved};
 use super::super::session::{Session, Trouble, ident};
 use super::change::{Change, Changed};
-use super::place::{drop_database, drop_if_empty, exists, tables};
-use super::work::{AFTER, BACK, BEFORE, GOING, OLD, Work, beside, is_name_of_ours, left_name, new_start};
+use super::place::{OVER, drop_database, drop_if_empty, exists, tables};
+use super::work::{AFTER, BACK, BEFORE, GOING, OLD, Work, beside, label_of, left_name, new_start};
 use crate::RestoreError;
 
 /// What became of them.
@@ -32,12 +32,15 @@ pub(super) fn settle(server: &mut Session, live: &str) -> Result<Settled, Restor
     let mut settled = Settled::default();
     for schema in names {
         let Some(work) = Work::find(server, live, &schema)? else {
-            drop_if_empty(server, &schema)?;
+            match label_of(server, &schema, MARK)?.as_deref() {
+                Some(OVER) => drop_database(server, &schema)?,
+                _ => drop_if_empty(server, &schema)?,
+            }
             continue;
         };
         let is_before = work.owns(server, &schema, BEFORE)?;
         if !is_before && work.owns(server, &schema, AFTER)? {
-            if let Some(table) = tables(server, &schema)?.iter().find(|table| !is_name_of_ours(table)) {
+            if let Some(table) = work.tables(server, &schema)?.first() {
                 return Err(RestoreError::Unknown(format!(
                     "the server died while tables of {live} changed places with those of {schema}, and some are still there, such as {table}"
                 )));
@@ -129,13 +132,24 @@ pub(super) fn finish(server: &mut Session, work: &Work) -> Result<Changed, Troub
     };
     let mut changed = Change { from: &before.objects, is_exact: true, to: &after, with_events: true }
         .apply(server, live)?;
-    changed.missing_keys = keys::give(server, &after.keys)?;
-    if let (Some(kept), Some(table), None) = (&kept, &work.table, changed.trouble()) {
+    let Some(to) = work.place(live) else { return Ok(changed) };
+    let mut given = after.keys;
+    if let Some(kept) = &kept {
+        let aside = Place::new(kept, &to.table);
+        // What others have added meanwhile has followed.
+        let followed =
+            keys::to(server, &aside)?.into_iter().filter(|key| server.is_same(&key.from.schema, live));
+        given.extend(followed.map(|key| key.between(key.from.clone(), to.clone())));
         // What is put aside binds nobody.
-        for key in keys::of(server, &Place::new(kept, table))? {
-            key.drop_it(server)?;
+        for key in keys::of(server, &aside)? {
+            match key.drop_it(server) {
+                Err(trouble) if trouble.code.is_none() => return Err(trouble),
+                dropped => changed.binding.extend(dropped.err().map(|trouble| (key, trouble))),
+            }
         }
     }
+    changed.missing_keys.extend(keys::give(server, &given)?);
+    changed.given = given;
     Ok(changed)
 }
 
@@ -155,7 +169,12 @@ pub(super) fn release(server: &mut Session, work: &Work) -> Result<Vec<String>, 
 
 /// Puts code that cannot be made into a database of its own, which nobody drops. Returns what to say.
 pub(super) fn leave(server: &mut Session, live: &str, changed: Changed) -> Result<Vec<String>, Trouble> {
-    let Changed { stays: mut warnings, missing, missing_keys } = changed;
+    let Changed { stays: mut warnings, missing, missing_keys, binding, .. } = changed;
+    warnings.extend(
+        binding.into_iter().map(|(key, why)| {
+            format!("the {} still binds what is put aside: {}", key.display_name(), why.what)
+        }),
+    );
     warnings.extend(missing_keys.into_iter().map(|(key, why)| {
         format!("the {} could not be added: {}; {} adds it", key.display_name(), why.what, key.statement())
     }));

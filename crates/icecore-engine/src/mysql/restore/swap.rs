@@ -10,7 +10,7 @@ use super::super::Endpoint;
 use super::super::objects::{self, MARK, Object, Saved};
 use super::super::session::{Session, ident};
 use super::exchange::{Moves, exchange};
-use super::place::{drop_database, drop_if_empty, exists, is_empty, is_ours, refuse_keys, tables};
+use super::place::{drop_database, drop_if_empty, exists, is_empty, refuse_keys, tables};
 use super::settle::{Settled, settle};
 use super::work::{BEFORE, DONE, GOING, Kind, NOTHING, OLD, Work, aside, beside, is_name_of_ours, label_of};
 use super::{Plan, Turn, clean_up, table};
@@ -54,15 +54,21 @@ pub(super) fn put_in_place(
         objects::drop_object(server, new, trigger)?;
     }
     let after = Saved {
-        texts: plan.texts.clone().or(texts).filter(|_| work.table.is_none()),
+        texts: match work.table {
+            Some(_) => objects::texts(server, live)?,
+            None => plan.texts.clone().or(texts),
+        },
         kept: kept.clone().filter(|_| options.keep != Keep::ForRollback),
         keys: table::keys_after(server, work, content)?,
         objects: objects.to_vec(),
     };
     let mut moves = Moves::default();
+    // A database that was dropped may have nothing else left than what was put aside of it.
+    if is_there || work.table.is_some() {
+        clear_aside(server, work, &options.keep, &mut moves)?;
+    }
     match &kept {
         Some(kept) => {
-            clear_aside(server, work, &options.keep, &mut moves)?;
             make_room(server, kept, &options.keep)?;
             moves.push((new, BEFORE), (kept, MARK));
             moves.all(&work.tables(server, live)?, live, kept);
@@ -102,7 +108,7 @@ fn clear_aside(
     if !exists(server, &old)? {
         return Ok(());
     }
-    if !is_ours(server, &old)? {
+    if !is_empty(server, &old)? && !work.is_aside(server, &old)? {
         return if *keep == Keep::ForRollback { Err(not_ours(&old)) } else { Ok(()) };
     }
     refuse_keys(server, &old)?;
@@ -164,10 +170,11 @@ pub fn rollback(endpoint: &Endpoint, table: Option<&str>) -> Result<Option<Undon
     if !tables(server, &old)?.iter().any(|table| table == MARK) {
         return Ok(None);
     }
-    if !is_ours(server, &old)? {
+    let work = Work::begin(server, Kind::Rollback, (live, table), None)?;
+    if !work.is_aside(server, &old)? {
+        drop_database(server, &work.new)?;
         return Err(not_ours(&old));
     }
-    let work = Work::begin(server, Kind::Rollback, (live, table), None)?;
     match work.refuse_keys(server).and_then(|()| bring_back(&mut turn, &work, &old)) {
         Ok((is_there, more)) => {
             warnings.extend(more);
@@ -194,11 +201,14 @@ fn bring_back(turn: &mut Turn, work: &Work, old: &str) -> Result<(bool, Vec<Stri
         true => moves.push((between, BEFORE), (old, MARK)),
         false => moves.push((between, BEFORE), (between, NOTHING)),
     }
-    let warnings = exchange(turn, work, &after, &moves, &|| false)?;
-    drop_database(&mut turn.server, between)?;
+    let mut warnings = exchange(turn, work, &after, &moves, &|| false)?;
+    let server = &mut turn.server;
+    let mut dropped = drop_database(server, between);
     if !is_there {
-        drop_database(&mut turn.server, old)?;
+        dropped = dropped.and_then(|()| drop_database(server, old));
     }
+    warnings
+        .extend(dropped.err().map(|error| format!("what is not needed any more is still there: {error}")));
     Ok((is_there, warnings))
 }
 

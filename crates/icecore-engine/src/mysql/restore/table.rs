@@ -16,8 +16,11 @@ use super::plan::{Existing, Plan};
 use super::survey::Survey;
 use super::work::{Work, is_name_of_ours};
 use crate::RestoreError;
-use crate::database::{Content, Keep, Options};
+use crate::database::{Content, Keep, Options, check_cancelled};
 use crate::sink::SinkError;
+
+/// A table like another one, on which is tried what is to happen to that.
+const LIKE: &str = "__icecore_like";
 
 /// One table of a snapshot, and how texts are read in it.
 pub(super) struct OneTable<'a> {
@@ -29,6 +32,12 @@ impl<'a> OneTable<'a> {
     pub(super) fn of(content: &'a dyn Content, table: &str) -> Result<Self, RestoreError> {
         let parts = content.parts();
         let head = parts.first().filter(|part| part.kind != PartKind::Table);
+        let again = format!("{table} (2)");
+        if parts.iter().any(|part| part.name == again.as_bytes()) {
+            return Err(RestoreError::Refused(format!(
+                "the dump comes to the table {table} more than once: restore all of it elsewhere, and take the table from there"
+            )));
+        }
         let is_it = |part: &&Part| part.kind == PartKind::Table && part.name == table.as_bytes();
         let table = parts
             .iter()
@@ -151,10 +160,15 @@ pub(super) fn keys_after(
     let Some(table) = &work.table else { return Ok(Vec::new()) };
     let (live, new) = (Place::new(&work.live, table), Place::new(&work.new, table));
     let mut after = Vec::new();
+    if !new.is_there(server)? {
+        return Err(RestoreError::Refused(format!(
+            "the snapshot does not make the table {table} in its part"
+        )));
+    }
     for key in keys::of(server, &new)? {
         key.drop_it(server)?;
-        let schema = if key.to.schema == work.new { &work.live } else { &key.to.schema };
-        let to = Place::new(schema, &key.to.table);
+        let is_beside = server.is_same(&key.to.schema, &work.new);
+        let to = Place::new(if is_beside { &work.live } else { &key.to.schema }, &key.to.table);
         if !to.is_there(server)? {
             return Err(RestoreError::Refused(format!(
                 "the {} leads to {}, and there is no such table: restore that first",
@@ -162,21 +176,52 @@ pub(super) fn keys_after(
                 to.table
             )));
         }
-        refuse_astray(server, &key.between(new.clone(), to.clone()), content)?;
+        let tried = key.between(new.clone(), to.clone());
+        tried.try_out(server).map_err(|trouble| cannot(&key, &trouble))?;
+        refuse_astray(server, &tried, content)?;
         after.push(key.between(live.clone(), to));
     }
     for key in keys::to(server, &live)? {
+        // A table like the other one is as good as that, and nobody else uses it.
+        let like = Place::new(&work.new, LIKE);
+        server.run(format!("DROP TABLE IF EXISTS {}", like.ident()))?;
+        server.run(format!("CREATE TABLE {} LIKE {}", like.ident(), key.from.ident()))?;
+        let tried = key.between(like.clone(), new.clone()).try_out(server);
+        server.run(format!("DROP TABLE {}", like.ident()))?;
+        tried.map_err(|trouble| cannot(&key, &trouble))?;
         refuse_astray(server, &key.between(key.from.clone(), new.clone()), content)?;
         after.push(key);
     }
+    refuse_taken(server, &live, &after)?;
     Ok(after)
 }
 
+fn cannot(key: &keys::Key, trouble: &Trouble) -> RestoreError {
+    RestoreError::Server(format!("the {} would not hold: {}", key.display_name(), trouble.what))
+}
+
+/// A database has one foreign key of a name.
+fn refuse_taken(server: &mut Session, live: &Place, keys: &[keys::Key]) -> Result<(), RestoreError> {
+    let (is_in_it, is_it) =
+        (server.named("CONSTRAINT_SCHEMA", &live.schema), server.named("TABLE_NAME", &live.table));
+    let others = server.column(&format!(
+        "SELECT CONSTRAINT_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE {is_in_it} AND NOT ({is_it})"
+    ))?;
+    let own = keys.iter().filter(|key| key.from == *live);
+    match own.into_iter().find(|key| others.iter().any(|other| key.is_called(other))) {
+        Some(key) => Err(RestoreError::Refused(format!(
+            "another table of {} has a foreign key of the name of the {}: drop or rename it first",
+            live.schema,
+            key.display_name()
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn refuse_astray(server: &mut Session, key: &keys::Key, content: &dyn Content) -> Result<(), RestoreError> {
-    let cannot = |trouble: Trouble| {
-        RestoreError::Server(format!("the {} cannot be looked at: {}", key.display_name(), trouble.what))
-    };
-    match key.astray(server, &|| content.is_cancelled()).map_err(cannot)? {
+    let astray = key.astray(server, &|| content.is_cancelled());
+    check_cancelled(content)?;
+    match astray.map_err(|trouble| cannot(key, &trouble))? {
         0 => Ok(()),
         count => Err(RestoreError::Refused(format!(
             "{count} rows of {} lead to rows that {} would not have, by the {}: restore that table too, or all of the database elsewhere",
@@ -191,8 +236,8 @@ fn refuse_astray(server: &mut Session, key: &keys::Key, content: &dyn Content) -
 pub(super) fn keys_back(server: &mut Session, work: &Work, after: &mut Saved) -> Result<(), Trouble> {
     let Some(table) = &work.table else { return Ok(()) };
     let live = Place::new(&work.live, table);
-    after.texts = None;
-    after.keys.retain(|key| key.from == live);
+    after.texts = objects::texts(server, &work.live)?;
+    after.keys.retain(|key| key.from.is_same(server, &live));
     after.keys.extend(keys::to(server, &live)?);
     Ok(())
 }

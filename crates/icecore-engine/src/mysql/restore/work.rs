@@ -163,8 +163,18 @@ impl Work {
         aside(&self.live, self.table.as_deref())
     }
 
+    /// Whether what was put aside somewhere is what a work of this kind replaced.
+    pub(super) fn is_aside(&self, server: &mut Session, schema: &str) -> Result<bool, Trouble> {
+        let label = label_of(server, schema, MARK)?.unwrap_or_default();
+        let subject = format!(" of {} by ", self.subject());
+        Ok([Kind::Restore, Kind::Rollback].iter().any(|kind| {
+            let start = format!("a {}{subject}", kind.as_str());
+            label.get(..start.len()).is_some_and(|it| server.is_same(it, &start))
+        }))
+    }
+
     /// Its table in a database.
-    fn place(&self, schema: &str) -> Option<Place> {
+    pub(super) fn place(&self, schema: &str) -> Option<Place> {
         self.table.as_deref().map(|table| Place::new(schema, table))
     }
 
