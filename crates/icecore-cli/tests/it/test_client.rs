@@ -57,6 +57,25 @@ fn what_is_not_there_is_met_with_a_hint_of_the_command() {
 }
 
 #[test]
+fn a_rollback_by_the_name_of_a_series_hints_at_where_its_snapshots_came_from() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop");
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    env.ok(&["restore", "shop", "--yes"]);
+    let said = env.fails(10, &["rollback", "shop", "--yes"]);
+    let command = said.split('`').nth(1).unwrap();
+    assert!(command.starts_with("icecore rollback 'postgres://") && command.ends_with('\''), "{said}");
+    let url = command.split('\'').nth(1).unwrap();
+    let said = env.fails(15, &["rollback", url]);
+    assert!(
+        said.contains("needs a confirmation; the database shop") && said.contains("--yes brings back"),
+        "{said}"
+    );
+    env.ok(&["rollback", url, "--yes"]);
+}
+
+#[test]
 fn redis_cli_is_told_only_what_it_heeds() {
     let env = TestEnv::bare();
     let url = "redis://127.0.0.1:1";

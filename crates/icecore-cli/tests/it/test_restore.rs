@@ -92,7 +92,18 @@ fn restore_in_json_has_exactly_its_fields() {
     let restored = env.json(&["restore", "f", "--to", "g"]);
     check_keys(
         &restored,
-        &["id", "source", "target", "parts", "bytes", "written_bytes", "duration_ms", "warnings"],
+        &[
+            "id",
+            "source",
+            "target",
+            "parts",
+            "bytes",
+            "written_bytes",
+            "kept",
+            "notes",
+            "duration_ms",
+            "warnings",
+        ],
     );
     assert_eq!(restored["target"], env.path("g").to_str().unwrap());
     assert_eq!(restored["bytes"], 5);

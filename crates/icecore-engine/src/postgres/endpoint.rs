@@ -135,7 +135,7 @@ impl Spelled {
             },
         };
         let user = self.user.or_else(|| defaults.user.clone());
-        let user = user.ok_or_else(|| EndpointError("it is not said who connects".to_owned()))?;
+        let user = user.ok_or_else(|| EndpointError("it is not said who connects: name the user in the URL, postgres://USER@HOST/DATABASE, or set PGUSER".to_owned()))?;
         let database = self.database.or_else(|| defaults.database.clone()).unwrap_or_else(|| user.clone());
         let port = self.port.or(defaults.port).unwrap_or(PORT);
         let tls = self.tls.or(&defaults.tls);

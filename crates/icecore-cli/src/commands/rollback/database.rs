@@ -4,6 +4,7 @@ use icecore::Database;
 use icecore_engine::database::Undone;
 use serde_json::json;
 
+use super::EFFECT;
 use crate::failure::Result;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
@@ -13,7 +14,8 @@ use crate::units::printable;
 pub(super) fn run(ui: &mut Ui, database: &Database) -> Result<Option<ExitStatus>> {
     let shown = printable(&database.to_string()).to_string();
     let question = format!("Bring back what the last restore of the database {shown} put aside?");
-    ui.confirm(&question, &format!("the database {shown} was not touched"))?;
+    let refusal = format!("a rollback needs a confirmation; the database {shown} was not touched");
+    ui.confirm_effect(&question, &refusal, EFFECT)?;
     match database.rollback()? {
         Some(undone) => report(ui, database, &undone).map(Some),
         None => Ok(None),

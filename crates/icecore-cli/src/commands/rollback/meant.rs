@@ -6,6 +6,7 @@ use icecore::{Database, Snapshot, Source};
 
 use crate::commands::restore::files::is_cluster;
 use crate::commands::restore::sqlite::path_of;
+use crate::commands::restore::told::rollback_command;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 
@@ -34,7 +35,9 @@ impl Meant {
             return Ok(Self { source: Source::Path(directory), name: series.to_owned(), is_service: true });
         }
         if let Some(named) = named {
-            let (source, service) = context.source(named).map_err(|error| error.if_not_found(PLACES))?;
+            let (source, service) = context.source(named).map_err(|error| {
+                error.if_not_found(origin_of(context, named).unwrap_or(PLACES.to_owned()))
+            })?;
             let is_service = service.is_some();
             let name = service.unwrap_or_else(|| source.default_name());
             let is_one = matches!(&source, Source::Path(path) if !path.is_dir() || is_cluster(path));
@@ -90,6 +93,21 @@ impl Meant {
             && parse()
                 .is_ok_and(|it| it.engine() == self.source.engine() && place(&it) == place(&self.source))
     }
+}
+
+/// Where the snapshots of a series came from, in words: who captured a database by its URL knows it by the name that they have.
+fn origin_of(context: &Context, series: &Path) -> Option<String> {
+    let (snapshots, _) = context.open().ok()?.store.snapshots().ok()?;
+    let is_of = |snapshot: &&Snapshot| {
+        let info = snapshot.info();
+        let is_database = info.form == "sqlite" || info.origin.as_ref().is_some_and(|it| it.contains("://"));
+        series.to_str() == Some(&info.source) && is_database
+    };
+    let origin = snapshots.iter().find(is_of)?.info().origin.as_deref()?;
+    let command = rollback_command(context, "", origin);
+    Some(format!(
+        "no service is called so, but snapshots are: `{command}` rolls back where the newest came from"
+    ))
 }
 
 /// Where something is, whoever asks for it.

@@ -18,6 +18,9 @@ use crate::failure::{CommandError, Result};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 
+/// What `--yes` does, as a hint says it.
+const EFFECT: &str = "brings back what the last restore put aside, if it put anything aside";
+
 /// Undo the last restore of a database
 ///
 /// What the restore put aside takes its place again, in an instant; what was restored is put aside instead, so that another rollback brings

@@ -6,6 +6,7 @@ use icecore_engine::RestoreError;
 use icecore_engine::sqlite::rollback;
 use serde_json::json;
 
+use super::EFFECT;
 use crate::failure::{CommandError, Result};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
@@ -15,7 +16,8 @@ use crate::units::printable;
 pub(super) fn run(ui: &mut Ui, path: &Path) -> Result<Option<ExitStatus>> {
     let shown = printable(&path.display().to_string()).to_string();
     let question = format!("Bring back what the last restore of the database {shown} put aside?");
-    ui.confirm(&question, &format!("the database {shown} was not touched"))?;
+    let refusal = format!("a rollback needs a confirmation; the database {shown} was not touched");
+    ui.confirm_effect(&question, &refusal, EFFECT)?;
     let undone = rollback(path).map_err(|error| match error {
         error @ RestoreError::Refused(_) => CommandError::from(icecore::Error::from(error))
             .hint("nothing was touched; end what stands in the way, and try again"),

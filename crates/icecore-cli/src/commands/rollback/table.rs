@@ -3,6 +3,7 @@
 use icecore::Database;
 use serde_json::json;
 
+use super::EFFECT;
 use crate::failure::{CommandError, Result};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
@@ -12,7 +13,8 @@ use crate::units::printable;
 pub(super) fn run(ui: &mut Ui, database: &Database, table: &str) -> Result<ExitStatus> {
     let (shown, place) = (printable(table), printable(&database.to_string()).to_string());
     let question = format!("Bring back the table {shown} of {place} that the last restore of it put aside?");
-    ui.confirm(&question, &format!("the table {shown} was not touched"))?;
+    let refusal = format!("a rollback needs a confirmation; the table {shown} was not touched");
+    ui.confirm_effect(&question, &refusal, EFFECT)?;
     let Some(undone) = database.rollback_table(table)? else {
         let error = format!("there is nothing to bring back of {shown} in {place}");
         return Err(CommandError::new(ExitStatus::NotFound, error)
