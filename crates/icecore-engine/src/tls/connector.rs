@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::verifier::Verifier;
+use super::verifier::{Trusted, Verifier};
 use super::{Dialect, Mode, Roots, Settings};
 
 /// What the settings come to. Copies are cheap.
@@ -35,14 +35,14 @@ impl Connector {
             return Ok(Self::none());
         }
         let is_verified = mode >= Mode::VerifyCa;
-        let roots = match &settings.roots {
+        let trusted = match &settings.roots {
             Some(roots) => Some(trusted(roots, dialect)?),
             None if is_verified => Some(trusted(&Roots::System, dialect)?),
             None => None,
         };
         let provider = Arc::new(aws_lc_rs::default_provider());
         let checks_name = mode == Mode::VerifyFull;
-        let verifier = Arc::new(Verifier { provider: Arc::clone(&provider), roots, checks_name });
+        let verifier = Arc::new(Verifier { provider: Arc::clone(&provider), trusted, checks_name });
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has ciphers for all versions")
@@ -70,15 +70,16 @@ impl Connector {
     }
 }
 
-fn trusted(roots: &Roots, dialect: &Dialect) -> Result<RootCertStore, String> {
+fn trusted(roots: &Roots, dialect: &Dialect) -> Result<Trusted, String> {
     let file = roots.file().ok_or_else(|| {
         format!("no authorities that this machine trusts are found; install ca-certificates, or name a file by {}", dialect.roots)
     })?;
-    let mut store = RootCertStore::empty();
-    let (added, _) = store.add_parsable_certificates(certificates(&file, dialect.roots)?);
+    let certificates = certificates(&file, dialect.roots)?;
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates.iter().cloned());
     match added {
         0 => Err(format!("{} is {}, and no certificate in it can be used", dialect.roots, file.display())),
-        _ => Ok(store),
+        _ => Ok(Trusted { roots, certificates }),
     }
 }
 
