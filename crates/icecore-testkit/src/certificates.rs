@@ -53,11 +53,22 @@ impl Authority {
     /// For a server that is called so: `DNS:db.example,IP:127.0.0.1`. Servers that root starts as nobody may read the key.
     pub fn server(&self, names: &str) -> Identity {
         let names = format!("subjectAltName={names}");
-        let identity = self.issue("server", &["-subj", "/CN=a server", "-addext", &names, "-days", "1"]);
-        if geteuid().is_root() {
-            chown(&identity.key, Some(NOBODY), Some(NOBODY)).expect("root may");
-        }
-        identity
+        for_servers(self.issue("server", &["-subj", "/CN=a server", "-addext", &names, "-days", "1"]))
+    }
+
+    /// For a server that has signed its certificate itself.
+    pub fn self_signed_server(&self, names: &str) -> Identity {
+        let names = format!("subjectAltName={names}");
+        for_servers(self.sign("self", &["-subj", "/CN=a server", "-addext", &names, "-days", "1"]))
+    }
+
+    /// Makes a certificate that was self-signed one that was valid until yesterday.
+    pub fn expire(&self, Identity { cert, key }: &Identity) {
+        let expired = self.folder.path().join("expired.pem");
+        let mut openssl = Command::new("openssl");
+        openssl.args(["x509", "-days", "-1", "-in"]).arg(cert).arg("-key").arg(key).arg("-out").arg(&expired);
+        run(&mut openssl);
+        fs::rename(expired, cert).expect("it is ours");
     }
 
     /// For a user of this name.
@@ -78,8 +89,19 @@ impl Authority {
         let mut openssl = Command::new("openssl");
         openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
         openssl.args(options).arg("-out").arg(&identity.cert).arg("-keyout").arg(&identity.key);
-        let output = openssl.output().expect("openssl is installed");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        run(&mut openssl);
         identity
     }
+}
+
+fn for_servers(identity: Identity) -> Identity {
+    if geteuid().is_root() {
+        chown(&identity.key, Some(NOBODY), Some(NOBODY)).expect("root may");
+    }
+    identity
+}
+
+fn run(openssl: &mut Command) {
+    let output = openssl.output().expect("openssl is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

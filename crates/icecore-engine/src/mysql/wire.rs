@@ -453,6 +453,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_comes_before_tls_is_not_taken_for_what_comes_by_it() {
+        use std::net::TcpListener;
+
+        use crate::tls::{MYSQL, Settings};
+
+        let mut greeting = b"\x0a8\0\x01\0\0\0abcdefgh\0\xff\xff\x2d\x02\0\xff\xff\x15".to_vec();
+        greeting.extend_from_slice(&[0; 10]);
+        greeting.extend_from_slice(b"ijklmnopqrst\0mysql_native_password\0");
+        // The second packet says that we are let in.
+        for (more, why) in [(packet(&[0, 0, 0]), "before it is asked"), (Vec::new(), "corrupt")] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let place = Place::Tcp("127.0.0.1".to_owned(), listener.local_addr().unwrap().port());
+            let says = [packet(&greeting), more].concat();
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.write_all(&says).unwrap();
+                let mut asked = [0; 36];
+                stream.read_exact(&mut asked).unwrap();
+                let _ = stream.write_all(b"no TLS at all");
+                let _ = io::copy(&mut stream, &mut io::sink());
+            });
+            let tls = Connector::new(&Settings::default(), Mode::Require, &MYSQL).unwrap();
+            let Err(Fault::Connection(error)) = Wire::open(&place, "me", "hush", &tls) else {
+                panic!("we are let in")
+            };
+            assert!(error.to_string().contains(why), "{error}");
+            server.join().unwrap();
+        }
+    }
+
     /// A connection to somebody who says this, whatever we say.
     fn wire(says: &[u8]) -> (Wire, UnixStream) {
         let (ours, mut theirs) = UnixStream::pair().unwrap();

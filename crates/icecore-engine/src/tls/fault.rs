@@ -42,7 +42,7 @@ pub(crate) fn explain(error: &(dyn Error + 'static), dialect: &Dialect) -> Optio
                 "its certificate is not valid yet; is the clock right?".to_owned()
             }
             Bad::Other(other) => format!(
-                "its certificate cannot be checked ({}); it needs one of version 3 of its own, signed by an authority that {roots} names",
+                "its certificate cannot be checked ({}); it needs one of version 3 that is signed by an authority of {roots}, or is named there itself",
                 other.0
             ),
             bad => format!("its certificate is not good: {bad}"),

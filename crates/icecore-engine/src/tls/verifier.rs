@@ -7,15 +7,35 @@ use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_na
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+/// What is said of a certificate that is an authority's, where it should be a server's own: all else that is asked of it was seen before.
+const OF_AUTHORITY: &str = "CaUsedAsEndEntity";
 
 /// Checks the chain, and the name: as much as is wanted.
 #[derive(Debug)]
 pub(super) struct Verifier {
     pub(super) provider: Arc<CryptoProvider>,
     /// Who is trusted; `None` is whoever comes.
-    pub(super) roots: Option<RootCertStore>,
+    pub(super) trusted: Option<Trusted>,
     pub(super) checks_name: bool,
+}
+
+/// Certificates that are trusted.
+#[derive(Debug)]
+pub(super) struct Trusted {
+    /// As those of authorities.
+    pub(super) roots: RootCertStore,
+    /// As they are.
+    pub(super) certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Trusted {
+    /// Whether a server shows the very certificate that is trusted, which it has signed itself, as an authority would.
+    fn is_itself(&self, own: &CertificateDer<'_>, error: &Error) -> bool {
+        let Error::InvalidCertificate(CertificateError::Other(why)) = error else { return false };
+        why.0.to_string() == OF_AUTHORITY && self.certificates.iter().any(|known| known == own)
+    }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -27,10 +47,12 @@ impl ServerCertVerifier for Verifier {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(roots) = &self.roots else { return Ok(ServerCertVerified::assertion()) };
+        let Some(trusted) = &self.trusted else { return Ok(ServerCertVerified::assertion()) };
         let certificate = ParsedCertificate::try_from(own)?;
         let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&certificate, roots, others, now, algorithms)?;
+        let roots = &trusted.roots;
+        verify_server_cert_signed_by_trust_anchor(&certificate, roots, others, now, algorithms)
+            .or_else(|error| if trusted.is_itself(own, &error) { Ok(()) } else { Err(error) })?;
         if self.checks_name {
             verify_server_name(&certificate, name)?;
         }
@@ -81,7 +103,7 @@ impl Verifier {
         &self,
         check: impl FnOnce(&CryptoProvider) -> Result<HandshakeSignatureValid, Error>,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match &self.roots {
+        match &self.trusted {
             Some(_) => check(&self.provider),
             None => Ok(HandshakeSignatureValid::assertion()),
         }

@@ -116,7 +116,7 @@ fn tls_that_is_asked_for_is_not_left_out() {
     let env = TestEnv::new();
     let create = |query: &str| run(&env, &server, &["create", &url(&server, "127.0.0.1", "postgres", query)]);
     let said = create("sslmode=require").fails(14);
-    assert!(said.contains("it speaks no TLS") && said.contains("ssl = on"), "{said}");
+    assert!(said.contains("it speaks no TLS") && said.contains("sslmode=prefer"), "{said}");
     create("sslmode=prefer").ok();
     let said = Said::of(env.command(&["create", &server.tcp_url("postgres")]).env("PGSSLMODE", "require"));
     assert!(said.fails(14).contains("speaks no TLS"));
@@ -125,6 +125,25 @@ fn tls_that_is_asked_for_is_not_left_out() {
     assert!(said.contains("PGSSLMODE cannot be \"always\"") && said.contains("verify-full"), "{said}");
     // No socket speaks TLS, and nobody reads it.
     Said::of(env.command(&["create", &server.url("postgres")]).env("PGSSLMODE", "verify-full")).ok();
+}
+
+#[test]
+fn a_server_that_signed_its_certificate_itself_is_known_by_it() {
+    let authority = Authority::new();
+    let own = authority.self_signed_server("IP:127.0.0.1");
+    let server = server(&authority, &own, BY_TLS_ONLY);
+    let env = TestEnv::new();
+    let create = |query: &str| run(&env, &server, &["create", &url(&server, "127.0.0.1", "shop", query)]);
+    create(&trusting(&own.cert, "verify-full")).ok();
+    let said = create(&trusting(&authority.cert(), "verify-ca")).fails(14);
+    assert!(said.contains("sslrootcert"), "{said}");
+    // Not any longer than it is valid.
+    authority.expire(&own);
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let said = create(&trusting(&own.cert, "verify-full")).fails(14);
+    assert!(said.contains("has expired"), "{said}");
+    create("sslmode=require").ok();
 }
 
 #[test]
