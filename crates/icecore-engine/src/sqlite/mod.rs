@@ -13,6 +13,7 @@ mod open;
 mod pending;
 mod plan;
 mod rollback;
+pub mod table;
 mod target;
 #[cfg(test)]
 mod tests;
