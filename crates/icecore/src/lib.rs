@@ -34,7 +34,8 @@ pub use probe::{Probed, probe};
 pub use restore::{
     Database, DatabasePlan, Destination, ExistingDatabase, RestoreOptions, Restored, RestoredFile,
     RestoredKeys, SqliteOptions, TablePlan, is_base_backup, plan_database, plan_redis, plan_sqlite,
-    plan_table, restore, restore_database, restore_redis, restore_sqlite, restore_table,
+    plan_sqlite_table, plan_table, restore, restore_database, restore_redis, restore_sqlite,
+    restore_sqlite_table, restore_table, rollback_sqlite_table,
 };
 pub use select::{SAFETY_TAG, Selector, is_safety, resolve, select};
 pub use service::Service;

@@ -42,6 +42,7 @@ mod test_restore;
 mod test_show;
 mod test_snapshot_alias;
 mod test_sqlite;
+mod test_sqlite_table;
 mod test_stats;
 mod test_tag;
 mod test_terminal;

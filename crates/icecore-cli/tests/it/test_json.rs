@@ -171,12 +171,14 @@ fn restores_and_rollbacks_are_told_as_documented() {
     let mut restores = vec![
         env.json(&["restore", "tree", "--to", "copy"]),
         env.json(&["restore", "ledger", "--yes"]),
+        env.json(&["restore", "ledger", "--table", "t", "--yes"]),
         env.json(&["restore", "shop", "--yes"]),
         env.json(&["restore", "shop", "--table", "t", "--yes"]),
     ];
     let said = env.run(&["--json", "restore", "tree", "--part", "f", "--to", "-"]);
     restores.push(serde_json::from_str(&said.stderr).unwrap());
     let rollbacks = [
+        env.json(&["rollback", "ledger", "--table", "t", "--yes"]),
         env.json(&["rollback", "ledger", "--yes"]),
         env.json(&["rollback", &url, "--table", "t", "--yes"]),
         env.json(&["rollback", &url, "--yes"]),

@@ -16,7 +16,7 @@ use super::pending::{Identity, Interrupted, Pending, Swap, forget_record, going,
 use super::plan::real_path;
 use crate::RestoreError;
 
-const OLD: &str = "__ice_old";
+pub(super) const OLD: &str = "__ice_old";
 /// A swap takes milliseconds, but for the wait for a lock.
 const TURN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -235,7 +235,7 @@ pub fn forget(path: &Path, kept: &Kept) -> Result<(), RestoreError> {
         .map_err(RestoreError::write("cannot remove", &kept.path))
 }
 
-fn remove_if_present(path: &Path) -> io::Result<()> {
+pub(super) fn remove_if_present(path: &Path) -> io::Result<()> {
     remove_companions(path)?;
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -1,21 +1,17 @@
 //! What a restored database must stand before it takes a place: SQLite's own look at it, and questions of the user.
 
 use std::path::Path;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
-use std::{panic, thread};
 
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::interrupt::interruptible;
 use super::open::open_immutable;
 use crate::RestoreError;
 use crate::check;
 
-/// How soon a question ends that nobody wants answered any more.
-const STOP_STEP: Duration = Duration::from_millis(50);
 /// A question may make values that the database does not hold, but they need not be long.
 const VALUE_LEN_MIN: u64 = 1 << 20;
 
@@ -36,13 +32,17 @@ pub(super) fn objection(
     query: &str,
     is_cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<String>, RestoreError> {
-    let asked = ask(path, is_cancelled, |connection| {
-        connection.query_row(query, [], |row| row.get_ref(0).map(text)).optional()
-    })?;
+    let asked = ask(path, is_cancelled, |connection| verdict(connection, query))?;
     Ok(match asked {
-        Ok(first) => check::objection(first.as_ref().map(Option::as_deref)),
+        Ok(said) => said,
         Err(error) => Some(error.to_string()),
     })
+}
+
+/// Why what a query says first is no confirmation.
+pub(super) fn verdict(connection: &Connection, query: &str) -> rusqlite::Result<Option<String>> {
+    let first = connection.query_row(query, [], |row| row.get_ref(0).map(text)).optional()?;
+    Ok(check::objection(first.as_ref().map(Option::as_deref)))
 }
 
 /// A value as text; `None` for null.
@@ -65,38 +65,23 @@ fn ask<T: Send>(
         Ok(connection) => connection,
         Err(error) => return Ok(Err(error)),
     };
-    let interrupt = connection.get_interrupt_handle();
-    let (answered, answer) = mpsc::channel();
-    thread::scope(|scope| {
-        let asking = thread::Builder::new().spawn_scoped(scope, move || {
-            // Nobody listens only if nobody waits any more.
-            let _ = answered.send(question(&connection));
-        });
-        let asking = asking.map_err(RestoreError::write("cannot start to check", path))?;
-        loop {
-            match answer.recv_timeout(STOP_STEP) {
-                Ok(Err(_)) if is_cancelled() => return Err(RestoreError::Cancelled),
-                Ok(answer) => return Ok(answer),
-                // Time and again: what had not begun yet was not interrupted.
-                Err(RecvTimeoutError::Timeout) if is_cancelled() => interrupt.interrupt(),
-                Err(RecvTimeoutError::Timeout) => (),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        match asking.join() {
-            Err(panic) => panic::resume_unwind(panic),
-            Ok(()) => Err(RestoreError::Cancelled),
-        }
-    })
+    let interrupts = [connection.get_interrupt_handle()];
+    interruptible(path, &interrupts, is_cancelled, move || question(&connection))
 }
 
 /// The file may be a stranger's: what its schema says must not reach beyond it, and makes no value longer than the file could hold.
-fn open_untrusted(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_untrusted(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_immutable(path)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    let len = path.metadata().map_or(0, |meta| meta.len()).max(VALUE_LEN_MIN);
-    // Above its own limit, SQLite takes that.
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, i32::try_from(len).unwrap_or(i32::MAX))?;
+    distrust(&connection, path.metadata().map_or(0, |meta| meta.len()))?;
     Ok(connection)
+}
+
+/// The schema may be a stranger's, and what it makes is no longer than `len` bytes.
+pub(super) fn distrust(connection: &Connection, len: u64) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // Above its own limit, SQLite takes that.
+    let len = i32::try_from(len.max(VALUE_LEN_MIN)).unwrap_or(i32::MAX);
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, len)?;
+    Ok(())
 }

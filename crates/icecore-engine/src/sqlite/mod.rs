@@ -3,14 +3,17 @@
 //! SQLite's locks are POSIX locks, which a process loses as soon as it closes *any* descriptor of the file. So while a
 //! connection is open, nothing here opens the database file itself, but for looking at it by path.
 
+mod access;
 mod aside;
 mod capture;
 mod check;
+mod interrupt;
 mod live;
 mod open;
 mod pending;
 mod plan;
 mod rollback;
+pub mod table;
 mod target;
 #[cfg(test)]
 mod tests;

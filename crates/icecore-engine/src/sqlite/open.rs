@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::{companion, read_head};
 
 /// How long SQLite itself waits for a lock before we look whether the user wants to stop.
-const BUSY_STEP: Duration = Duration::from_millis(100);
+pub(super) const BUSY_STEP: Duration = Duration::from_millis(100);
 
 /// Opens a database to read it. Its first transaction is begun, so that everything read is of one moment.
 pub(super) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {

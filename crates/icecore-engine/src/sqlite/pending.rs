@@ -18,7 +18,7 @@ use super::companion;
 use crate::RestoreError;
 use crate::files::file_beside;
 
-const GOING: &str = "__ice_gone";
+pub(super) const GOING: &str = "__ice_gone";
 const RECORD: &str = "__ice_swap";
 /// It holds three numbers and a name.
 const RECORD_MAX: u64 = 64 << 10;

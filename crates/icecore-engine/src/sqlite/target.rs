@@ -1,13 +1,12 @@
 //! Restoring a database: written beside the live one, checked by SQLite, and swapped in under the live one's lock.
 
-use std::fs::Permissions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use icecore_format::{Part, PartKind};
 use tempfile::NamedTempFile;
 
+use super::access::Access;
 use super::aside::{Aside, Keep, Kept, Turn, old, settled, sync};
 use super::check::{integrity, objection};
 use super::is_sqlite;
@@ -17,14 +16,6 @@ use super::plan::Plan;
 use crate::check::Checked;
 use crate::files::{Placement, file_beside};
 use crate::{Check, RestoreError, Target};
-
-/// Who owns the restored file, and who may use it.
-#[derive(Debug, Clone, Copy)]
-struct Access {
-    mode: u32,
-    uid: u32,
-    gid: u32,
-}
 
 /// A SQLite database that is being restored. Dropped unfinished, it leaves nothing behind.
 #[derive(Debug)]
@@ -77,8 +68,7 @@ impl SqliteTarget {
         };
         let beside = file_beside(parent, name);
         let beside = beside.map_err(RestoreError::write("cannot write in", parent))?;
-        let access =
-            path.metadata().ok().map(|old| Access { mode: old.mode(), uid: old.uid(), gid: old.gid() });
+        let access = path.metadata().ok().map(|old| Access::from(&old));
         Ok(Self {
             path,
             placement,
@@ -114,18 +104,20 @@ impl SqliteTarget {
         }
     }
 
-    fn set_access(&self) -> io::Result<()> {
-        let Some(access) = self.access else { return Ok(()) };
-        let file = self.beside.as_file();
-        let owner = std::os::unix::fs::fchown(file, Some(access.uid), Some(access.gid));
-        // To give it away takes a privilege; what was open to others only through their ownership stays closed.
-        let mode = if owner.is_ok() { access.mode & 0o777 } else { access.mode & 0o700 };
-        file.set_permissions(Permissions::from_mode(mode))
+    /// What was written.
+    pub(super) fn beside(&self) -> &Path {
+        self.beside.path()
+    }
+
+    /// The path that it is for, and what was written, which is gone when dropped.
+    pub(super) fn into_beside(self) -> (PathBuf, NamedTempFile) {
+        (self.path, self.beside)
     }
 
     /// Puts what was checked in place. Returns what was put aside.
     pub fn swap(self) -> Result<Option<Kept>, RestoreError> {
-        let prepared = self.set_access().and_then(|()| self.beside.as_file().sync_all());
+        let file = self.beside.as_file();
+        let prepared = self.access.map_or(Ok(()), |access| access.give(file)).and_then(|()| file.sync_all());
         prepared.map_err(RestoreError::write("cannot write", self.beside.path()))?;
         self.put_in_place()
     }
@@ -174,7 +166,7 @@ impl Target for SqliteTarget {
         }
         self.begun = true;
         if let Some(file) = &part.file {
-            self.access = Some(Access { mode: file.mode, uid: file.uid, gid: file.gid });
+            self.access = Some(Access::from(&**file));
         }
         Ok(())
     }

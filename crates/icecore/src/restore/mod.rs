@@ -6,6 +6,7 @@ mod part_reader;
 mod redis;
 mod refuse;
 mod sqlite;
+mod sqlite_table;
 mod table;
 
 use std::io;
@@ -23,6 +24,7 @@ pub use database::{Database, DatabasePlan, ExistingDatabase, plan_database, rest
 use deliver::Progress;
 pub use redis::{RestoredKeys, plan_redis, restore_redis};
 pub use sqlite::{RestoredFile, SqliteOptions, plan_sqlite, restore_sqlite};
+pub use sqlite_table::{plan_sqlite_table, restore_sqlite_table, rollback_sqlite_table};
 pub use table::{TablePlan, plan_table, restore_table};
 
 use crate::create::BASE_BACKUP;

@@ -43,10 +43,7 @@ pub fn plan_sqlite(
     options: &SqliteOptions,
 ) -> Result<engine::Plan> {
     let planned = || -> Result<engine::Plan> {
-        if snapshot.info().form != "sqlite" {
-            let id = short_id(snapshot);
-            return Err(Error::Unfitting(format!("snapshot {id} is not of a SQLite database")));
-        }
+        refuse_other_form(snapshot)?;
         refuse::store(path, &options.store_dir)?;
         refuse::other_kind(path, false, false)?;
         let mut plan = engine::plan(path, options.keep.clone())?;
@@ -61,6 +58,17 @@ pub fn plan_sqlite(
         Ok(plan)
     };
     planned().map_err(|error| blame(store, snapshot, None, error))
+}
+
+/// Refuses a snapshot of something else.
+pub(super) fn refuse_other_form(snapshot: &Snapshot) -> Result<()> {
+    match snapshot.info().form.as_str() {
+        "sqlite" => Ok(()),
+        _ => {
+            let id = short_id(snapshot);
+            Err(Error::Unfitting(format!("snapshot {id} is not of a SQLite database")))
+        }
+    }
 }
 
 /// Carries out the plan: what is there is replaced when the new database is whole, and not before.

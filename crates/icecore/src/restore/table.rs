@@ -12,7 +12,7 @@ use super::{blame, short_id};
 use crate::{Error, Result};
 
 /// Names that an error lists.
-const NAMED_MAX: usize = 5;
+pub(super) const NAMED_MAX: usize = 5;
 
 /// What restoring a table would do.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ pub(crate) mod redis;
 pub(crate) mod safety;
 mod server_target;
 pub(crate) mod sqlite;
+mod sqlite_table;
 mod table;
 pub(crate) mod told;
 
@@ -114,11 +115,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
     if let Some(target) = ServerTarget::find(ui, context, snapshot, args.to.as_deref())? {
         return to_server(ui, chosen, &target, args).map_err(CommandError::of_all_or_nothing);
     }
-    if args.table.is_some() {
-        return Err(no_table());
-    }
-    match sqlite::find(context, snapshot, args.to.as_deref(), &args.database)? {
+    let is_database = args.table.is_some() || args.database.is_used();
+    match sqlite::find(context, snapshot, args.to.as_deref(), is_database)? {
         Some((path, name)) => to_sqlite(ui, chosen, (&path, &name), args),
+        None if args.table.is_some() => Err(no_table()),
         None => to_files(ui, chosen, args),
     }
 }
@@ -152,7 +152,7 @@ fn to_server(
 }
 
 fn no_table() -> CommandError {
-    CommandError::usage("--table is for databases of PostgreSQL, MySQL and MariaDB on a server")
+    CommandError::usage("--table is for databases of PostgreSQL, MySQL, MariaDB and SQLite")
         .hint("--part gives a table of a dump")
 }
 
@@ -161,6 +161,12 @@ fn to_sqlite(ui: &mut Ui, chosen: Chosen<'_>, to: (&Path, &str), args: &RestoreA
         return Err(CommandError::usage(
             "a SQLite database is restored whole, and beside what is there: without --part and --in-place",
         ));
+    }
+    if let Some(table) = &args.table {
+        if args.allow_damaged || args.trusted {
+            return Err(CommandError::usage("--allow-damaged and --trusted are not for one table"));
+        }
+        return sqlite_table::run(ui, chosen, to, table, &args.database, args.allow_incomplete);
     }
     let allowed = Allowed { damaged: args.allow_damaged, incomplete: args.allow_incomplete };
     sqlite::run(ui, chosen, to, &args.database, allowed)

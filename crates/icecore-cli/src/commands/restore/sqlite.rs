@@ -19,12 +19,12 @@ use crate::ui::Ui;
 use crate::units::{Bytes, Millis, printable};
 
 /// The database that a snapshot goes to, if what is there is to be kept: one that --to names as a database, that of a service, or whichever, if
-/// an option asks for what only databases have.
+/// `is_database`: an option asks for what only databases have.
 pub(crate) fn find(
     context: &Context,
     snapshot: &Snapshot,
     to: Option<&Path>,
-    args: &DatabaseArgs,
+    is_database: bool,
 ) -> Result<Option<(PathBuf, String)>> {
     let info = snapshot.info();
     if let Some(to) = to.filter(|to| to.to_str().is_some_and(|to| to.starts_with("sqlite:"))) {
@@ -36,7 +36,7 @@ pub(crate) fn find(
     }
     if let Some(to) = to {
         let source = Source::Sqlite(context.cwd.join(to));
-        let path = path_of(&source).filter(|_| args.is_used());
+        let path = path_of(&source).filter(|_| is_database);
         return Ok(path.map(|path| (path.to_owned(), source.default_name())));
     }
     let service = match context.project()? {
@@ -45,7 +45,7 @@ pub(crate) fn find(
     };
     let path = match &service {
         Some(source) => path_of(source),
-        None => info.origin.as_deref().map(Path::new).filter(|_| args.is_used()),
+        None => info.origin.as_deref().map(Path::new).filter(|_| is_database),
     };
     Ok(path.map(|path| (path.to_owned(), info.source.clone())))
 }
@@ -73,11 +73,7 @@ pub(crate) fn run(
     args: &DatabaseArgs,
     allowed: Allowed,
 ) -> Result<ExitStatus> {
-    if args.is_of_a_server() {
-        return Err(CommandError::usage(
-            "--create-roles, --with-cdc and --without-definers are for databases on servers",
-        ));
-    }
+    refuse_of_servers(args)?;
     let Chosen { context, opened, snapshot } = chosen;
     let options = SqliteOptions {
         keep: keep(context, path, args),
@@ -98,6 +94,16 @@ pub(crate) fn run(
     }
     let undo = rollback_command(context, name, &plan.path.to_string_lossy());
     report(ui, snapshot, (&plan, &undo), &done, Millis::since(started))
+}
+
+/// Refuses what means nothing for a file.
+pub(super) fn refuse_of_servers(args: &DatabaseArgs) -> Result<()> {
+    match args.is_of_a_server() {
+        true => Err(CommandError::usage(
+            "--create-roles, --with-cdc and --without-definers are for databases on servers",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// What becomes of what is there.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use icecore::{Database, Snapshot, TablePlan};
+use icecore::{Database, Snapshot};
 use icecore_engine::database::Restored;
 use serde_json::json;
 
@@ -27,68 +27,80 @@ pub(crate) fn run(
     let plan = chosen.show(ui, "Looking", |monitor| {
         icecore::plan_table(&opened.store, snapshot, database, table, &options, monitor)
     })?;
-    refuse(ui, &plan.notices, &plan.blockers, &format!("{} in {database}", plan.table))?;
-    confirm(ui, database, &plan, &chosen.described())?;
+    let (place, target) = (&database.to_string(), &database.url());
+    refuse(ui, &plan.notices, &plan.blockers, &format!("{} in {place}", plan.table))?;
+    let told = Told { table: &plan.table, place, target };
+    if let Some(bytes) = plan.existing {
+        told.confirm(ui, (&Bytes(bytes).to_string(), &chosen.described()), "whoever uses it")?;
+    }
     let started = Instant::now();
     let restored = chosen.show(ui, "Restoring", |monitor| {
         icecore::restore_table(&opened.store, snapshot, database, &plan, &options, monitor)
     })?;
-    let undo = rollback_command(context, &snapshot.info().source, &database.url());
-    report(ui, snapshot, (database, &plan), &undo, &restored, Millis::since(started))
+    let undo = rollback_command(context, &snapshot.info().source, target);
+    told.report(ui, snapshot, &undo, &restored, Millis::since(started))
 }
 
-/// Names exactly what would be replaced, and what becomes of it.
-fn confirm(ui: &mut Ui, database: &Database, plan: &TablePlan, by: &str) -> Result<()> {
-    let Some(bytes) = plan.existing else { return Ok(()) };
-    let (table, database) = (printable(&plan.table), printable(&database.to_string()).to_string());
-    let what = format!("the table {table} of the database {database} ({})", Bytes(bytes));
-    let fate = "it is kept for a rollback, and whoever uses it waits meanwhile";
-    ui.confirm_effect(
-        &format!("Replace {what} by that of {by} ({fate})?"),
-        &format!("the table {table} is there, and was not touched"),
-        &format!("replaces {what} by that of {by} ({fate})"),
-    )
+/// What is told of a table before and after it is restored.
+pub(super) struct Told<'a> {
+    pub(super) table: &'a str,
+    /// The database, as people call it, and as a URL or a path.
+    pub(super) place: &'a str,
+    pub(super) target: &'a str,
 }
 
-fn report(
-    ui: &mut Ui,
-    snapshot: &Snapshot,
-    (database, plan): (&Database, &TablePlan),
-    undo: &str,
-    restored: &Restored,
-    duration: Millis,
-) -> Result<ExitStatus> {
-    if ui.json {
-        ui.document(&json!({
-            "id": snapshot.id,
-            "source": snapshot.info().source,
-            "target": database.url(),
-            "table": plan.table,
-            "rows": restored.rows,
-            "kept": restored.kept,
-            "duration_ms": duration.0,
-            "notes": ui.notes,
-            "warnings": restored.warnings,
-        }))?;
-    } else if ui.quiet {
-        ui.line(printable(&plan.table))?;
-    } else {
-        ui.line(format_args!(
-            "Restored {} of {} {} to {}: {}, as captured, {}",
-            printable(&plan.table),
-            printable(&snapshot.info().source),
-            short_id(snapshot),
-            printable(&database.to_string()),
-            counted(restored.rows, "row"),
-            duration,
-        ))?;
-        if let Some(kept) = &restored.kept {
-            ui.hint(format_args!(
-                "what was there is kept as {}; `{undo} --table {}` brings it back",
-                printable(kept),
-                printable(&plan.table)
-            ));
-        }
+impl Told<'_> {
+    /// Names exactly what would be replaced, and what becomes of it.
+    pub(super) fn confirm(&self, ui: &mut Ui, (size, by): (&str, &str), who_waits: &str) -> Result<()> {
+        let (table, place) = (printable(self.table), printable(self.place));
+        let what = format!("the table {table} of the database {place} ({size})");
+        let fate = format!("it is kept for a rollback, and {who_waits} waits meanwhile");
+        ui.confirm_effect(
+            &format!("Replace {what} by that of {by} ({fate})?"),
+            &format!("the table {table} is there, and was not touched"),
+            &format!("replaces {what} by that of {by} ({fate})"),
+        )
     }
-    Ok(ui.warn_of(&restored.warnings))
+
+    /// Tells what was done, and how `undo` undoes it.
+    pub(super) fn report(
+        &self,
+        ui: &mut Ui,
+        snapshot: &Snapshot,
+        undo: &str,
+        restored: &Restored,
+        duration: Millis,
+    ) -> Result<ExitStatus> {
+        let table = printable(self.table);
+        if ui.json {
+            ui.document(&json!({
+                "id": snapshot.id,
+                "source": snapshot.info().source,
+                "target": self.target,
+                "table": self.table,
+                "rows": restored.rows,
+                "kept": restored.kept,
+                "duration_ms": duration.0,
+                "notes": ui.notes,
+                "warnings": restored.warnings,
+            }))?;
+        } else if ui.quiet {
+            ui.line(table)?;
+        } else {
+            ui.line(format_args!(
+                "Restored {table} of {} {} to {}: {}, as captured, {duration}",
+                printable(&snapshot.info().source),
+                short_id(snapshot),
+                printable(self.place),
+                counted(restored.rows, "row"),
+            ))?;
+            if let Some(kept) = &restored.kept {
+                ui.hint(format_args!(
+                    "what was there is kept as {}; `{undo} --table {table}` brings it back",
+                    printable(kept),
+                ));
+            }
+        }
+        Ok(ui.warn_of(&restored.warnings))
+    }
 }

@@ -4,6 +4,7 @@ mod database;
 mod from_store;
 mod meant;
 mod sqlite;
+mod sqlite_table;
 mod table;
 
 use std::path::PathBuf;
@@ -48,9 +49,12 @@ pub(crate) struct RollbackArgs {
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result<ExitStatus> {
     let meant = Meant::find(context, args.source.as_deref())?;
     if let Some(table) = &args.table {
-        return match Database::of(&meant.source) {
-            Some(database) => table::run(ui, &database, table),
-            None => Err(CommandError::usage("--table is for databases of PostgreSQL, MySQL and MariaDB")),
+        return match (Database::of(&meant.source), path_of(&meant.source)) {
+            (Some(database), _) => table::run(ui, &database, table),
+            (None, Some(path)) if !is_cluster(path) => sqlite_table::run(ui, context, path, table),
+            (None, _) => {
+                Err(CommandError::usage("--table is for databases of PostgreSQL, MySQL, MariaDB and SQLite"))
+            }
         };
     }
     if args.emergency {
