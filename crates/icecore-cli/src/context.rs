@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore::{Environment, Error, Project, Snapshot, Source, Store};
+use icecore::{Database, Environment, Error, Project, Snapshot, Source, Store};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -102,6 +102,15 @@ impl Context {
             return Ok((source, Some(name.to_owned())));
         }
         Ok((self.place(text)?, None))
+    }
+
+    /// Whether a URL that a snapshot has is of a source on a server, however it is reached.
+    pub(crate) fn is_at(&self, origin: &str, source: &Source) -> bool {
+        let place = |source: &Source| {
+            Database::of(source).map_or_else(|| source.place(), |database| database.to_string())
+        };
+        let is_it = |it: Source| it.engine() == source.engine() && place(&it) == place(source);
+        origin.contains("://") && Source::parse(Path::new(origin), &self.environment()).is_ok_and(is_it)
     }
 
     /// What a URL or a path means. The password of a service is that of a URL, too, for the same user of the same server.

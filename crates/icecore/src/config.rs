@@ -80,6 +80,18 @@ impl Project {
         Ok(source)
     }
 
+    /// The service whose SQLite database is this file, if there is one.
+    pub fn service_of_file(&self, file: &Path) -> Option<&str> {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let file = real(file);
+        let is_it = |service: &Service| {
+            let of_url = service.url.as_deref().and_then(|url| url.strip_prefix("sqlite:")).map(Path::new);
+            let of_path = service.path.as_deref().filter(|_| service.engine.as_deref() == Some("sqlite"));
+            of_url.or(of_path).is_some_and(|path| real(&self.dir.join(path)) == file)
+        };
+        self.config.services.iter().find(|(_, service)| is_it(service)).map(|(name, _)| name.as_str())
+    }
+
     /// Where the base backups of a series go back to, if its service says so.
     pub fn data_directory(&self, series: &str) -> Option<PathBuf> {
         let service = self.config.services.get(series.strip_suffix(PHYSICAL_SUFFIX)?)?;

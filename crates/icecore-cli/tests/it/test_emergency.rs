@@ -103,3 +103,22 @@ fn where_nothing_was_put_aside_verify_and_repair_are_named() {
     let said = env.fails(13, &["rollback", "ledger", "--emergency"]);
     assert!(said.contains("icecore verify") && said.contains("icecore repair"), "{said}");
 }
+
+#[test]
+fn what_is_called_so_on_another_server_is_not_taken_for_a_service() {
+    let table = |n: u32| format!("CREATE TABLE t AS SELECT {n} AS a");
+    let (here, elsewhere) =
+        (PostgresServer::with_database("shop", &table(1)), PostgresServer::with_database("shop", &table(2)));
+    let env = TestEnv::new();
+    env.write("icecore.toml", format!("[services.shop]\nurl = '{}'\n", here.url("shop")));
+    env.ok(&["create", "shop"]);
+    env.ok(&["create", &elsewhere.url("shop")]);
+    here.sql("shop", "UPDATE t SET a = 7");
+    env.ok(&["rollback", "shop", "--emergency"]);
+    assert_eq!(here.sql("shop", "SELECT a FROM t"), "1");
+    let said = env.run(&["restore", "shop", "--yes"]).fails(0);
+    assert!(said.contains("the snapshot was taken at"), "{said}");
+    assert_eq!(here.sql("shop", "SELECT a FROM t"), "2");
+    let said = env.run(&["restore", "shop~1", "--yes"]).fails(0);
+    assert!(!said.contains("was taken at"), "{said}");
+}

@@ -51,7 +51,15 @@ impl ServerTarget {
                     .map(|project| project.source(&info.source, &context.environment()))
                     .transpose()?;
                 match (service.flatten(), info.origin.as_deref().filter(|origin| origin.contains("://"))) {
-                    (Some(source), _) => (source, Some(info.source.clone())),
+                    (Some(source), origin) => {
+                        if let Some(origin) = origin.filter(|origin| !context.is_at(origin, &source)) {
+                            ui.note(format!(
+                                "the snapshot was taken at {origin}, and the service is {} now",
+                                source.place()
+                            ));
+                        }
+                        (source, Some(info.source.clone()))
+                    }
                     (None, Some(origin)) => {
                         let source = context.place(Path::new(origin))?;
                         ask_about_origin(ui, &source)?;

@@ -18,8 +18,8 @@ use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, printable};
 
-/// The database that a snapshot goes to, if what is there is to be kept: one that --to names as a database, that of a service, or whichever, if
-/// `is_database`: an option asks for what only databases have.
+/// The database that a snapshot goes to, if what is there is to be kept: one that --to names as a database, that of a service, whatever the
+/// snapshot is called, or whichever, if `is_database`: an option asks for what only databases have.
 pub(crate) fn find(
     context: &Context,
     snapshot: &Snapshot,
@@ -39,7 +39,13 @@ pub(crate) fn find(
         let path = path_of(&source).filter(|_| is_database);
         return Ok(path.map(|path| (path.to_owned(), source.default_name())));
     }
-    let service = match context.project()? {
+    let project = context.project()?;
+    if let (Some(project), Some(file)) = (&project, &info.origin)
+        && let Some(service) = project.service_of_file(Path::new(file))
+    {
+        return Ok(Some((file.into(), service.to_owned())));
+    }
+    let service = match project {
         Some(project) => project.source(&info.source, &context.environment())?,
         None => None,
     };

@@ -31,7 +31,7 @@ pub(super) fn before_restore(ui: &mut Ui, context: &Context, meant: &Meant) -> R
     let is_of = |snapshot: &&Snapshot| {
         let info = snapshot.info();
         let is_named = info.source == series && !meant.is_elsewhere(context, snapshot);
-        let is_from_here = |of: &String| *of == origin || meant.is_at(context, of);
+        let is_from_here = |of: &String| *of == origin || context.is_at(of, &meant.source);
         icecore::is_safety(snapshot) && (is_named || info.origin.as_ref().is_some_and(is_from_here))
     };
     let found = listing.snapshots.iter().find(is_of);
@@ -79,7 +79,14 @@ pub(super) fn newest_whole(ui: &mut Ui, context: &Context, meant: &Meant) -> Res
         is_of && info.findings.is_empty() && has_rows
     };
     let mut damaged = Vec::new();
-    for snapshot in listing.snapshots.iter().filter(is_whole) {
+    let is_from_here = |snapshot: &&Snapshot| match snapshot.info().origin.as_deref() {
+        Some(origin) if origin.contains("://") => context.is_at(origin, source),
+        _ => true,
+    };
+    // A service may have moved; but what is called so elsewhere is not to be taken for it.
+    let any_is_from_here = listing.snapshots.iter().filter(is_whole).any(|it| is_from_here(&it));
+    let wanted = |snapshot: &&Snapshot| is_whole(snapshot) && (!any_is_from_here || is_from_here(snapshot));
+    for snapshot in listing.snapshots.iter().filter(wanted) {
         let noted = ui.notes.len();
         match restore(ui, Chosen { context, opened, snapshot }, meant) {
             Err(CommandError::Failure(failure)) if failure.status == ExitStatus::Damaged => {

@@ -85,14 +85,6 @@ impl Meant {
             _ => false,
         }
     }
-
-    /// Whether a URL that a snapshot has is of this source, however it is reached.
-    pub(super) fn is_at(&self, context: &Context, origin: &str) -> bool {
-        let parse = || Source::parse(Path::new(origin), &context.environment());
-        origin.contains("://")
-            && parse()
-                .is_ok_and(|it| it.engine() == self.source.engine() && place(&it) == place(&self.source))
-    }
 }
 
 /// Where the snapshots of a series came from, in words: who captured a database by its URL knows it by the name that they have.

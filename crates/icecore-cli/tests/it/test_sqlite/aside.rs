@@ -119,3 +119,17 @@ fn what_a_crash_left_half_done_is_undone_in_what_is_put_aside() {
     assert_is(&live, "captured");
     assert_is(&old, "live");
 }
+
+#[test]
+fn what_replaces_the_file_of_a_service_is_put_aside_whatever_the_snapshot_is_called() {
+    let env = ledger("wal");
+    let live = env.path("data/ledger.db");
+    env.ok(&["create", "data/ledger.db", "--name", "another"]);
+    set(&live, "older");
+    env.ok(&["restore", "ledger", "--yes"]);
+    set(&live, "newer");
+    env.ok(&["restore", "another", "--yes"]);
+    assert_is(&live, "captured");
+    env.ok(&["rollback", "ledger", "--yes"]);
+    assert_is(&live, "newer");
+}
