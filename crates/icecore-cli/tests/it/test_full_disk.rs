@@ -44,7 +44,7 @@ fn an_rdb_that_there_is_no_room_to_sort_is_stored_as_it_came() {
     disk.env.write("dump.rdb", &rdb);
     disk.icecore(&["init", "--pack-size", "1MB"]).ok();
     let said = disk.icecore(&["create", "dump.rdb"]);
-    assert!(said.stderr.contains("stored in the order in which it came"), "{}", said.stderr);
+    assert!(said.stderr.contains("are stored in the order in which they came"), "{}", said.stderr);
     assert!(said.stderr.contains("No space left on device"), "{}", said.stderr);
     said.ok();
     disk.check_restore("dump.rdb", &rdb);
