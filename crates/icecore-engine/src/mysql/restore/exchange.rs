@@ -134,8 +134,16 @@ fn make_code(server: &mut Session, work: &Work) -> Result<Vec<String>, Trouble> 
     }
     let mut warnings = Vec::new();
     for key in std::mem::take(&mut changed.given) {
-        let astray = key.astray(server, &|| false).unwrap_or_default();
-        warnings.extend((astray > 0).then(|| key.leads_nowhere(astray)));
+        warnings.extend(match key.astray(server, &|| false) {
+            Ok(0) => None,
+            Ok(astray) => Some(key.leads_nowhere(astray)),
+            Err(trouble) if trouble.code.is_none() => return Err(trouble),
+            Err(trouble) => Some(format!(
+                "whether rows lead nowhere by the {} is not known: {}",
+                key.display_name(),
+                trouble.what
+            )),
+        });
     }
     warnings.extend(leave(server, &work.live, changed)?);
     warnings.extend(release(server, work)?);
