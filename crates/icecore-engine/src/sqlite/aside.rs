@@ -68,16 +68,7 @@ pub(super) struct Completed {
 impl Turn {
     /// Waits for it, and ends what a crash interrupted at `path`.
     pub(super) fn take(path: &Path) -> Result<Self, RestoreError> {
-        let parent = path.parent().unwrap_or(Path::new("/"));
-        let directory = File::open(parent).map_err(RestoreError::write("cannot open", parent))?;
-        let started = Instant::now();
-        while let Err(TryLockError::WouldBlock) = directory.try_lock() {
-            if started.elapsed() > TURN_LIMIT {
-                let why = format!("somebody else has {} locked", parent.display());
-                return Err(RestoreError::Busy(why));
-            }
-            sleep(Duration::from_millis(20));
-        }
+        let directory = hold_names(path)?;
         let completed = settle(path, Pending::find(path)?);
         let completed = completed.map_err(RestoreError::write("cannot put aside", &going(path)))?;
         Ok(Self { completed, _directory: directory })
@@ -97,6 +88,20 @@ impl Turn {
             kept.path.display()
         )))
     }
+}
+
+/// Waits until no other restore changes names in the directory of `path`; none does until what is returned is dropped.
+pub(super) fn hold_names(path: &Path) -> Result<File, RestoreError> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let directory = File::open(parent).map_err(RestoreError::write("cannot open", parent))?;
+    let started = Instant::now();
+    while let Err(TryLockError::WouldBlock) = directory.try_lock() {
+        if started.elapsed() > TURN_LIMIT {
+            return Err(RestoreError::Busy(format!("somebody else has {} locked", parent.display())));
+        }
+        sleep(Duration::from_millis(20));
+    }
+    Ok(directory)
 }
 
 /// Undoes what was only begun, and completes what has happened.
@@ -188,7 +193,7 @@ impl<'a> Aside<'a> {
         fs::hard_link(path, &going).map_err(|error| {
             let (path, going) = (path.display(), going.display());
             RestoreError::Refused(format!(
-                "{path} cannot be kept as {going}: {error}; a restore --to {path} keeps nothing"
+                "{path} cannot be kept as {going}: {error}; move it away yourself, and try again"
             ))
         })?;
         let aside = Self { path, pending, _former: former };

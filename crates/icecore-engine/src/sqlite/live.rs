@@ -59,7 +59,12 @@ impl LiveDatabase {
         }
         let tried = open_for_locking(path).and_then(|connection| {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-            take_lock(&connection)
+            take_lock(&connection)?;
+            // Whoever had made the log may have removed it meanwhile, so that this one is ours. Nobody else has it open under the lock.
+            if companion(path, "-wal").metadata().is_ok_and(|log| log.len() == 0) {
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+            }
+            Ok(())
         });
         Ok(unless_damaged(path, tried)?.is_some())
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::aside::{Keep, old, taken};
+use super::aside::{Keep, hold_names, old, taken};
 use super::companion;
 use super::live::LiveDatabase;
 use super::pending::{Identity, Interrupted, Pending, going, identity};
@@ -38,6 +38,8 @@ pub struct Existing {
 /// Looks at what is there.
 pub fn plan(path: &Path, keep: Keep) -> Result<Plan, RestoreError> {
     let path = real_path(path)?;
+    // Whoever has a database open that gets another name leaves a log under the name that it had. What cannot be locked is looked at all the same.
+    let _names = hold_names(&path).ok();
     let mut plan = Plan { existing: None, path, keep, blockers: Vec::new(), notices: Vec::new() };
     match Pending::find(&plan.path) {
         Ok(Some(Interrupted::After(_))) => plan.notices.push(format!(

@@ -469,3 +469,13 @@ fn looking_changes_nothing() {
     fs::write(&empty, "").unwrap();
     look(&empty);
 }
+
+#[test]
+fn a_log_of_nobody_is_not_left_by_who_looked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = bank(&folder, "wal");
+    // As if whoever had the database open had closed it since it was looked for.
+    fs::write(companion(&path, "-wal"), "").unwrap();
+    plan(&path, Keep::ForRollback).unwrap();
+    assert_eq!(names(&folder), ["bank.db"]);
+}
