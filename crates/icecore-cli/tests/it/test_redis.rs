@@ -317,6 +317,26 @@ fn redis_cli_is_connected_to_the_service() {
 }
 
 #[test]
+fn functions_of_a_server_without_keys_are_not_lost() {
+    let (env, redis) = (TestEnv::new(), filled_on(0));
+    env.ok(&["create", &redis.url(), "--name", "cache"]);
+    redis.ask(&["FLUSHALL"]);
+    redis.ask(&["FUNCTION", "FLUSH"]);
+    redis.ask(&[
+        "FUNCTION",
+        "LOAD",
+        "#!lua name=later\nredis.register_function('g', function() return 2 end)",
+    ]);
+    let refusal = env.fails(15, &["restore", "cache", "--to", &redis.url()]);
+    assert!(refusal.contains("0 keys, 1 library of functions"), "{refusal}");
+    env.ok(&["restore", "cache", "--to", &redis.url(), "--yes"]);
+    assert!(!redis.ask(&["FUNCTION", "LIST"]).contains("later"));
+    env.ok(&["rollback", &redis.url(), "--yes"]);
+    assert!(redis.ask(&["FUNCTION", "LIST"]).contains("later"));
+    assert_eq!(redis.ask(&["DBSIZE"]).trim(), "0");
+}
+
+#[test]
 fn a_restore_gives_a_server_its_data_back_and_is_rolled_back() {
     for behind_socket in [true, false] {
         let (env, redis) = (TestEnv::new(), filled_on(if behind_socket { 0 } else { free_port() }));

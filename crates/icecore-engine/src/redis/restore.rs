@@ -42,12 +42,21 @@ pub struct Plan {
     pub version: String,
     /// How many keys it has now.
     pub keys: u64,
+    /// And how many libraries of functions, which a restore replaces too.
+    pub libraries: u64,
     /// Why it cannot be done; empty if it can.
     pub blockers: Vec<String>,
     /// What the user should know.
     pub notices: Vec<String>,
     /// Whether it keeps what it has until the new data are loaded.
     swaps: bool,
+}
+
+impl Plan {
+    /// Whether the server has nothing that could be lost.
+    pub fn replaces_nothing(&self) -> bool {
+        self.keys == 0 && self.libraries == 0
+    }
 }
 
 /// Looks at the server. `format` is that of the RDB.
@@ -59,6 +68,7 @@ pub fn plan(endpoint: &Endpoint, format: u32) -> Result<Plan, RestoreError> {
         endpoint: endpoint.clone(),
         version: info.get("valkey_version").unwrap_or(&version).clone(),
         keys: keys(&mut server)?,
+        libraries: libraries(&mut server)?,
         blockers: Vec::new(),
         notices: Vec::new(),
         swaps: server.setting(LOAD_SETTING)?.is_some(),
@@ -102,6 +112,12 @@ fn keys(server: &mut Server<'_>) -> Result<u64, CaptureError> {
     let info = server.info("keyspace")?;
     let count = |text: &String| text.strip_prefix("keys=")?.split(',').next()?.parse::<u64>().ok();
     Ok(info.values().filter_map(count).sum())
+}
+
+/// Servers before Redis 7 have no functions, and say nothing of them.
+fn libraries(server: &mut Server<'_>) -> Result<u64, CaptureError> {
+    let info = server.info("memory")?;
+    Ok(info.get("number_of_libraries").and_then(|count| count.parse().ok()).unwrap_or_default())
 }
 
 /// Gives the server the RDB that `rdb` reads, `len` bytes, and waits until it has loaded and kept it. Returns how many keys it has then.

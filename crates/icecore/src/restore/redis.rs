@@ -74,7 +74,9 @@ pub fn plan_redis(
     let planned = || -> Result<engine::Plan> {
         let rdb = Rdb::of(store, snapshot)?;
         let mut plan = engine::plan(endpoint, rdb.format)?;
-        if let Some((finding, _)) = first_finding(snapshot).filter(|_| plan.keys > 0 && !allow_incomplete) {
+        if let Some((finding, _)) =
+            first_finding(snapshot).filter(|_| !plan.replaces_nothing() && !allow_incomplete)
+        {
             plan.blockers.push(format!(
                 "the snapshot was not taken whole ({finding}), and what it lacks may be there: --allow-incomplete takes it all the same"
             ));

@@ -29,7 +29,7 @@ pub(crate) fn run(
     refuse(ui, &plan.notices, &plan.blockers, &format!("the Redis server at {}", endpoint.address))?;
     confirm(ui, &plan, (&address, &chosen.described()))?;
     let mut findings = Vec::new();
-    if plan.keys > 0 {
+    if !plan.replaces_nothing() {
         let source = &Source::Redis(endpoint.clone());
         findings = Replaced { name, source, origin: &endpoint.url() }.save(ui, chosen)?;
     }
@@ -43,10 +43,16 @@ pub(crate) fn run(
 
 /// Names exactly what would be replaced.
 fn confirm(ui: &mut Ui, plan: &Plan, (address, by): (&str, &str)) -> Result<()> {
-    if plan.keys == 0 {
+    if plan.replaces_nothing() {
         return Ok(());
     }
-    let what = format!("all data of the Redis server at {address} ({})", counted(plan.keys, "key"));
+    let libraries = match plan.libraries {
+        0 => String::new(),
+        1 => ", 1 library of functions".to_owned(),
+        libraries => format!(", {libraries} libraries of functions"),
+    };
+    let what =
+        format!("all data of the Redis server at {address} ({}{libraries})", counted(plan.keys, "key"));
     ui.confirm_effect(
         &format!("Replace {what} by {by}? A snapshot of them is taken before."),
         &format!("the Redis server at {address} has data, and was not touched"),
@@ -71,7 +77,7 @@ fn report(
             "bytes": snapshot.info().logical_bytes,
             "written_bytes": snapshot.info().logical_bytes,
             "keys": restored.keys,
-            "kept": (plan.keys > 0).then(|| safety_name(name)),
+            "kept": (!plan.replaces_nothing()).then(|| safety_name(name)),
             "notes": ui.notes,
             "duration_ms": duration.0,
             "warnings": restored.warnings,
@@ -86,7 +92,7 @@ fn report(
             counted(restored.keys, "key"),
             duration,
         ))?;
-        if plan.keys > 0 {
+        if !plan.replaces_nothing() {
             let name = safety_name(name);
             ui.hint(format_args!(
                 "what was there is the snapshot {}; `{undo}` brings it back",
