@@ -80,7 +80,7 @@ pub struct Undone {
 }
 
 /// A name beside that of a database. One that would be longer than `len_max` bytes is cut, and told apart by a hash.
-pub(crate) fn name_beside(database: &str, suffix: &str, len_max: usize) -> String {
+pub fn name_beside(database: &str, suffix: &str, len_max: usize) -> String {
     if database.len() + suffix.len() <= len_max {
         return format!("{database}{suffix}");
     }

@@ -25,7 +25,7 @@ use std::path::Path;
 pub use aside::{Keep, Kept, forget, put_aside};
 pub use capture::{SqliteReport, capture};
 pub use plan::{Existing, Plan, plan};
-pub use rollback::{Undone, rollback};
+pub use rollback::{Undone, bring_back, rollback};
 pub use target::SqliteTarget;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

@@ -64,6 +64,14 @@ impl Database {
         }?)
     }
 
+    /// Brings back what a restore kept for good under the name `kept`, which it has no more afterwards; `None` if it is not there.
+    pub fn bring_back(&self, kept: &str) -> Result<Option<Undone>> {
+        Ok(match self {
+            Self::Postgres(endpoint) => postgres::restore::bring_back(endpoint, kept)?,
+            Self::Mysql(endpoint) => Some(mysql::restore::bring_back(endpoint, kept)?),
+        })
+    }
+
     /// Under what name there is something that a restore put aside, if there is anything.
     pub fn put_aside(&self) -> Result<Option<String>> {
         Ok(match self {

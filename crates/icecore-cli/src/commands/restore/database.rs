@@ -9,8 +9,8 @@ use serde_json::json;
 use super::chosen::Chosen;
 use super::database_args::DatabaseArgs;
 use super::preserved;
-use super::safety::Replaced;
-use super::told::{refuse, rollback_command};
+use super::safety::{Replaced, safety_name};
+use super::told::{Fate, refuse, rollback_command};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::select::short_id;
@@ -38,27 +38,37 @@ pub(crate) fn run(
     let mut restored = chosen.show(ui, "Restoring", |monitor| {
         icecore::restore_database(&opened.store, snapshot, database, &plan, &options, monitor)
     })?;
-    if args.replace {
-        drop_kept(ui, chosen, (database, name), &mut restored);
-    }
     let told = Told {
-        keep: &options.keep,
+        fate: match &options.keep {
+            _ if args.replace && drop_kept(ui, chosen, (database, name), &mut restored) => Fate::Snapshot,
+            Keep::ForRollback => Fate::Aside,
+            Keep::As(_) => Fate::Preserved,
+        },
         undo: &rollback_command(context, name, &database.url()),
         duration: Millis::since(started),
     };
     report(ui, snapshot, database, &told, &restored)
 }
 
-/// Drops what was put aside.
-fn drop_kept(ui: &Ui, chosen: Chosen<'_>, (database, name): (&Database, &str), restored: &mut Restored) {
-    let Some(kept) = restored.kept.clone() else { return };
+/// Drops what was put aside. Says whether a snapshot has taken its place, which `restored` names then.
+fn drop_kept(
+    ui: &Ui,
+    chosen: Chosen<'_>,
+    (database, name): (&Database, &str),
+    restored: &mut Restored,
+) -> bool {
+    let Some(kept) = restored.kept.clone() else { return false };
     let replaced = Replaced { name, source: &database.beside(&kept), origin: &database.url() };
     match replaced.save_and_drop(ui, chosen, &kept, || database.forget(restored)) {
         Ok(findings) => {
             restored.warnings.extend(findings);
-            restored.kept = None;
+            restored.kept = Some(safety_name(name));
+            true
         }
-        Err(warning) => restored.warnings.push(warning),
+        Err(warning) => {
+            restored.warnings.push(warning);
+            false
+        }
     }
 }
 
@@ -110,7 +120,7 @@ fn confirm(
 
 /// What a report says besides what was restored.
 struct Told<'a> {
-    keep: &'a Keep,
+    fate: Fate,
     undo: &'a str,
     duration: Millis,
 }
@@ -150,11 +160,7 @@ fn report(
             told.duration,
         ))?;
         if let Some(kept) = &restored.kept {
-            let back = match told.keep {
-                Keep::ForRollback => format!("; `{}` brings it back", told.undo),
-                Keep::As(_) => ", until you drop it; a rollback does not bring it back".to_owned(),
-            };
-            ui.hint(format_args!("what was there is kept as {}{back}", printable(kept)));
+            ui.hint(told.fate.told(kept, told.undo));
         }
     }
     Ok(ui.warn_of(&restored.warnings))

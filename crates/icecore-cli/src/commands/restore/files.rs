@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use icecore::{Error, RestoreOptions, Restored, Snapshot, Source};
 use icecore_engine::postgres::physical::CONTROL;
-use serde_json::json;
 
 use super::chosen::Chosen;
 use super::safety::{Replaced, safety_name};
+use super::told::document;
 use crate::failure::Result;
 use crate::select::short_id;
 use crate::status::ExitStatus;
@@ -117,18 +117,8 @@ fn report(
     let target =
         restored.target.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     if ui.json {
-        ui.document(&json!({
-            "id": snapshot.id,
-            "source": snapshot.info().source,
-            "target": target.as_ref().map_or("-".into(), |path| path.to_string_lossy()),
-            "parts": restored.parts,
-            "bytes": restored.bytes,
-            "written_bytes": restored.written_bytes,
-            "kept": kept,
-            "notes": ui.notes,
-            "duration_ms": duration.0,
-            "warnings": restored.warnings,
-        }))?;
+        let target = target.as_deref().unwrap_or(Path::new("-"));
+        ui.document(&document(ui, snapshot, (target, restored), kept, duration))?;
     } else if ui.quiet {
         if !ui.stdout_taken
             && let Some(path) = &target

@@ -31,7 +31,7 @@ use crate::ui::Ui;
 /// Restore a snapshot
 ///
 /// To where it came from, or to --to. It is written beside the target and checked before it takes the target's place; what is there already is
-/// replaced only when you confirm it. A database on a server that was replaced is kept, and so is a SQLite database that is a service: `icecore rollback` brings it back.
+/// replaced only when you confirm it. A database that was replaced is kept: `icecore rollback` brings it back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -115,8 +115,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
     if let Some(target) = ServerTarget::find(ui, context, snapshot, args.to.as_deref())? {
         return to_server(ui, chosen, &target, args).map_err(CommandError::of_all_or_nothing);
     }
-    let is_database = args.table.is_some() || args.database.is_used();
-    match sqlite::find(context, snapshot, args.to.as_deref(), is_database)? {
+    match sqlite::find(context, snapshot, args.to.as_deref())? {
         Some((path, name)) => to_sqlite(ui, chosen, (&path, &name), args),
         None if args.table.is_some() => Err(no_table()),
         None => to_files(ui, chosen, args),

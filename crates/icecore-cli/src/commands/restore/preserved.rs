@@ -1,47 +1,43 @@
-//! What restores with `--preserve` have kept, which carries the time in its name and is nobody's but the user's.
+//! What restores with `--preserve` keep: it carries the time in its name, and no restore touches it again.
 
 use std::fs;
 use std::path::Path;
 
 use icecore::{Database, Source};
+use icecore_engine::database::name_beside;
 
 use super::sqlite::path_of;
 use crate::context::Context;
 use crate::failure::Result;
 
-/// What a server allows of a name, less than the time takes.
-const NAME_LEN_MAX: usize = 47;
+/// What every server allows of a name, in bytes.
+const NAME_LEN_MAX: usize = 63;
 
 /// What a database is called that is kept now.
 pub(super) fn name(context: &Context, database: &Database) -> String {
-    start(database.name()) + &context.time_suffix(context.now)
+    name_beside(database.name(), &context.time_suffix(context.now), NAME_LEN_MAX)
 }
 
-fn start(database: &str) -> String {
-    let mut start = database.to_owned();
-    while start.len() > NAME_LEN_MAX {
-        start.pop();
-    }
-    start
-}
-
-/// What was kept last of a source, if that was not before `suffix`, a time as such names have it.
+/// What was kept last of a source, if that was not before `suffix`, a time as such names have it: the name of a database, or of a file beside it.
 pub(crate) fn since(source: &Source, suffix: &str) -> Result<Option<String>> {
-    let (start, names) = match (Database::of(source), path_of(source)) {
-        (Some(database), _) => (start(database.name()), database.names()?),
+    let (name, names) = match (Database::of(source), path_of(source)) {
+        (Some(database), _) => (name_beside(database.name(), suffix, NAME_LEN_MAX), database.names()?),
         (None, Some(path)) => {
             let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (name, names_beside(&path))
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            (format!("{name}{suffix}"), names_beside(&path))
         }
         (None, None) => return Ok(None),
     };
+    let start = name.strip_suffix(suffix).unwrap_or(&name);
     let is_time = |rest: &str| {
         rest.len() == suffix.len()
-            && rest.bytes().zip(suffix.bytes()).all(|(a, b)| a.is_ascii_digit() == b.is_ascii_digit())
+            && rest
+                .bytes()
+                .zip(suffix.bytes())
+                .all(|(a, b)| if b.is_ascii_digit() { a.is_ascii_digit() } else { a == b })
     };
-    let is_one =
-        |name: &String| name.strip_prefix(&start).is_some_and(|rest| is_time(rest) && rest >= suffix);
+    let is_one = |name: &String| name.strip_prefix(start).is_some_and(|rest| is_time(rest) && rest >= suffix);
     Ok(names.into_iter().filter(is_one).max())
 }
 

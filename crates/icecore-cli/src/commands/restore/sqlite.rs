@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use icecore::{RestoredFile, Snapshot, Source, SqliteOptions};
+use icecore::{Restored, RestoredFile, Snapshot, Source, SqliteOptions};
 use icecore_engine::sqlite::{self as engine, Keep, Plan};
-use serde_json::json;
 
 use super::chosen::Chosen;
 use super::database_args::DatabaseArgs;
-use super::safety::Replaced;
-use super::told::{refuse, rollback_command};
+use super::safety::{Replaced, safety_name};
+use super::told::{Fate, document, refuse, rollback_command};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::select::short_id;
@@ -18,42 +17,44 @@ use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, printable};
 
-/// The database that a snapshot goes to, if what is there is to be kept: one that --to names as a database, that of a service, whatever the
-/// snapshot is called, or whichever, if `is_database`: an option asks for what only databases have.
+/// The file that a snapshot of a SQLite database goes to, or that --to names as one, and what snapshots of that are called; `None` if it goes
+/// elsewhere, or nobody knows where.
 pub(crate) fn find(
     context: &Context,
     snapshot: &Snapshot,
     to: Option<&Path>,
-    is_database: bool,
 ) -> Result<Option<(PathBuf, String)>> {
     let info = snapshot.info();
-    if let Some(to) = to.filter(|to| to.to_str().is_some_and(|to| to.starts_with("sqlite:"))) {
-        let (source, _) = context.source(to)?;
-        return Ok(path_of(&source).map(|path| (path.to_owned(), source.default_name())));
-    }
-    if info.form != "sqlite" || to.is_some_and(|to| to.as_os_str() == "-") {
+    let is_said = to.is_some_and(|to| to.to_str().is_some_and(|to| to.starts_with("sqlite:")));
+    if !is_said && (info.form != "sqlite" || to.is_some_and(|to| to.as_os_str() == "-")) {
         return Ok(None);
     }
-    if let Some(to) = to {
-        let source = Source::Sqlite(context.cwd.join(to));
-        let path = path_of(&source).filter(|_| is_database);
-        return Ok(path.map(|path| (path.to_owned(), source.default_name())));
-    }
-    let project = context.project()?;
-    if let (Some(project), Some(file)) = (&project, &info.origin)
-        && let Some(service) = project.service_of_file(Path::new(file))
-    {
-        return Ok(Some((file.into(), service.to_owned())));
-    }
-    let service = match project {
-        Some(project) => project.source(&info.source, &context.environment())?,
-        None => None,
+    let project = match to {
+        None => context.project()?,
+        // Where a path leads is known without it.
+        Some(_) => context.project().unwrap_or_default(),
     };
-    let path = match &service {
-        Some(source) => path_of(source),
-        None => info.origin.as_deref().map(Path::new).filter(|_| is_database),
+    let (path, name) = match to {
+        Some(to) => {
+            let source = if is_said { context.place(to)? } else { Source::Sqlite(context.cwd.join(to)) };
+            let Some(path) = path_of(&source) else { return Ok(None) };
+            (path.to_owned(), source.default_name())
+        }
+        None => {
+            let origin = info.origin.as_deref().map(Path::new);
+            let is_of_service = |path: &Path| project.as_ref()?.service_of_file(path);
+            let service = match (&project, origin.and_then(is_of_service)) {
+                (Some(project), None) => project.source(&info.source, &context.environment())?,
+                _ => None,
+            };
+            let Some(path) = service.as_ref().map_or(origin, path_of) else { return Ok(None) };
+            (path.to_owned(), info.source.clone())
+        }
     };
-    Ok(path.map(|path| (path.to_owned(), info.source.clone())))
+    // Whatever it is called, and however it was named, the file of a service is that.
+    let service = project.as_ref().and_then(|project| project.service_of_file(&path));
+    let name = service.map_or(name, str::to_owned);
+    Ok(Some((path, name)))
 }
 
 /// The file of a source, if it is one.
@@ -95,11 +96,14 @@ pub(crate) fn run(
     let mut done = chosen.show(ui, "Restoring", |monitor| {
         icecore::restore_sqlite(&opened.store, snapshot, &plan, &options, monitor)
     })?;
-    if args.replace {
-        drop_kept(ui, chosen, (&plan.path, name), &mut done);
+    let mut kept = done.kept.as_ref().map(|kept| kept.path.display().to_string());
+    let mut fate = if args.preserve { Fate::Preserved } else { Fate::Aside };
+    if args.replace && drop_kept(ui, chosen, (&plan.path, name), &mut done) {
+        (kept, fate) = (Some(safety_name(name)), Fate::Snapshot);
     }
     let undo = rollback_command(context, name, &plan.path.to_string_lossy());
-    report(ui, snapshot, (&plan, &undo), &done, Millis::since(started))
+    let told = kept.as_deref().map(|kept| (kept, fate.told(kept, &undo)));
+    report(ui, snapshot, (&plan.path, &done.restored), told, Millis::since(started))
 }
 
 /// Refuses what means nothing for a file.
@@ -141,60 +145,41 @@ fn confirm(ui: &mut Ui, plan: &Plan, (drops, by): (bool, &str)) -> Result<()> {
     )
 }
 
-/// Removes what was put aside.
-fn drop_kept(ui: &Ui, chosen: Chosen<'_>, (path, name): (&Path, &str), done: &mut RestoredFile) {
-    let Some(kept) = &done.kept else { return };
+/// Removes what was put aside. Says whether a snapshot has taken its place.
+fn drop_kept(ui: &Ui, chosen: Chosen<'_>, (path, name): (&Path, &str), done: &mut RestoredFile) -> bool {
+    let Some(kept) = &done.kept else { return false };
     let shown = printable(&kept.path.display().to_string()).to_string();
     let source = &Source::Sqlite(kept.path.clone());
     let replaced = Replaced { name, source, origin: &path.to_string_lossy() };
-    match replaced.save_and_drop(ui, chosen, &shown, || Ok(engine::forget(path, kept)?)) {
-        Ok(findings) => {
-            done.restored.warnings.extend(findings);
-            done.kept = None;
-        }
-        Err(warning) => done.restored.warnings.push(warning),
-    }
+    let saved = replaced.save_and_drop(ui, chosen, &shown, || Ok(engine::forget(path, kept)?));
+    let is_saved = saved.is_ok();
+    done.restored.warnings.extend(saved.unwrap_or_else(|warning| vec![warning]));
+    is_saved
 }
 
+/// Tells what was done; and, if anything was there, where that is.
 fn report(
     ui: &mut Ui,
     snapshot: &Snapshot,
-    (plan, undo): (&Plan, &str),
-    done: &RestoredFile,
+    (path, restored): (&Path, &Restored),
+    kept: Option<(&str, String)>,
     duration: Millis,
 ) -> Result<ExitStatus> {
-    let RestoredFile { restored, kept } = done;
-    let kept = kept.as_ref().map(|kept| kept.path.display().to_string());
     if ui.json {
-        ui.document(&json!({
-            "id": snapshot.id,
-            "source": snapshot.info().source,
-            "target": plan.path.to_string_lossy(),
-            "parts": restored.parts,
-            "bytes": restored.bytes,
-            "written_bytes": restored.written_bytes,
-            "kept": kept,
-            "notes": ui.notes,
-            "duration_ms": duration.0,
-            "warnings": restored.warnings,
-        }))?;
+        ui.document(&document(ui, snapshot, (path, restored), kept.map(|(kept, _)| kept), duration))?;
     } else if ui.quiet {
-        ui.line(plan.path.display())?;
+        ui.line(path.display())?;
     } else {
         ui.line(format_args!(
             "Restored {} {} to {}: {}, {}",
             printable(&snapshot.info().source),
             short_id(snapshot),
-            printable(&plan.path.display().to_string()),
+            printable(&path.display().to_string()),
             Bytes(restored.bytes),
             duration,
         ))?;
-        if let Some(kept) = kept {
-            let back = match plan.keep {
-                Keep::ForRollback => format!("; `{undo}` brings it back"),
-                Keep::As(_) | Keep::Nothing => String::new(),
-            };
-            ui.hint(format_args!("what was there is kept as {}{back}", printable(&kept)));
+        if let Some((_, told)) = kept {
+            ui.hint(told);
         }
     }
     Ok(ui.warn_of(&restored.warnings))

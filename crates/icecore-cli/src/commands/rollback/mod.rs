@@ -1,19 +1,19 @@
 //! `icecore rollback`: what a restore put aside takes its place again, or else a snapshot does.
 
-mod database;
-mod from_store;
+mod before_restore;
+mod emergency;
+mod from_snapshot;
 mod meant;
-mod sqlite;
-mod sqlite_table;
+mod place;
+mod report;
 mod table;
+mod whole;
 
 use std::path::PathBuf;
 
-use icecore::{Database, Source};
-
+use self::before_restore::BeforeRestore;
 use self::meant::Meant;
-use super::restore::files::is_cluster;
-use super::restore::sqlite::path_of;
+use self::place::Place;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::status::ExitStatus;
@@ -48,29 +48,17 @@ pub(crate) struct RollbackArgs {
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result<ExitStatus> {
     let meant = Meant::find(context, args.source.as_deref())?;
-    if let Some(table) = &args.table {
-        return match (Database::of(&meant.source), path_of(&meant.source)) {
-            (Some(database), _) => table::run(ui, &database, table),
-            (None, Some(path)) if !is_cluster(path) => sqlite_table::run(ui, context, path, table),
-            (None, _) => {
-                Err(CommandError::usage("--table is for databases of PostgreSQL, MySQL, MariaDB and SQLite"))
-            }
-        };
-    }
-    if args.emergency {
-        return from_store::newest_whole(ui, context, &meant);
-    }
-    match put_aside(ui, &meant.source)? {
-        Some(status) => Ok(status),
-        None => from_store::before_restore(ui, context, &meant).map_err(CommandError::of_all_or_nothing),
-    }
-}
-
-/// Brings back what the last restore put aside, if it put anything aside.
-fn put_aside(ui: &mut Ui, source: &Source) -> Result<Option<ExitStatus>> {
-    match (Database::of(source), path_of(source)) {
-        (Some(database), _) => database::run(ui, &database),
-        (None, Some(path)) if !is_cluster(path) => sqlite::run(ui, path),
-        (None, _) => Ok(None),
+    let place = Place::of(&meant.source);
+    match (place, &args.table) {
+        (Some(place), Some(table)) => table::run(ui, context, &place, table),
+        (None, Some(_)) => {
+            Err(CommandError::usage("--table is for databases of PostgreSQL, MySQL, MariaDB and SQLite"))
+        }
+        _ if args.emergency => emergency::newest_whole(ui, context, &meant),
+        (Some(place), None) => whole::run(ui, context, &meant, &place),
+        (None, None) => {
+            let before = BeforeRestore::find(ui, context, &meant)?;
+            before.restore(ui, context, &meant).map_err(CommandError::of_all_or_nothing)
+        }
     }
 }

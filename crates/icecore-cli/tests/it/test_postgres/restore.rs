@@ -153,9 +153,38 @@ fn databases_that_icecore_did_not_make_are_never_dropped() {
     server.sql("postgres", "CREATE DATABASE shop__ice_new_12345678");
     env.ok(&["restore", "shop", "--yes"]);
     assert_eq!(databases(&server), "shop\nshop__ice_new_12345678\nshop__ice_old");
-    // What is kept under a name of its own is nothing that a rollback brings back, and neither is what was put aside before it.
+}
+
+#[test]
+fn a_rollback_brings_back_what_the_last_restore_preserved() {
+    let server = PostgresServer::with_database(
+        "shop",
+        "CREATE TABLE t AS SELECT 1 AS a; COMMENT ON DATABASE shop IS 'ours'",
+    );
+    let env = TestEnv::new();
+    let url = server.url("shop");
+    env.ok(&["create", &url]);
+    server.sql("shop", "UPDATE t SET a = 2");
+    env.ok(&["restore", "shop", "--yes"]);
+    server.sql("shop", "UPDATE t SET a = 3; COMMENT ON DATABASE shop IS 'still ours'");
+    let later = server.dump("shop", &["--create"]);
+    // What was put aside before goes, or a rollback would bring back that.
+    let restored = env.json(&["restore", "shop", "--yes", "--preserve"]);
+    let kept = restored["kept"].as_str().unwrap();
+    assert!(kept.starts_with("shop_2026"), "{restored}");
+    assert_eq!(databases(&server), format!("shop\n{kept}"));
+    env.ok(&["rollback", &url, "--yes"]);
+    assert_same(&later, &server.dump("shop", &["--create"]));
+    assert_eq!(databases(&server), "shop\nshop__ice_old");
+    env.ok(&["rollback", &url, "--yes"]);
+    assert_eq!(server.sql("shop", "SELECT a FROM t"), "1");
+    // Also where the database is gone that took its place.
+    env.ok(&["rollback", &url, "--yes"]);
     env.ok(&["restore", "shop", "--yes", "--preserve"]);
-    env.fails(10, &["rollback", &url, "--yes"]);
+    server.sql("postgres", "DROP DATABASE shop");
+    env.ok(&["rollback", &url, "--yes"]);
+    assert_same(&later, &server.dump("shop", &["--create"]));
+    assert_eq!(databases(&server), "shop");
 }
 
 #[test]

@@ -6,21 +6,51 @@ use super::user::User;
 use super::{assert_is, changed, ledger, names, set};
 
 #[test]
-fn what_is_preserved_is_nothing_that_a_rollback_brings_back() {
+fn a_rollback_brings_back_what_the_last_restore_preserved() {
     let env = changed("wal");
     let live = env.path("data/ledger.db");
     env.ok(&["restore", "ledger", "--yes"]);
     set(&live, "second");
-    env.ok(&["restore", "ledger", "--yes", "--preserve"]);
+    let said = env.run(&["restore", "ledger", "--yes", "--preserve"]);
+    assert!(said.stderr.contains("`icecore rollback ledger` brings it back"), "{}", said.stderr);
     assert_eq!(names(&env), ["ledger.db", "ledger.db_20261120_100300"]);
     assert_is(&env.path("data/ledger.db_20261120_100300"), "second");
-    env.fails(10, &["rollback", "ledger", "--yes"]);
+    // It is named before anything is done.
+    let refused = env.run(&["rollback", "ledger"]);
+    assert_eq!(refused.status, 15, "{}", refused.stderr);
+    env.ok(&["rollback", "ledger", "--yes"]);
+    assert_is(&live, "second");
+    assert_eq!(names(&env), ["ledger.db", "ledger.db__ice_old"]);
+    env.ok(&["rollback", "ledger", "--yes"]);
     assert_is(&live, "captured");
-    // A name that is taken stays whose it is.
-    fs::write(env.path("data/ledger.db_20261120_100500"), "mine").unwrap();
+    env.ok(&["rollback", "ledger", "--yes"]);
+    assert_is(&live, "second");
+}
+
+#[test]
+fn what_is_preserved_is_left_alone_by_all_else() {
+    let env = changed("wal");
+    let live = env.path("data/ledger.db");
+    env.ok(&["restore", "ledger", "--yes", "--preserve"]);
+    set(&live, "second");
+    // A later restore is what is undone, whichever way it went.
+    env.ok(&["restore", "ledger", "--yes", "--replace"]);
+    env.ok(&["rollback", "ledger", "--yes"]);
+    assert_is(&live, "second");
+    let kept: Vec<String> = names(&env).into_iter().filter(|name| name.starts_with("ledger.db_2")).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_is(&env.path(&format!("data/{}", kept[0])), "live");
+}
+
+#[test]
+fn names_that_are_taken_stay_whose_they_are() {
+    let env = changed("wal");
+    let live = env.path("data/ledger.db");
+    fs::write(env.path("data/ledger.db_20261120_100200"), "mine").unwrap();
     let said = env.fails(15, &["restore", "ledger", "--yes", "--preserve"]);
-    assert!(said.contains("ledger.db_20261120_100500 is there already"), "{said}");
-    assert_eq!(env.read("data/ledger.db_20261120_100500"), b"mine");
+    assert!(said.contains("ledger.db_20261120_100200 is there already"), "{said}");
+    assert_eq!(env.read("data/ledger.db_20261120_100200"), b"mine");
+    assert_is(&live, "live");
 }
 
 #[test]
@@ -80,8 +110,12 @@ fn what_sqlite_cannot_read_is_kept_to_the_byte() {
     let said = env.fails(15, &["restore", "ledger", "--yes"]);
     assert!(said.contains("ledger.db-wal may hold a part"), "{said}");
     assert_eq!(env.read("data/ledger.db-wal"), b"the rest");
-    // Where nothing is to be kept, it is replaced as any file.
-    env.ok(&["restore", "ledger", "--to", "data/ledger.db", "--yes"]);
+    // Who moves them away has them.
+    fs::create_dir(env.path("away")).unwrap();
+    for name in ["ledger.db", "ledger.db-wal"] {
+        fs::rename(env.path("data").join(name), env.path("away").join(name)).unwrap();
+    }
+    env.ok(&["restore", "ledger", "--yes"]);
     assert_is(&live, "captured");
 }
 
@@ -132,4 +166,24 @@ fn what_replaces_the_file_of_a_service_is_put_aside_whatever_the_snapshot_is_cal
     assert_is(&live, "captured");
     env.ok(&["rollback", "ledger", "--yes"]);
     assert_is(&live, "newer");
+}
+
+#[test]
+fn what_replaces_a_file_is_put_aside_however_the_file_was_named() {
+    let env = ledger("wal");
+    let live = env.path("data/ledger.db");
+    set(&live, "older");
+    env.ok(&["restore", "ledger", "--yes"]);
+    set(&live, "newer");
+    env.ok(&["restore", "ledger", "--to", "data/ledger.db", "--yes"]);
+    assert_is(&live, "captured");
+    env.ok(&["rollback", "ledger", "--yes"]);
+    assert_is(&live, "newer");
+    // It need not be a service.
+    env.ok(&["restore", "ledger", "--to", "other.db"]);
+    set(&env.path("other.db"), "another");
+    let restored = env.json(&["restore", "ledger", "--to", "other.db", "--yes"]);
+    assert_eq!(restored["kept"], env.path("other.db__ice_old").to_str().unwrap(), "{restored}");
+    env.ok(&["rollback", "other.db", "--yes"]);
+    assert_is(&env.path("other.db"), "another");
 }

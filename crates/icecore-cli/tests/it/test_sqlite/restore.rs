@@ -119,15 +119,20 @@ fn links_modes_and_owners_stay() {
 }
 
 #[test]
-fn a_plain_restore_keeps_nothing_and_a_database_by_url_does() {
+fn a_database_that_is_no_service_follows_the_same_rules() {
     let env = changed("delete");
-    env.ok(&["restore", "ledger", "--to", "data/copy.db"]);
-    env.ok(&["restore", "ledger", "--to", "data/copy.db", "--yes"]);
-    assert_eq!(names(&env), ["copy.db", "ledger.db"]);
-    env.ok(&["restore", "ledger", "--to", "sqlite:data/copy.db", "--yes"]);
-    assert_eq!(names(&env), ["copy.db", "copy.db__ice_old", "ledger.db"]);
-    env.ok(&["rollback", "data/copy.db", "--yes"]);
-    // What only databases have can be asked for with a path too.
+    for to in ["data/copy.db", "sqlite:data/copy.db"] {
+        env.ok(&["restore", "ledger", "--to", to]);
+        assert_eq!(names(&env), ["copy.db", "ledger.db"]);
+        set(&env.path("data/copy.db"), "another");
+        env.ok(&["restore", "ledger", "--to", to, "--yes"]);
+        assert_eq!(names(&env), ["copy.db", "copy.db__ice_old", "ledger.db"]);
+        env.ok(&["rollback", "data/copy.db", "--yes"]);
+        assert_is(&env.path("data/copy.db"), "another");
+        for name in ["copy.db", "copy.db__ice_old"] {
+            fs::remove_file(env.path("data").join(name)).unwrap();
+        }
+    }
     env.fails(15, &["restore", "ledger", "--to", "data/new.db", "--check", "SELECT 0"]);
     env.ok(&["restore", "ledger", "--to", "data/new.db", "--check", "SELECT 1"]);
     assert_is(&env.path("data/new.db"), "captured");

@@ -13,7 +13,7 @@ use std::io::Read as _;
 use icecore_format::Part;
 
 pub use plan::{Existing, Plan, plan};
-pub use swap::{forget, names, put_aside, rollback};
+pub use swap::{bring_back, forget, names, put_aside, rollback};
 
 use super::endpoint::Endpoint;
 use super::facts::Facts;

@@ -203,7 +203,7 @@ pub fn rollback(endpoint: &Endpoint) -> Result<Option<Undone>, RestoreError> {
     let there = look_up(&mut server, live)?;
     if let Some(there) = &there {
         drop_database(endpoint, &mut server, &going)?;
-        let aside = format!("{ASIDE_MARK}put aside by a rollback of {live}\n{}", there.comment);
+        let aside = displaced(live, there);
         exchange.push(live, &going, &there.oid, &aside);
         exchange.push(&old, live, &before.oid, comment);
         exchange.push(&going, &old, &there.oid, &aside);
@@ -212,6 +212,41 @@ pub fn rollback(endpoint: &Endpoint) -> Result<Option<Undone>, RestoreError> {
     }
     exchange.run(endpoint, &mut server, &|| false)?;
     Ok(Some(Undone { kept: there.map(|_| old), ..Undone::default() }))
+}
+
+/// The same with what a restore kept for good under the name `kept`, which it has no more afterwards; `None` if there is no such database.
+///
+/// # Errors
+/// Refuses if something is put aside, which would have to go for it.
+pub fn bring_back(endpoint: &Endpoint, kept: &str) -> Result<Option<Undone>, RestoreError> {
+    let _turn = Turn::take(endpoint)?;
+    let mut server = maintenance(endpoint)?;
+    let live = endpoint.database.as_str();
+    let old = name(live, OLD);
+    if look_up(&mut server, &old)?.is_some() {
+        return Err(RestoreError::Refused(format!(
+            "there is a database {old} meanwhile, which would be lost: roll back to that, or rename it"
+        )));
+    }
+    let Some(comes) = look_up(&mut server, kept)? else { return Ok(None) };
+    if kept == live || comes.comment.starts_with(ASIDE_MARK) {
+        return Err(RestoreError::Refused(format!(
+            "the database {kept} is not what a restore kept of {live}"
+        )));
+    }
+    let there = look_up(&mut server, live)?;
+    let mut exchange = Exchange::default();
+    if let Some(there) = &there {
+        exchange.push(live, &old, &there.oid, &displaced(live, there));
+    }
+    exchange.push(kept, live, &comes.oid, &comes.comment);
+    exchange.run(endpoint, &mut server, &|| false)?;
+    Ok(Some(Undone { kept: there.map(|_| old), ..Undone::default() }))
+}
+
+/// What a database says of itself that a rollback put aside.
+fn displaced(live: &str, known: &Known) -> String {
+    format!("{ASIDE_MARK}put aside by a rollback of {live}\n{}", known.comment)
 }
 
 /// What the last restore put aside and [`rollback`] brings back, if there is anything.

@@ -122,6 +122,30 @@ fn a_rollback_that_was_killed_and_is_run_again_is_not_undone() {
 }
 
 #[test]
+fn what_was_kept_for_good_comes_back_whatever_was_killed() {
+    for steps in 0..=STEPS {
+        let crashed = Crashed::restore(0, None);
+        let kept = crashed.folder.path().join("kept.db");
+        fs::copy(&crashed.path, &kept).unwrap();
+        change(&kept, 2);
+        crashed.swap(Swap::Rollback, steps, &kept, None);
+        // Whoever rolls back tries that first.
+        let undone = match rollback(&crashed.path).unwrap() {
+            None => bring_back(&crashed.path, "kept.db".as_ref()).unwrap(),
+            undone => undone,
+        };
+        assert_eq!(undone.unwrap().kept.unwrap().path, crashed.old(), "{steps}");
+        crashed.assert_is(2 * ACCOUNTS, Some(LIVE));
+    }
+    let crashed = Crashed::restore(0, None);
+    swap(&crashed.recorded, &crashed.path).unwrap();
+    fs::copy(&crashed.path, crashed.folder.path().join("kept.db")).unwrap();
+    let refused = bring_back(&crashed.path, "kept.db".as_ref()).unwrap_err().to_string();
+    assert!(refused.contains("bank.db__ice_old is put aside"), "{refused}");
+    assert_eq!((sum(&crashed.path), sum(&crashed.old())), (SUM, LIVE));
+}
+
+#[test]
 fn a_restore_that_was_killed_is_rolled_back() {
     let crashed = Crashed::restore(SECOND_NAME, None);
     assert_eq!(rollback(&crashed.path).unwrap(), None);

@@ -1,0 +1,57 @@
+//! What the last restore left of what it replaced, if it put nothing aside: a snapshot, or a database under a name of its own.
+
+use icecore::Snapshot;
+
+use super::from_snapshot::restore;
+use super::meant::Meant;
+use crate::commands::restore::chosen::Chosen;
+use crate::commands::restore::preserved;
+use crate::commands::restore::safety::safety_name;
+use crate::context::{Context, Opened};
+use crate::failure::{CommandError, Result};
+use crate::status::ExitStatus;
+use crate::ui::Ui;
+use crate::units::printable;
+
+/// What was found.
+pub(super) struct BeforeRestore {
+    opened: Opened,
+    /// The last that was taken of what a restore replaced.
+    snapshot: Option<Snapshot>,
+    /// What `--preserve` kept since then.
+    pub(super) kept: Option<String>,
+}
+
+impl BeforeRestore {
+    /// Looks into the store, and at what lies beside what is meant.
+    pub(super) fn find(ui: &mut Ui, context: &Context, meant: &Meant) -> Result<Self> {
+        let opened = context.open()?;
+        let snapshots = opened.listing(ui)?.snapshots;
+        let (series, origin) = (safety_name(&meant.name), meant.origin());
+        // Whatever it was called, it knows where it belongs.
+        let is_of = |snapshot: &Snapshot| {
+            let info = snapshot.info();
+            let is_named = info.source == series && !meant.is_elsewhere(context, snapshot);
+            let is_from_here = |of: &String| *of == origin || context.is_at(of, &meant.source);
+            icecore::is_safety(snapshot) && (is_named || info.origin.as_ref().is_some_and(is_from_here))
+        };
+        let snapshot = snapshots.into_iter().find(is_of);
+        let taken = snapshot.as_ref().and_then(|snapshot| snapshot.info().created_at.parse().ok());
+        let kept = preserved::since(&meant.source, &context.time_suffix(taken.unwrap_or_default()))?;
+        Ok(Self { opened, snapshot, kept })
+    }
+
+    /// Restores the snapshot.
+    pub(super) fn restore(&self, ui: &mut Ui, context: &Context, meant: &Meant) -> Result<ExitStatus> {
+        let Some(snapshot) = &self.snapshot else {
+            let error = format!("there is nothing to bring back of {}", printable(&meant.name));
+            return Err(CommandError::new(ExitStatus::NotFound, error).hint(format!(
+                "no restore put anything aside, and there is no snapshot {}",
+                printable(&safety_name(&meant.name))
+            )));
+        };
+        let by = context.described(snapshot);
+        ui.note(format!("nothing is put aside; what a restore before took a snapshot of is {by}"));
+        restore(ui, Chosen { context, opened: &self.opened, snapshot }, meant)
+    }
+}
