@@ -23,6 +23,7 @@ mod server_url;
 mod sink;
 pub mod sqlite;
 mod stream;
+mod survey;
 mod target;
 pub mod tls;
 
@@ -34,4 +35,5 @@ pub use poll::{PollReader, stdin_reader};
 pub use server_url::EndpointError;
 pub use sink::{PartEnd, PartStart, Sink, SinkError};
 pub use stream::{StreamOptions, StreamReport, capture_stream};
+pub use survey::{Shortage, Survey};
 pub use target::Target;

@@ -15,7 +15,7 @@ pub enum Error {
     /// The source's side; nothing was stored.
     #[error(transparent)]
     Capture(CaptureError),
-    /// The target's side; what was there is untouched, unless it was to be restored in place.
+    /// The target's side; what was there is untouched.
     #[error(transparent)]
     Restore(RestoreError),
     /// `icecore.toml` cannot be used.
@@ -122,6 +122,14 @@ pub enum Error {
         /// In which way.
         #[source]
         source: StoreError,
+    },
+    /// A restore in place ended after it had begun to write.
+    #[error("{} may be a mixture of what was there and what was to be restored", path.display())]
+    HalfDone {
+        /// The target.
+        path: PathBuf,
+        /// Why it ended.
+        source: Box<Self>,
     },
     /// What is to be restored cannot fit.
     #[error("cannot restore to {}: {needed} bytes are needed, and {free} are free", path.display())]

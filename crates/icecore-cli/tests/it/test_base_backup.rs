@@ -1,6 +1,6 @@
 //! Whole clusters of a PostgreSQL server of our own, as files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use icecore_testkit::postgres::{EVERYTHING, PostgresServer};
 
 use crate::running::wait_until;
-use crate::support::{TestEnv, assert_same};
+use crate::support::{Said, TestEnv, assert_same};
 
 /// What is not in the log is empty after a recovery, and a base backup begins with one.
 const EMPTY_UNLOGGED: &str = "DO $$ DECLARE t regclass; BEGIN
@@ -96,8 +96,19 @@ fn in_place_only_what_differs_is_written() {
     assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o777, 0o700);
 }
 
+/// Every file of a directory, its bytes and when it was last written to.
+fn state(env: &TestEnv, directory: &Path) -> BTreeMap<PathBuf, (i64, i64, Vec<u8>)> {
+    let files = env.files(&text(directory));
+    let look = |path: PathBuf| {
+        let meta = fs::metadata(&path).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        (path, (meta.mtime(), meta.mtime_nsec(), bytes))
+    };
+    files.into_iter().map(look).collect()
+}
+
 #[test]
-fn what_was_not_restored_to_its_end_is_nothing_that_a_server_starts_on() {
+fn a_damaged_snapshot_changes_nothing_of_what_is_there() {
     let mut server = server();
     let env = TestEnv::new();
     let url = server.url("shop");
@@ -114,18 +125,56 @@ fn what_was_not_restored_to_its_end_is_nothing_that_a_server_starts_on() {
     server.sql("shop", "DROP TABLE t");
     let live = server.dump("shop", &["--create"]);
     server.stop();
-    let control = server.data_dir().join("global/pg_control");
-    // Beside, nothing is touched.
-    env.fails(13, &["restore", "latest", "--yes"]);
-    assert!(control.exists());
-    env.fails(13, &["restore", "shop.physical", "--in-place", "--yes"]);
-    assert!(!control.exists());
-    let said = env.run(&["restore", "shop.physical", "--in-place", "--yes"]).fails(13);
-    assert!(!control.exists() && !said.contains("before-restore"), "{said}");
-    // What was left half done has not taken the place of what was there.
-    env.ok(&["rollback", server.data_dir().to_str().unwrap(), "--yes"]);
+    let there = state(&env, &server.data_dir());
+    for how in [&["--yes"][..], &["--in-place", "--yes"], &["--in-place", "--yes"]] {
+        let said = env.fails(13, &[&["restore", "shop.physical"], how].concat());
+        assert!(how.len() == 1 || said.contains("nothing was changed"), "{said}");
+        assert!(state(&env, &server.data_dir()) == there, "{said}");
+    }
     server.restart();
     assert_same(&live, &server.dump("shop", &["--create"]));
+}
+
+#[test]
+fn what_was_not_restored_to_its_end_is_nothing_that_a_server_starts_on() {
+    let mut server = server();
+    let env = TestEnv::new();
+    let captured = server.dump("shop", &["--create"]);
+    env.ok(&["create", &server.url("shop"), "--physical"]);
+    // Of the log that was captured, nothing is there any more.
+    for _ in 0..3 {
+        server
+            .sql("shop", "CREATE TABLE later (a int); SELECT pg_switch_wal(); CHECKPOINT; DROP TABLE later");
+    }
+    let live = server.dump("shop", &["--create"]);
+    server.stop();
+    let data = text(&server.data_dir());
+    let control = server.data_dir().join("global/pg_control");
+    // A segment of the log is too long.
+    let limited = || {
+        let script = "trap '' XFSZ; exec prlimit --fsize=12582912 \"$@\"";
+        let restore = ["restore", "shop.physical", "--in-place", "--yes"];
+        let all = [&["-c", script, "sh", env!("CARGO_BIN_EXE_icecore")], &restore[..]].concat();
+        Said::of(&mut env.command_of(Path::new("sh"), &all)).fails(1)
+    };
+    let said = limited();
+    assert!(said.contains("may be a mixture") && said.contains("too large"), "{said}");
+    let undo = format!("is the snapshot shop.physical.before-restore, and `icecore rollback {data}` brings");
+    assert!(said.contains(&undo) && said.contains("the same restore once more finishes it"), "{said}");
+    assert!(!control.exists());
+    // What was left half done does not take the place of what was there before it.
+    let said = limited();
+    assert!(said.contains("brings back what the restore before has kept"), "{said}");
+    assert!(!control.exists());
+    env.ok(&["rollback", &data, "--yes"]);
+    server.restart();
+    assert_same(&live, &server.dump("shop", &["--create"]));
+
+    server.stop();
+    limited();
+    env.ok(&["restore", "shop.physical", "--in-place", "--yes"]);
+    server.restart();
+    assert_same(&captured, &server.dump("shop", &["--create"]));
 }
 
 #[test]

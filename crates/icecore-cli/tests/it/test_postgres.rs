@@ -33,6 +33,21 @@ fn start(env: &TestEnv, server: &PostgresServer, arguments: &[&str], query: &str
     running
 }
 
+/// Gives the database `shop` so many rows that its capture takes a while, and waits until it is in the midst of them.
+fn start_long_capture(env: &TestEnv, server: &PostgresServer, url: &str) -> Running {
+    let rows = "SELECT repeat(md5(a::text), 100) AS b FROM generate_series(1, 30000) a";
+    server.sql("shop", &format!("CREATE TABLE large AS {rows}"));
+    start(env, server, &["create", url], "COPY")
+}
+
+/// Has somebody alter `shop` while the program works, and waits for both.
+fn meanwhile(server: &PostgresServer, alter: &str, running: Running) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| server.sql("shop", alter));
+        running.said().ok();
+    });
+}
+
 /// A database whose restore takes a while, with something in it that changed after it was captured.
 fn slow_shop(server: &PostgresServer, env: &TestEnv) -> String {
     server.sql("postgres", "CREATE DATABASE shop");

@@ -1,4 +1,6 @@
-use crate::support::{PG_DUMP, TestEnv, check_keys, noise, redact};
+use std::path::Path;
+
+use crate::support::{PG_DUMP, Said, TestEnv, check_keys, noise, redact};
 
 /// Three snapshots of `f`, at 10:02, 10:04 and 10:06 or so, with contents `one`, `two`, `three`; the second is tagged.
 fn three() -> TestEnv {
@@ -129,6 +131,49 @@ fn in_place_writes_only_what_differs() {
     let written = restored["written_bytes"].as_u64().unwrap();
     assert!(0 < written && written < 300_000, "{written}");
     assert!(env.read("big") == noise(1, 2_000_000));
+}
+
+/// Runs a script that may mount something where only it sees it; `$1` is the program.
+fn script(env: &TestEnv, script: &str) -> Said {
+    let user = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+    let arguments = [user, "sh", "-e", "-c", script, "sh", env!("CARGO_BIN_EXE_icecore")];
+    Said::of(&mut env.command_of(Path::new("unshare"), &arguments))
+}
+
+#[test]
+fn what_has_no_room_in_place_is_refused_before_anything_is_changed() {
+    let env = TestEnv::new();
+    env.write("tree/a", "captured");
+    env.write("tree/b", noise(1, 3_000_000));
+    env.ok(&["create", "tree"]);
+    env.write("there/a", "live");
+    let said = script(
+        &env,
+        "mount -t tmpfs -o size=1m none there; echo live > there/a
+        \"$1\" restore tree --to there --in-place --yes || echo \"status $?, $(cat there/*)\"",
+    );
+    assert!(
+        said.text().contains("status 1, live\n") && said.stderr.contains("nothing was touched"),
+        "{said:?}"
+    );
+    assert!(said.stderr.contains("bytes are needed"), "{said:?}");
+}
+
+#[test]
+fn what_cannot_be_written_in_place_is_found_before_anything_is_changed() {
+    let env = TestEnv::new();
+    env.write("tree/a", "captured");
+    env.write("tree/sub/b", "captured");
+    env.ok(&["create", "tree"]);
+    env.write("tree/a", "live");
+    env.write("tree/sub/b", "live");
+    let said = script(
+        &env,
+        "mount --bind tree/sub tree/sub; mount -o remount,ro,bind tree/sub
+        \"$1\" restore tree --in-place --yes || echo \"status $?, $(cat tree/a tree/sub/b)\"",
+    );
+    assert!(said.text().contains("status 1, livelive\n"), "{said:?}");
+    assert!(said.stderr.contains("cannot change what is in") && said.stderr.contains("tree/sub"), "{said:?}");
 }
 
 #[test]

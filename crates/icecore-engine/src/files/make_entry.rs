@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use icecore_format::{FileAttributes, Part, PartKind};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -14,6 +15,7 @@ use crate::files::apply::apply_at;
 use crate::files::beneath::{compare, components, open_path, open_to_change};
 use crate::files::node::Node;
 use crate::files::part_file::PartFile;
+use crate::files::part_order::of_file;
 use crate::files::remove::remove_tree;
 use crate::files::report::cause;
 use crate::files::target_directory::{DirectoryTarget, Level, check_name, split, unsafe_name};
@@ -38,32 +40,27 @@ impl DirectoryTarget {
                 self.make_way(part, leaf, |node| node.kind == FileType::Socket)?;
             }
             PartKind::Data | PartKind::Schema | PartKind::Table | PartKind::Member => {
-                return Err(RestoreError::Damaged(format!(
-                    "{} is not from a directory; restore the snapshot to a file",
-                    part.display_name()
-                )));
+                return Err(of_file(part));
             }
         }
         Ok(None)
     }
 
     fn make_file(&mut self, part: &Part, leaf: &[u8]) -> Result<PartFile, RestoreError> {
-        // A file with several names may have one outside: it must not be written through this one.
-        let usable = |node: &Node| node.kind == FileType::RegularFile && node.links == 1;
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        if let Some(node) = self.make_way(part, leaf, usable)? {
-            let opened = openat(self.directory(part)?, leaf, flags | OFlags::NONBLOCK, Mode::empty());
-            match opened.map(File::from) {
-                Ok(file) if Node::of(&file).is_ok_and(|now| now.identity() == node.identity()) => {
-                    return Ok(PartFile::new(file, node.size));
+        if let Some(node) = self.make_way(part, leaf, can_be_rewritten)? {
+            match open_to_rewrite(self.directory(part)?, leaf, &node) {
+                Some(file) => {
+                    let mut file = PartFile::present(file, node.size);
+                    file.is_as_surveyed = self.begun.is_after_changes_of(&node);
+                    return Ok(file);
                 }
                 // It cannot be written to, but replaced.
-                _ => self.make_way(part, leaf, |_| false)?,
+                None => self.make_way(part, leaf, |_| false)?,
             };
         }
-        let flags = flags | OFlags::CREATE | OFlags::EXCL;
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::CREATE | OFlags::EXCL;
         let file = openat(self.directory(part)?, leaf, flags, Mode::from_raw_mode(0o600));
-        Ok(PartFile::new(File::from(file.map_err(|error| self.error("cannot create", part, error))?), 0))
+        Ok(PartFile::new(File::from(file.map_err(|error| self.error("cannot create", part, error))?)))
     }
 
     fn make_directory(&mut self, part: &Part, leaf: &[u8]) -> Result<(), RestoreError> {
@@ -203,10 +200,25 @@ impl DirectoryTarget {
     }
 
     fn must_stay(&self, part: &Part) -> RestoreError {
-        let path = self.shown(&part.name);
-        RestoreError::Refused(format!(
-            "{} is protected, and the snapshot has something in its place",
-            path.display()
-        ))
+        must_stay(&self.shown(&part.name))
     }
+}
+
+/// A file with several names may have one outside: it must not be written through this one.
+pub(super) fn can_be_rewritten(node: &Node) -> bool {
+    node.kind == FileType::RegularFile && node.links == 1
+}
+
+/// A file that may be written to, if it is still the one that was looked at.
+pub(super) fn open_to_rewrite(directory: &File, leaf: &[u8], node: &Node) -> Option<File> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = File::from(openat(directory, leaf, flags, Mode::empty()).ok()?);
+    Node::of(&file).is_ok_and(|now| now.identity() == node.identity()).then_some(file)
+}
+
+pub(super) fn must_stay(path: &Path) -> RestoreError {
+    RestoreError::Refused(format!(
+        "{} is protected, and the snapshot has something in its place",
+        path.display()
+    ))
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use icecore_format::FileAttributes;
-use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp, makedev, statx};
+use rustix::fs::{AtFlags, FileType, Statx, StatxAttributes, StatxFlags, StatxTimestamp, makedev, statx};
 use rustix::path::Arg;
 
 /// An entry, as it was when it was looked at.
@@ -26,7 +26,9 @@ pub(super) struct Node {
     /// A device's own number; zero for anything else.
     pub(super) device: u64,
     /// The file system it lies on.
-    home: u64,
+    pub(super) home: u64,
+    /// Whether it was marked as one that nobody may change, root among them.
+    pub(super) is_fixed: bool,
 }
 
 impl Node {
@@ -56,6 +58,7 @@ impl Node {
             allocated: stat.stx_blocks.saturating_mul(512),
             device: makedev(stat.stx_rdev_major, stat.stx_rdev_minor),
             home: makedev(stat.stx_dev_major, stat.stx_dev_minor),
+            is_fixed: stat.stx_attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND),
         }
     }
 

@@ -17,12 +17,24 @@ pub(super) struct PartFile {
     runs: Runs,
     /// How long the file was before it was written to; zero if it is new.
     size_before: u64,
+    /// Whether nobody has changed it since it was looked at.
+    pub(super) is_as_surveyed: bool,
 }
 
 impl PartFile {
+    /// A new file.
+    pub(super) fn new(file: File) -> Self {
+        Self::present(file, 0)
+    }
+
     /// A file that held `size_before` bytes.
-    pub(super) fn new(file: File, size_before: u64) -> Self {
-        Self { file, runs: Runs::default(), size_before }
+    pub(super) fn present(file: File, size_before: u64) -> Self {
+        Self { file, runs: Runs::default(), size_before, is_as_surveyed: false }
+    }
+
+    /// Another handle of the file, for one who goes another way through it.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self::present(self.file.try_clone()?, self.size_before))
     }
 
     /// Opens a part; `base` is where it begins if it has no holes.

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::RestoreError;
 use crate::files::node::Node;
@@ -32,11 +33,31 @@ pub(super) struct Place {
     pub(super) name: OsString,
     /// What lies there now.
     pub(super) present: Option<Node>,
+    /// When it was looked at.
+    pub(super) found: Moment,
+}
+
+/// A moment by the clock that change times are taken from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment((i64, u32));
+
+impl Moment {
+    fn now() -> Self {
+        // The exact one is ahead of it by some milliseconds.
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        Self((now.tv_sec, u32::try_from(now.tv_nsec).unwrap_or_default()))
+    }
+
+    /// Whether an entry has been left alone since.
+    pub(super) fn is_after_changes_of(self, node: &Node) -> bool {
+        node.ctime < self.0
+    }
 }
 
 impl Place {
     /// Finds the place that `path` names, following the links that the user named, and refuses one that is taken.
     pub(super) fn find(path: &Path, placement: Placement) -> Result<Self, RestoreError> {
+        let found = Moment::now();
         let write = |error| RestoreError::write("cannot restore to", path)(error);
         let named = Node::at(CWD, path).map(Some).or_else(absent).map_err(write)?;
         if placement == Placement::CreateNew && named.is_some() {
@@ -53,7 +74,7 @@ impl Place {
         let directory = File::open(&parent).map_err(write)?;
         let present = Node::at(&directory, name).map(Some).or_else(absent).map_err(write)?;
         let (path, name) = (parent.join(name), name.to_owned());
-        Ok(Self { path, parent, directory, name, present })
+        Ok(Self { path, parent, directory, name, present, found })
     }
 
     /// Refuses what is there if it is not of this kind.

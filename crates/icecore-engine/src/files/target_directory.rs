@@ -5,26 +5,27 @@
 //! by its last component alone; a part whose directory was not restored right before has an unsafe name. So nothing that a
 //! snapshot holds, and nothing that lies at the target, can lead a write outside of it.
 
-use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use icecore_format::{FileAttributes, Part, PartKind};
+use icecore_format::{FileAttributes, Part};
 use rustix::fs::{CWD, FileType, syncfs};
 
 use crate::files::apply::apply;
-use crate::files::beneath::{OpenDirectories, compare, components, names, open_directory, open_path};
+use crate::files::beneath::{OpenDirectories, components, names, open_directory, open_path};
 use crate::files::node::Node;
 use crate::files::part_file::PartFile;
-use crate::files::placement::{Place, Placement};
+use crate::files::part_order::PartOrder;
+use crate::files::placement::{Moment, Place, Placement};
 use crate::files::remove::{Protected, remove_tree};
 use crate::files::staging::Staging;
+use crate::files::survey_directory::DirectorySurvey;
 use crate::files::warnings::Warnings;
 use crate::files::write_back::WriteBack;
-use crate::{RestoreError, Target};
+use crate::{RestoreError, Survey, Target};
 
 /// A directory that is being restored.
 #[derive(Debug)]
@@ -36,11 +37,14 @@ pub struct DirectoryTarget {
     pub(super) open: OpenDirectories,
     /// The root, and the directories down to the last part.
     pub(super) levels: Vec<Level>,
-    /// The name of the last part.
-    last: Option<Vec<u8>>,
+    order: PartOrder,
+    /// When the restore began.
+    pub(super) begun: Moment,
     file: Option<(PartFile, Part)>,
     pub(super) later: Vec<Later>,
     pub(super) protected: Protected,
+    /// Where these directories are.
+    protected_paths: Vec<PathBuf>,
     pub(super) warnings: Warnings,
     write_back: WriteBack,
 }
@@ -81,7 +85,7 @@ impl DirectoryTarget {
     pub fn new(path: &Path, placement: Placement) -> Result<Self, RestoreError> {
         let place = Place::find(path, placement)?;
         place.expect(FileType::Directory, "directory")?;
-        let path = place.path.clone();
+        let (path, begun) = (place.path.clone(), place.found);
         let (staging, root) = if placement == Placement::InPlace && place.present.is_some() {
             let root = open_directory(CWD, &path).map_err(RestoreError::write("cannot open", &path))?;
             (None, root)
@@ -94,10 +98,12 @@ impl DirectoryTarget {
             staging,
             open: OpenDirectories::new(root),
             levels: Vec::new(),
-            last: None,
+            order: PartOrder::default(),
+            begun,
             file: None,
             later: Vec::new(),
             protected: Protected::new(),
+            protected_paths: Vec::new(),
             warnings: Warnings::default(),
             write_back: WriteBack::default(),
         })
@@ -119,6 +125,7 @@ impl DirectoryTarget {
                      snapshot has"
                 )));
             }
+            self.protected_paths.push(real);
         }
         Ok(self)
     }
@@ -187,36 +194,25 @@ impl DirectoryTarget {
 }
 
 impl Target for DirectoryTarget {
+    fn survey(&mut self) -> Result<Option<Box<dyn Survey>>, RestoreError> {
+        if !self.is_in_place() {
+            return Ok(None);
+        }
+        let survey = DirectorySurvey::new(&self.path, self.open.root(), &self.protected_paths)?;
+        Ok(Some(Box::new(survey)))
+    }
+
     fn begin(&mut self, part: &Part) -> Result<(), RestoreError> {
         let name = part.name.as_slice();
-        check_name(name)?;
-        if self.last.as_deref().is_some_and(|last| compare(last, name) != Ordering::Less) {
-            return Err(RestoreError::Damaged(format!(
-                "the snapshot's names are out of order at {}",
-                part.display_name()
-            )));
-        }
-        self.last = Some(name.to_vec());
-        if part.kind != PartKind::File && part.len > 0 {
-            return Err(RestoreError::Damaged(format!(
-                "{} is not from a directory; restore the snapshot to a file",
-                part.display_name()
-            )));
-        }
+        self.order.check(part)?;
         if name.is_empty() {
-            if part.kind != PartKind::Directory {
-                return Err(unsafe_name(name));
-            }
             self.levels.push(Level::new(part));
             return Ok(());
         }
         if self.levels.is_empty() {
             // Whoever rewrites a directory must know that it gets a whole one.
             if self.is_in_place() {
-                return Err(RestoreError::Refused(format!(
-                    "the snapshot is not one of a directory; {} was not touched",
-                    self.path.display()
-                )));
+                return Err(no_directory(&self.path));
             }
             self.levels.push(Level {
                 name: Vec::new(),
@@ -260,6 +256,10 @@ impl Target for DirectoryTarget {
         file.existing(len).map_err(|error| RestoreError::write("cannot read", &self.shown(&part.name))(error))
     }
 
+    fn is_as_surveyed(&self) -> bool {
+        self.file.as_ref().is_some_and(|(file, _)| file.is_as_surveyed)
+    }
+
     fn keep(&mut self, len: usize) -> Result<(), RestoreError> {
         self.file.as_mut().ok_or_else(outside)?.0.keep(len);
         Ok(())
@@ -295,6 +295,14 @@ impl Target for DirectoryTarget {
             None => Ok(()),
         }
     }
+}
+
+/// A directory is not made like something else.
+pub(super) fn no_directory(path: &Path) -> RestoreError {
+    RestoreError::Refused(format!(
+        "the snapshot is not one of a directory; {} was not touched",
+        path.display()
+    ))
 }
 
 fn outside() -> RestoreError {

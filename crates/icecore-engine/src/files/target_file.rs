@@ -4,19 +4,21 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use icecore_format::{FileAttributes, Part, PartKind};
+use icecore_format::{Part, PartKind};
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
 use tempfile::NamedTempFile;
 
 use crate::files::apply::apply;
 use crate::files::beside::file_beside;
+use crate::files::file_parts::FileParts;
 use crate::files::node::Node;
 use crate::files::part_file::PartFile;
 use crate::files::placement::{Place, Placement};
+use crate::files::survey_file::FileSurvey;
 use crate::files::target_directory::final_size;
 use crate::files::warnings::Warnings;
 use crate::files::write_back::WriteBack;
-use crate::{RestoreError, Target};
+use crate::{RestoreError, Survey, Target};
 
 /// A file that is being restored: the bytes of all parts, one after the other. One that was captured as a file gets its
 /// attributes and holes back; any other is readable by its owner alone, or by whom the file it replaces was.
@@ -26,13 +28,7 @@ pub struct FileTarget {
     /// None if the target itself is rewritten.
     beside: Option<NamedTempFile>,
     file: PartFile,
-    /// Whether it is rewritten and is a device, which has the size it has.
-    device_size: Option<u64>,
-    /// Where the next part begins.
-    position: u64,
-    open: Option<Part>,
-    /// A captured file is a whole; nothing can come before or after it.
-    whole: Option<Option<Box<FileAttributes>>>,
+    parts: FileParts,
     warnings: Warnings,
     write_back: WriteBack,
 }
@@ -50,22 +46,19 @@ impl FileTarget {
         let (beside, file) = if in_place {
             let (file, size) = open_present(&place)?;
             device_size = is_device.then_some(size);
-            (None, PartFile::new(file, size))
+            (None, PartFile::present(file, size))
         } else {
             let beside = file_beside(&place.parent, &place.name);
             let beside = beside.map_err(RestoreError::write("cannot create a file in", &place.parent))?;
             let file = beside.as_file().try_clone();
             let file = file.map_err(RestoreError::write("cannot write", beside.path()))?;
-            (Some(beside), PartFile::new(file, 0))
+            (Some(beside), PartFile::new(file))
         };
         Ok(Self {
             place,
             beside,
             file,
-            device_size,
-            position: 0,
-            open: None,
-            whole: None,
+            parts: FileParts::new(device_size),
             warnings: Warnings::default(),
             write_back: WriteBack::default(),
         })
@@ -78,30 +71,6 @@ impl FileTarget {
 
     fn path(&self) -> &Path {
         &self.place.path
-    }
-
-    fn check_kind(&mut self, part: &Part) -> Result<(), RestoreError> {
-        let alone = self.position == 0 && self.whole.is_none() && self.open.is_none();
-        match part.kind {
-            // A single file whose bytes were not looked into.
-            PartKind::Data if alone && part.file.is_some() => {
-                self.whole = Some(part.file.clone());
-                Ok(())
-            }
-            PartKind::Data | PartKind::Schema | PartKind::Table | PartKind::Member
-                if self.whole.is_none() =>
-            {
-                Ok(())
-            }
-            PartKind::File if alone => {
-                self.whole = Some(part.file.clone());
-                Ok(())
-            }
-            _ => Err(RestoreError::Refused(format!(
-                "the snapshot holds more than one file, such as {}; restore it to a directory",
-                part.display_name()
-            ))),
-        }
     }
 
     /// Attributes for a file that nobody captured as one: those of what it replaces.
@@ -129,17 +98,24 @@ impl FileTarget {
 }
 
 impl Target for FileTarget {
-    fn begin(&mut self, part: &Part) -> Result<(), RestoreError> {
-        self.check_kind(part)?;
-        let end = self.position.saturating_add(final_size(part));
-        if self.device_size.is_some_and(|size| end > size) {
-            return Err(RestoreError::Refused(format!(
-                "{} is too small for the snapshot",
-                self.path().display()
-            )));
+    fn survey(&mut self) -> Result<Option<Box<dyn Survey>>, RestoreError> {
+        if self.beside.is_some() {
+            return Ok(None);
         }
-        self.file.begin(part, self.position);
-        self.open = Some(part.clone());
+        let file = self.file.try_clone().map_err(RestoreError::write("cannot read", self.path()))?;
+        let survey = FileSurvey::new(&self.place, file, self.parts.device_size)?;
+        Ok(Some(Box::new(survey)))
+    }
+
+    fn begin(&mut self, part: &Part) -> Result<(), RestoreError> {
+        let base = self.parts.begin(part, &self.place.path)?;
+        // Before it changes by our own hand; of a device no time tells that it did.
+        if base == 0 && self.beside.is_none() && self.parts.device_size.is_none() {
+            let node =
+                Node::of(&self.file.file).map_err(RestoreError::write("cannot look at", self.path()))?;
+            self.file.is_as_surveyed = self.place.found.is_after_changes_of(&node);
+        }
+        self.file.begin(part, base);
         Ok(())
     }
 
@@ -156,35 +132,38 @@ impl Target for FileTarget {
         self.file.existing(len).map_err(RestoreError::write("cannot read", self.path()))
     }
 
+    fn is_as_surveyed(&self) -> bool {
+        self.file.is_as_surveyed
+    }
+
     fn keep(&mut self, len: usize) -> Result<(), RestoreError> {
         self.file.keep(len);
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), RestoreError> {
-        let Some(part) = self.open.take() else { return Ok(()) };
+        let Some(part) = self.parts.end() else { return Ok(()) };
         if !self.file.is_done() {
             return Err(RestoreError::Damaged(format!("{} is incomplete", self.path().display())));
         }
         if part.kind == PartKind::File {
-            let size = self.device_size.unwrap_or(final_size(&part));
+            let size = self.parts.device_size.unwrap_or(final_size(&part));
             self.file.shape(size).map_err(RestoreError::write("cannot write", self.path()))?;
         }
-        self.position += final_size(&part);
         Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), RestoreError> {
         let path = self.place.path.clone();
-        if self.open.is_some() {
+        if self.parts.is_open() {
             return Err(RestoreError::Damaged(format!("{} is incomplete", path.display())));
         }
         let write = || RestoreError::write("cannot write", &path);
-        if self.device_size.is_none() {
-            if self.file.file.metadata().map_err(write())?.len() != self.position {
-                self.file.file.set_len(self.position).map_err(write())?;
+        if self.parts.device_size.is_none() {
+            if self.file.file.metadata().map_err(write())?.len() != self.parts.position {
+                self.file.file.set_len(self.parts.position).map_err(write())?;
             }
-            match &self.whole {
+            match &self.parts.whole {
                 Some(Some(attributes)) => apply(&self.file.file, attributes, &path, &self.warnings)?,
                 Some(None) | None => self.take_over(&self.file.file).map_err(write())?,
             }

@@ -13,6 +13,7 @@ use icecore_chunk::Grain;
 use icecore_format::PartKind;
 use postgres::CancelToken;
 
+use super::connect::in_time;
 use super::endpoint::Endpoint;
 use super::session::{Session, Trouble, trouble};
 use super::tables::Table;
@@ -66,7 +67,7 @@ pub(super) fn copy_tables(
         if handed.is_err() {
             // Who waits for the server waits no longer; who waits for us sees that nobody listens.
             for (stop, tls) in stops {
-                let _ = stop.cancel_query(tls);
+                let _ = in_time(move || stop.cancel_query(tls));
             }
         }
         handed

@@ -2,6 +2,7 @@
 
 mod aside;
 mod capture;
+mod connect;
 mod conninfo;
 mod copy;
 mod endpoint;

@@ -1,15 +1,13 @@
 //! Connections, and what goes wrong on them.
 
 use std::error::Error;
-use std::time::Duration;
 
-use postgres::config::{ChannelBinding, SslMode};
-use postgres::{Client, Config, SimpleQueryMessage, SimpleQueryRow};
+use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
-use super::endpoint::{Endpoint, Host};
+use super::connect::{Shut, connect};
+use super::endpoint::Endpoint;
 use crate::tls::{self, Connector, Mode};
 
-const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// `SQLSTATE` of who may not come at all, or not in this way.
 const NOT_LET_IN: &str = "28000";
 /// What the client says of TLS that does not come about.
@@ -57,13 +55,13 @@ impl Session {
             tls.map_err(|why| Trouble { what: format!("the database {endpoint}: {why}"), code: None })?;
         let (client, tls) = match connect(endpoint, &tls) {
             // As libpq does: it was not asked for.
-            Err(error) if tls.mode == Mode::Prefer && is_for_plain(&error) => {
+            Err(Shut::Error(error)) if tls.mode == Mode::Prefer && is_for_plain(&error) => {
                 let plain = Connector::none();
-                connect(endpoint, &plain).map(|client| (client, plain)).map_err(|_| error)
+                connect(endpoint, &plain).map(|client| (client, plain)).map_err(|_| Shut::Error(error))
             }
             client => client.map(|client| (client, tls)),
         }
-        .map_err(|error| unreachable(endpoint, &error))?;
+        .map_err(|shut| unreachable(endpoint, &shut))?;
         let mut session = Self { client, tls, endpoint: endpoint.clone(), version: 0, is_utf8: true };
         session.run(SETTINGS)?;
         session.rows(NO_TIMEOUTS)?;
@@ -140,35 +138,17 @@ pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn connect(endpoint: &Endpoint, tls: &Connector) -> Result<Client, postgres::Error> {
-    let mut config = Config::new();
-    config.user(&endpoint.user).dbname(&endpoint.database).port(endpoint.port);
-    config.application_name("icecore").connect_timeout(CONNECT_MAX);
-    config.ssl_mode(match tls.mode {
-        Mode::Disable => SslMode::Disable,
-        Mode::Prefer => SslMode::Prefer,
-        Mode::Require | Mode::VerifyCa | Mode::VerifyFull => SslMode::Require,
-    });
-    match &endpoint.host {
-        Host::Tcp(name) => config.host(name),
-        Host::Folder(folder) => config.host_path(folder),
-    };
-    if endpoint.needs_binding && matches!(endpoint.host, Host::Tcp(_)) {
-        config.channel_binding(ChannelBinding::Require);
-    }
-    if let Some(password) = &endpoint.password {
-        config.password(password);
-    }
-    config.connect(tls.clone())
-}
-
 /// Whether the server may let in who comes without TLS: with it, it does not work, or is not let in.
 fn is_for_plain(error: &postgres::Error) -> bool {
     let is_refused = error.code().is_some_and(|code| code.code() == NOT_LET_IN);
     is_refused || is_of_tls(error)
 }
 
-fn unreachable(endpoint: &Endpoint, error: &postgres::Error) -> Trouble {
+fn unreachable(endpoint: &Endpoint, shut: &Shut) -> Trouble {
+    let Shut::Error(error) = shut else {
+        let what = format!("the database {endpoint}: nothing answers; is it PostgreSQL that listens there?");
+        return Trouble { what, code: None };
+    };
     let Trouble { what, code } = trouble(endpoint, error);
     let hint = match code.as_deref() {
         Some(NOT_LET_IN) if what.contains("no encryption") || what.contains("SSL off") => {

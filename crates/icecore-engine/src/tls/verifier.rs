@@ -4,13 +4,23 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// What is said of a certificate that is an authority's, where it should be a server's own: all else that is asked of it was seen before.
 const OF_AUTHORITY: &str = "CaUsedAsEndEntity";
+
+/// How a version of TLS checks that a message was signed by who has the key to a certificate.
+type Check = fn(
+    &[u8],
+    &CertificateDer<'_>,
+    &DigitallySignedStruct,
+    &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error>;
 
 /// Checks the chain, and the name: as much as is wanted.
 #[derive(Debug)]
@@ -65,14 +75,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.unless_trusting(|provider| {
-            verify_tls12_signature(
-                message,
-                certificate,
-                signature,
-                &provider.signature_verification_algorithms,
-            )
-        })
+        self.unless_trusting(verify_tls12_signature, message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -81,14 +84,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.unless_trusting(|provider| {
-            verify_tls13_signature(
-                message,
-                certificate,
-                signature,
-                &provider.signature_verification_algorithms,
-            )
-        })
+        self.unless_trusting(verify_tls13_signature, message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -101,10 +97,14 @@ impl Verifier {
     /// even be read.
     fn unless_trusting(
         &self,
-        check: impl FnOnce(&CryptoProvider) -> Result<HandshakeSignatureValid, Error>,
+        check: Check,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
         match &self.trusted {
-            Some(_) => check(&self.provider),
+            Some(_) => check(message, certificate, signature, algorithms),
             None => Ok(HandshakeSignatureValid::assertion()),
         }
     }

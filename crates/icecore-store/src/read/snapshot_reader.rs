@@ -73,6 +73,14 @@ impl SnapshotReader {
         Ok(ContentReader::new(&self.store, refs).map(cut))
     }
 
+    /// The bytes of the chunks that `refs` name, in that order.
+    pub fn chunks<'a>(
+        &'a self,
+        refs: impl Iterator<Item = Result<ChunkRef>> + 'a,
+    ) -> impl Iterator<Item = Result<(ChunkRef, Bytes)>> + 'a {
+        ContentReader::new(&self.store, refs)
+    }
+
     /// The bytes of one chunk, checked by its id.
     pub fn chunk(&self, chunk: &ChunkRef) -> Result<Bytes> {
         self.store.read_chunk(&chunk.id)

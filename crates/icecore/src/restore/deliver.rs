@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use icecore_engine::files::{Escapes, compare};
 use icecore_engine::{RestoreError, Target};
-use icecore_format::{ChunkRef, Digest, Part, PartKind};
-use icecore_store::{Counter, Monitor, Piece, SnapshotReader, StoreError, TreeReader};
+use icecore_format::{Digest, Part, PartKind};
+use icecore_store::{Counter, Monitor, Piece, SnapshotReader, StoreError};
 
 use super::Restored;
 use crate::create::BASE_BACKUP;
@@ -21,12 +21,23 @@ pub(super) struct Progress<'a> {
     pub(super) allow_damaged: bool,
     /// Present where nothing may reach out of the target.
     pub(super) escapes: Option<Escapes>,
+    /// Whether what lies at the target may have changed by now.
+    pub(super) has_begun: bool,
 }
 
 /// Bytes on their way to a target, and whether they are those that were captured.
 type Pieces<'a> = Box<dyn Iterator<Item = Result<(Bytes, bool)>> + 'a>;
 
 impl<'a> Progress<'a> {
+    pub(super) fn new(
+        reader: &'a SnapshotReader,
+        monitor: &'a dyn Monitor,
+        restored: Restored,
+        current: &'a mut Option<String>,
+    ) -> Self {
+        Self { reader, monitor, restored, current, allow_damaged: false, escapes: None, has_begun: false }
+    }
+
     /// Everything, from front to back, or in the order that a directory wants.
     pub(super) fn all(&mut self, target: &mut dyn Target) -> Result<()> {
         if let Some(parts) = self.sorted()? {
@@ -57,7 +68,7 @@ impl<'a> Progress<'a> {
     }
 
     /// A base backup's parts, as a walk would meet them; `None` if they are in such an order already.
-    fn sorted(&mut self) -> Result<Option<Vec<Part>>> {
+    pub(super) fn sorted(&mut self) -> Result<Option<Vec<Part>>> {
         let info = &self.reader.manifest().info;
         if info.form != BASE_BACKUP {
             return Ok(None);
@@ -127,14 +138,20 @@ impl<'a> Progress<'a> {
     }
 
     fn begin(&mut self, part: &Part, target: &mut dyn Target) -> Result<()> {
-        if let Some(what) = self.escapes.as_mut().and_then(|escapes| escapes.look(part)) {
-            return Err(
-                RestoreError::Refused(format!("{} reaches out of the target: {what}", named(part))).into()
-            );
-        }
+        self.refuse_escape(part)?;
         target.begin(part)?;
         *self.current = Some(named(part));
         Ok(())
+    }
+
+    pub(super) fn refuse_escape(&mut self, part: &Part) -> Result<()> {
+        match self.escapes.as_mut().and_then(|escapes| escapes.look(part)) {
+            Some(what) => {
+                Err(RestoreError::Refused(format!("{} reaches out of the target: {what}", named(part)))
+                    .into())
+            }
+            None => Ok(()),
+        }
     }
 
     /// What comes behind the last part of which anything is known: bytes of a dump or a file, nothing that could be told of a directory.
@@ -167,99 +184,16 @@ impl<'a> Progress<'a> {
         Ok(())
     }
 
-    /// Everything, but chunks that already lie where they belong are neither read from the store nor written.
-    pub(super) fn in_place(&mut self, target: &mut dyn Target) -> Result<()> {
-        let mut chunks = Chunks { tree: self.reader.tree(), rest: None };
-        if let Some(parts) = self.sorted()? {
-            return parts.iter().try_for_each(|part| {
-                chunks.seek(part.offset, self.reader)?;
-                self.part_in_place(part, &mut chunks, target)
-            });
-        }
-        self.reader.parts().try_for_each(|part| self.part_in_place(&part?, &mut chunks, target))
-    }
-
-    fn part_in_place(&mut self, part: &Part, chunks: &mut Chunks<'_>, target: &mut dyn Target) -> Result<()> {
-        self.begin(part, target)?;
-        let mut check = PartCheck::new(self.reader, part);
-        while check.left > 0 {
-            let (mut rest, is_there) = match chunks.rest.take() {
-                Some(rest) => rest,
-                None => {
-                    let (_, next) = chunks.tree.next_chunk()?.ok_or_else(|| short(part))?;
-                    // A chunk that reaches into the next part is not looked for: the target knows this part only.
-                    if u64::from(next.len) <= check.left {
-                        self.present_or_stored(&next, target)?
-                    } else {
-                        (self.reader.chunk(&next)?, false)
-                    }
-                }
-            };
-            let piece = rest.split_to(check.fitting(rest.len()));
-            check.update(&piece);
-            if is_there {
-                target.keep(piece.len())?;
-                self.kept(piece.len())?;
-            } else {
-                target.write(&piece)?;
-                self.written(piece.len())?;
-            }
-            if !rest.is_empty() {
-                chunks.rest = Some((rest, is_there));
-            }
-        }
-        check.finish()?;
-        target.end()?;
-        self.restored.parts += 1;
-        Ok(())
-    }
-
-    /// A chunk's bytes, and whether they are in their place already.
-    fn present_or_stored(&self, chunk: &ChunkRef, target: &mut dyn Target) -> Result<(Bytes, bool)> {
-        if let Some(found) = target.existing(chunk.len as usize)?
-            && self.reader.store().key().chunk_id(&found) == chunk.id
-        {
-            return Ok((found.into(), true));
-        }
-        Ok((self.reader.chunk(chunk)?, false))
-    }
-
-    fn written(&mut self, len: usize) -> Result<()> {
+    pub(super) fn written(&mut self, len: usize) -> Result<()> {
         self.restored.written_bytes += len as u64;
-        self.kept(len)
+        self.restored.bytes += len as u64;
+        self.passed(len)
     }
 
-    fn kept(&mut self, len: usize) -> Result<()> {
-        self.restored.bytes += len as u64;
+    /// Counts bytes that were dealt with.
+    pub(super) fn passed(&self, len: usize) -> Result<()> {
         self.monitor.count(Counter::PlainBytes, len as u64);
         if self.monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
-    }
-}
-
-/// A content's chunks, on the way from part to part.
-struct Chunks<'a> {
-    tree: TreeReader<'a>,
-    /// What is left of the chunk before, and whether it is in its place.
-    rest: Option<(Bytes, bool)>,
-}
-
-impl Chunks<'_> {
-    /// Goes to where a part begins.
-    fn seek(&mut self, offset: u64, reader: &SnapshotReader) -> Result<()> {
-        let at = self.tree.offset() - self.rest.as_ref().map_or(0, |(rest, _)| rest.len() as u64);
-        if at == offset {
-            return Ok(());
-        }
-        self.rest = None;
-        self.tree.seek(offset)?;
-        let before = usize::try_from(offset.saturating_sub(self.tree.offset())).unwrap_or(usize::MAX);
-        if before > 0
-            && let Some((_, chunk)) = self.tree.next_chunk()?
-        {
-            let bytes = reader.chunk(&chunk)?;
-            self.rest = Some((bytes.slice(before.min(bytes.len())..), false));
-        }
-        Ok(())
     }
 }
 
@@ -272,7 +206,7 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     /// Bytes of the part that is checked; none at the content's end.
-    fn take(&mut self, check: &PartCheck<'_>) -> Result<Option<(Bytes, bool)>> {
+    fn take(&mut self, check: &PartCheck) -> Result<Option<(Bytes, bool)>> {
         while self.rest.is_empty() {
             let Some(piece) = self.pieces.next() else { return Ok(None) };
             (self.rest, self.whole) = piece?;
@@ -296,20 +230,20 @@ fn zeros_or<'a>(bytes: Option<Bytes>, len: u64) -> Pieces<'a> {
 }
 
 /// A part as a person knows it.
-fn named(part: &Part) -> String {
+pub(super) fn named(part: &Part) -> String {
     if part.name.is_empty() { "the content".to_owned() } else { part.display_name() }
 }
 
 /// Holds a part to its length and hash while it passes.
-pub(super) struct PartCheck<'p> {
-    part: &'p Part,
+pub(super) struct PartCheck {
+    part: Part,
     hasher: icecore_store::PartHasher,
     left: u64,
 }
 
-impl<'p> PartCheck<'p> {
-    pub(super) fn new(reader: &SnapshotReader, part: &'p Part) -> Self {
-        Self { part, hasher: reader.part_hasher(), left: part.len }
+impl PartCheck {
+    pub(super) fn new(reader: &SnapshotReader, part: &Part) -> Self {
+        Self { part: part.clone(), hasher: reader.part_hasher(), left: part.len }
     }
 
     /// How many of `len` bytes belong to this part.

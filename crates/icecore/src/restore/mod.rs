@@ -2,12 +2,15 @@
 
 mod database;
 mod deliver;
+mod in_place;
 mod part_reader;
+mod present;
 mod redis;
 mod refuse;
 mod sqlite;
 mod sqlite_table;
 mod table;
+mod walk;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,6 +99,10 @@ fn blame(store: &Store, snapshot: &Snapshot, part: Option<String>, error: Error)
             source if source.is_damage() => Error::Damaged { id: short_id(snapshot), part, source },
             error => error.into(),
         },
+        Error::HalfDone { path, source } => {
+            let source = Box::new(blame(store, snapshot, part, *source));
+            Error::HalfDone { path, source }
+        }
         error => error,
     }
 }
@@ -115,24 +122,32 @@ fn restore_listed(
         check(&reader, snapshot, options, part.as_ref(), path, needed, monitor)?;
     }
     let (mut target, warnings) = open_target(snapshot, options, path.as_deref(), part.as_ref())?;
+    let survey = if options.in_place { target.survey()? } else { None };
     let restored = Restored { target: path, ..Restored::default() };
-    let allow_damaged = options.allow_damaged;
+    let is_path = restored.target.is_some();
+    let mut progress = Progress::new(&reader, monitor, restored, current);
+    progress.allow_damaged = options.allow_damaged;
     // Looked at once more as they come: a catalog that could not be read to its end before may be readable now.
-    let escapes = (!options.trusted && restored.target.is_some()).then(Escapes::default);
-    let mut progress = Progress { reader: &reader, monitor, restored, current, allow_damaged, escapes };
+    progress.escapes = (!options.trusted && is_path).then(Escapes::default);
     monitor.expect(needed);
-    match &part {
-        Some(part) => progress.one(part, &mut *target)?,
-        None if options.in_place => progress.in_place(&mut *target)?,
-        None => progress.all(&mut *target)?,
-    }
-    let mut restored = progress.restored;
-    target.check(&|| monitor.is_cancelled())?;
-    // That may take a while.
-    if monitor.is_cancelled() {
-        return Err(Error::Cancelled);
-    }
-    target.finish()?;
+    let delivered = match (survey, &part) {
+        (Some(survey), part) => progress.in_place(part.as_ref(), survey, &mut *target),
+        (None, Some(part)) => progress.one(part, &mut *target),
+        (None, None) => progress.all(&mut *target),
+    };
+    let Progress { mut restored, has_begun, .. } = progress;
+    let finished = delivered.and_then(|()| {
+        target.check(&|| monitor.is_cancelled())?;
+        // That may take a while.
+        if monitor.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        Ok(target.finish()?)
+    });
+    finished.map_err(|error| match &restored.target {
+        Some(path) if has_begun => Error::HalfDone { path: path.clone(), source: Box::new(error) },
+        _ => error,
+    })?;
     if part.is_none()
         && let Some((finding, more)) = first_finding(snapshot)
     {
@@ -178,7 +193,7 @@ fn check(
     if snapshot.info().form != "sqlite" {
         refuse::companions(reader, part, path)?;
     }
-    if !options.in_place {
+    if !(options.in_place && is_there) {
         refuse::without_room(absolute, needed)?;
     }
     match is_there && !options.replace {

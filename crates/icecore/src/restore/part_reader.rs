@@ -13,7 +13,7 @@ use crate::Result;
 pub(super) struct Reader<'a> {
     pieces: Box<dyn Iterator<Item = Result<Bytes>> + 'a>,
     rest: Bytes,
-    check: Option<PartCheck<'a>>,
+    check: Option<PartCheck>,
     monitor: &'a dyn Monitor,
 }
 

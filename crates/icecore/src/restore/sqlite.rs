@@ -87,9 +87,8 @@ pub fn restore_sqlite(
             target = target.accept_unsound();
         }
         let restored = Restored { target: Some(plan.path.clone()), ..Restored::default() };
-        let allow_damaged = options.allow_damaged;
-        let mut progress =
-            Progress { reader: &reader, monitor, restored, current, allow_damaged, escapes: None };
+        let mut progress = Progress::new(&reader, monitor, restored, current);
+        progress.allow_damaged = options.allow_damaged;
         monitor.expect(snapshot.info().logical_bytes);
         progress.all(&mut target)?;
         let mut restored = progress.restored;

@@ -30,9 +30,7 @@ pub fn plan_sqlite_table(
         let mut target = engine::target(path, &|| monitor.is_cancelled())?;
         refuse::without_room(path, snapshot.info().logical_bytes)?;
         let reader = SnapshotReader::new(Arc::clone(store), snapshot.manifest.clone());
-        let restored = Restored::default();
-        let mut progress =
-            Progress { reader: &reader, monitor, restored, current, allow_damaged: false, escapes: None };
+        let mut progress = Progress::new(&reader, monitor, Restored::default(), current);
         monitor.expect(snapshot.info().logical_bytes);
         progress.all(&mut target)?;
         let is_cancelled = || monitor.is_cancelled();

@@ -286,6 +286,76 @@ fn damage_that_is_met_on_the_way_leaves_the_live_file_as_it_was() {
     assert_eq!(left.len(), 2, "nothing but the store and the live file: {left:?}");
 }
 
+#[test]
+fn damage_changes_nothing_in_place_and_is_no_matter_where_the_bytes_are_there() {
+    let place = Place::new();
+    let tree = place.path("tree");
+    let content = noise(1, 400_000);
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("a"), "captured").unwrap();
+    fs::write(tree.join("b"), &content).unwrap();
+    place.create(&tree).unwrap();
+    let pack = walk(&place.path("store/packs")).into_iter().next().unwrap();
+    let mut bytes = fs::read(&pack).unwrap();
+    bytes[300_000] ^= 0x10;
+    fs::write(&pack, bytes).unwrap();
+    fs::write(tree.join("a"), "live").unwrap();
+    fs::write(tree.join("b"), noise(2, 500_000)).unwrap();
+    fs::write(tree.join("c"), "live too").unwrap();
+    let there = looked(&tree);
+    for part in [None, Some("b".to_owned())] {
+        let to = if part.is_some() { tree.join("b") } else { tree.clone() };
+        let error = place.restore(&to, |options| {
+            (options.replace, options.in_place, options.part) = (true, true, part);
+        });
+        let error = error.unwrap_err();
+        assert!(matches!(&error, icecore::Error::Damaged { part: Some(_), .. }), "{error}");
+        assert_eq!(looked(&tree), there);
+    }
+    fs::write(tree.join("b"), &content).unwrap();
+    let restored = place.restore(&tree, |options| (options.replace, options.in_place) = (true, true));
+    assert_eq!(restored.unwrap().written_bytes, 8);
+    assert!(fs::read(tree.join("b")).unwrap() == content && !tree.join("c").exists());
+}
+
+/// Changes a file when all was compared, and before anything is written.
+struct Meddler(std::path::PathBuf, std::sync::atomic::AtomicUsize);
+
+impl icecore::Monitor for Meddler {
+    fn count(&self, _: icecore::Counter, _: u64) {}
+
+    fn expect(&self, _: u64) {
+        if self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 1 {
+            let file = fs::File::options().write(true).open(&self.0).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, b"meddled", 100_000).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_is_changed_while_it_is_compared_is_compared_again() {
+    let place = Place::new();
+    let tree = place.path("tree");
+    let content = noise(1, 400_000);
+    fs::create_dir(&tree).unwrap();
+    for name in ["a", "b"] {
+        fs::write(tree.join(name), &content).unwrap();
+    }
+    place.create(&tree).unwrap();
+    fs::write(tree.join("b"), "live").unwrap();
+    // Files that are older than the restore are not read twice.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let meddler = Meddler(tree.join("a"), Default::default());
+    let restored = place.restore_watched(&tree, &meddler, |options| {
+        (options.replace, options.in_place) = (true, true);
+    });
+    let written = restored.unwrap().written_bytes;
+    assert!(written > 400_000 && written < 700_000, "{written}");
+    for name in ["a", "b"] {
+        assert!(fs::read(tree.join(name)).unwrap() == content, "{name}");
+    }
+}
+
 fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()

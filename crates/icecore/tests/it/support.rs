@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use icecore::{
-    CreateOptions, Created, Destination, InitOptions, RestoreOptions, Restored, Silent, Source, Store,
-    create, restore,
+    CreateOptions, Created, Destination, InitOptions, Monitor, RestoreOptions, Restored, Silent, Source,
+    Store, create, restore,
 };
 use jiff::Timestamp;
 
@@ -46,6 +46,15 @@ impl Place {
         to: &Path,
         adapt: impl FnOnce(&mut RestoreOptions),
     ) -> icecore::Result<Restored> {
+        self.restore_watched(to, &Silent, adapt)
+    }
+
+    pub(crate) fn restore_watched(
+        &self,
+        to: &Path,
+        monitor: &dyn Monitor,
+        adapt: impl FnOnce(&mut RestoreOptions),
+    ) -> icecore::Result<Restored> {
         let (snapshots, damaged) = self.store.snapshots().unwrap();
         assert!(damaged.is_empty(), "{damaged:?}");
         let mut options = RestoreOptions {
@@ -59,6 +68,6 @@ impl Place {
             store_dir: self.path("store"),
         };
         adapt(&mut options);
-        restore(&self.store, &snapshots[0], &options, &Silent)
+        restore(&self.store, &snapshots[0], &options, monitor)
     }
 }

@@ -8,8 +8,8 @@ use icecore_engine::postgres::physical::CONTROL;
 
 use super::chosen::Chosen;
 use super::safety::{Replaced, safety_name};
-use super::told::document;
-use crate::failure::Result;
+use super::told::{document, rollback_command};
+use crate::failure::{CommandError, Result, explain, sentence};
 use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
@@ -38,17 +38,42 @@ pub(crate) fn run(ui: &mut Ui, chosen: Chosen<'_>, mut options: RestoreOptions) 
                 kept = Some(safety_name(name));
             }
             options.replace = true;
-            attempt(ui, &options).inspect_err(|_| {
-                // In place, what is there may be a mixture by now.
-                if let (true, Some(kept)) = (options.in_place, &kept) {
-                    ui.hint(format_args!("what was there is the snapshot {}", printable(kept)));
-                }
+            attempt(ui, &options).map_err(|error| match options.in_place {
+                true => in_place_failed(error, chosen, kept.as_deref()),
+                false => error.into(),
             })?
         }
         restored => restored?,
     };
     restored.warnings.append(&mut findings);
     report(ui, snapshot, &restored, options.part.as_deref(), kept.as_deref(), duration)
+}
+
+/// Says in which state a failure has left what was to be rewritten, and how that is mended.
+fn in_place_failed(error: Error, chosen: Chosen<'_>, kept: Option<&str>) -> CommandError {
+    let Error::HalfDone { path, source } = &error else {
+        let is_damaged = matches!(error, Error::Damaged { .. });
+        let error = CommandError::from(error);
+        return match is_damaged {
+            true => error.hint("nothing was changed; `icecore verify` tells what else is damaged, and an older snapshot in `icecore list` may be whole"),
+            false => error,
+        };
+    };
+    let again = "the same restore once more finishes it";
+    let undo = rollback_command(chosen.context, "", &path.to_string_lossy());
+    let hint = match kept {
+        Some(kept) => {
+            format!(
+                "{again}; what was there is the snapshot {}, and `{undo}` brings it back",
+                printable(kept)
+            )
+        }
+        None if icecore::is_base_backup(chosen.snapshot) => {
+            format!("{again}; `{undo}` brings back what the restore before has kept")
+        }
+        None => again.to_owned(),
+    };
+    CommandError::new(explain(source).0, sentence(&error)).hint(hint)
 }
 
 /// Whether somebody might want back what is there: a cluster, or what a cluster takes the place of. What a restore left half done is nothing

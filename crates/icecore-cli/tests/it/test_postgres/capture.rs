@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use icecore_testkit::postgres::{EVERYTHING, PostgresServer};
 
-use super::{slow_shop, start};
+use super::{meanwhile, slow_shop, start_long_capture};
 use crate::running::Done;
 use crate::support::{TestEnv, assert_same};
 
@@ -68,20 +68,9 @@ fn a_capture_and_somebody_who_alters_a_table_do_not_wait_for_each_other() {
     let server = PostgresServer::start();
     let env = TestEnv::new();
     let url = slow_shop(&server, &env);
-    server.sql(
-        "shop",
-        "CREATE TABLE large AS SELECT repeat(md5(a::text), 100) AS b FROM generate_series(1, 30000) a",
-    );
-    let create = start(&env, &server, &["create", &url], "COPY");
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            server.sql(
-                "shop",
-                "ALTER TABLE t ADD COLUMN c int; ALTER TABLE gate ADD COLUMN c int; TRUNCATE large",
-            )
-        });
-        create.said().ok();
-    });
+    let create = start_long_capture(&env, &server, &url);
+    let alter = "ALTER TABLE t ADD COLUMN c int; ALTER TABLE gate ADD COLUMN c int; TRUNCATE large";
+    meanwhile(&server, alter, create);
     env.ok(&["restore", "latest", "--to", &server.url("copy")]);
     assert_eq!(server.sql("copy", "SELECT count(*) FROM large"), "30000");
 }

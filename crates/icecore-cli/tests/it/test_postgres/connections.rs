@@ -1,6 +1,6 @@
 //! How a server is found and let in, and connections that are cut.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use icecore_testkit::postgres::PostgresServer;
 
@@ -107,6 +107,37 @@ fn cutting_proxy(port: u16) -> u16 {
         }
     });
     own
+}
+
+/// A server that says `first`, and nothing more.
+fn silent_server(first: &'static [u8]) -> u16 {
+    use std::io::Write as _;
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let clients = listener.incoming().map_while(Result::ok);
+        // They stay open.
+        let _open: Vec<_> = clients.inspect(|mut client| client.write_all(first).unwrap()).collect();
+    });
+    port
+}
+
+#[test]
+fn a_server_that_says_nothing_is_not_waited_for() {
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        // Nothing at all, or not a word of TLS once it was agreed on.
+        for (first, how) in [(&b""[..], "disable"), (b"", "prefer"), (b"S", "prefer"), (b"S", "require")] {
+            scope.spawn(move || {
+                let env = TestEnv::new();
+                let url = format!("postgres://me@127.0.0.1:{}/shop?sslmode={how}", silent_server(first));
+                let said = env.fails(14, &["create", &url]);
+                assert!(said.contains("nothing answers; is it PostgreSQL that listens there?"), "{said}");
+            });
+        }
+    });
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use icecore_testkit::postgres::PostgresServer;
 
-use super::{databases, slow_shop, start};
+use super::{databases, meanwhile, slow_shop, start, start_long_capture};
 use crate::running::wait_until;
 use crate::support::TestEnv;
 
@@ -74,11 +74,7 @@ fn a_capture_that_is_killed_makes_no_snapshot_and_holds_nothing() {
     let server = PostgresServer::start();
     let env = TestEnv::new();
     let url = shop(&server, &env);
-    server.sql(
-        "shop",
-        "CREATE TABLE large AS SELECT repeat(md5(a::text), 100) AS b FROM generate_series(1, 30000) a",
-    );
-    let create = start(&env, &server, &["create", &url], "COPY");
+    let create = start_long_capture(&env, &server, &url);
     create.kill();
     assert_eq!(env.count(), 1);
     // Its sessions end when the server next writes to them, and with them their locks.
@@ -98,15 +94,8 @@ fn a_table_that_is_dropped_meanwhile_is_captured_whole() {
         CREATE TABLE z AS SELECT n FROM generate_series(1, 1000) n",
     );
     let create = start(&env, &server, &["create", &server.url("shop")], "COPY");
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            server.sql(
-                "shop",
-                "DROP TABLE z; ALTER TABLE a RENAME b TO c; CREATE TABLE z AS SELECT 'new' AS n",
-            );
-        });
-        create.said().ok();
-    });
+    let alter = "DROP TABLE z; ALTER TABLE a RENAME b TO c; CREATE TABLE z AS SELECT 'new' AS n";
+    meanwhile(&server, alter, create);
     env.ok(&["restore", "shop", "--to", &server.url("copy")]);
     assert_eq!(server.sql("copy", "SELECT count(b), (SELECT sum(n) FROM z) FROM a"), "30000|500500");
     assert_eq!(server.sql("shop", "SELECT count(c), (SELECT min(n) FROM z) FROM a"), "30000|new");
@@ -150,11 +139,7 @@ fn a_server_that_dies_in_a_capture_makes_no_snapshot() {
     let mut server = PostgresServer::start();
     let env = TestEnv::new();
     let url = slow_shop(&server, &env);
-    server.sql(
-        "shop",
-        "CREATE TABLE large AS SELECT repeat(md5(a::text), 100) FROM generate_series(1, 30000) a",
-    );
-    let create = start(&env, &server, &["create", &url], "COPY");
+    let create = start_long_capture(&env, &server, &url);
     server.kill();
     create.said().fails(14);
     server.restart();

@@ -11,7 +11,7 @@ use rustix::process::{Pid, test_kill_process};
 
 use super::CONTROL;
 use crate::files::{DirectoryTarget, Placement, Warnings};
-use crate::{RestoreError, Target};
+use crate::{RestoreError, Survey, Target};
 
 /// What a server that runs has in its directory: its process number comes first, its start third.
 pub(super) const LOCK: &str = "postmaster.pid";
@@ -20,7 +20,7 @@ const CONTROL_NEW: &str = "global/pg_control.ice_new";
 
 /// A data directory that is being restored.
 ///
-/// In place, the file without which no server starts has another name before anything else is changed, and gets its own back last: what was not finished cannot
+/// In place, all is looked at first. Then the file without which no server starts gets another name before anything else is changed, and its own back last: what was not finished cannot
 /// be taken for whole. What is restored belongs to whom the directory belonged before.
 #[derive(Debug)]
 pub struct DataDirectory {
@@ -30,6 +30,8 @@ pub struct DataDirectory {
     owner: Option<(u32, u32)>,
     in_place: bool,
     begun: bool,
+    /// What the file said when all was looked at: each server that starts writes to it.
+    control: Option<Vec<u8>>,
 }
 
 impl DataDirectory {
@@ -42,6 +44,7 @@ impl DataDirectory {
             owner: there.as_ref().map(|there| (there.uid(), there.gid())),
             in_place: placement == Placement::InPlace && there.is_some(),
             begun: false,
+            control: None,
         })
     }
 
@@ -54,11 +57,22 @@ impl DataDirectory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return refuse_server(&self.path),
             Err(error) => return Err(RestoreError::write("cannot rename", &control)(error)),
         }
-        refuse_server(&self.path).or_else(|refused| {
+        refuse_server(&self.path).and_then(|()| self.refuse_changed(&held_back)).or_else(|refused| {
             fs::rename(&held_back, &control).map_err(RestoreError::write("cannot bring back", &control))?;
             sync_above(&control)?;
             Err(refused)
         })
+    }
+
+    /// Refuses what is not as it was when it was looked at: a server may have come and gone.
+    fn refuse_changed(&self, control: &Path) -> Result<(), RestoreError> {
+        match self.control.is_none() || fs::read(control).ok() == self.control {
+            true => Ok(()),
+            false => Err(RestoreError::Refused(format!(
+                "a PostgreSQL server has run on {} meanwhile",
+                self.path.display()
+            ))),
+        }
     }
 
     /// What could not be restored as it should be; complete when `finish` has returned.
@@ -68,6 +82,11 @@ impl DataDirectory {
 }
 
 impl Target for DataDirectory {
+    fn survey(&mut self) -> Result<Option<Box<dyn Survey>>, RestoreError> {
+        self.control = fs::read(self.path.join(CONTROL)).ok();
+        self.files.survey()
+    }
+
     fn begin(&mut self, part: &Part) -> Result<(), RestoreError> {
         if self.in_place && !self.begun {
             self.begun = true;
@@ -89,6 +108,10 @@ impl Target for DataDirectory {
 
     fn existing(&mut self, len: usize) -> Result<Option<Vec<u8>>, RestoreError> {
         self.files.existing(len)
+    }
+
+    fn is_as_surveyed(&self) -> bool {
+        self.files.is_as_surveyed()
     }
 
     fn keep(&mut self, len: usize) -> Result<(), RestoreError> {
@@ -184,24 +207,33 @@ mod tests {
 
     #[test]
     fn a_server_that_starts_in_between_keeps_its_control_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let control = directory.path().join(CONTROL);
-        fs::create_dir(directory.path().join("global")).unwrap();
-        fs::write(&control, "what the server knows").unwrap();
-        let mut target = DataDirectory::new(directory.path(), Placement::InPlace, &[]).unwrap();
-        fs::write(directory.path().join(LOCK), format!("{}\n", std::process::id())).unwrap();
-        let part = Part {
-            name: b"PG_VERSION".to_vec(),
-            kind: PartKind::File,
-            offset: 0,
-            len: 0,
-            hash: Digest::of(b""),
-            rows: None,
-            file: None,
+        let check = |meddle: &dyn Fn(&Path), said: &str, control: &str| {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join(CONTROL);
+            fs::create_dir(directory.path().join("global")).unwrap();
+            fs::write(&path, "what the server knows").unwrap();
+            let mut target = DataDirectory::new(directory.path(), Placement::InPlace, &[]).unwrap();
+            assert!(target.survey().unwrap().is_some());
+            meddle(directory.path());
+            let part = Part {
+                name: b"PG_VERSION".to_vec(),
+                kind: PartKind::File,
+                offset: 0,
+                len: 0,
+                hash: Digest::of(b""),
+                rows: None,
+                file: None,
+            };
+            let refused = target.begin(&part).unwrap_err().to_string();
+            assert!(refused.contains(said), "{refused}");
+            assert_eq!(fs::read(&path).unwrap(), control.as_bytes());
+            assert!(!directory.path().join(CONTROL_NEW).exists());
         };
-        let refused = target.begin(&part).unwrap_err().to_string();
-        assert!(refused.contains("server runs on"), "{refused}");
-        assert_eq!(fs::read(&control).unwrap(), b"what the server knows");
-        assert!(!directory.path().join(CONTROL_NEW).exists());
+        let runs = |directory: &Path| {
+            fs::write(directory.join(LOCK), format!("{}\n", std::process::id())).unwrap();
+        };
+        check(&runs, "server runs on", "what the server knows");
+        let has_run = |directory: &Path| fs::write(directory.join(CONTROL), "what it knows now").unwrap();
+        check(&has_run, "server has run on", "what it knows now");
     }
 }
