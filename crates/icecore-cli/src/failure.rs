@@ -126,6 +126,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::Config { .. } => {
             (S::Failed, "docs/services.md shows what stands in it; --store PATH names a store without it")
         }
+        Error::NoConfig { .. } => (
+            S::NotFound,
+            "--config and ICECORE_CONFIG name a file; without them it is the nearest icecore.toml upwards, if there is one",
+        ),
         Error::Service { .. } => {
             (S::Usage, "`icecore config check` looks at all services; docs/services.md has examples")
         }
@@ -136,6 +140,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::NoSource { .. } => {
             (S::NotFound, "give a path, `-` for standard input, or `-- COMMAND` for what a command prints")
         }
+        Error::UnknownUrl { .. } => (
+            S::NotFound,
+            "known are postgres://, mysql://, mariadb:// and redis:// URLs, and sqlite:PATH; a file or directory is named by its path",
+        ),
         Error::NoSnapshot { .. } => (S::NotFound, "`icecore list` shows the snapshots there are"),
         Error::Ambiguous { .. } => (
             S::NotFound,
