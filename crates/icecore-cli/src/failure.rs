@@ -282,6 +282,8 @@ fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
             ExitStatus::Refused,
             Some("restore it elsewhere with --to and look at it, or take an older snapshot".to_owned()),
         ),
+        // As a capture of the same server would end.
+        RestoreError::Unreachable(_) => (ExitStatus::SourceFailed, Some("nothing was touched".to_owned())),
         RestoreError::Unknown(_) => (
             ExitStatus::Failed,
             Some("look at what is there; `icecore rollback` brings back what was there before".to_owned()),
