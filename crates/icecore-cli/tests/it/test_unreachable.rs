@@ -87,7 +87,9 @@ fn postgresql_is_told_what_fits_the_cause_by_every_command() {
         let restore = ["restore", "shop", "--yes", "--to", url];
         for arguments in [&["create", url][..], &restore, &["rollback", url, "--yes"]] {
             let mut command = env.command(arguments);
-            reason(&Said::of(command.env("PGPASSWORD", password)).fails(14), said, hint);
+            let told = Said::of(command.env("PGPASSWORD", password)).fails(14);
+            reason(&told, said, hint);
+            assert!(told.starts_with("error: the database shop on ") && !told.contains("os error"), "{told}");
         }
     };
     check(

@@ -177,6 +177,8 @@ pub(super) fn trouble(endpoint: &Endpoint, error: &postgres::Error) -> Trouble {
         None if is_of_tls(error) => (of_tls(error), None),
         None => {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            // The system's number for it helps nobody.
+            let cause = cause.split(" (os error").next().unwrap_or_default();
             (format!("{error}{cause}"), None)
         }
     };

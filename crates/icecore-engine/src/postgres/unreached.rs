@@ -41,6 +41,14 @@ impl Unreached {
         let what = what.replace(NO_PASSWORD, "it asks for a password");
         Self(Trouble { what: format!("{what}{hint}"), code })
     }
+
+    /// The same, said of the database that was meant, where another one of its server was tried.
+    pub(super) fn meant(self, tried: &Endpoint, meant: &Endpoint) -> Self {
+        let Self(Trouble { what, code }) = self;
+        let start = |endpoint: &Endpoint| format!("the database {endpoint}: ");
+        let what = what.replacen(&start(tried), &start(meant), 1);
+        Self(Trouble { what, code })
+    }
 }
 
 /// A socket has no TLS, and nobody wants it there.

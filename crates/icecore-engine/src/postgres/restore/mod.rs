@@ -144,13 +144,14 @@ pub(super) fn maintenance(endpoint: &Endpoint) -> Result<Session, Unreached> {
     let names = ["postgres", "template1"].into_iter().filter(|name| *name != endpoint.database);
     let mut last = None;
     for name in names {
-        match Session::open(&endpoint.with_database(name)) {
+        let tried = endpoint.with_database(name);
+        match Session::open(&tried) {
             Ok(session) => return Ok(session),
             // There, but not for us, or not there at all.
             Err(unreached) if matches!(unreached.0.code.as_deref(), Some("3D000" | "42501" | "55000")) => {
                 last = Some(unreached);
             }
-            Err(unreached) => return Err(unreached),
+            Err(unreached) => return Err(unreached.meant(&tried, endpoint)),
         }
     }
     let none = || Trouble { what: "no database to connect to".to_owned(), code: None }.into();
