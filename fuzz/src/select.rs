@@ -67,7 +67,8 @@ pub(crate) fn time_point(input: &[u8]) {
 pub(crate) fn source(input: &[u8]) {
     let text = text(input);
     // Nothing lies there, so that what is decided is decided by the text.
-    let environment = Environment { cwd: Path::new("/nonexistent/icecore"), variable: &|_| None };
+    let environment =
+        Environment { cwd: Path::new("/nonexistent/icecore"), variable: &|_| None, user: &|| None };
     match Source::parse(Path::new(&text), &environment) {
         Ok(source) => {
             assert!(!source.default_name().is_empty());

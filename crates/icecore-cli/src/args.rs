@@ -10,7 +10,8 @@ use crate::status::ExitStatus;
 
 /// A snapshot store for databases
 ///
-/// Takes a database file, a dump, a directory or a tarball, and stores each piece of it once. Every snapshot restores by itself.
+/// Takes a PostgreSQL, MySQL, MariaDB or SQLite database, a Redis server, a dump, a directory or a tarball, and stores each piece of it once.
+/// Every snapshot restores by itself.
 #[derive(Debug, Parser)]
 #[command(name = "icecore", version, propagate_version = false, arg_required_else_help = true)]
 #[command(

@@ -91,17 +91,29 @@ impl Context {
 
     /// What surrounds the command.
     pub(crate) fn environment(&self) -> Environment<'_> {
-        Environment { cwd: &self.cwd, variable: &|name| std::env::var_os(name) }
+        Environment {
+            cwd: &self.cwd,
+            variable: &|name| std::env::var_os(name),
+            user: &|| whoami::username().ok(),
+        }
     }
 
     /// What a SOURCE argument means, and the name it has as a service.
     pub(crate) fn source(&self, text: &Path) -> Result<(Source, Option<String>)> {
-        if let (Some(name), Some(project)) = (text.to_str(), self.project()?)
+        let project = self.project()?;
+        if let (Some(name), Some(project)) = (text.to_str(), &project)
             && let Some(source) = project.source(name, &self.environment())?
         {
             return Ok((source, Some(name.to_owned())));
         }
-        Ok((self.place(text)?, None))
+        let source = self.place_in(project.as_ref(), text).map_err(|error| match error {
+            Error::NoSource { name, near: None } => {
+                let near = project.as_ref().and_then(|project| project.service_near(&name));
+                Error::NoSource { near: near.map(str::to_owned), name }
+            }
+            error => error,
+        });
+        Ok((source?, None))
     }
 
     /// Whether a URL that a snapshot has is of a source on a server, however it is reached.
@@ -115,10 +127,14 @@ impl Context {
 
     /// What a URL or a path means. The password of a service is that of a URL, too, for the same user of the same server.
     pub(crate) fn place(&self, text: &Path) -> Result<Source> {
+        Ok(self.place_in(self.project()?.as_ref(), text)?)
+    }
+
+    fn place_in(&self, project: Option<&Project>, text: &Path) -> icecore::Result<Source> {
         let source = Source::parse(text, &self.environment())?;
-        match self.project()? {
+        match project {
             Some(project) if !Source::shows_password(text) => {
-                Ok(project.with_password(source, &self.environment())?)
+                project.with_password(source, &self.environment())
             }
             _ => Ok(source),
         }

@@ -126,6 +126,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::Config { .. } => {
             (S::Failed, "docs/services.md shows what stands in it; --store PATH names a store without it")
         }
+        Error::NoConfig { .. } => (
+            S::NotFound,
+            "--config and ICECORE_CONFIG name a file; without them it is the nearest icecore.toml upwards, if there is one",
+        ),
         Error::Service { .. } => {
             (S::Usage, "`icecore config check` looks at all services; docs/services.md has examples")
         }
@@ -136,6 +140,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::NoSource { .. } => {
             (S::NotFound, "give a path, `-` for standard input, or `-- COMMAND` for what a command prints")
         }
+        Error::UnknownUrl { .. } => (
+            S::NotFound,
+            "known are postgres://, mysql://, mariadb:// and redis:// URLs, and sqlite:PATH; a file or directory is named by its path",
+        ),
         Error::NoSnapshot { .. } => (S::NotFound, "`icecore list` shows the snapshots there are"),
         Error::Ambiguous { .. } => (
             S::NotFound,
@@ -274,6 +282,8 @@ fn explain_restore(error: &RestoreError) -> (ExitStatus, Option<String>) {
             ExitStatus::Refused,
             Some("restore it elsewhere with --to and look at it, or take an older snapshot".to_owned()),
         ),
+        // As a capture of the same server would end.
+        RestoreError::Unreachable(_) => (ExitStatus::SourceFailed, Some("nothing was touched".to_owned())),
         RestoreError::Unknown(_) => (
             ExitStatus::Failed,
             Some("look at what is there; `icecore rollback` brings back what was there before".to_owned()),

@@ -103,7 +103,10 @@ impl Wanted<'_> {
     fn reason(&self, listing: &Listing) -> Option<String> {
         let has_tag = |tag: &str| listing.snapshots.iter().any(|snapshot| snapshot.labels.tags.contains(tag));
         match (self.tag, self.at) {
-            (Some(tag), _) if !has_tag(tag) => Some(format!("none is tagged {tag:?}")),
+            (Some(tag), _) if !has_tag(tag) => {
+                let near = icecore::did_you_mean(tag, icecore::tags_of(&listing.snapshots));
+                Some(format!("none is tagged {tag:?}{near}"))
+            }
             (None, Some(_)) => Some("none is as old as that".to_owned()),
             _ => None,
         }

@@ -21,7 +21,7 @@ pub(crate) enum ExitStatus {
     Password = 12,
     /// Stored data is damaged.
     Damaged = 13,
-    /// The source failed; nothing was stored.
+    /// The source failed, or a server that is restored to is not there or lets nobody in; nothing was stored or replaced.
     SourceFailed = 14,
     /// Refused for safety: a confirmation is missing.
     Refused = 15,

@@ -108,6 +108,9 @@ pub enum RestoreError {
     /// The reader of a pipe went away.
     #[error("the output was closed")]
     Closed,
+    /// The server that is restored to is not there, or does not let us in.
+    #[error("{0}")]
+    Unreachable(String),
     /// The server that is restored to, or the connection to it, says that something is wrong.
     #[error("{0}")]
     Server(String),

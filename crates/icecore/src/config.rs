@@ -10,8 +10,10 @@ use serde::Deserialize;
 
 use self::fault::ConfigFault;
 use crate::create::PHYSICAL_SUFFIX;
+use crate::nearest::nearest;
+use crate::origin::place_of;
 use crate::service::Service;
-use crate::{Environment, Error, Result, Source};
+use crate::{Database, Environment, Error, Result, Source};
 
 /// The file's name.
 pub const CONFIG_FILE: &str = "icecore.toml";
@@ -49,11 +51,7 @@ impl Project {
 
     /// Reads this file.
     pub fn read(path: &Path) -> Result<Self> {
-        let missing = || Error::Config {
-            path: path.to_owned(),
-            source: Box::new(std::io::Error::from(std::io::ErrorKind::NotFound)),
-        };
-        let config = Config::read(path)?.ok_or_else(missing)?;
+        let config = Config::read(path)?.ok_or_else(|| Error::NoConfig { path: path.to_owned() })?;
         Ok(Self { config, dir: path.parent().unwrap_or(Path::new("")).to_owned() })
     }
 
@@ -90,6 +88,25 @@ impl Project {
             of_url.or(of_path).is_some_and(|path| real(&self.dir.join(path)) == file)
         };
         self.config.services.iter().find(|(_, service)| is_it(service)).map(|(name, _)| name.as_str())
+    }
+
+    /// The service whose name is nearest to one that is none, if one is near.
+    pub fn service_near(&self, name: &str) -> Option<&str> {
+        nearest(name, self.config.services.keys().map(String::as_str))
+    }
+
+    /// The service that is at this place, by whatever user it is reached; `first` is asked first. None of them tells its password.
+    pub fn service_at(&self, place: &str, first: &str, environment: &Environment<'_>) -> Option<&str> {
+        let is_it = |(name, service): &(&String, &Service)| {
+            let source = service.without_password().source(name, &self.dir, environment);
+            source.is_ok_and(|source| {
+                Database::of(&source).is_some_and(|it| place_of(&it.url()) == place_of(place))
+            })
+        };
+        let services = || self.config.services.iter();
+        let found =
+            services().filter(|(name, _)| *name == first).find(is_it).or_else(|| services().find(is_it));
+        found.map(|(name, _)| name.as_str())
     }
 
     /// Where the base backups of a series go back to, if its service says so.

@@ -1,4 +1,4 @@
-//! What surrounds a command: where it runs, and what its variables say.
+//! What surrounds a command: where it runs, who runs it, and what its variables say.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ pub struct Environment<'a> {
     pub cwd: &'a Path,
     /// The value of a variable.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// Who runs it, as the system knows him.
+    pub user: &'a dyn Fn() -> Option<String>,
 }
 
 /// The password for Redis, as redis-cli takes it.
@@ -34,7 +36,8 @@ impl Environment<'_> {
         let port = self.text("PGPORT")?;
         let port =
             port.map(|port| port.parse().map_err(|_| Error::Unfitting("PGPORT is no port".to_owned())));
-        let user = match self.text("PGUSER")? {
+        // Those ask the system alone; where it does not know, as in some containers, the variables may.
+        let user = match self.text("PGUSER")?.or_else(self.user) {
             Some(user) => Some(user),
             None => self.text("USER")?.or(self.text("LOGNAME")?),
         };

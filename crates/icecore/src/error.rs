@@ -27,6 +27,12 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The configuration that was named is not there.
+    #[error("there is no configuration {}", path.display())]
+    NoConfig {
+        /// The file.
+        path: PathBuf,
+    },
     /// A service is not what one must be.
     #[error("the service {name}: {what}")]
     Service {
@@ -48,10 +54,20 @@ pub enum Error {
         place: String,
     },
     /// There is no such source.
-    #[error("there is no file, directory or service {name:?}")]
+    #[error("there is no file, directory or service {name:?}{}", meant(near.as_deref()))]
     NoSource {
         /// What was asked for.
         name: String,
+        /// The service that may have been meant.
+        near: Option<String>,
+    },
+    /// A URL is of nothing that can be captured or restored to.
+    #[error("{url:?} is no URL of a kind that is known here{}", meant(*near))]
+    UnknownUrl {
+        /// What was given, without what may be a password.
+        url: String,
+        /// How it may have been meant to begin.
+        near: Option<&'static str>,
     },
     /// No snapshot is what the selector says.
     #[error("there is no snapshot {selector:?}{}", reason.as_deref().map(|r| format!(": {r}")).unwrap_or_default())]
@@ -155,6 +171,11 @@ pub enum Error {
     /// The user interrupted.
     #[error("interrupted")]
     Cancelled,
+}
+
+/// The end of a sentence that says what may have been meant.
+fn meant(near: Option<&str>) -> String {
+    near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default()
 }
 
 /// The result of a use case.

@@ -9,7 +9,9 @@ mod config;
 mod create;
 mod environment;
 mod error;
+mod nearest;
 mod open;
+mod origin;
 mod place;
 mod probe;
 mod restore;
@@ -28,7 +30,9 @@ pub use icecore_store::{
     RepairPlan, RepairReport, Silent, Snapshot, SnapshotReader, Stats, Store, StoreError, VerifyExtent,
     VerifyReport,
 };
+pub use nearest::{did_you_mean, nearest};
 pub use open::{init, open};
+pub use origin::{place_of, places_of_series};
 pub use place::{STORE_DIR, find_store};
 pub use probe::{Probed, probe};
 pub use restore::{
@@ -37,7 +41,7 @@ pub use restore::{
     plan_sqlite_table, plan_table, restore, restore_database, restore_redis, restore_sqlite,
     restore_sqlite_table, restore_table, rollback_sqlite_table,
 };
-pub use select::{SAFETY_TAG, Selector, is_safety, resolve, select};
+pub use select::{SAFETY_TAG, Selector, is_safety, resolve, select, tags_of};
 pub use service::Service;
 pub use source::Source;
 pub use time::{format_time, now, parse_time_point};

@@ -1,9 +1,12 @@
 //! Which snapshot a person means.
 
+use std::collections::BTreeSet;
+
 use icecore_store::Snapshot;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::nearest::did_you_mean;
 use crate::time::parse_time_point;
 use crate::{Error, Result};
 
@@ -127,7 +130,8 @@ fn at<'s>(
         return Ok(tagged);
     }
     let Ok(time) = parse_time_point(point, now, zone, true) else {
-        let reason = format!("{name} has no snapshot tagged {point:?}, and that is no time");
+        let near = did_you_mean(point, tags_of(series.iter().copied()));
+        let reason = format!("{name} has no snapshot tagged {point:?}, and that is no time{near}");
         return Err(none(&selector, Some(reason)));
     };
     let taken_before = |snapshot: &&&Snapshot| {
@@ -154,11 +158,10 @@ fn by_text<'s>(snapshots: &'s [Snapshot], text: &str) -> Result<&'s Snapshot> {
         (None, [snapshot]) => Ok(snapshot),
         (None, []) if is_prefix || text.is_empty() => Err(none(text, None)),
         (None, []) if text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            let reason =
-                format!("an id needs at least {ID_PREFIX_MIN} digits, and {}", sources_of(snapshots));
-            Err(none(text, Some(reason)))
+            let sources = sources_of(snapshots, text);
+            Err(none(text, Some(format!("an id needs at least {ID_PREFIX_MIN} digits, and {sources}"))))
         }
-        (None, []) => Err(none(text, Some(sources_of(snapshots)))),
+        (None, []) => Err(none(text, Some(sources_of(snapshots, text)))),
         (newest, matching) => {
             let source = newest.map(|snapshot| format!("the source {}", snapshot.info().source));
             let ids = matching.iter().take(CANDIDATES_MAX).map(|snapshot| {
@@ -173,17 +176,24 @@ fn by_text<'s>(snapshots: &'s [Snapshot], text: &str) -> Result<&'s Snapshot> {
 
 fn series_of<'s>(snapshots: &'s [Snapshot], name: &str) -> Result<Vec<&'s Snapshot>> {
     let series: Vec<_> = snapshots.iter().filter(|snapshot| snapshot.info().source == name).collect();
-    if series.is_empty() { Err(none(name, Some(sources_of(snapshots)))) } else { Ok(series) }
+    if series.is_empty() { Err(none(name, Some(sources_of(snapshots, name)))) } else { Ok(series) }
 }
 
-fn sources_of(snapshots: &[Snapshot]) -> String {
-    let names: std::collections::BTreeSet<_> =
-        snapshots.iter().map(|snapshot| snapshot.info().source.as_str()).collect();
+/// All tags that there are.
+pub fn tags_of<'s>(snapshots: impl IntoIterator<Item = &'s Snapshot>) -> BTreeSet<&'s str> {
+    snapshots.into_iter().flat_map(|snapshot| &snapshot.labels.tags).map(String::as_str).collect()
+}
+
+/// Which sources there are, and which of them may have been `meant`.
+fn sources_of(snapshots: &[Snapshot], meant: &str) -> String {
+    let names: BTreeSet<_> = snapshots.iter().map(|snapshot| snapshot.info().source.as_str()).collect();
     if names.is_empty() {
         return "the store has no snapshots".to_owned();
     }
+    let near = did_you_mean(meant, names.iter().copied());
     let more = if names.len() > CANDIDATES_MAX { " ..." } else { "" };
-    format!("the store has {}{more}", names.into_iter().take(CANDIDATES_MAX).collect::<Vec<_>>().join(", "))
+    let named = names.into_iter().take(CANDIDATES_MAX).collect::<Vec<_>>().join(", ");
+    format!("the store has {named}{more}{near}")
 }
 
 fn count(n: usize) -> String {

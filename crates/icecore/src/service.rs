@@ -7,7 +7,11 @@ use icecore_engine::{EndpointError, mysql, postgres, redis, tls};
 use serde::Deserialize;
 
 use crate::environment::Environment;
+use crate::nearest::did_you_mean;
+use crate::source::scheme_near;
 use crate::{Error, Result, Source};
+
+const ENGINES: [&str; 6] = ["postgres", "mysql", "mariadb", "redis", "sqlite", "files"];
 
 /// What the file says of a service.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -72,7 +76,11 @@ impl Service {
             Some(scheme) if scheme.starts_with("redis") || scheme.starts_with("valkey") => Some("redis"),
             Some("sqlite") => Some("sqlite"),
             Some("mysql" | "mariadb") => Some("mysql"),
-            Some(_) => return Err(fault("its url is of no kind that is known here")),
+            Some(_) => {
+                let near = self.url.as_deref().and_then(scheme_near);
+                let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                return Err(fault(&format!("its url is of no kind that is known here{near}")));
+            }
             None => None,
         };
         let engine = match (self.engine.as_deref(), by_scheme) {
@@ -97,7 +105,9 @@ impl Service {
                 Ok(if engine == "sqlite" { Source::Sqlite(path) } else { Source::Path(path) })
             }
             engine => Err(fault(&format!(
-                "there is no engine {engine:?}; known are postgres, mysql, mariadb, redis, sqlite and files"
+                "there is no engine {engine:?}; known are {}{}",
+                ENGINES.join(", "),
+                did_you_mean(engine, ENGINES)
             ))),
         }
     }
@@ -200,10 +210,7 @@ impl Service {
         (name, dir): (&str, &Path),
         environment: &Environment<'_>,
     ) -> Result<Option<String>> {
-        // What it does not have to tell for that, it is not asked for: a command may want to be answered.
-        let (password_env, password_file, password_command) = (None, None, None);
-        let without = Self { password_env, password_file, password_command, ..self.clone() };
-        match without.source(name, dir, environment) {
+        match self.without_password().source(name, dir, environment) {
             Ok(own) if own.shares_login(source) => {
                 let of_url = || self.url.as_deref().and_then(Source::password_of_url);
                 Ok(self.password(name, dir, environment)?.or_else(of_url))
@@ -211,6 +218,12 @@ impl Service {
             // What is wrong with it is the business of those who use it.
             _ => Ok(None),
         }
+    }
+
+    /// The same, that does not say where its password is: a command that tells it may want to be answered.
+    pub(crate) fn without_password(&self) -> Self {
+        let (password_env, password_file, password_command) = (None, None, None);
+        Self { password_env, password_file, password_command, ..self.clone() }
     }
 
     /// The password, from where it is said to be.

@@ -7,7 +7,22 @@ use icecore_engine::redis::{Address, Endpoint};
 use icecore_engine::{EndpointError, mysql, postgres};
 
 use crate::environment::{Environment, MYSQL_PASSWORD, REDIS_PASSWORD};
+use crate::nearest::nearest;
 use crate::{Error, Result};
+
+/// How URLs begin.
+const SCHEMES: [&str; 10] = [
+    "postgres://",
+    "postgresql://",
+    "mysql://",
+    "mariadb://",
+    "redis://",
+    "rediss://",
+    "valkey://",
+    "valkeys://",
+    "redis+unix://",
+    "sqlite:",
+];
 
 /// A source as a person names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +54,7 @@ impl Source {
             if let Some(path) = url.strip_prefix("sqlite:") {
                 let path = path.strip_prefix("//").unwrap_or(path);
                 if path.is_empty() {
-                    return Err(Error::NoSource { name: url.to_owned() });
+                    return Err(Error::NoSource { name: url.to_owned(), near: None });
                 }
                 return Ok(Self::Sqlite(cwd.join(path)));
             }
@@ -60,14 +75,18 @@ impl Source {
                 return Self::Mysql(endpoint).with_password(environment);
             }
             if url.contains("://") {
-                return Err(Error::NoSource { name: redact(url) });
+                return Err(Error::UnknownUrl { url: redact(url), near: scheme_near(url) });
             }
         }
         let path = cwd.join(text);
         match path.symlink_metadata() {
             Ok(_) => Ok(Self::Path(path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(Error::NoSource { name: text.display().to_string() })
+                let name = text.display().to_string();
+                match scheme_near(&name) {
+                    Some(near) => Err(Error::UnknownUrl { url: redact(&name), near: Some(near) }),
+                    None => Err(Error::NoSource { name, near: None }),
+                }
             }
             // The capture says what is wrong with it.
             Err(_) => Ok(Self::Path(path)),
@@ -182,9 +201,17 @@ impl Source {
     }
 }
 
+/// How a URL should have begun that begins in no way that is known, if it is near to one.
+pub(crate) fn scheme_near(url: &str) -> Option<&'static str> {
+    let (scheme, _) = url.split_once(':')?;
+    let bare = |known: &'static str| known.split(':').next().unwrap_or(known);
+    let near = nearest(scheme, SCHEMES.map(bare))?;
+    SCHEMES.into_iter().find(|known| bare(known) == near)
+}
+
 /// A URL without what may be a password.
 fn redact(url: &str) -> String {
-    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+    match url.split_once(':').and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
         Some((scheme, host)) => format!("{scheme}://...@{host}"),
         None => url.to_owned(),
     }
@@ -195,7 +222,7 @@ mod tests {
     use super::*;
 
     fn environment() -> Environment<'static> {
-        Environment { cwd: Path::new("/tmp"), variable: &|_| None }
+        Environment { cwd: Path::new("/tmp"), variable: &|_| None, user: &|| None }
     }
 
     #[test]
@@ -203,6 +230,22 @@ mod tests {
         for url in ["oracle://me:secret@db/shop", "mysql://me:secret@db", "postgres://me:secret@db:x/shop"] {
             let error = Source::parse(Path::new(url), &environment()).unwrap_err();
             assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_url_says_how_it_should_begin() {
+        for (url, near) in [
+            ("postgress://db/shop", Some("postgres://")),
+            ("mysq://me:secret@db/shop", Some("mysql://")),
+            ("Redis://db", Some("redis://")),
+            ("postgres:/me:secret@db/shop", Some("postgres://")),
+            ("sqllite:shop.db", Some("sqlite:")),
+            ("oracle://db/shop", None),
+        ] {
+            let error = Source::parse(Path::new(url), &environment()).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+            assert!(matches!(error, Error::UnknownUrl { near: said, .. } if said == near), "{error}");
         }
     }
 

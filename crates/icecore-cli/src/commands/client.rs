@@ -138,6 +138,7 @@ pub(crate) fn run(context: &Context, client: Client, args: &ClientArgs) -> Resul
 
 fn source(context: &Context, client: Client, named: Option<&str>) -> Result<Source> {
     let engine = client.engine();
+    let project = context.project()?;
     if let Some(named) = named {
         let (source, _) = context.source(Path::new(named)).map_err(|error| {
             error.if_not_found(format!("name a service of icecore.toml, or give {}", client.place()))
@@ -155,7 +156,7 @@ fn source(context: &Context, client: Client, named: Option<&str>) -> Result<Sour
             ))),
         };
     }
-    if let Some(project) = context.project()? {
+    if let Some(project) = project {
         for name in project.config.services.keys() {
             if let Some(source) =
                 project.source(name, &context.environment())?.filter(|it| it.engine() == engine)

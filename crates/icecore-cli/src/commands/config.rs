@@ -40,7 +40,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Re
     })?;
     for name in &args.services {
         if !project.config.services.contains_key(name) {
-            let error = format!("{CONFIG_FILE} has no service {name:?}");
+            let near = icecore::did_you_mean(name, project.config.services.keys().map(String::as_str));
+            let error = format!("{CONFIG_FILE} has no service {name:?}{near}");
             return Err(CommandError::new(ExitStatus::NotFound, error));
         }
     }

@@ -1,6 +1,6 @@
 //! `icecore list`
 
-use icecore::{Selector, Snapshot, parse_time_point};
+use icecore::{Selector, Snapshot, parse_time_point, place_of};
 use serde_json::{Value, json};
 
 use crate::args::ServiceArgs;
@@ -14,7 +14,7 @@ use crate::units::{Bytes, counted, printable};
 /// List snapshots, newest first
 ///
 /// The numbers count all snapshots of the store, whatever is shown; `#3` selects by them. If the record of a snapshot is damaged, the others
-/// are listed all the same, and the exit status is 13.
+/// are listed all the same, and the exit status is 13. Where snapshots of one name come from different places, a column says from where.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
     /// Only of this source
@@ -75,14 +75,36 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ListArgs) -> Result<Exi
             ui.hint("`icecore create SOURCE` takes the first");
         } else {
             let count = counted(snapshots.len() as u64, "snapshot");
-            ui.status(format_args!("Nothing fits of what the store has: {count}."));
+            let tags = icecore::tags_of(&snapshots);
+            let mistyped = args.tag.as_deref().filter(|tag| !tags.contains(tag));
+            let near = mistyped.map(|tag| icecore::did_you_mean(tag, tags)).filter(|near| !near.is_empty());
+            let end = near.unwrap_or(".".to_owned());
+            ui.status(format_args!("Nothing fits of what the store has: {count}{end}"));
         }
     } else {
-        ui.table(&HEAD, listed.iter().map(|(index, snapshot)| row(context, *index, snapshot)).collect())?;
+        show(ui, context, &listed)?;
     }
     // What is not listed because it is damaged must not pass unnoticed.
     Ok(if damaged == 0 { ExitStatus::Success } else { ExitStatus::Damaged })
 }
+
+/// Two databases of one name are one series: of what comes from different places, the place is shown.
+fn show(ui: &mut Ui, context: &Context, listed: &[(u64, &Snapshot)]) -> Result<()> {
+    let places = icecore::places_of_series(listed.iter().map(|(_, snapshot)| *snapshot));
+    let mut head = HEAD.to_vec();
+    let mut rows: Vec<_> = listed.iter().map(|(index, snapshot)| row(context, *index, snapshot)).collect();
+    if !places.is_empty() {
+        head.insert(FROM, ("FROM", Column::Left));
+        for (row, (_, snapshot)) in rows.iter_mut().zip(listed) {
+            let origin = snapshot.info().origin.as_deref();
+            row.insert(FROM, printable(&origin.map(place_of).unwrap_or_default()));
+        }
+    }
+    ui.table(&head, rows)
+}
+
+/// Before which column the place stands, if it is shown.
+const FROM: usize = 4;
 
 const HEAD: [(&str, Column); 9] = [
     ("#", Column::Right),

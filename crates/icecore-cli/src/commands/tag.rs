@@ -40,7 +40,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &TagCommand) -> Resul
     if let TagCommand::Remove(_) = command
         && let Some(missing) = args.tags.iter().find(|tag| !tags.contains(*tag))
     {
-        let message = format!("snapshot {} has no tag {missing:?}", short_id(snapshot));
+        let near = icecore::did_you_mean(missing, tags.iter().map(String::as_str));
+        let message = format!("snapshot {} has no tag {missing:?}{near}", short_id(snapshot));
         return Err(CommandError::new(ExitStatus::NotFound, message).hint(it_has(&tags)));
     }
     for tag in &args.tags {

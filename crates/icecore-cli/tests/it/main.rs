@@ -29,6 +29,7 @@ mod test_json;
 mod test_key;
 mod test_limits;
 mod test_list;
+mod test_mistyped;
 mod test_mysql;
 mod test_nights;
 mod test_output;

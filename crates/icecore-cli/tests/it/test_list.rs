@@ -88,3 +88,24 @@ fn a_source_that_is_not_there_is_an_error_and_no_empty_list() {
     let said = env.fails(10, &["list", "nosuch"]);
     assert!(said.contains("the store has a.txt"), "{said}");
 }
+
+/// Two files of one name are one series.
+#[test]
+fn where_snapshots_of_one_name_come_from_is_shown_if_it_is_not_one_place() {
+    let env = TestEnv::new();
+    let paths = ["a/shop.sql", "b/shop.sql"].map(|name| env.write(name, name).display().to_string());
+    env.ok(&["create", "a/shop.sql"]);
+    env.ok(&["create", "a/shop.sql"]);
+    let head = |arguments: &[&str]| env.ok(arguments).lines().next().unwrap().to_owned();
+    assert!(!head(&["list"]).contains("FROM"));
+    env.ok(&["create", "b/shop.sql"]);
+    env.run_with_input(&["create", "-", "--name", "shop.sql"], b"x").ok();
+    let table = env.ok(&["list"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].contains("ENGINE  FROM "), "{table}");
+    let says = |line: usize| paths.iter().position(|path| lines[line].contains(path));
+    assert_eq!([1, 2, 3, 4].map(says), [None, Some(1), Some(0), Some(0)], "{table}");
+    // Of what is listed, and no more.
+    assert!(!head(&["list", "--until", "2026-11-20T10:03"]).contains("FROM"));
+    assert!(env.ok(&["show", "shop.sql~1"]).contains(&format!("From      {}", paths[1])));
+}

@@ -25,13 +25,13 @@ fn the_password_of_a_service_is_that_of_a_url_of_the_same_server_port_and_user()
     assert_eq!(server.sql("copy", "SELECT a FROM t"), "1");
     env.ok(&["create", &copy]);
     for other in [copy.replace("postgres@", "clerk@"), copy.replace("127.0.0.1", "localhost")] {
-        let said = env.fails(1, &["restore", "shop", "--to", &other, "--yes"]);
+        let said = env.fails(14, &["restore", "shop", "--to", &other, "--yes"]);
         assert!(said.contains("password"), "{said}");
     }
     // What the URL says counts more.
     let said =
-        env.fails(1, &["restore", "shop", "--to", &copy.replace("postgres@", "postgres:no@"), "--yes"]);
-    assert!(said.contains("is it the right password?"), "{said}");
+        env.fails(14, &["restore", "shop", "--to", &copy.replace("postgres@", "postgres:no@"), "--yes"]);
+    assert!(said.contains("is it the right role, and the right password?"), "{said}");
 }
 
 #[test]

@@ -287,3 +287,77 @@ fn the_owner_of_a_table_may_restore_it_without_other_rights_than_to_make_databas
     let said = env.fails(15, &["restore", "shop", "--table", "t", "--yes"]);
     assert!(said.contains("GRANT CREATE ON DATABASE"), "{said}");
 }
+
+#[test]
+fn what_the_restore_before_put_aside_is_named_before_it_is_dropped() {
+    let server = PostgresServer::with_database("shop", ORDERS);
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    let restore = ["restore", "shop", "--table", "orders", "--yes"];
+    assert_eq!(env.json(&restore)["notes"].as_array().map(Vec::len), Some(0));
+    let note =
+        "public__ice_old.orders, which the restore before put aside, is dropped once this one has succeeded";
+    let failed = env.fails(15, &[&restore[..], &["--check", "SELECT false"]].concat());
+    assert!(failed.contains(note), "{failed}");
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM public__ice_old.orders"), "1000");
+    assert_eq!(env.json(&restore)["notes"], serde_json::json!([note]));
+    let said = env.fails(15, &["restore", "shop", "--table", "customers"]);
+    assert!(!said.contains("which the restore before"), "{said}");
+}
+
+#[test]
+fn what_has_no_rows_of_its_own_is_refused_by_what_it_is() {
+    let server = PostgresServer::with_database(
+        "shop",
+        "CREATE TABLE orders (id serial, price int); CREATE VIEW dear AS SELECT * FROM orders WHERE price > 900;
+        CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM orders;
+        CREATE TABLE parts (day int) PARTITION BY RANGE (day); CREATE TABLE early PARTITION OF parts FOR VALUES FROM (0) TO (9)",
+    );
+    let env = TestEnv::new();
+    let url = server.url("shop");
+    env.ok(&["create", &url]);
+    for (name, in_database, in_snapshot) in [
+        ("dear", "public.dear is a view, whose rows", "public.dear is a view in the snapshot"),
+        ("public.dear", "public.dear is a view, whose rows", "public.dear is a view in the snapshot"),
+        ("counted", "public.counted is a materialised view", "public.counted is a materialised view in"),
+        ("parts", "public.parts is a partitioned table", "public.parts has no rows of its own in"),
+        ("orders_id_seq", "public.orders_id_seq is a sequence", "public.orders_id_seq is a sequence in"),
+    ] {
+        let said = env.fails(14, &["create", &url, "--table", name, "--name", "x"]);
+        assert!(said.contains(in_database), "{said}");
+        let said = env.fails(15, &["restore", "shop", "--table", name, "--yes"]);
+        assert!(
+            said.contains(in_snapshot) && said.contains("restore the whole database elsewhere"),
+            "{said}"
+        );
+    }
+    let said = env.fails(10, &["restore", "shop", "--table", "ordres", "--yes"]);
+    assert!(said.contains("; did you mean \"orders\"?"), "{said}");
+    // A table in the snapshot, and something else by now.
+    server.sql(
+        "shop",
+        "DROP MATERIALIZED VIEW counted; DROP TABLE orders CASCADE; CREATE VIEW orders AS SELECT 1 AS id",
+    );
+    let said = env.fails(15, &["restore", "shop", "--table", "orders", "--yes"]);
+    assert!(said.contains("public.orders is no plain table in the database that is there"), "{said}");
+}
+
+#[test]
+fn how_to_undo_it_names_where_the_table_went() {
+    let server = PostgresServer::with_database("shop", "CREATE TABLE t (a int)");
+    server.sql("postgres", "CREATE DATABASE copy TEMPLATE shop; CREATE DATABASE third TEMPLATE shop");
+    let env = TestEnv::new();
+    let service = |name: &str| format!("[services.{name}]\nurl = '{}'\n", server.url(name));
+    env.write("icecore.toml", service("shop") + &service("copy"));
+    env.ok(&["create", "shop"]);
+    let undo = |to: &[&str]| {
+        let said = env.run(&[&["restore", "shop", "--table", "t", "--yes"], to].concat());
+        assert_eq!(said.status, 0, "{}", said.stderr);
+        said.stderr.split('`').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(undo(&[]), "icecore rollback shop --table public.t");
+    assert_eq!(undo(&["--to", "copy"]), "icecore rollback copy --table public.t");
+    assert_eq!(undo(&["--to", &server.url("copy")]), "icecore rollback copy --table public.t");
+    let third = server.url("third");
+    assert_eq!(undo(&["--to", &third]), format!("icecore rollback '{third}' --table public.t"));
+}

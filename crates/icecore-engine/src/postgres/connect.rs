@@ -53,6 +53,8 @@ pub(super) fn connect(endpoint: &Endpoint, tls: &Connector) -> Result<Client, Sh
         }
         shut = match in_time(move || config.connect(tls)) {
             Some(Ok(client)) => return Ok(client),
+            // What a server says it says at each of its addresses, and it may count who fails.
+            Some(Err(error)) if error.as_db_error().is_some() => return Err(Shut::Error(error)),
             Some(Err(error)) => Shut::Error(error),
             None => Shut::Silence,
         };

@@ -13,6 +13,7 @@ mod programs;
 pub mod restore;
 mod session;
 mod tables;
+mod unreached;
 
 pub use capture::{Options, Report, capture, version};
 pub use endpoint::{Defaults, Endpoint, Host, Spelled, needs_binding};

@@ -6,10 +6,9 @@ use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 use super::connect::{Shut, connect};
 use super::endpoint::Endpoint;
+use super::unreached::{NOT_LET_IN, Unreached};
 use crate::tls::{self, Connector, Mode};
 
-/// `SQLSTATE` of who may not come at all, or not in this way.
-const NOT_LET_IN: &str = "28000";
 /// What the client says of TLS that does not come about.
 const TLS_FAILED: &str = "error performing TLS handshake";
 /// And why, if the server has none.
@@ -49,7 +48,7 @@ pub(super) struct Trouble {
 
 impl Session {
     /// Connects.
-    pub(super) fn open(endpoint: &Endpoint) -> Result<Self, Trouble> {
+    pub(super) fn open(endpoint: &Endpoint) -> Result<Self, Unreached> {
         let tls = endpoint.connector();
         let tls =
             tls.map_err(|why| Trouble { what: format!("the database {endpoint}: {why}"), code: None })?;
@@ -61,14 +60,14 @@ impl Session {
             }
             client => client.map(|client| (client, tls)),
         }
-        .map_err(|shut| unreachable(endpoint, &shut))?;
+        .map_err(|shut| Unreached::of(endpoint, &shut))?;
         let mut session = Self { client, tls, endpoint: endpoint.clone(), version: 0, is_utf8: true };
         session.run(SETTINGS)?;
         session.rows(NO_TIMEOUTS)?;
         let version = session.value("SHOW server_version_num")?;
         session.version = version.parse().unwrap_or_default();
         if session.major() < VERSION_MIN {
-            return Err(session.says(&format!("PostgreSQL before {VERSION_MIN} is not supported")));
+            return Err(session.says(&format!("PostgreSQL before {VERSION_MIN} is not supported")).into());
         }
         if session.value("SHOW server_encoding")? == "SQL_ASCII" {
             session.run("SET client_encoding = 'SQL_ASCII'")?;
@@ -144,31 +143,6 @@ fn is_for_plain(error: &postgres::Error) -> bool {
     is_refused || is_of_tls(error)
 }
 
-fn unreachable(endpoint: &Endpoint, shut: &Shut) -> Trouble {
-    let Shut::Error(error) = shut else {
-        let what = format!("the database {endpoint}: nothing answers; is it PostgreSQL that listens there?");
-        return Trouble { what, code: None };
-    };
-    let Trouble { what, code } = trouble(endpoint, error);
-    let hint = match code.as_deref() {
-        Some(NOT_LET_IN) if what.contains("no encryption") || what.contains("SSL off") => {
-            "; it may want TLS, which sslmode=require asks for"
-        }
-        _ if is_of_tls(error) => "",
-        Some("28P01" | NOT_LET_IN) if endpoint.password.is_none() => {
-            "; give a password by PGPASSWORD or ~/.pgpass"
-        }
-        Some("28P01" | NOT_LET_IN) => "; is it the right password?",
-        Some("3D000") => "; psql -l lists what there is",
-        None if endpoint.password.is_none() && what.contains("password") => {
-            "; give one by PGPASSWORD or ~/.pgpass"
-        }
-        None => "; does the server run, and listen there?",
-        Some(_) => "",
-    };
-    Trouble { what: format!("{what}{hint}"), code }
-}
-
 /// What the server, or the connection, says is wrong.
 pub(super) fn trouble(endpoint: &Endpoint, error: &postgres::Error) -> Trouble {
     let (what, code) = match error.as_db_error() {
@@ -179,13 +153,16 @@ pub(super) fn trouble(endpoint: &Endpoint, error: &postgres::Error) -> Trouble {
         None if is_of_tls(error) => (of_tls(error), None),
         None => {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            // The system's number for it helps nobody.
+            let cause = cause.split(" (os error").next().unwrap_or_default();
             (format!("{error}{cause}"), None)
         }
     };
     Trouble { what: format!("the database {endpoint}: {what}").replace('\n', " "), code }
 }
 
-fn is_of_tls(error: &postgres::Error) -> bool {
+/// Whether a connection was not made private, or not well enough.
+pub(super) fn is_of_tls(error: &postgres::Error) -> bool {
     error.to_string().starts_with(TLS_FAILED)
 }
 

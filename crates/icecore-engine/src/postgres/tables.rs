@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::aside;
-use super::session::{Session, Trouble, ident, text};
+use super::session::{Session, Trouble, ident, literal, text};
 
 /// A table with rows of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,11 @@ impl Table {
         tables.retain(|table| if exact { table.part_name() == name } else { table.name == name });
         match tables.len() {
             1 => Ok(tables),
-            0 => Err(session.says(&format!("there is no table {name} with rows of its own"))),
+            0 => {
+                let why = not_a_table(session, name)?;
+                let none = || format!("there is no table {name} with rows of its own");
+                Err(session.says(&why.unwrap_or_else(none)))
+            }
             _ => {
                 let names: Vec<String> = tables.iter().map(Self::part_name).collect();
                 Err(session.says(&format!("{name} may be {}: name its schema too", names.join(" or "))))
@@ -138,6 +142,27 @@ impl Table {
             None => format!("COPY {ident} ({columns}) TO STDOUT"),
         }
     }
+}
+
+/// What has this name without being a table with rows of its own, if anything has, and what to do instead; in words.
+fn not_a_table(session: &mut Session, name: &str) -> Result<Option<String>, Trouble> {
+    let rows = session.rows(&format!(
+        "SELECT n.nspname || '.' || c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE {} IN (n.nspname || '.' || c.relname, c.relname::text) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1",
+        literal(name)
+    ))?;
+    let what = |row| {
+        let what = match text(row, 1).as_str() {
+            "v" => "a view, whose rows are those of others: take the whole database",
+            "m" => "a materialised view, which is made of the rows of others: take the whole database",
+            "p" => "a partitioned table, whose rows are in its partitions: take those, or the whole database",
+            "f" => "a foreign table, whose rows are on another server",
+            "S" => "a sequence, which belongs to a table or is taken with the whole database",
+            _ => return None,
+        };
+        Some(format!("{} is {what}", text(row, 0)))
+    };
+    Ok(rows.iter().find_map(what))
 }
 
 /// Which tables, whatever changed in them.

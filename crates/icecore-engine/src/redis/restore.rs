@@ -61,8 +61,9 @@ impl Plan {
 
 /// Looks at the server. `format` is that of the RDB.
 pub fn plan(endpoint: &Endpoint, format: u32) -> Result<Plan, RestoreError> {
-    let mut server = Server::greet(endpoint, &|| false)?;
-    let info = server.info("server")?;
+    let mut server = Server::greet(endpoint, &|| false).map_err(unreached)?;
+    // Who has not said who he is hears of it now.
+    let info = server.info("server").map_err(unreached)?;
     let version = info.get("redis_version").cloned().unwrap_or_default();
     let mut plan = Plan {
         endpoint: endpoint.clone(),
@@ -127,7 +128,7 @@ pub fn restore(
     len: u64,
     is_cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Result<u64, RestoreError> {
-    let mut server = Server::greet(&plan.endpoint, &is_cancelled)?;
+    let mut server = Server::greet(&plan.endpoint, &is_cancelled).map_err(unreached)?;
     let (here, peer) =
         server.connection.ends().map_err(|error| server.failed("cannot be reached", &error))?;
     let listener = TcpListener::bind((here, 0)).and_then(|it| it.set_nonblocking(true).map(|()| it));
@@ -359,6 +360,14 @@ impl Connection {
 
 fn ends(stream: &TcpStream) -> io::Result<(IpAddr, IpAddr)> {
     Ok((stream.local_addr()?.ip(), stream.peer_addr()?.ip()))
+}
+
+/// A server that is not there, or does not let us in.
+fn unreached(error: CaptureError) -> RestoreError {
+    match RestoreError::from(error) {
+        RestoreError::Server(why) => RestoreError::Unreachable(why),
+        error => error,
+    }
 }
 
 impl From<CaptureError> for RestoreError {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use icecore_engine::database::{Content as _, Options, Restored, Undone};
-use icecore_engine::{mysql, postgres};
+use icecore_engine::{RestoreError, mysql, postgres};
 use icecore_format::{Part, PartKind};
 use icecore_store::{Monitor, Snapshot, Store};
 
 use super::database::{Content, Database};
 use super::{blame, short_id};
+use crate::nearest::did_you_mean;
 use crate::{Error, Result};
 
 /// Names that an error lists.
@@ -46,7 +47,13 @@ pub fn plan_table(
 ) -> Result<TablePlan> {
     let planned = || -> Result<TablePlan> {
         let content = Content::new(store, snapshot, database, monitor)?;
-        let part = find(content.parts(), table, snapshot)?;
+        let part = find(content.parts(), table, snapshot);
+        if let (Err(Error::NoPart { .. }), Database::Postgres(_)) = (&part, database)
+            && let Some(why) = postgres::restore::table::not_a_table(&content, table)?
+        {
+            return Err(RestoreError::Refused(why).into());
+        }
+        let part = part?;
         let table = part.display_name();
         Ok(match database {
             Database::Postgres(endpoint) => {
@@ -103,6 +110,13 @@ impl Database {
     }
 }
 
+/// Which table was meant, with its schema or without.
+fn near(table: &str, all: &[String]) -> String {
+    let bare: Vec<&str> =
+        all.iter().map(|name| name.rsplit_once('.').map_or(name.as_str(), |it| it.1)).collect();
+    did_you_mean(table, all.iter().map(String::as_str).chain(bare))
+}
+
 fn find<'p>(parts: &'p [Part], table: &str, snapshot: &Snapshot) -> Result<&'p Part> {
     let tables = || parts.iter().filter(|part| part.kind == PartKind::Table);
     if let Some(part) = tables().find(|part| part.name == table.as_bytes()) {
@@ -122,7 +136,10 @@ fn find<'p>(parts: &'p [Part], table: &str, snapshot: &Snapshot) -> Result<&'p P
         [] => {
             let hint = match names(&mut tables()).join(", ") {
                 none if none.is_empty() => String::new(),
-                some => format!("; it has {some}"),
+                some => {
+                    let all: Vec<String> = tables().map(Part::display_name).collect();
+                    format!("; it has {some}{}", near(table, &all))
+                }
             };
             Err(Error::NoPart { id: short_id(snapshot), part: table.to_owned(), hint })
         }

@@ -98,6 +98,19 @@ fn latest_is_no_snapshot_that_a_restore_took_and_its_own_name_is() {
     assert_eq!(found(&all[..1], "latest"), alone);
 }
 
+/// Only some of the names are told, and the one that was meant may be none of them.
+#[test]
+fn a_mistyped_name_is_told_however_many_there_are() {
+    let near = "the store has a@b, cache, feed, old, shop ...; did you mean \"zebra\"?";
+    let mut all = snapshots();
+    all.push(snapshot("abcd1", "zebra", 3, &[]));
+    let now = "2026-11-22T12:00:00Z".parse().unwrap();
+    for text in ["zerba", "zerba~1", "zerba@release"] {
+        let error = resolve(&all, text, now, &TimeZone::UTC).unwrap_err().to_string();
+        assert!(error.ends_with(near), "{error}");
+    }
+}
+
 #[test]
 fn a_number_is_the_one_that_list_shows() {
     check("#1", "aaaa1");
@@ -112,7 +125,10 @@ fn a_name_is_its_newest_and_steps_go_back() {
     check("shop~1", "bbbb1");
     check("shop~2", "dddd1");
     check("shop~3", "there is no snapshot \"shop~3\": shop has 3 snapshots");
-    check("shopp", "there is no snapshot \"shopp\": the store has a@b, cache, feed, old, shop");
+    check(
+        "shopp",
+        "there is no snapshot \"shopp\": the store has a@b, cache, feed, old, shop; did you mean \"shop\"?",
+    );
 }
 
 #[test]
@@ -126,6 +142,8 @@ fn tags_come_before_times_and_the_newest_tagged_wins() {
     let neither =
         "there is no snapshot \"shop@beta\": shop has no snapshot tagged \"beta\", and that is no time";
     check("shop@beta", neither);
+    let mistyped = "there is no snapshot \"shop@relaese\": shop has no snapshot tagged \"relaese\", and that is no time; did you mean \"release\"?";
+    check("shop@relaese", mistyped);
 }
 
 #[test]

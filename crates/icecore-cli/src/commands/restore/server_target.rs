@@ -43,7 +43,10 @@ impl ServerTarget {
             }
             Some(to) => match service(context, to)? {
                 Some(source) => (source, to.to_str().map(str::to_owned)),
-                None => return Ok(None),
+                None => {
+                    refuse_bare_name(context, snapshot, to)?;
+                    return Ok(None);
+                }
             },
             None => {
                 let project = context.project()?;
@@ -91,6 +94,30 @@ fn service(context: &Context, to: &Path) -> Result<Option<Source>> {
         ))),
         source => Ok(source),
     }
+}
+
+/// A word where a path is meant is a file; but who restores a database from a server may mean another database, and would not look for a
+/// script here that is called so.
+fn refuse_bare_name(context: &Context, snapshot: &Snapshot, to: &Path) -> Result<()> {
+    let origin = snapshot.info().origin.as_deref().unwrap_or_default();
+    let is_path = |name: &str| {
+        name.is_empty()
+            || name == "-"
+            || name.contains(['/', '.'])
+            || context.cwd.join(to).symlink_metadata().is_ok()
+    };
+    let Some(name) = to.to_str().filter(|name| !is_path(name) && !icecore::is_base_backup(snapshot)) else {
+        return Ok(());
+    };
+    let came_from = Source::parse(Path::new(origin), &context.environment()).ok();
+    let beside = came_from.as_ref().and_then(Database::of).map(|database| database.beside(name));
+    let Some(beside) = beside.as_ref().and_then(Database::of) else { return Ok(()) };
+    let project = context.project()?;
+    let near = project.as_ref().and_then(|project| project.service_near(name));
+    let near = near.map(|near| format!("; did you mean the service {near}?")).unwrap_or_default();
+    let (url, name) = (printable(&beside.url()), printable(name));
+    let error = CommandError::usage(format!("{name} may be a database or a file{near}"));
+    Err(error.hint(format!("--to '{url}' restores to a database, --to ./{name} writes a script here")))
 }
 
 /// A snapshot may be a stranger's, and who connects gives a password away. This machine is no stranger.

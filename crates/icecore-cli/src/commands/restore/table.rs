@@ -37,7 +37,11 @@ pub(crate) fn run(
     let restored = chosen.show(ui, "Restoring", |monitor| {
         icecore::restore_table(&opened.store, snapshot, database, &plan, &options, monitor)
     })?;
-    let undo = rollback_command(context, &snapshot.info().source, target);
+    // The service of that name may be elsewhere, and another one may be here.
+    let project = context.project()?;
+    let (source, environment) = (&snapshot.info().source, context.environment());
+    let service = project.as_ref().and_then(|project| project.service_at(target, source, &environment));
+    let undo = rollback_command(context, service.unwrap_or_default(), target);
     told.report(ui, snapshot, &undo, &restored, Millis::since(started))
 }
 

@@ -246,3 +246,30 @@ fn an_emergency_takes_the_newest_snapshot_that_is_whole() {
     let said = env.fails(10, &["rollback", &server.url("other"), "--emergency"]);
     assert!(said.contains("no whole snapshot of other"), "{said}");
 }
+
+/// A file that is called like the database that was meant would be found by nobody.
+#[test]
+fn a_word_that_may_be_a_database_or_a_file_is_asked_about() {
+    let server = PostgresServer::with_database("shop", "CREATE TABLE t (a int)");
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    let said = env.fails(2, &["restore", "latest", "--to", "shop_copy"]);
+    assert!(said.starts_with("error: shop_copy may be a database or a file\n"), "{said}");
+    assert!(said.contains("--to ./shop_copy writes a script here"), "{said}");
+    assert!(!env.path("shop_copy").exists());
+    let url = said.split('\'').nth(1).unwrap();
+    assert_eq!(url, server.url("shop_copy"));
+    env.ok(&["restore", "latest", "--to", url]);
+    assert_eq!(databases(&server), "shop\nshop_copy");
+    for path in ["./shop_copy", "shop.sql", "-"] {
+        env.ok(&["restore", "latest", "--to", path]);
+    }
+    assert_eq!(env.read("shop_copy"), env.read("shop.sql"));
+    // It is there, and a file.
+    env.fails(15, &["restore", "latest", "--to", "shop_copy"]);
+    env.ok(&["create", "shop_copy", "--name", "file"]);
+    env.ok(&["restore", "file", "--to", "another"]);
+    env.write("icecore.toml", "[services.shop_copies]\nurl = 'postgres://h/b'\n");
+    let said = env.fails(2, &["restore", "shop", "--to", "shop_copie"]);
+    assert!(said.contains("; did you mean the service shop_copies?"), "{said}");
+}

@@ -85,9 +85,9 @@ fn wrong_credentials_are_told_before_anything_is_written() {
     let env = TestEnv::new();
     env.ok(&["create", &server.url("shop")]);
     let mut command = env.command(&["restore", "shop", "--yes", "--to", &server.tcp_url("shop")]);
-    let said = Said::of(command.env("PGPASSWORD", "not it")).fails(1);
+    let said = Said::of(command.env("PGPASSWORD", "not it")).fails(14);
     assert!(said.contains("password authentication failed") && !said.contains("not it"), "{said}");
-    let said = env.fails(1, &["restore", "shop", "--yes", "--to", &server.url_as("nobody", "shop")]);
+    let said = env.fails(14, &["restore", "shop", "--yes", "--to", &server.url_as("nobody", "shop")]);
     assert!(said.contains("role \"nobody\" does not exist"), "{said}");
     assert_eq!(databases(&server), "shop");
 }

@@ -11,6 +11,7 @@ use icecore_format::{Part, PartKind};
 use super::super::connections;
 use super::super::endpoint::Endpoint;
 use super::super::session::{Session, Trouble, text, trouble};
+use super::super::unreached::Unreached;
 use super::{post_data, read_all};
 use crate::RestoreError;
 use crate::database::{Content, Restored, check_cancelled};
@@ -88,7 +89,7 @@ fn analyze(session: &mut Session, content: &dyn Content) -> Result<(), RestoreEr
 }
 
 /// A connection on which a database is filled.
-pub(super) fn open(endpoint: &Endpoint) -> Result<Session, Trouble> {
+pub(super) fn open(endpoint: &Endpoint) -> Result<Session, Unreached> {
     let mut session = Session::open(endpoint)?;
     session.run(SETTINGS)?;
     Ok(session)

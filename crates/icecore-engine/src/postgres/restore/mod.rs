@@ -18,6 +18,7 @@ pub use swap::{bring_back, forget, names, put_aside, rollback};
 use super::endpoint::Endpoint;
 use super::facts::Facts;
 use super::session::{Session, Trouble, ident, literal};
+use super::unreached::Unreached;
 use crate::RestoreError;
 use crate::check::{self, Check, Checked};
 use crate::database::{Content, Options, Restored};
@@ -139,20 +140,22 @@ impl From<Trouble> for RestoreError {
 }
 
 /// A connection to a database of the same server that is neither restored nor left out.
-pub(super) fn maintenance(endpoint: &Endpoint) -> Result<Session, Trouble> {
+pub(super) fn maintenance(endpoint: &Endpoint) -> Result<Session, Unreached> {
     let names = ["postgres", "template1"].into_iter().filter(|name| *name != endpoint.database);
     let mut last = None;
     for name in names {
-        match Session::open(&endpoint.with_database(name)) {
+        let tried = endpoint.with_database(name);
+        match Session::open(&tried) {
             Ok(session) => return Ok(session),
             // There, but not for us, or not there at all.
-            Err(trouble) if matches!(trouble.code.as_deref(), Some("3D000" | "42501" | "55000")) => {
-                last = Some(trouble);
+            Err(unreached) if matches!(unreached.0.code.as_deref(), Some("3D000" | "42501" | "55000")) => {
+                last = Some(unreached);
             }
-            Err(trouble) => return Err(trouble),
+            Err(unreached) => return Err(unreached.meant(&tried, endpoint)),
         }
     }
-    Err(last.unwrap_or_else(|| Trouble { what: "no database to connect to".to_owned(), code: None }))
+    let none = || Trouble { what: "no database to connect to".to_owned(), code: None }.into();
+    Err(last.unwrap_or_else(none))
 }
 
 /// What the snapshot says of its database, if it was captured from a server.

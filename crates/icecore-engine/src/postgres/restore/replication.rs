@@ -71,7 +71,7 @@ pub(super) fn make_slots(endpoint: &Endpoint, facts: &Facts, kept: Option<&str>)
     let made = Session::open(endpoint).map(|mut session| {
         facts.replication.slots.iter().filter_map(|slot| make_slot(&mut session, slot, kept).err()).collect()
     });
-    made.unwrap_or_else(|trouble: Trouble| vec![format!("replication slots were not made: {}", trouble.what)])
+    made.unwrap_or_else(|unreached| vec![format!("replication slots were not made: {unreached}")])
 }
 
 fn make_slot(session: &mut Session, slot: &Slot, kept: Option<&str>) -> Result<(), String> {

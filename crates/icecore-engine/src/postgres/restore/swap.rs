@@ -126,7 +126,9 @@ pub(super) fn dropped(server: &mut Session, live: &str) -> Result<Option<String>
     ))?;
     let slots =
         if slots.is_empty() { String::new() } else { format!(" with its replication slots, {slots}") };
-    Ok(Some(format!("{old}, which the restore before put aside, is dropped at the end{slots}")))
+    Ok(Some(format!(
+        "{old}, which the restore before put aside, is dropped{slots} once this one has succeeded"
+    )))
 }
 
 /// What became of the database that was there.

@@ -16,7 +16,7 @@ use std::fmt;
 use icecore_dump::script::{self, Entry};
 use serde::{Deserialize, Serialize};
 
-pub use plan::{ExistingTable, TablePlan, plan};
+pub use plan::{ExistingTable, TablePlan, not_a_table, plan};
 pub use swap::rollback;
 
 use super::super::session::{Session, Trouble, ident, literal, text};

@@ -9,7 +9,7 @@ use super::super::super::endpoint::Endpoint;
 use super::super::super::facts::Facts;
 use super::super::super::session::{Session, Trouble, literal, text};
 use super::super::plan::{missing_roles, roles_blocker, version_blocker};
-use super::super::{Content, Options, facts};
+use super::super::{Content, Options, facts, read_all};
 use super::dependents::{Dependents, publications};
 use super::{Name, swap};
 use crate::RestoreError;
@@ -87,7 +87,30 @@ pub fn plan(
     if plan.existing.is_some() {
         plan.blockers.extend(swap::blocker(&mut session, &plan.name.schema)?);
     }
+    plan.notices.extend(swap::dropped(&mut session, &plan.name)?);
     Ok(plan)
+}
+
+/// What the snapshot has of this name, with its schema or without, that has no rows of its own and cannot be restored alone; in words.
+pub fn not_a_table(content: &dyn Content, name: &str) -> Result<Option<String>, RestoreError> {
+    let Some(part) = content.parts().iter().find(|part| part.name == b"pre-data") else { return Ok(None) };
+    let script = read_all(content, part)?;
+    let what = |entry: &script::Entry<'_>| {
+        let full = format!("{}.{}", entry.schema, entry.name);
+        let what = match entry.kind.as_str() {
+            _ if name != full && name != entry.name => return None,
+            "VIEW" => "is a view",
+            "MATERIALIZED VIEW" => "is a materialised view",
+            "FOREIGN TABLE" => "is a foreign table",
+            "SEQUENCE" => "is a sequence",
+            "TABLE" => "has no rows of its own",
+            _ => return None,
+        };
+        Some(format!(
+            "{full} {what} in the snapshot, and only tables with rows of their own come back alone: restore the whole database elsewhere, and take it from there"
+        ))
+    };
+    Ok(script::entries(&script).iter().find_map(what))
 }
 
 /// The statement that copies its rows in says it exactly, and must say nothing else: it is run in the database that is there.

@@ -39,6 +39,16 @@ pub(super) fn blocker(session: &mut Session, schema: &str) -> Result<Option<Stri
     })
 }
 
+/// What a restore of a table drops that the one before put aside; in words.
+pub(super) fn dropped(session: &mut Session, table: &Name) -> Result<Option<String>, Trouble> {
+    let place = place(table);
+    let is_ours = aside::all(session)?.iter().any(|known| known.name == place.schema && known.is_ours);
+    let is_there = is_ours && place.look_up(session)?.is_some();
+    Ok(is_there.then(|| {
+        format!("{place}, which the restore before put aside, is dropped once this one has succeeded")
+    }))
+}
+
 /// Moves a table aside, instead of what was put aside before.
 pub(super) fn put_aside(session: &mut Session, table: &Name, oid: &str) -> Result<(), RestoreError> {
     if let Some(blocker) = blocker(session, &table.schema)? {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::super::endpoint::Endpoint;
 use super::super::super::session::{Session, Trouble};
+use super::super::super::unreached::Unreached;
 use super::super::load;
 use crate::RestoreError;
 
@@ -21,7 +22,7 @@ pub(super) struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn begin(endpoint: &'a Endpoint) -> Result<Self, Trouble> {
+    pub(super) fn begin(endpoint: &'a Endpoint) -> Result<Self, Unreached> {
         let mut session = load::open(endpoint)?;
         // What one waits for here is live at once.
         session.run(&format!("SET synchronous_commit = on; SET lock_timeout = '{LOCK_WAIT}'; BEGIN"))?;
