@@ -1,6 +1,7 @@
 //! How much room a restore in place takes beside what is there.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,9 +25,9 @@ struct Growth {
 impl Room {
     /// Learns of a directory on the file system `home`.
     pub(super) fn meet(&mut self, home: u64, directory: &File, path: &Path) -> io::Result<()> {
-        if !self.0.contains_key(&home) {
-            let growth = Growth { directory: directory.try_clone()?, path: path.to_owned(), now: 0, most: 0 };
-            self.0.insert(home, growth);
+        if let Entry::Vacant(vacant) = self.0.entry(home) {
+            let directory = directory.try_clone()?;
+            vacant.insert(Growth { directory, path: path.to_owned(), now: 0, most: 0 });
         }
         Ok(())
     }
