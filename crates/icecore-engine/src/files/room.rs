@@ -25,8 +25,9 @@ struct Growth {
 impl Room {
     /// Learns of a directory on the file system `home`.
     pub(super) fn meet(&mut self, home: u64, directory: &File, path: &Path) -> io::Result<()> {
-        if let Entry::Vacant(place) = self.0.entry(home) {
-            place.insert(Growth { directory: directory.try_clone()?, path: path.to_owned(), now: 0, most: 0 });
+        if let Entry::Vacant(vacant) = self.0.entry(home) {
+            let directory = directory.try_clone()?;
+            vacant.insert(Growth { directory, path: path.to_owned(), now: 0, most: 0 });
         }
         Ok(())
     }
