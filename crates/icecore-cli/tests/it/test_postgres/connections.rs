@@ -16,7 +16,10 @@ fn passwords_reach_the_server_and_nobody_else() {
     assert!(said.contains("by PGPASSWORD or ~/.pgpass"), "{said}");
     let mut command = env.command(&["create", &url]);
     let said = Said::of(command.env("PGPASSWORD", "wrong")).fails(14);
-    assert!(said.contains("is it the right password?") && !said.contains("wrong"), "{said}");
+    assert!(
+        said.contains("is it the right role, and the right password?") && !said.contains("wrong"),
+        "{said}"
+    );
     env.write("secret", format!("{}\nnot this\n", server.password()));
     let variants = [
         ("password_env = 'SHOP_PASSWORD'", true),
