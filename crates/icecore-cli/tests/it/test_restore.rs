@@ -257,7 +257,7 @@ fn what_reaches_out_of_the_target_is_restored_only_when_it_is_trusted() {
         env.ok(&["restore", "tree", "--to", "copy", "--trusted"]);
         let entry = said.split(' ').next().unwrap();
         let (there, back) = (env.path("tree").join(entry), env.path("copy").join(entry));
-        let look = |path: &std::path::Path| path.symlink_metadata().unwrap().permissions().mode();
+        let look = |path: &Path| path.symlink_metadata().unwrap().permissions().mode();
         assert_eq!((look(&there), fs::read_link(&there).ok()), (look(&back), fs::read_link(&back).ok()));
         // What stays within is restored alone all the same.
         assert_eq!(env.ok(&["restore", "tree", "--part", "sub/file", "--to", "-"]), "bytes");

@@ -13,7 +13,7 @@ pub(super) struct Present {
 
 impl Present {
     pub(super) fn push(&mut self, piece: &Piece, is_there: bool) {
-        if self.count % 64 == 0 {
+        if self.count.is_multiple_of(64) {
             self.bits.push(0);
         }
         if let (Some(bits), true) = (self.bits.last_mut(), is_there) {
