@@ -1,10 +1,12 @@
 //! Databases of a MariaDB server of our own.
 
+mod bring_back;
 mod capture;
 mod deaths;
 mod dumps;
 mod names;
 mod others;
+mod relay;
 mod restore;
 mod rights;
 mod strangers;

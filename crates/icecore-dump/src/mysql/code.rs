@@ -164,17 +164,34 @@ impl Code {
 
     /// The statement for an event that does not happen yet; others as they are.
     pub fn disabled(&self) -> Vec<u8> {
-        if self.kind != CodeKind::Event {
-            return self.statement.clone();
+        match self.kind {
+            CodeKind::Event => self.with_state(b"DISABLE"),
+            _ => self.statement.clone(),
         }
+    }
+
+    /// The statement for an event that happens where another one does.
+    pub fn happening_as(&self, other: &Self) -> Vec<u8> {
+        let (start, end) = other.state();
+        let state = other.statement.get(start..end).unwrap_or_default();
+        self.with_state(if state.is_empty() { b"ENABLE" } else { state })
+    }
+
+    fn with_state(&self, state: &[u8]) -> Vec<u8> {
+        let (start, end) = self.state();
+        let state = if start == end { [b" ", state].concat() } else { state.to_vec() };
+        let mut statement = self.statement.clone();
+        statement.splice(start..end, state);
+        statement
+    }
+
+    /// Where an event says whether it happens; where it would, if it does not say so.
+    fn state(&self) -> (usize, usize) {
         let head = self.statement.get(..happens(&self.statement)).unwrap_or_default();
         let head: Vec<Token<'_>> = Tokens::of(head).collect();
         let state = head.iter().rev().find(|token| token.is("ENABLE") || token.is("DISABLE"));
         let end = head.last().map_or(0, Token::end);
-        let (start, end) = state.map_or((end, end), |state| (state.at, end));
-        let mut statement = self.statement.clone();
-        statement.splice(start..end, b" DISABLE".iter().copied());
-        statement
+        (state.map_or(end, |state| state.at), end)
     }
 }
 

@@ -6,9 +6,9 @@ use std::io::Read;
 use super::Endpoint;
 use super::complaint::Complaint;
 use super::facts::{Annotated, Facts};
-use super::objects::{self, Saved};
 use super::programs::{Login, first_of, said};
 use super::restore::gives;
+use super::saved::{self, Saved};
 use super::session::{check_tls, ident};
 use crate::command::Messages;
 use crate::{CaptureError, CommandSource};
@@ -87,8 +87,11 @@ pub fn server(endpoint: &Endpoint, is_cancelled: &dyn Fn() -> bool) -> Result<Se
     }
     server.unseen = unseen(&endpoint.database, &grants(endpoint, is_cancelled)?, server.engine == "mariadb");
     if is_aside {
-        let rows = ask(endpoint, &format!("SELECT {} ORDER BY n", objects::HEXED), is_cancelled)?;
-        let saved = Saved::of_hex(&rows);
+        let rows = ask(endpoint, &format!("SELECT {} ORDER BY n", saved::HEXED), is_cancelled)?;
+        let saved = Saved::of_hex(&rows).map_err(|why| {
+            let what = format!("the database {endpoint}: the table {} {why}", saved::MARK);
+            CaptureError::Source(what)
+        })?;
         (server.facts.charset, server.facts.collation) = saved.texts.clone().unwrap_or_default();
         server.aside = Some(saved);
     }
@@ -213,7 +216,7 @@ pub fn capture(endpoint: &Endpoint, server: &Server) -> Result<Dump, CaptureErro
     let of_this = OPTIONS_OF_SOME.iter().filter(|(name, _)| known.contains(name));
     argv.extend(of_this.map(|(_, option)| OsString::from(option)));
     if server.aside.is_some() {
-        argv.push(format!("--ignore-table={}.{}", endpoint.database, objects::MARK).into());
+        argv.push(format!("--ignore-table={}.{}", endpoint.database, saved::MARK).into());
     }
     argv.extend(["--", endpoint.database.as_str()].map(OsString::from));
     let tail = server.aside.as_ref().map(Saved::script).unwrap_or_default();

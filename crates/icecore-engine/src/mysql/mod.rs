@@ -9,6 +9,7 @@ mod keys;
 mod objects;
 mod programs;
 pub mod restore;
+mod saved;
 mod session;
 mod tls;
 mod wire;

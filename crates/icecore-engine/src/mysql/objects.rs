@@ -1,26 +1,11 @@
 //! The code of a database: views, triggers, routines and events. It cannot be moved from one database to another, so it is read, kept in a
-//! table, and made again.
+//! table ([`Saved`](super::saved::Saved)), and made again.
 
 use icecore_dump::mysql_script::{Code, CodeKind};
 
-use super::keys::{self, Key, Place};
-use super::session::{Session, Trouble, bytes, hex, ident, literal, text};
+use super::keys::Place;
+use super::session::{Session, Trouble, ident, literal, text};
 use super::wire::Value;
-
-/// The table that marks what icecore has made or put aside. In a database that was put aside it holds the code.
-pub(super) const MARK: &str = "__icecore";
-/// What the comment of such a table begins with.
-pub(super) const COMMENT: &str = "icecore: ";
-/// The columns of such a table.
-const COLUMNS: &str = "kind, name, statement, sql_mode, charset, collation, of_database, time_zone";
-/// Its rows as digits, for programs that print lines.
-pub(super) const HEXED: &str = "HEX(kind), HEX(name), HEX(statement), HEX(sql_mode), HEX(charset), HEX(collation), HEX(of_database), HEX(time_zone) FROM __icecore";
-/// The kind of the row that says what texts the database has by default.
-const TEXTS: &str = "DATABASE";
-/// The kind of the row that names another database.
-const KEPT: &str = "KEPT";
-/// The kind of a row that is a foreign key.
-const KEY: &str = "KEY";
 
 /// How the session was that created something, which is how it is run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,18 +29,6 @@ pub(super) struct Object {
     pub(super) mode: Mode,
 }
 
-/// All the code of a database, and what else cannot be moved.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Saved {
-    /// The character set and order of texts that say none; `None` if there was no database.
-    pub(super) texts: Option<(String, String)>,
-    /// Another database, which gets its code too.
-    pub(super) kept: Option<String>,
-    /// Keys that do not follow a table of it which is moved alone.
-    pub(super) keys: Vec<Key>,
-    pub(super) objects: Vec<Object>,
-}
-
 impl Object {
     fn of_row(
         row: &[Value],
@@ -71,7 +44,7 @@ impl Object {
     }
 
     /// What sets the session as it was, one statement each.
-    fn settings(&self) -> Vec<String> {
+    pub(super) fn settings(&self) -> Vec<String> {
         let mode = &self.mode;
         let mut settings = vec![
             format!("SET character_set_client = {}", literal(&mode.charset)),
@@ -133,6 +106,34 @@ impl Object {
             set_texts(session, &of_database)?;
         }
         created
+    }
+
+    /// Whether a server that was told this may say that of it, in a database of this name, now or later.
+    pub(super) fn may_be(&self, other: &Self, schema: &str) -> bool {
+        if (self.kind, &self.name) != (other.kind, &other.name) {
+            return false;
+        }
+        let words = |object: &Self| match object.kind {
+            // How much a server says of where tables are depends on where all of them are.
+            CodeKind::View => {
+                let mut words = replaced(&object.statement, &format!("{}.", ident(schema)), "");
+                words.retain(|byte| !byte.is_ascii_whitespace());
+                words
+            }
+            // An event may be over by itself.
+            CodeKind::Event => match Code::parse(&object.statement) {
+                Some(code) => code.disabled(),
+                None => object.statement.clone(),
+            },
+            _ => object.statement.clone(),
+        };
+        self.mode == other.mode && words(self) == words(other) || self.is_in_words_of_people()
+    }
+
+    /// Whether no server says it so, and so will say it otherwise.
+    fn is_in_words_of_people(&self) -> bool {
+        let has_definer = || Code::parse(&self.statement).is_some_and(|code| code.definer.is_some());
+        self.kind == CodeKind::View && !(self.statement.starts_with(b"CREATE ALGORITHM=") && has_definer())
     }
 
     /// Which it is, for people.
@@ -227,8 +228,9 @@ fn read_each(
                 ))
             })?;
             let object = Object { name, ..object };
-            object.code(session)?;
-            objects.push(object);
+            // As it is made again: without the database that somebody typed with a trigger.
+            let statement = object.code(session)?.statement;
+            objects.push(Object { statement, ..object });
         }
     }
     Ok(in_order(objects))
@@ -241,6 +243,18 @@ pub(super) fn texts(session: &mut Session, schema: &str) -> Result<Option<(Strin
         session.named("SCHEMA_NAME", schema)
     ))?;
     Ok(rows.first().map(|row| (text(row, 0), text(row, 1))))
+}
+
+/// A statement in which this stands wherever that stood.
+pub(super) fn replaced(statement: &[u8], that: &str, this: &str) -> Vec<u8> {
+    let (mut out, mut done) = (Vec::with_capacity(statement.len()), 0);
+    for at in memchr::memmem::find_iter(statement, that.as_bytes()) {
+        out.extend_from_slice(statement.get(done..at).unwrap_or_default());
+        out.extend_from_slice(this.as_bytes());
+        done = at + that.len();
+    }
+    out.extend_from_slice(statement.get(done..).unwrap_or_default());
+    out
 }
 
 /// Views after those that they name, everything else as it is.
@@ -261,149 +275,6 @@ fn in_order(objects: Vec<Object>) -> Vec<Object> {
     }
     ordered.splice(place..place, sorted);
     ordered
-}
-
-impl Saved {
-    /// What a database has; nothing if there is none.
-    pub(super) fn read(session: &mut Session, schema: &str) -> Result<Self, Trouble> {
-        let texts = texts(session, schema)?;
-        let objects = if texts.is_some() { read(session, schema)? } else { Vec::new() };
-        Ok(Self { texts, objects, ..Self::default() })
-    }
-
-    /// What a table has that does not go where it goes, whether it is there or not.
-    pub(super) fn read_table(session: &mut Session, table: &Place) -> Result<Self, Trouble> {
-        let mut keys = keys::of(session, table)?;
-        keys.extend(keys::to(session, table)?);
-        let objects = read_triggers(session, table)?;
-        Ok(Self { texts: texts(session, &table.schema)?, keys, objects, ..Self::default() })
-    }
-
-    /// Puts it into a table of its own, all at once.
-    pub(super) fn write(
-        &self,
-        session: &mut Session,
-        schema: &str,
-        table: &str,
-        comment: &str,
-    ) -> Result<(), Trouble> {
-        make_table(session, schema, table, comment)?;
-        let mut rows: Vec<[Vec<u8>; 8]> = Vec::new();
-        let plain = |kind: &str, name: &str, statement: &str| {
-            [kind, name, statement, "", "", "", "", ""].map(|text| text.as_bytes().to_vec())
-        };
-        rows.extend(self.texts.iter().map(|(charset, collation)| plain(TEXTS, charset, collation)));
-        rows.extend(self.kept.iter().map(|kept| plain(KEPT, kept, "")));
-        for key in &self.keys {
-            let written = serde_json::to_string(key).map_err(|error| session.says(&error.to_string()))?;
-            rows.push(plain(KEY, "", &written));
-        }
-        rows.extend(self.objects.iter().map(|object| {
-            let mode = &object.mode;
-            let texts = [&mode.sql_mode, &mode.charset, &mode.collation, &mode.of_database, &mode.time_zone];
-            let [a, b, c, d, e] = texts.map(|text| text.as_bytes().to_vec());
-            [
-                object.kind.as_str().as_bytes().to_vec(),
-                object.name.as_bytes().to_vec(),
-                object.statement.clone(),
-                a,
-                b,
-                c,
-                d,
-                e,
-            ]
-        }));
-        session.run("START TRANSACTION")?;
-        for (number, row) in rows.iter().enumerate() {
-            let values: Vec<String> = row.iter().map(|value| hex(value)).collect();
-            session.run(format!(
-                "INSERT INTO {}.{} (n, {COLUMNS}) VALUES ({number}, {})",
-                ident(schema),
-                ident(table),
-                values.join(", ")
-            ))?;
-        }
-        session.run("COMMIT").map(drop)
-    }
-
-    /// What was put into a table.
-    pub(super) fn find(session: &mut Session, schema: &str, table: &str) -> Result<Self, Trouble> {
-        let rows =
-            session.rows(format!("SELECT {COLUMNS} FROM {}.{} ORDER BY n", ident(schema), ident(table)))?;
-        Ok(Self::of_rows(rows.iter().map(|row| (0..8).map(|column| bytes(row, column).to_vec()).collect())))
-    }
-
-    /// The same, as a program prints it.
-    pub(super) fn of_hex(rows: &[Vec<String>]) -> Self {
-        let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let byte = |pair: &[u8]| Some(digit(pair.first()?)? << 4 | digit(pair.get(1)?)?);
-        let plain = |text: &String| text.as_bytes().chunks(2).filter_map(byte).collect();
-        Self::of_rows(rows.iter().map(|row| row.iter().map(plain).collect()))
-    }
-
-    fn of_rows(rows: impl Iterator<Item = Vec<Vec<u8>>>) -> Self {
-        let mut saved = Self::default();
-        for row in rows {
-            let text = |n: usize| {
-                row.get(n).map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
-            };
-            let (kind, name) = (text(0), text(1));
-            match CodeKind::ALL.into_iter().find(|known| known.as_str() == kind) {
-                Some(kind) => {
-                    let mode = Mode {
-                        sql_mode: text(3),
-                        charset: text(4),
-                        collation: text(5),
-                        of_database: text(6),
-                        time_zone: text(7),
-                    };
-                    let statement = row.get(2).cloned().unwrap_or_default();
-                    saved.objects.push(Object { kind, name, statement, mode });
-                }
-                None if kind == KEPT => saved.kept = Some(name),
-                None if kind == KEY => {
-                    saved.keys.extend(row.get(2).and_then(|json| serde_json::from_slice(json).ok()));
-                }
-                None => saved.texts = Some((name, text(2))),
-            }
-        }
-        saved
-    }
-
-    /// What a client runs to create it.
-    pub(super) fn script(&self) -> Vec<u8> {
-        let mut script = b"\n--\n-- Code of a database that was put aside\n--\n\nDELIMITER ;;\n".to_vec();
-        for object in &self.objects {
-            for setting in object.settings() {
-                script.extend_from_slice(setting.as_bytes());
-                script.extend_from_slice(b" ;;\n");
-            }
-            script.extend_from_slice(&object.statement);
-            script.extend_from_slice(b" ;;\n");
-        }
-        script.extend_from_slice(b"DELIMITER ;\n");
-        script
-    }
-}
-
-/// An empty table of ours.
-pub(super) fn make_table(
-    session: &mut Session,
-    schema: &str,
-    table: &str,
-    comment: &str,
-) -> Result<(), Trouble> {
-    let columns: Vec<String> =
-        COLUMNS.split(", ").map(|column| format!("{column} LONGBLOB NOT NULL")).collect();
-    session
-        .run(format!(
-            "CREATE TABLE {}.{} (n INT PRIMARY KEY, {}) ENGINE = InnoDB COMMENT = {}",
-            ident(schema),
-            ident(table),
-            columns.join(", "),
-            literal(&format!("{COMMENT}{comment}"))
-        ))
-        .map(drop)
 }
 
 /// Drops code of a database.

@@ -1,7 +1,10 @@
 //! Programs and servers that die in the middle.
 
+use std::fs;
+
 use icecore_testkit::mariadb::MariaDbServer;
 
+use super::relay::Relay;
 use super::{Holder, LATER, captured_and_changed, filled, has_table, is_waiting, processes};
 use crate::running::wait_until;
 use crate::support::{TestEnv, assert_same};
@@ -112,6 +115,86 @@ fn whoever_dies_after_the_tables_have_moved_leaves_what_one_command_makes_whole(
         assert_same(&captured, &server.dump("shop"));
         assert_eq!(server.databases(), "copy\nshop\nshop__ice_old\n");
     }
+}
+
+/// Whether a command has ended, and nobody has asked it how.
+fn is_over(id: u32) -> bool {
+    fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+}
+
+/// Code that a server says otherwise than it was told.
+const BY_HAND: &str = "
+CREATE TABLE t (a INT); CREATE TABLE u (b INT);
+CREATE TRIGGER shop.typed  BEFORE  INSERT ON shop.t FOR EACH ROW SET NEW.a = 1;
+CREATE TRIGGER untyped BEFORE INSERT ON t FOR EACH ROW SET NEW.a = NEW.a + 1;
+CREATE VIEW v AS SELECT * FROM t;
+CREATE VIEW far AS SELECT t.a, o.id FROM t JOIN other.o;
+CREATE VIEW own AS SELECT u.b, o.id FROM `shop`.u JOIN other.o;
+CREATE PROCEDURE p(x  INT) SELECT  x;
+CREATE FUNCTION f() RETURNS VARCHAR(9) DETERMINISTIC RETURN 'f';
+CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1;
+";
+
+#[test]
+fn what_a_restore_made_before_it_died_is_not_taken_for_somebody_elses() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    server.sql("", "CREATE DATABASE shop; CREATE DATABASE other; CREATE TABLE other.o (id INT)");
+    server.sql("shop", BY_HAND);
+    env.ok(&["create", &server.url("shop"), "--name", "dumped"]);
+    env.write("shop.sql", format!("-- MySQL dump 10.13\n{BY_HAND}\n-- Dump completed\n"));
+    env.ok(&["create", "shop.sql", "--name", "by_hand"]);
+    server.sql("", "DROP DATABASE shop; CREATE DATABASE shop; USE shop; CREATE TABLE log (a INT); CREATE TRIGGER untyped BEFORE INSERT ON log FOR EACH ROW SET NEW.a = 7");
+    let (before, rollback) = (server.dump("shop"), ["rollback", &server.url("shop"), "--yes"]);
+    for name in ["dumped", "by_hand"] {
+        let mut number = 0;
+        loop {
+            number += 1;
+            // One statement for each of the code, once the tables are there.
+            let (mut left, mut has_moved) = (number, false);
+            let relay = Relay::to(&server, move |statement| {
+                has_moved |= statement.starts_with("RENAME TABLE") && statement.contains("`log`");
+                left -= usize::from(left > 0 && has_moved && statement.starts_with("CREATE"));
+                left == 0
+            });
+            let restore = env.start(&["restore", name, "--to", &relay.url("shop"), "--yes"]);
+            wait_until(|| relay.is_reached() || is_over(restore.id()));
+            let is_reached = relay.is_reached();
+            relay.hang_up();
+            restore.kill();
+            // It ends with a warning if anything stays as somebody else has made it.
+            assert!(env.ok(&rollback).contains("Rolled back"), "{name} {number}");
+            assert_same(&before, &server.dump("shop"));
+            if !is_reached {
+                break;
+            }
+        }
+        assert!(number > 8, "{name} has {number} pieces of code");
+    }
+}
+
+#[test]
+fn what_somebody_else_made_while_a_restore_was_dead_stays_and_is_named() {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    server.sql("", "CREATE DATABASE shop; CREATE DATABASE other; CREATE TABLE other.o (id INT)");
+    server.sql("shop", BY_HAND);
+    env.ok(&["create", &server.url("shop")]);
+    server.sql("shop", "DROP PROCEDURE p; DROP VIEW v; DROP TRIGGER untyped; DROP EVENT e");
+    let mut has_moved = false;
+    let relay = Relay::to(&server, move |statement| {
+        has_moved |= statement.starts_with("RENAME TABLE") && statement.contains("`u`");
+        has_moved
+    });
+    let restore = env.start(&["restore", "shop", "--to", &relay.url("shop"), "--yes"]);
+    wait_until(|| relay.is_reached());
+    relay.hang_up();
+    restore.kill();
+    let others = "CREATE PROCEDURE p() SELECT 'mine'; CREATE VIEW v AS SELECT 'mine'; CREATE TRIGGER untyped AFTER DELETE ON t FOR EACH ROW SET @a = 'mine'; CREATE EVENT e ON SCHEDULE EVERY 9 DAY DO SELECT 'mine'";
+    server.sql("shop", others);
+    let said = env.fails(1, &["restore", "shop", "--yes"]);
+    for name in ["procedure p", "view v", "trigger untyped", "event e"] {
+        assert!(said.contains(&format!("the {name} of shop stays: somebody made or changed it")), "{said}");
+    }
+    assert_eq!(server.dump("shop").matches("'mine'").count(), 4);
 }
 
 #[test]

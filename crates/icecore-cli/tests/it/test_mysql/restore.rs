@@ -2,20 +2,34 @@
 
 use icecore_testkit::mariadb::MariaDbServer;
 
-use super::{LATER, filled};
+use super::{captured_and_changed, filled};
 use crate::support::{TestEnv, assert_same};
+
+/// A server with a database that has everything, and a snapshot of it; what was captured.
+fn captured() -> (TestEnv, MariaDbServer, String) {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    filled(&server);
+    env.ok(&["create", &server.url("shop")]);
+    let captured = server.dump("shop");
+    (env, server, captured)
+}
+
+/// The same, changed since; what was captured, and what is there.
+fn changed() -> (TestEnv, MariaDbServer, String, String) {
+    let (env, server) = (TestEnv::new(), MariaDbServer::start());
+    let (captured, later) = captured_and_changed(&env, &server);
+    assert!(later != captured);
+    (env, server, captured, later)
+}
+
+/// Rolls back the last restore.
+fn roll_back(env: &TestEnv, server: &MariaDbServer, status: i32) -> String {
+    env.run(&["rollback", &server.url("shop"), "--yes"]).fails(status)
+}
 
 #[test]
 fn a_restore_takes_the_place_of_what_is_there_and_is_rolled_back() {
-    let (env, server) = (TestEnv::new(), MariaDbServer::start());
-    filled(&server);
-    let url = server.url("shop");
-    env.run(&["create", &url]).ok();
-    let captured = server.dump("shop");
-    server.sql("shop", LATER);
-    let later = server.dump("shop");
-    assert!(later != captured);
-
+    let (env, server, captured, later) = changed();
     let refusal = env.fails(15, &["restore", "shop"]);
     assert!(refusal.contains("is there, and was not touched") && refusal.contains("--yes"), "{refusal}");
     let restored = env.json(&["restore", "shop", "--yes"]);
@@ -23,9 +37,9 @@ fn a_restore_takes_the_place_of_what_is_there_and_is_rolled_back() {
     assert_same(&captured, &server.dump("shop"));
     assert_eq!(server.databases(), "copy\nshop\nshop__ice_old\n");
 
-    env.ok(&["rollback", &url, "--yes"]);
+    roll_back(&env, &server, 0);
     assert_same(&later, &server.dump("shop"));
-    env.ok(&["rollback", &url, "--yes"]);
+    roll_back(&env, &server, 0);
     assert_same(&captured, &server.dump("shop"));
     // The next restore keeps what it replaces, and no more.
     env.ok(&["restore", "shop", "--yes"]);
@@ -35,9 +49,7 @@ fn a_restore_takes_the_place_of_what_is_there_and_is_rolled_back() {
 
 #[test]
 fn a_restore_elsewhere_touches_nothing_else() {
-    let (env, server, other) = (TestEnv::new(), MariaDbServer::start(), MariaDbServer::start());
-    filled(&server);
-    env.run(&["create", &server.url("shop")]).ok();
+    let ((env, server, _), other) = (captured(), MariaDbServer::start());
     // The program that dumps does not find events in a database of such a name.
     let quotes = [
         "restore",
@@ -77,21 +89,15 @@ fn an_empty_database_is_restored_as_one() {
     let full = server.dump("shop");
     env.ok(&["restore", "shop", "--yes"]);
     assert_same(&empty, &server.dump("shop"));
-    env.ok(&["rollback", &server.url("shop"), "--yes"]);
+    roll_back(&env, &server, 0);
     assert_same(&full, &server.dump("shop"));
-    env.ok(&["rollback", &server.url("shop"), "--yes"]);
+    roll_back(&env, &server, 0);
     assert_same(&empty, &server.dump("shop"));
 }
 
 #[test]
 fn what_was_there_is_preserved_or_replaced_as_the_user_wants() {
-    let (env, server) = (TestEnv::new(), MariaDbServer::start());
-    filled(&server);
-    let url = server.url("shop");
-    env.run(&["create", &url]).ok();
-    let captured = server.dump("shop");
-    server.sql("shop", LATER);
-    let later = server.dump("shop");
+    let (env, server, captured, later) = changed();
     let restored = env.json(&["restore", "shop", "--yes", "--preserve"]);
     let kept = restored["kept"].as_str().unwrap();
     assert_same(&captured, &server.dump("shop"));
@@ -112,17 +118,14 @@ fn what_was_there_is_preserved_or_replaced_as_the_user_wants() {
     );
     assert_eq!(server.databases(), format!("copy\nshop\n{kept}\n"));
     // All of it, the code too, is in the snapshot.
-    env.ok(&["rollback", &url, "--yes"]);
+    roll_back(&env, &server, 0);
     assert_same(&changed, &server.dump("shop"));
 }
 
 #[test]
 fn what_a_check_finds_leaves_everything_as_it_was() {
-    let (env, server) = (TestEnv::new(), MariaDbServer::start());
-    filled(&server);
-    env.run(&["create", &server.url("shop")]).ok();
-    server.sql("shop", LATER);
-    let (before, databases) = (server.dump("shop"), server.databases());
+    let (env, server, _, before) = changed();
+    let databases = server.databases();
     for (check, why) in [
         ("SELECT COUNT(*) > 1000 FROM child", "false"),
         ("SELECT NULL", "null"),
@@ -164,11 +167,7 @@ fn a_default_by_a_sequence_needs_one_of_that_name_where_it_is_restored() {
 
 #[test]
 fn a_view_that_is_broken_stops_neither_a_restore_nor_a_rollback() {
-    let (env, server) = (TestEnv::new(), MariaDbServer::start());
-    filled(&server);
-    let url = server.url("shop");
-    env.run(&["create", &url]).ok();
-    let captured = server.dump("shop");
+    let (env, server, captured) = captured();
     server.sql("shop", "CREATE TABLE b (a INT); CREATE VIEW broken AS SELECT * FROM b; DROP TABLE b");
     let said = env.run(&["restore", "shop", "--yes", "--preserve"]).fails(3);
     assert!(said.contains("view broken") && said.contains("shop__ice_left_"), "{said}");
@@ -178,16 +177,16 @@ fn a_view_that_is_broken_stops_neither_a_restore_nor_a_rollback() {
     let statement = server.sql(left, "SELECT statement FROM __icecore");
     assert!(statement.contains("`broken`"), "{statement}");
     env.ok(&["restore", "shop", "--yes"]);
-    env.ok(&["rollback", &url, "--yes"]);
+    roll_back(&env, &server, 0);
     assert_same(&captured, &server.dump("shop"));
     let broken = "CREATE TABLE b (a INT); CREATE VIEW broken AS SELECT * FROM b; DROP TABLE b; DELETE FROM child; CREATE PROCEDURE mine() SELECT 1";
     server.sql("shop", broken);
     env.ok(&["restore", "shop", "--yes"]);
     assert_same(&captured, &server.dump("shop"));
-    let said = env.run(&["rollback", &url, "--yes"]).fails(3);
+    let said = roll_back(&env, &server, 3);
     assert!(said.contains("view broken") && said.contains("shop__ice_left_"), "{said}");
     assert_eq!(server.sql("shop", "SELECT COUNT(*) FROM child; CALL mine()"), "0\n1\n");
-    env.ok(&["rollback", &url, "--yes"]);
+    roll_back(&env, &server, 0);
     assert_same(&captured, &server.dump("shop"));
 }
 

@@ -196,11 +196,13 @@ fn code_says_what_it_is_and_whose() {
         "CREATE DEFINER=`a`@`b` EVENT `e` ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00' ON COMPLETION NOT PRESERVE ENABLE COMMENT 'DISABLE' DO SET @a = 'ENABLE'",
     );
     let disabled = String::from_utf8(event.disabled()).unwrap();
-    assert!(disabled.contains("PRESERVE  DISABLE COMMENT 'DISABLE' DO SET @a = 'ENABLE'"), "{disabled}");
+    assert!(disabled.contains("PRESERVE DISABLE COMMENT 'DISABLE' DO SET @a = 'ENABLE'"), "{disabled}");
+    let enabled = code(&disabled).happening_as(&event);
+    assert_eq!(enabled, event.statement);
     let replica = code(
         "CREATE EVENT e ON SCHEDULE AT '2030-01-01' ON COMPLETION PRESERVE DISABLE ON SLAVE DO SELECT 1",
     );
-    assert!(String::from_utf8(replica.disabled()).unwrap().contains("PRESERVE  DISABLE DO"), "{replica:?}");
+    assert!(String::from_utf8(replica.disabled()).unwrap().contains("PRESERVE DISABLE DO"), "{replica:?}");
     let trigger =
         code("CREATE DEFINER=`a`@`b` TRIGGER `t` AFTER INSERT ON `my table` FOR EACH ROW SET @a = 1");
     assert_eq!(trigger.table.as_deref(), Some("my table"));

@@ -3,15 +3,14 @@
 use icecore_dump::mysql_script::CodeKind;
 
 use super::super::keys::Key;
-use super::super::objects::{self, Object, Saved};
+use super::super::objects::{self, Object};
+use super::super::saved::Saved;
 use super::super::session::{LOCK_WAIT, Session, Trouble, ident, literal};
 
 /// What is to be done.
 pub(super) struct Change<'a> {
-    /// What there was, and may go.
+    /// What there was, in the words of the server, and may go.
     pub(super) from: &'a [Object],
-    /// Whether it was read from the server, and so is somebody else's where it differs. What a dump says, a server says in its own words.
-    pub(super) is_exact: bool,
     /// What there is to be.
     pub(super) to: &'a Saved,
     /// Whether events happen.
@@ -57,9 +56,15 @@ impl Change<'_> {
         let mut staying = Vec::new();
         for object in there.iter().filter(|object| !self.to.objects.contains(object)) {
             // How a view reads depends on what it is of.
-            let is_known = same(self.from, object)
-                .is_some_and(|it| !self.is_exact || it.kind == CodeKind::View || it == object);
-            let is_replaced = same(&self.to.objects, object).is_some();
+            let is_known =
+                same(self.from, object).is_some_and(|it| it.kind == CodeKind::View || it == object);
+            let wanted = same(&self.to.objects, object);
+            // Whoever died in the middle of this had made it, and the server says it so.
+            if !is_known && wanted.is_some_and(|it| it.may_be(object, schema)) {
+                staying.push(object);
+                continue;
+            }
+            let is_replaced = wanted.is_some();
             let why = match is_known {
                 // Whoever calls a view finds one all the time.
                 true if object.kind == CodeKind::View && is_replaced => None,

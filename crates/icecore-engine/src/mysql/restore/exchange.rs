@@ -6,10 +6,15 @@ use std::time::Duration;
 use icecore_dump::mysql_script::CodeKind;
 
 use super::super::keys;
-use super::super::objects::{self, Saved};
+use super::super::objects::{self, Object};
+use super::super::saved::Saved;
 use super::super::session::{LOCK_WAIT, Session, Trouble, ident};
 use super::Turn;
-use super::settle::{finish, give_back, is_in_the_way, leave, release, settle};
+use super::finish::{finish, round_off};
+use super::place::refuse_keys;
+use super::settle::settle;
+use super::source::Source;
+use super::undo::{give_back, is_in_the_way};
 use super::work::{AFTER, BACK, BEFORE, Kind, Work};
 use crate::RestoreError;
 
@@ -65,6 +70,7 @@ pub(super) fn exchange(
     if let Some(place) = work.place(live) {
         leads_there.extend(before.keys.iter().filter(|key| key.to.is_same(server, &place)).cloned());
     }
+    let source = Source::of(after);
     // Whoever comes after us waits behind us.
     server.run("SET SESSION lock_wait_timeout = 5")?;
     let mut tries = 0;
@@ -73,11 +79,15 @@ pub(super) fn exchange(
             return Err(RestoreError::Cancelled);
         }
         work.refuse_keys(server)?;
+        if let Some(source) = &source {
+            refuse_keys(server, source.name)?;
+        }
         let let_go = leads_there.iter().try_for_each(|key| key.drop_it(server));
         // Triggers that are made again later come after those that stayed.
         let mut in_the_way = before.objects.iter().rev().filter(|object| is_in_the_way(object, &incoming));
         let dropped = let_go
-            .and_then(|()| in_the_way.try_for_each(|object| objects::drop_object(server, live, object)));
+            .and_then(|()| in_the_way.try_for_each(|object| objects::drop_object(server, live, object)))
+            .and_then(|()| source.as_ref().map_or(Ok(()), |source| source.let_go(server)));
         let moved = dropped.and_then(|()| server.run(moves.statement()).map(drop));
         match moved {
             Ok(()) => break,
@@ -85,20 +95,19 @@ pub(super) fn exchange(
                 // Triggers and keys are not gone for longer than one wait. What cannot come back now does so when all is undone.
                 give_back(server, live, &before, &incoming)?;
                 keys::give(server, &leads_there)?;
-                let there = work.code(server, live)?;
-                if let Some(other) =
-                    there.iter().find(|it| it.kind != CodeKind::View && !before.objects.contains(it))
-                {
-                    return Err(RestoreError::Server(format!(
-                        "somebody makes or changes code of {live} while it is to be replaced, such as the {}: try again when that is done",
-                        other.display_name()
-                    )));
+                let mut there = work.code(server, live)?.into_iter();
+                let is_other = |it: &Object| it.kind != CodeKind::View && !before.objects.contains(it);
+                refuse_other(live, there.find(is_other))?;
+                if let Some(source) = &source {
+                    source.give_back(server)?;
+                    refuse_other(source.name, source.changed_by_others(server)?)?;
                 }
                 tries += 1;
             }
             Err(trouble) if trouble.code == Some(LOCK_WAIT) => {
+                let or_of_it = source.map(|source| format!(" or of {}", source.name)).unwrap_or_default();
                 return Err(RestoreError::Server(format!(
-                    "{}: a transaction that does not end holds on to a table of {live}; end it, and try again",
+                    "{}: a transaction that does not end holds on to a table of {live}{or_of_it}; end it, and try again",
                     trouble.what
                 )));
             }
@@ -115,6 +124,16 @@ pub(super) fn exchange(
         }
         Err(trouble) => look(turn, work, &trouble),
     }
+}
+
+/// Nobody's code is to be lost.
+fn refuse_other(schema: &str, other: Option<Object>) -> Result<(), RestoreError> {
+    other.map_or(Ok(()), |other| {
+        Err(RestoreError::Server(format!(
+            "somebody makes or changes code of {schema} while its tables are to move, such as the {}: try again when that is done",
+            other.display_name()
+        )))
+    })
 }
 
 /// All of the code of a restore, or an error; of a rollback what can be made, for what was broken before need not stop it.
@@ -145,8 +164,7 @@ fn make_code(server: &mut Session, work: &Work) -> Result<Vec<String>, Trouble> 
             )),
         });
     }
-    warnings.extend(leave(server, &work.live, changed)?);
-    warnings.extend(release(server, work)?);
+    warnings.extend(round_off(server, work, changed)?);
     Ok(warnings)
 }
 

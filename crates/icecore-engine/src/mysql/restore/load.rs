@@ -6,7 +6,7 @@ use icecore_dump::mysql_script::{Action, Code, CodeKind};
 use icecore_format::{Part, PartKind};
 
 use super::super::Endpoint;
-use super::super::objects::{Mode, Object};
+use super::super::objects::{self, Mode, Object};
 use super::super::session::{Session, Trouble, hex, ident, literal, text};
 use super::script::Script;
 use crate::RestoreError;
@@ -235,7 +235,10 @@ impl Loader<'_> {
     fn try_out(&self, session: &mut Session, code: &Code, object: &Object) -> Result<(), RestoreError> {
         match session.run(code.disabled()) {
             Ok(_) => Ok(()),
-            Err(trouble) if trouble.code.is_some() && self.names_live(code) => Ok(()),
+            // What a dump said of it before, so that others could be made, is not what it is.
+            Err(trouble) if trouble.code.is_some() && self.names_live(code) => {
+                Ok(objects::drop_object(session, self.schema, object)?)
+            }
             Err(trouble) => Err(failed(&format!("the {}", object.display_name()), &trouble)),
         }
     }

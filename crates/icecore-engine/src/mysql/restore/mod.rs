@@ -3,16 +3,21 @@
 
 mod change;
 mod exchange;
+mod finish;
 mod grants;
 mod load;
 mod place;
 mod plan;
+mod rollback;
 mod script;
 mod settle;
+mod source;
 mod survey;
 mod swap;
 mod table;
 mod turn;
+mod undo;
+mod words;
 mod work;
 
 use std::io::Read as _;
@@ -22,7 +27,8 @@ use icecore_format::Part;
 
 pub(super) use grants::gives;
 pub use plan::{Existing, Plan, plan};
-pub use swap::{forget, names, put_aside, rollback};
+pub use rollback::{bring_back, rollback};
+pub use swap::{forget, names, put_aside};
 pub use table::plan_table;
 
 use super::session::{Session, Trouble};
@@ -162,10 +168,4 @@ fn read_all(content: &dyn Content, part: &Part) -> Result<Vec<u8>, RestoreError>
     let mut bytes = Vec::new();
     content.open(part)?.read_to_end(&mut bytes).map_err(RestoreError::of_content)?;
     Ok(bytes)
-}
-
-/// STUB until merged.
-pub fn bring_back(endpoint: &super::Endpoint, kept: &str) -> Result<crate::database::Undone, RestoreError> {
-    let _ = (endpoint, kept);
-    Err(RestoreError::Refused("stub".to_owned()))
 }

@@ -1,7 +1,8 @@
 //! Databases by name: what is in them, whose they are, and how those of ours go.
 
 use super::super::keys::{self, Place};
-use super::super::objects::{self, COMMENT, MARK};
+use super::super::objects;
+use super::super::saved::{COMMENT, MARK};
 use super::super::session::{Session, Trouble, ident, literal};
 use super::work::{is_name_of_ours, label_of};
 use crate::RestoreError;

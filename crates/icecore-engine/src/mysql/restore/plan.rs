@@ -8,7 +8,7 @@ use rustix::fs::statvfs;
 
 use super::super::Endpoint;
 use super::super::facts::Facts;
-use super::super::objects::Saved;
+use super::super::saved::Saved;
 use super::super::session::{Session, Trouble, ident, literal, text};
 use super::grants::{gives, gives_everywhere, has_roles};
 use super::place::{exists, is_ours, keys_from_elsewhere, tables};

@@ -2,20 +2,21 @@
 //!
 //! One statement moves all tables. Before it, the new database gets two tables: what code there was (`__icecore_old`), and what code there is to
 //! be (`__icecore_new`). The statement takes the first of them along, so that whoever comes after a crash sees by its place on which side of the
-//! statement that was, and finishes or undoes the rest ([`settle`]). Nothing is dropped but what these tables mark.
+//! statement that was, and finishes or undoes the rest ([`settle`](super::settle)). Nothing is dropped but what these tables mark.
 
 use icecore_dump::mysql_script::CodeKind;
 
 use super::super::Endpoint;
-use super::super::objects::{self, MARK, Object, Saved};
+use super::super::objects::{self, Object};
+use super::super::saved::{MARK, Saved};
 use super::super::session::{Session, ident};
 use super::exchange::{Moves, exchange};
 use super::place::{drop_database, drop_if_empty, exists, is_empty, refuse_keys, tables};
-use super::settle::{Settled, settle};
-use super::work::{BEFORE, DONE, GOING, Kind, NOTHING, OLD, Work, aside, beside, is_name_of_ours, label_of};
-use super::{Plan, Turn, clean_up, table};
+use super::words::said;
+use super::work::{BEFORE, DONE, GOING, OLD, Work, aside, beside, is_name_of_ours, label_of};
+use super::{Plan, Turn, table};
 use crate::RestoreError;
-use crate::database::{Content, Keep, Options, Undone};
+use crate::database::{Content, Keep, Options};
 
 /// What became of the database that was there.
 pub(super) struct Swapped {
@@ -60,7 +61,8 @@ pub(super) fn put_in_place(
         },
         kept: kept.clone().filter(|_| options.keep != Keep::ForRollback),
         keys: table::keys_after(server, work, content)?,
-        objects: objects.to_vec(),
+        source: None,
+        objects: said(objects, &tried, new, live),
     };
     let mut moves = Moves::default();
     // A database that was dropped may have nothing else left than what was put aside of it.
@@ -135,84 +137,13 @@ fn drop_what_was_aside(server: &mut Session, work: &Work) -> Result<(), RestoreE
     Ok(drop_if_empty(server, &work.aside())?)
 }
 
-fn not_ours(name: &str) -> RestoreError {
+pub(super) fn not_ours(name: &str) -> RestoreError {
     RestoreError::Refused(format!(
         "there is a database {name} that icecore did not put aside: rename it, and try again"
     ))
 }
 
-/// Brings back what the last restore put aside, of a database or of one of its tables; `None` if there is nothing. What ended in the middle is
-/// undone, or finished first.
-pub fn rollback(endpoint: &Endpoint, table: Option<&str>) -> Result<Option<Undone>, RestoreError> {
-    let mut turn = Turn::take(endpoint)?;
-    let server = &mut turn.server;
-    let live = endpoint.database.as_str();
-    let old = aside(live, table);
-    let Settled { finished, undone, mut warnings, .. } = settle(server, live)?;
-    let is_meant = |work: &Work| work.table.as_deref() == table;
-    match (&finished, &undone) {
-        (Some(work), _) if is_meant(work) && work.kind == Kind::Rollback => {
-            let kept = exists(server, &old)?.then(|| work.shown(&old));
-            return Ok(Some(Undone { kept, warnings, ..Undone::default() }));
-        }
-        (Some(work), _) if !is_meant(work) => {
-            warnings.push(format!(
-                "a {} of {} that was interrupted is complete now",
-                work.kind.as_str(),
-                work.subject()
-            ));
-        }
-        (None, Some(work)) if is_meant(work) && work.kind == Kind::Restore => {
-            return Ok(Some(Undone { was_unfinished: true, warnings, kept: None }));
-        }
-        _ => (),
-    }
-    if !tables(server, &old)?.iter().any(|table| table == MARK) {
-        return Ok(None);
-    }
-    let work = Work::begin(server, Kind::Rollback, (live, table), None)?;
-    if !work.is_aside(server, &old)? {
-        drop_database(server, &work.new)?;
-        return Err(not_ours(&old));
-    }
-    match work.refuse_keys(server).and_then(|()| bring_back(&mut turn, &work, &old)) {
-        Ok((is_there, more)) => {
-            warnings.extend(more);
-            Ok(Some(Undone { kept: is_there.then(|| work.shown(&old)), warnings, ..Undone::default() }))
-        }
-        Err(error) => Err(clean_up(&mut turn, &work, error)),
-    }
-}
-
-/// Swaps what is there and what was. Says whether anything was there, and what is not as it should be.
-fn bring_back(turn: &mut Turn, work: &Work, old: &str) -> Result<(bool, Vec<String>), RestoreError> {
-    let server = &mut turn.server;
-    let (live, between) = (work.live.as_str(), work.new.as_str());
-    let is_there = work.is_there(server)?;
-    let mut after = Saved::find(server, old, MARK)?;
-    table::keys_back(server, work, &mut after)?;
-    let mut moves = Moves::default();
-    let displaced = work.tables(server, live)?;
-    moves.all(&displaced, live, between);
-    moves.push((old, MARK), (between, DONE));
-    moves.all(&work.tables(server, old)?, old, live);
-    moves.all(&displaced, between, old);
-    match is_there {
-        true => moves.push((between, BEFORE), (old, MARK)),
-        false => moves.push((between, BEFORE), (between, NOTHING)),
-    }
-    let mut warnings = exchange(turn, work, &after, &moves, &|| false)?;
-    let server = &mut turn.server;
-    let mut dropped = drop_database(server, between);
-    if !is_there {
-        dropped = dropped.and_then(|()| drop_database(server, old));
-    }
-    warnings
-        .extend(dropped.err().map(|error| format!("what is not needed any more is still there: {error}")));
-    Ok((is_there, warnings))
-}
-
-/// Under what name what the last restore put aside is there, for [`rollback`] to bring back.
+/// Under what name what the last restore put aside is there, for [`rollback`](super::rollback()) to bring back.
 pub fn put_aside(endpoint: &Endpoint) -> Result<Option<String>, RestoreError> {
     let old = aside(&endpoint.database, None);
     let label = label_of(&mut Session::open(endpoint)?, &old, MARK)?;

@@ -9,7 +9,8 @@ use icecore_format::{Part, PartKind};
 
 use super::super::Endpoint;
 use super::super::keys::{self, Place};
-use super::super::objects::{self, Saved};
+use super::super::objects;
+use super::super::saved::Saved;
 use super::super::session::{Session, Trouble, text};
 use super::place::{exists, keys_to_one_from_elsewhere};
 use super::plan::{Existing, Plan};

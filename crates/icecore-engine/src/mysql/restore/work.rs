@@ -5,7 +5,8 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use icecore_format::Digest;
 
 use super::super::keys::Place;
-use super::super::objects::{self, COMMENT, MARK, Object, Saved};
+use super::super::objects::{self, Object};
+use super::super::saved::{COMMENT, DRAFT, MARK, Saved, make_table};
 use super::super::session::{Session, Trouble, ident, literal, text};
 use super::place::{exists, keys_from_elsewhere, keys_to_one_from_elsewhere, tables};
 use crate::RestoreError;
@@ -29,7 +30,7 @@ pub(super) const BACK: &str = "__icecore_back";
 pub(super) const DONE: &str = "__icecore_done";
 /// The same, where nothing was there before a rollback.
 pub(super) const NOTHING: &str = "__icecore_none";
-const OURS: [&str; 6] = [MARK, BEFORE, AFTER, BACK, DONE, NOTHING];
+const OURS: [&str; 7] = [MARK, DRAFT, BEFORE, AFTER, BACK, DONE, NOTHING];
 /// No name of a database is longer, in characters.
 const NAME_LEN_MAX: usize = 64;
 const DIGITS: usize = 8;
@@ -53,6 +54,12 @@ pub(super) fn aside(database: &str, table: Option<&str>) -> String {
 /// Whether a table of this name is one of ours, on any server.
 pub(super) fn is_name_of_ours(table: &str) -> bool {
     OURS.iter().any(|ours| ours.eq_ignore_ascii_case(table))
+}
+
+/// Whether a database is called as those are that icecore makes, and drops.
+pub(super) fn is_beside(database: &str) -> bool {
+    let name = database.to_lowercase();
+    [NEW, OLD, GOING, LEFT].iter().any(|ours| name.contains(ours))
 }
 
 /// What names of new databases begin with.
@@ -115,7 +122,7 @@ impl Work {
             format!(" CHARACTER SET {} COLLATE {}", literal(charset), literal(collation))
         });
         server.run(format!("CREATE DATABASE {}{}", ident(&work.new), texts.unwrap_or_default()))?;
-        objects::make_table(server, &work.new, MARK, &work.label())?;
+        make_table(server, &work.new, MARK, &work.label())?;
         Ok(work)
     }
 
