@@ -48,5 +48,5 @@ fn passwords_of_mysql_are_found_in_the_same_way() {
     env.ok(&["create", "shop"]);
     env.ok(&["restore", "shop", "--to", &server.url_as("clerk", "copy")]);
     assert_eq!(server.sql("copy", "SELECT a FROM t"), "1\n");
-    env.fails(1, &["restore", "shop", "--to", &server.url_as("nobody", "copy"), "--yes"]);
+    env.fails(14, &["restore", "shop", "--to", &server.url_as("nobody", "copy"), "--yes"]);
 }

@@ -65,6 +65,8 @@ pub(super) struct Trouble {
     pub(super) what: String,
     /// The server's number for it, if it was the server.
     pub(super) code: Option<u16>,
+    /// Whether there is no connection: the server is not there, or lets us not in.
+    pub(super) is_unreached: bool,
 }
 
 impl Session {
@@ -167,7 +169,7 @@ impl Session {
     /// Something is wrong with this database.
     pub(super) fn says(&self, what: &str) -> Trouble {
         let start = format!("the database {}: ", self.endpoint);
-        Trouble { what: format!("{start}{}", what.replace(&start, "")), code: None }
+        Trouble { what: format!("{start}{}", what.replace(&start, "")), code: None, is_unreached: false }
     }
 
     fn answer(&mut self, statement: &[u8]) -> Result<Answer, Trouble> {
@@ -230,7 +232,7 @@ fn connect(endpoint: &Endpoint) -> Result<Wire, Unreached> {
     };
     let tls = tls.map_err(|why| {
         let what = format!("the database {endpoint}: {why}");
-        Unreached { is_of_tls: true, trouble: Trouble { what, code: None } }
+        Unreached { is_of_tls: true, trouble: Trouble { what, code: None, is_unreached: true } }
     })?;
     let wire = match Wire::open(&place, &user, &password, &tls) {
         Err(Fault::Connection(error)) if tls.mode == Mode::Prefer && explain(&error, &MYSQL).is_some() => {
@@ -258,7 +260,7 @@ fn unreachable(endpoint: &Endpoint, has_password: bool, is_without_tls: bool, fa
         Some(INSECURE) => what.push_str("; ssl-mode=REQUIRED asks for TLS"),
         _ => (),
     }
-    Unreached { is_of_tls, trouble: Trouble { what, code } }
+    Unreached { is_of_tls, trouble: Trouble { what, code, is_unreached: true } }
 }
 
 fn of_connection(error: &std::io::Error) -> Complaint {
@@ -275,7 +277,7 @@ fn trouble(endpoint: &Endpoint, fault: Fault) -> Trouble {
         Fault::Server { code, message } => (message, Some(code)),
         Fault::Connection(error) => (of_connection(&error).text, None),
     };
-    Trouble { what: Complaint { code, text }.about(endpoint, true), code }
+    Trouble { what: Complaint { code, text }.about(endpoint, true), code, is_unreached: false }
 }
 
 #[cfg(test)]

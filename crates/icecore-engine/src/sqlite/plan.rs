@@ -95,7 +95,10 @@ impl Plan {
         }
         let old = old(path);
         if self.keep != Keep::Nothing && old.symlink_metadata().is_ok() {
-            notices.push(format!("{}, which the restore before put aside, goes", old.display()));
+            notices.push(format!(
+                "{}, which the restore before put aside, goes once this one has succeeded",
+                old.display()
+            ));
             problems.extend(LiveDatabase::try_lock(&old).err());
         }
         self.blockers.extend(problems.iter().map(ToString::to_string));

@@ -53,7 +53,7 @@ fn option_files_say_where_what_is_left_open_leads_and_no_more() {
     );
     env.ok(&["create", &server.url("shop")]);
     env.write(".my.cnf", "[client]\nhost=db.invalid\nport=3307\npassword=wrong\n");
-    let said = env.fails(1, &["restore", "shop", "--to", "mysql:///shop"]);
+    let said = env.fails(14, &["restore", "shop", "--to", "mysql:///shop"]);
     assert!(said.contains("shop on db.invalid:3307"), "{said}");
     // The password that is given is the right one.
     let url = server.url("shop").replace("root@", "clerk:a%20secret@");

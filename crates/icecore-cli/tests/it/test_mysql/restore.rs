@@ -200,7 +200,9 @@ fn a_rollback_never_brings_back_what_an_earlier_restore_replaced() {
     server.sql("shop", "INSERT INTO t VALUES (2)");
     let said = env.run(&["restore", "shop", "--yes", "--preserve"]).fails(0);
     assert!(
-        said.contains("shop__ice_old, which the restore before put aside, is dropped at the end"),
+        said.contains(
+            "shop__ice_old, which the restore before put aside, is dropped once this one has succeeded"
+        ),
         "{said}"
     );
     let databases = server.databases();

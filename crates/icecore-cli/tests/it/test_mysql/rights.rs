@@ -28,7 +28,7 @@ fn who_may_not_restore_is_told_so_before_anything_is_written() {
     server.sql("", "CREATE USER clerk IDENTIFIED BY 'a secret'; GRANT ALL ON shop.* TO clerk");
     env.ok(&["create", &server.url("shop")]);
     let url = server.url_as("clerk", "shop");
-    let said = env.fails(1, &["restore", "shop", "--to", &url, "--yes"]);
+    let said = env.fails(14, &["restore", "shop", "--to", &url, "--yes"]);
     assert!(said.contains("MYSQL_PWD"), "{said}");
     let with_password = |arguments: &[&str]| Said::of(env.command(arguments).env("MYSQL_PWD", "a secret"));
     let said = with_password(&["restore", "shop", "--to", &url, "--yes"]).fails(15);

@@ -41,7 +41,8 @@ fn a_restore_takes_the_place_of_what_is_there_and_is_rolled_back() {
         set(&live, "later");
         let said = env.run(&["restore", "ledger", "--yes"]);
         assert!(
-            said.stderr.contains("__ice_old, which the restore before put aside, goes"),
+            said.stderr
+                .contains("__ice_old, which the restore before put aside, goes once this one has succeeded"),
             "{}",
             said.stderr
         );

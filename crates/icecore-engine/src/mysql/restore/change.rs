@@ -69,7 +69,7 @@ impl Change<'_> {
                 // Whoever calls a view finds one all the time.
                 true if object.kind == CodeKind::View && is_replaced => None,
                 true => match objects::drop_object(session, schema, object) {
-                    Err(Trouble { code: None, what }) => return Err(Trouble { code: None, what }),
+                    Err(trouble) if trouble.code.is_none() => return Err(trouble),
                     dropped => dropped.err().map(|trouble| trouble.what),
                 },
                 false => Some("somebody made or changed it meanwhile".to_owned()),

@@ -152,7 +152,10 @@ fn objection(session: &mut Session, query: &str, is_cancelled: &dyn Fn() -> bool
 
 impl From<Trouble> for RestoreError {
     fn from(trouble: Trouble) -> Self {
-        Self::Server(trouble.what)
+        match trouble.is_unreached {
+            true => Self::Unreachable(trouble.what),
+            false => Self::Server(trouble.what),
+        }
     }
 }
 

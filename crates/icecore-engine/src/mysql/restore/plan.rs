@@ -153,7 +153,9 @@ impl Plan {
             && exists(server, &old)?
             && is_ours(server, &old)?
         {
-            self.notices.push(format!("{old}, which the restore before put aside, is dropped at the end"));
+            self.notices.push(format!(
+                "{old}, which the restore before put aside, is dropped once this one has succeeded"
+            ));
         }
         Ok(())
     }

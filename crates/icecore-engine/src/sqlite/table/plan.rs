@@ -93,7 +93,10 @@ pub fn plan(
         Err(error) => looked.blockers.push(error.to_string()),
     }
     if place.is_taken() {
-        looked.notices.push(format!("{}, which the restore before put aside, goes", place.old.display()));
+        looked.notices.push(format!(
+            "{}, which the restore before put aside, goes once this one has succeeded",
+            place.old.display()
+        ));
     }
     let Looked { definition, there, schema, comes, existing, blockers, notices } = looked;
     let table = definition.name.clone();
