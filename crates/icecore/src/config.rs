@@ -63,15 +63,17 @@ impl Project {
 }
 
 impl Project {
-    /// The source, with the password of a service that is on the same server, at the same port and as the same user, if there is one.
+    /// The source, with the password of a service that is on the same server, at the same port and as the same user, if there is one; and with
+    /// what that asks of TLS where the source says nothing: a password goes no way that is less private than its own.
     pub fn with_password(&self, mut source: Source, environment: &Environment<'_>) -> Result<Source> {
         if source.password_mut().is_none() {
             return Ok(source);
         }
         for (name, service) in &self.config.services {
-            let password = service.password_for(&source, (name, &self.dir), environment)?;
-            if let (Some(place), Some(password)) = (source.password_mut(), password) {
+            let login = service.login_for(&source, (name, &self.dir), environment)?;
+            if let (Some(place), Some((password, own))) = (source.password_mut(), login) {
                 *place = Some(password);
+                source.ask_of_tls(&own);
                 break;
             }
         }

@@ -203,17 +203,18 @@ impl Service {
         Source::Redis(endpoint).with_password(environment)
     }
 
-    /// The password that it says itself, if it is on the same server as `source`, at the same port and as the same user.
-    pub(crate) fn password_for(
+    /// The password that it says itself, if it is on the same server as `source`, at the same port and as the same user; and what it means.
+    pub(crate) fn login_for(
         &self,
         source: &Source,
         (name, dir): (&str, &Path),
         environment: &Environment<'_>,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<(String, Source)>> {
         match self.without_password().source(name, dir, environment) {
             Ok(own) if own.shares_login(source) => {
                 let of_url = || self.url.as_deref().and_then(Source::password_of_url);
-                Ok(self.password(name, dir, environment)?.or_else(of_url))
+                let password = self.password(name, dir, environment)?.or_else(of_url);
+                Ok(password.map(|password| (password, own)))
             }
             // What is wrong with it is the business of those who use it.
             _ => Ok(None),

@@ -1,6 +1,7 @@
 //! What is to be captured.
 
 use std::ffi::OsString;
+use std::mem::take;
 use std::path::{Path, PathBuf};
 
 use icecore_engine::redis::{Address, Endpoint};
@@ -156,6 +157,16 @@ impl Source {
             }
             (Self::Redis(a), Self::Redis(b)) => (&a.address, &a.user) == (&b.address, &b.user),
             _ => false,
+        }
+    }
+
+    /// Takes over what another one on the same server asks of TLS, where this one says nothing.
+    pub(crate) fn ask_of_tls(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Postgres(this), Self::Postgres(other)) => this.tls = take(&mut this.tls).or(&other.tls),
+            (Self::Mysql(this), Self::Mysql(other)) => this.tls = take(&mut this.tls).or(&other.tls),
+            (Self::Redis(this), Self::Redis(other)) => this.tls = take(&mut this.tls).or(&other.tls),
+            _ => (),
         }
     }
 

@@ -112,6 +112,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
     let listing = opened.listing(ui)?;
     let snapshot = wanted.find(context, &listing)?;
     let chosen = Chosen { context, opened, snapshot };
+    if args.part.is_none() {
+        server_target::refuse_bare_name(context, snapshot, args.to.as_deref())?;
+    }
     if let Some(target) = ServerTarget::find(ui, context, snapshot, args.to.as_deref())? {
         return to_server(ui, chosen, &target, args).map_err(CommandError::of_all_or_nothing);
     }

@@ -43,10 +43,7 @@ impl ServerTarget {
             }
             Some(to) => match service(context, to)? {
                 Some(source) => (source, to.to_str().map(str::to_owned)),
-                None => {
-                    refuse_bare_name(context, snapshot, to)?;
-                    return Ok(None);
-                }
+                None => return Ok(None),
             },
             None => {
                 let project = context.project()?;
@@ -98,7 +95,8 @@ fn service(context: &Context, to: &Path) -> Result<Option<Source>> {
 
 /// A word where a path is meant is a file; but who restores a database from a server may mean another database, and would not look for a
 /// script here that is called so.
-fn refuse_bare_name(context: &Context, snapshot: &Snapshot, to: &Path) -> Result<()> {
+pub(super) fn refuse_bare_name(context: &Context, snapshot: &Snapshot, to: Option<&Path>) -> Result<()> {
+    let Some(to) = to else { return Ok(()) };
     let origin = snapshot.info().origin.as_deref().unwrap_or_default();
     let is_path = |name: &str| {
         name.is_empty()
@@ -112,6 +110,9 @@ fn refuse_bare_name(context: &Context, snapshot: &Snapshot, to: &Path) -> Result
     let came_from = Source::parse(Path::new(origin), &context.environment()).ok();
     let beside = came_from.as_ref().and_then(Database::of).map(|database| database.beside(name));
     let Some(beside) = beside.as_ref().and_then(Database::of) else { return Ok(()) };
+    if service(context, to)?.is_some() {
+        return Ok(());
+    }
     let project = context.project()?;
     let near = project.as_ref().and_then(|project| project.service_near(name));
     let near = near.map(|near| format!("; did you mean the service {near}?")).unwrap_or_default();

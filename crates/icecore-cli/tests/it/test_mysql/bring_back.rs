@@ -316,7 +316,7 @@ fn recover(
 ) {
     let endpoint = endpoint(server, live);
     let is_there = server.databases().contains(kept);
-    let undone = match is_there && number % 2 == 0 {
+    let undone = match is_there && number.is_multiple_of(2) {
         true => Some(bring_back(&endpoint, kept).unwrap()),
         false => rollback(&endpoint, None).unwrap(),
     };

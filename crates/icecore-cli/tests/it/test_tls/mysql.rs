@@ -134,3 +134,25 @@ fn tls_that_is_asked_for_is_not_left_out() {
     run(&env, &["restore", "shop", "--to", &url("127.0.0.1", port, "copy", "ssl-mode=PREFERRED"), "--yes"])
         .ok();
 }
+
+#[test]
+fn the_password_of_a_service_goes_no_way_that_is_less_private() {
+    let (_server, port) = server(&["--skip-ssl".to_owned()]);
+    let env = TestEnv::new();
+    env.write("password", PASSWORD);
+    let service = |more: &str| {
+        let url = url("127.0.0.1", port, "shop", "");
+        env.write(
+            "icecore.toml",
+            format!("[services.shop]\nurl = '{url}'\npassword_file = 'password'\n{more}"),
+        );
+    };
+    let copy = url("127.0.0.1", port, "copy", "");
+    service("");
+    env.ok(&["create", &copy]);
+    service("tls = 'require'\n");
+    let said = env.run(&["create", &copy]);
+    assert!(said.status != 0 && said.stderr.contains("it speaks no TLS"), "{}", said.stderr);
+    // Who says himself that it need not be private gets his way.
+    env.ok(&["create", &url("127.0.0.1", port, "copy", "ssl-mode=DISABLED")]);
+}
