@@ -25,6 +25,7 @@ pub use config::{CONFIG_FILE, Config, Project};
 pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create};
 pub use environment::Environment;
 pub use error::{Error, Result};
+pub use icecore_format::SnapshotId;
 pub use icecore_store::{
     BrokenSnapshot, Counter, Depths, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RepairOptions,
     RepairPlan, RepairReport, Silent, Snapshot, SnapshotReader, Stats, Store, StoreError, VerifyExtent,

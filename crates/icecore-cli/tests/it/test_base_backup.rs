@@ -131,6 +131,9 @@ fn a_damaged_snapshot_changes_nothing_of_what_is_there() {
         assert!(how.len() == 1 || said.contains("nothing was changed"), "{said}");
         assert!(state(&env, &server.data_dir()) == there, "{said}");
     }
+    // A rollback is to undo what has replaced something.
+    let said = env.fails(10, &["rollback", server.data_dir().to_str().unwrap(), "--yes"]);
+    assert!(said.contains("nothing to bring back"), "{said}");
     server.restart();
     assert_same(&live, &server.dump("shop", &["--create"]));
 }

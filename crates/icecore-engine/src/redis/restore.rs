@@ -49,7 +49,7 @@ pub struct Plan {
     /// What the user should know.
     pub notices: Vec<String>,
     /// Whether it keeps what it has until the new data are loaded.
-    swaps: bool,
+    pub swaps: bool,
 }
 
 impl Plan {

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use icecore::{Error, RestoreOptions, Restored, Snapshot, Source};
+use icecore_engine::RestoreError;
 use icecore_engine::postgres::physical::CONTROL;
 
 use super::chosen::Chosen;
-use super::safety::{Replaced, safety_name};
+use super::safety::Replaced;
 use super::told::{document, rollback_command};
 use crate::failure::{CommandError, Result, explain, sentence};
 use crate::select::short_id;
@@ -25,7 +26,7 @@ pub(crate) fn run(ui: &mut Ui, chosen: Chosen<'_>, mut options: RestoreOptions) 
             .show(ui, "Restoring", |monitor| icecore::restore(&opened.store, snapshot, options, monitor));
         restored.map(|restored| (restored, Millis::since(started)))
     };
-    let (mut findings, mut kept) = (Vec::new(), None);
+    let mut saved = None;
     let (mut restored, duration) = match attempt(ui, &options) {
         Err(Error::TargetExists { path }) => {
             let undo = options.part.is_none() && wants_undo(snapshot, &path);
@@ -34,19 +35,36 @@ pub(crate) fn run(ui: &mut Ui, chosen: Chosen<'_>, mut options: RestoreOptions) 
                 let (name, source) = (&snapshot.info().source, &Source::Path(path.clone()));
                 let origin = path.canonicalize().unwrap_or(path);
                 let replaced = Replaced { name, source, origin: &origin.to_string_lossy() };
-                findings = replaced.save(ui, chosen)?;
-                kept = Some(safety_name(name));
+                saved = Some(replaced.save(ui, chosen)?);
             }
             options.replace = true;
-            attempt(ui, &options).map_err(|error| match options.in_place {
-                true => in_place_failed(error, chosen, kept.as_deref()),
-                false => error.into(),
+            attempt(ui, &options).map_err(|error| {
+                if let Some(saved) = saved.as_ref().filter(|_| has_left_alone(&error)) {
+                    saved.withdraw(opened);
+                }
+                match options.in_place {
+                    true => in_place_failed(error, chosen, saved.as_ref().map(|saved| saved.name.as_str())),
+                    false => error.into(),
+                }
             })?
         }
         restored => restored?,
     };
-    restored.warnings.append(&mut findings);
+    let kept = saved.map(|saved| {
+        restored.warnings.extend(saved.findings);
+        saved.name
+    });
     report(ui, snapshot, &restored, options.part.as_deref(), kept.as_deref(), duration)
+}
+
+/// Whether a failure is known to have changed nothing of what was there.
+fn has_left_alone(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Damaged { .. }
+            | Error::Cancelled
+            | Error::Restore(RestoreError::Refused(_) | RestoreError::Cancelled)
+    )
 }
 
 /// Says in which state a failure has left what was to be rewritten, and how that is mended.

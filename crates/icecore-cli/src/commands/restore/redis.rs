@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use icecore::{RestoredKeys, Snapshot, Source};
+use icecore::{Error, RestoredKeys, Snapshot, Source};
 use icecore_engine::redis::Endpoint;
 use icecore_engine::redis::restore::Plan;
 use serde_json::json;
@@ -28,15 +28,22 @@ pub(crate) fn run(
     let address = printable(&endpoint.address.to_string()).to_string();
     refuse(ui, &plan.notices, &plan.blockers, &format!("the Redis server at {}", endpoint.address))?;
     confirm(ui, &plan, (&address, &chosen.described()))?;
-    let mut findings = Vec::new();
+    let mut saved = None;
     if !plan.replaces_nothing() {
         let source = &Source::Redis(endpoint.clone());
-        findings = Replaced { name, source, origin: &endpoint.url() }.save(ui, chosen)?;
+        saved = Some(Replaced { name, source, origin: &endpoint.url() }.save(ui, chosen)?);
     }
     let started = Instant::now();
-    let mut restored = chosen
-        .show(ui, "Restoring", |monitor| icecore::restore_redis(&opened.store, snapshot, &plan, monitor))?;
-    restored.warnings.append(&mut findings);
+    let restored = chosen
+        .show(ui, "Restoring", |monitor| icecore::restore_redis(&opened.store, snapshot, &plan, monitor));
+    let mut restored = restored.inspect_err(|error| {
+        // The server never got the end of it.
+        let is_as_it_was = plan.swaps && matches!(error, Error::Damaged { .. });
+        if let Some(saved) = saved.as_ref().filter(|_| is_as_it_was) {
+            saved.withdraw(opened);
+        }
+    })?;
+    restored.warnings.extend(saved.map(|saved| saved.findings).unwrap_or_default());
     let undo = rollback_command(context, name, &endpoint.url());
     report(ui, snapshot, &plan, (&address, name, &undo), &restored, Millis::since(started))
 }

@@ -1,8 +1,9 @@
 //! Snapshots of what a restore replaces, from which it can be brought back.
 
-use icecore::{Counter, CreateOptions, Source};
+use icecore::{Counter, CreateOptions, SnapshotId, Source};
 
 use super::chosen::Chosen;
+use crate::context::Opened;
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
 use crate::ui::Ui;
@@ -17,6 +18,25 @@ pub(crate) fn safety_name(name: &str) -> String {
     format!("{}{SUFFIX}", name.strip_suffix(SUFFIX).unwrap_or(name))
 }
 
+/// A snapshot of what a restore is about to replace.
+pub(super) struct Saved {
+    id: SnapshotId,
+    /// What it is called.
+    pub(super) name: String,
+    /// What could not be captured as it should be.
+    pub(super) findings: Vec<String>,
+}
+
+impl Saved {
+    /// Takes it back, for nothing was replaced: a rollback is to undo the restore before. If it cannot be, it stays.
+    pub(super) fn withdraw(&self, opened: &Opened) {
+        let snapshots = opened.store.snapshots().map(|(snapshots, _)| snapshots).unwrap_or_default();
+        if let Some(snapshot) = snapshots.iter().find(|snapshot| snapshot.id == self.id) {
+            let _ = opened.store.delete_snapshot(snapshot);
+        }
+    }
+}
+
 /// What a restore replaces.
 pub(super) struct Replaced<'a> {
     /// What the snapshots of it are called.
@@ -28,8 +48,8 @@ pub(super) struct Replaced<'a> {
 }
 
 impl Replaced<'_> {
-    /// Takes a snapshot of it. Returns what could not be captured as it should be.
-    pub(super) fn save(&self, ui: &Ui, chosen: Chosen<'_>) -> Result<Vec<String>> {
+    /// Takes a snapshot of it.
+    pub(super) fn save(&self, ui: &Ui, chosen: Chosen<'_>) -> Result<Saved> {
         let Chosen { context, opened, .. } = chosen;
         let options = CreateOptions {
             name: Some(safety_name(self.name)),
@@ -42,7 +62,8 @@ impl Replaced<'_> {
         let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Saving what is there");
         let created = icecore::create(&opened.store, self.source, &options, context.now, drawing.monitor());
         drawing.end();
-        Ok(created?.findings)
+        let created = created?;
+        Ok(Saved { id: created.id, name: safety_name(self.name), findings: created.findings })
     }
 
     /// Has what was put aside dropped once it is in the store: nobody writes to it any more. Returns what could not be captured as it should be;
@@ -54,7 +75,7 @@ impl Replaced<'_> {
         kept: &str,
         drop: impl FnOnce() -> icecore::Result<()>,
     ) -> std::result::Result<Vec<String>, String> {
-        let saved = self.save(ui, chosen).and_then(|findings| Ok(drop().map(|()| findings)?));
+        let saved = self.save(ui, chosen).and_then(|saved| Ok(drop().map(|()| saved.findings)?));
         saved.map_err(|error| match error {
             CommandError::Failure(failure) => {
                 format!("what was there is still there, as {kept}: {}", failure.message)
