@@ -93,30 +93,20 @@ fn postgresql_is_told_what_fits_the_cause_by_every_command() {
             assert!(told.starts_with("error: the database shop on ") && !told.contains("os error"), "{told}");
         }
     };
-    check(
-        &server.url_as("nobody", "shop"),
-        "",
-        "role \"nobody\" does not exist",
-        "; name the role that may: ",
-    );
-    check(&server.url_as("asleep", "shop"), "", "is not permitted to log in", "; name the role that may: ");
-    check(&server.url_as("barred", "shop"), "", "pg_hba.conf", "pg_hba.conf says who is let in");
-    check(
-        &server.url_as("peerless", "shop"),
-        "",
-        "Peer authentication failed",
-        "another proof than a password",
-    );
-    check(&server.url_as("full_up", "shop"), "", "too many connections", "; try again when others have gone");
+    for (role, said, hint) in [
+        ("nobody", "role \"nobody\" does not exist", "; name the role that may: "),
+        ("asleep", "is not permitted to log in", "; name the role that may: "),
+        ("barred", "pg_hba.conf", "pg_hba.conf says who is let in"),
+        ("peerless", "Peer authentication failed", "another proof than a password"),
+        ("full_up", "too many connections", "; try again when others have gone"),
+    ] {
+        check(&server.url_as(role, "shop"), "", said, hint);
+    }
     check(&server.tcp_url("shop"), "", "asks for a password", "; give one by PGPASSWORD");
     check(&server.tcp_url("shop"), "no", "password authentication failed", "; is it the right role, and");
     check("postgres://me@127.0.0.1:1/shop", "", "Connection refused", "; does the server run");
-    check(
-        "postgres://me@nowhere.invalid/shop",
-        "",
-        "lookup address",
-        "; is that the right name of the host?",
-    );
+    let nowhere = "postgres://me@nowhere.invalid/shop";
+    check(nowhere, "", "lookup address", "; is that the right name of the host?");
     let said = env.fails(14, &["create", &server.url("shpo")]);
     reason(&said, "database \"shpo\" does not exist", "psql -l lists what there is");
     // One that has been told to end waits for the session that there is, and lets nobody in.

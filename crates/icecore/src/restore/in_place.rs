@@ -4,7 +4,7 @@
 //! anything is changed. Then that is read once more, and written.
 
 use bytes::Bytes;
-use icecore_engine::{Shortage, Survey, Target};
+use icecore_engine::{RestoreError, Shortage, Survey, Target};
 use icecore_format::{ChunkRef, Part};
 use icecore_store::{SnapshotReader, StoreError};
 
@@ -80,8 +80,10 @@ impl Progress<'_> {
             match step? {
                 Step::Begin(part) => {
                     *self.current = Some(named(&part));
-                    target.begin(&part)?;
-                    self.has_begun = true;
+                    let begun = target.begin(&part);
+                    // A target refuses before it changes anything.
+                    self.has_begun |= !matches!(begun, Err(RestoreError::Refused(_)));
+                    begun?;
                 }
                 Step::Piece(piece) => {
                     let was_there = were_there.next().unwrap_or_default();

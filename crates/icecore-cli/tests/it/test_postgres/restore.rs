@@ -76,8 +76,8 @@ fn what_a_check_finds_leaves_everything_as_it_was() {
     assert_eq!(databases(&server), "shop\nshop_20261120_100500");
 }
 
-#[test]
-fn what_is_dropped_is_in_the_store_before() {
+/// A database with a comment, captured; its URL.
+fn commented() -> (PostgresServer, TestEnv, String) {
     let server = PostgresServer::with_database(
         "shop",
         "CREATE TABLE t AS SELECT 1 AS a; COMMENT ON DATABASE shop IS 'ours'",
@@ -85,6 +85,12 @@ fn what_is_dropped_is_in_the_store_before() {
     let env = TestEnv::new();
     let url = server.url("shop");
     env.ok(&["create", &url]);
+    (server, env, url)
+}
+
+#[test]
+fn what_is_dropped_is_in_the_store_before() {
+    let (server, env, url) = commented();
     server.sql("shop", "UPDATE t SET a = 2; COMMENT ON DATABASE shop IS 'still ours'");
     let later = server.dump("shop", &["--create"]);
     env.ok(&["restore", "shop", "--yes", "--replace"]);
@@ -157,13 +163,7 @@ fn databases_that_icecore_did_not_make_are_never_dropped() {
 
 #[test]
 fn a_rollback_brings_back_what_the_last_restore_preserved() {
-    let server = PostgresServer::with_database(
-        "shop",
-        "CREATE TABLE t AS SELECT 1 AS a; COMMENT ON DATABASE shop IS 'ours'",
-    );
-    let env = TestEnv::new();
-    let url = server.url("shop");
-    env.ok(&["create", &url]);
+    let (server, env, url) = commented();
     server.sql("shop", "UPDATE t SET a = 2");
     env.ok(&["restore", "shop", "--yes"]);
     server.sql("shop", "UPDATE t SET a = 3; COMMENT ON DATABASE shop IS 'still ours'");
