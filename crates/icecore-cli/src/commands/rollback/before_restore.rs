@@ -18,12 +18,10 @@ pub(super) struct BeforeRestore {
     opened: Opened,
     /// The last that was taken of what a restore replaced.
     snapshot: Option<Snapshot>,
-    /// What `--preserve` kept since then.
-    pub(super) kept: Option<String>,
 }
 
 impl BeforeRestore {
-    /// Looks into the store, and at what lies beside what is meant.
+    /// Looks into the store.
     pub(super) fn find(ui: &mut Ui, context: &Context, meant: &Meant) -> Result<Self> {
         let opened = context.open()?;
         let snapshots = opened.listing(ui)?.snapshots;
@@ -36,9 +34,13 @@ impl BeforeRestore {
             icecore::is_safety(snapshot) && (is_named || info.origin.as_ref().is_some_and(is_from_here))
         };
         let snapshot = snapshots.into_iter().find(is_of);
-        let taken = snapshot.as_ref().and_then(|snapshot| snapshot.info().created_at.parse().ok());
-        let kept = preserved::since(&meant.source, &context.time_suffix(taken.unwrap_or_default()))?;
-        Ok(Self { opened, snapshot, kept })
+        Ok(Self { opened, snapshot })
+    }
+
+    /// What `--preserve` has kept beside what is meant since that was taken.
+    pub(super) fn kept_since(&self, context: &Context, meant: &Meant) -> Result<Option<String>> {
+        let taken = self.snapshot.as_ref().and_then(|snapshot| snapshot.info().created_at.parse().ok());
+        preserved::since(&meant.source, &context.time_suffix(taken.unwrap_or_default()))
     }
 
     /// Restores the snapshot.

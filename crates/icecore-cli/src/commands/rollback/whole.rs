@@ -17,17 +17,19 @@ use crate::units::printable;
 /// Undoes the last restore.
 pub(super) fn run(ui: &mut Ui, context: &Context, meant: &Meant, place: &Place) -> Result<ExitStatus> {
     // Every restore drops what one before it put aside, so that what is there is of the last one. No store is needed for it.
-    let known = match place.put_aside()? {
-        None => BeforeRestore::find(ui, context, meant).ok().and_then(|before| before.kept),
-        aside => aside,
+    let aside = place.put_aside()?;
+    let before = aside.is_none().then(|| BeforeRestore::find(ui, context, meant));
+    let known = match &before {
+        Some(Ok(before)) => before.kept_since(context, meant)?,
+        Some(Err(_)) | None => aside,
     };
     confirm(ui, place, known.as_deref())?;
     if let Some(undone) = place.rollback().map_err(|error| refused(place, error))? {
         return report(ui, place, None, &undone);
     }
     // What was interrupted is settled by now, and may have got its name just then.
-    let before = BeforeRestore::find(ui, context, meant)?;
-    let Some(kept) = &before.kept else {
+    let before = before.unwrap_or_else(|| BeforeRestore::find(ui, context, meant))?;
+    let Some(kept) = &before.kept_since(context, meant)? else {
         return before.restore(ui, context, meant).map_err(CommandError::of_all_or_nothing);
     };
     if known.as_ref() != Some(kept) {

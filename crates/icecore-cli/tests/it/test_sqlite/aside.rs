@@ -187,3 +187,16 @@ fn what_replaces_a_file_is_put_aside_however_the_file_was_named() {
     env.ok(&["rollback", "other.db", "--yes"]);
     assert_is(&env.path("other.db"), "another");
 }
+
+#[test]
+fn a_record_that_is_damaged_is_told_of_once_in_a_rollback() {
+    let env = changed("delete");
+    env.ok(&["create", "ledger"]);
+    let records = env.files(".icecore/snapshots");
+    env.ok(&["restore", "ledger", "--yes", "--replace"]);
+    fs::write(&records[0], "damaged").unwrap();
+    let said = env.run(&["rollback", "ledger", "--yes"]);
+    let told = said.stderr.lines().filter(|line| line.starts_with("warning: ")).count();
+    assert_eq!(told, 1, "{}", said.stderr);
+    assert_is(&env.path("data/ledger.db"), "live");
+}
