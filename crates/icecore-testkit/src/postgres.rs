@@ -232,6 +232,11 @@ impl PostgresServer {
         answered
     }
 
+    /// What the server has written to its log since it was started.
+    pub fn logged(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
     fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }

@@ -11,6 +11,7 @@ mod others;
 mod replication;
 mod restore;
 mod rights;
+mod rows;
 
 use icecore_testkit::postgres::PostgresServer;
 

@@ -119,23 +119,39 @@ pub fn copy_statement(bytes: &[u8]) -> Option<(&[u8], usize)> {
     None
 }
 
-/// The schema and the table of a statement that copies rows in, if it is one as captures write it and does nothing else:
+/// Where a statement that copies rows in puts them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyTarget<'a> {
+    /// The table's schema.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+    /// Its columns, in the order of a row's values; empty if the statement names none.
+    pub columns: Vec<String>,
+    /// All of this as the statement says it: `public.orders (id, "Price")`.
+    pub text: &'a str,
+}
+
+/// The target of a statement that copies rows in, if it is one as captures write it and does nothing else:
 /// `COPY public.orders (id, "Price") FROM stdin;`.
-pub fn copy_target(statement: &[u8]) -> Option<(String, String)> {
-    let rest = std::str::from_utf8(statement).ok()?.strip_prefix("COPY ")?;
-    let (schema, rest) = identifier(rest)?;
+pub fn copy_target(statement: &[u8]) -> Option<CopyTarget<'_>> {
+    let said = std::str::from_utf8(statement).ok()?.strip_prefix("COPY ")?;
+    let (schema, rest) = identifier(said)?;
     let (table, rest) = identifier(rest.strip_prefix('.')?)?;
     let mut rest = rest.trim_start_matches(' ');
-    if let Some(mut columns) = rest.strip_prefix('(') {
+    let mut columns = Vec::new();
+    if let Some(mut list) = rest.strip_prefix('(') {
         rest = loop {
-            let (_, after) = identifier(columns)?;
+            let (column, after) = identifier(list)?;
+            columns.push(column);
             match after.strip_prefix(", ") {
-                Some(more) => columns = more,
+                Some(more) => list = more,
                 None => break after.strip_prefix(')')?.trim_start_matches(' '),
             }
         };
     }
-    (rest.trim_end() == "FROM stdin;").then_some((schema, table))
+    let text = said.strip_suffix(rest)?.trim_end_matches(' ');
+    (rest.trim_end() == "FROM stdin;").then_some(CopyTarget { schema, table, columns, text })
 }
 
 /// A name as `quote_ident` writes it, and what follows.
@@ -269,13 +285,18 @@ GRANT ALL;
 
     #[test]
     fn a_statement_that_copies_says_where_to_and_nothing_else() {
-        let check = |statement: &str, target: Option<(&str, &str)>| {
-            let found = copy_target(statement.as_bytes());
-            let found = found.as_ref().map(|(schema, table)| (schema.as_str(), table.as_str()));
-            assert_eq!(found, target, "{statement}");
+        let target = |schema: &str, table: &str, columns: &[&str], text| {
+            let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+            CopyTarget { schema: schema.to_owned(), table: table.to_owned(), columns, text }
         };
-        check("COPY public.orders (id, \"Price, \"\"net\"\"\") FROM stdin;\n", Some(("public", "orders")));
-        check("COPY \"a.b\".\"it's\n; \"\"\"  FROM stdin;\n", Some(("a.b", "it's\n; \"")));
+        let check = |statement: &str, expected| {
+            assert_eq!(copy_target(statement.as_bytes()), expected, "{statement}");
+        };
+        let text = "public.orders (id, \"Price, \"\"net\"\"\")";
+        let orders = target("public", "orders", &["id", "Price, \"net\""], text);
+        check("COPY public.orders (id, \"Price, \"\"net\"\"\") FROM stdin;\n", Some(orders));
+        let text = "\"a.b\".\"it's\n; \"\"\"";
+        check("COPY \"a.b\".\"it's\n; \"\"\"  FROM stdin;\n", Some(target("a.b", "it's\n; \"", &[], text)));
         for other in [
             "COPY orders (id) FROM stdin;",
             "COPY public.orders (id) FROM stdin; DROP TABLE x; FROM stdin;",

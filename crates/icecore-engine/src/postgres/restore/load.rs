@@ -1,31 +1,23 @@
 //! Filling a new database: definitions, rows on several connections, then what builds on rows.
 
 use std::io::{Read, Write as _};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use icecore_dump::script::{self, CopyRows, Entry};
 use icecore_format::{Part, PartKind};
 
 use super::super::connections;
 use super::super::endpoint::Endpoint;
-use super::super::session::{Session, Trouble, text, trouble};
+use super::super::session::{Session, Trouble, text};
 use super::super::unreached::Unreached;
+use super::rows::{self, Within};
 use super::{post_data, read_all};
 use crate::RestoreError;
 use crate::database::{Content, Restored, check_cancelled};
 use crate::pool;
 
 /// Nothing of this is live before it is whole, so no commit waits for the disk; the server writes all of it down before names change.
-const SETTINGS: &str = "SET synchronous_commit = off; SET check_function_bodies = false; SET lock_timeout = 0; SET default_transaction_read_only = off;
-SET maintenance_work_mem = '128MB';";
-/// How much is read of a part at once.
-const BLOCK_LEN: usize = 256 << 10;
-/// How many of those are read ahead.
-const BLOCKS_MAX: usize = 4;
-/// No statement before rows is longer.
-const HEAD_LEN_MAX: usize = 4 << 20;
+const SETTINGS: &str = "SET synchronous_commit = off; SET check_function_bodies = false; SET lock_timeout = 0; SET default_transaction_read_only = off;";
 /// Statements of one line each are sent in pieces of about this.
 const LINES_LEN: usize = 1 << 20;
 /// The part whose lines are statements.
@@ -230,7 +222,7 @@ fn fill_all(endpoint: &Endpoint, content: &dyn Content, tables: &[&Part]) -> Res
         connections(),
         &order,
         |session, (number, part)| {
-            let (count, rest) = fill(session, endpoint, content, part)?;
+            let (count, rest) = rows::fill(session, endpoint, content, part, Within::Own)?;
             let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
             loaded.rows += count;
             if let Some(slot) = loaded.rests.get_mut(*number) {
@@ -240,112 +232,4 @@ fn fill_all(endpoint: &Endpoint, content: &dyn Content, tables: &[&Part]) -> Res
         },
     )?;
     Ok(loaded.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Fills one table, and returns how many rows it has and what stands behind them. While the server takes rows, the next ones are read.
-pub(super) fn fill(
-    session: &mut Session,
-    endpoint: &Endpoint,
-    content: &dyn Content,
-    part: &Part,
-) -> Result<(u64, Vec<u8>), RestoreError> {
-    thread::scope(|scope| {
-        let (blocks, ahead) = sync_channel(BLOCKS_MAX);
-        scope.spawn(move || read_ahead(content, part, &blocks));
-        let mut source = Blocks { content, ahead, held: Vec::with_capacity(2 * BLOCK_LEN), last: false };
-        copy_in(session, endpoint, part, &mut source)
-    })
-}
-
-fn read_ahead(content: &dyn Content, part: &Part, blocks: &SyncSender<Result<Vec<u8>, RestoreError>>) {
-    let read = || -> Result<(), RestoreError> {
-        let mut reader = content.open(part)?;
-        loop {
-            let mut block = Vec::with_capacity(BLOCK_LEN);
-            let read = reader.by_ref().take(BLOCK_LEN as u64).read_to_end(&mut block);
-            let len = read.map_err(RestoreError::of_content)?;
-            // An empty one says that all came, and was checked. Nobody may be listening any more.
-            if blocks.send(Ok(block)).is_err() || len == 0 {
-                return Ok(());
-            }
-        }
-    };
-    if let Err(error) = read() {
-        let _ = blocks.send(Err(error));
-    }
-}
-
-/// What has been read of a part.
-struct Blocks<'a> {
-    content: &'a dyn Content,
-    ahead: Receiver<Result<Vec<u8>, RestoreError>>,
-    held: Vec<u8>,
-    last: bool,
-}
-
-impl Blocks<'_> {
-    /// Waits for more, or the end.
-    fn more(&mut self) -> Result<(), RestoreError> {
-        check_cancelled(self.content)?;
-        let lost = |_| RestoreError::Server("the reading of a snapshot was lost".to_owned());
-        let block = self.ahead.recv().map_err(lost)??;
-        self.last = block.is_empty();
-        self.held.extend_from_slice(&block);
-        Ok(())
-    }
-}
-
-fn copy_in(
-    session: &mut Session,
-    endpoint: &Endpoint,
-    part: &Part,
-    source: &mut Blocks<'_>,
-) -> Result<(u64, Vec<u8>), RestoreError> {
-    let name = part.display_name();
-    let failed = |why: &str| RestoreError::Server(format!("cannot restore the table {name}: {why}"));
-    let (statement, start) = loop {
-        if let Some((statement, start)) = script::copy_statement(&source.held) {
-            break (
-                String::from_utf8(statement.to_vec()).map_err(|_| failed("its name is not UTF-8"))?,
-                start,
-            );
-        }
-        if source.last || source.held.len() > HEAD_LEN_MAX {
-            return Err(RestoreError::Refused(format!(
-                "the rows of {name} are INSERT statements, which psql restores: icecore restore SNAPSHOT --to - | psql -d NEW_DATABASE"
-            )));
-        }
-        source.more()?;
-    };
-    source.held.drain(..start);
-    let of_server = |error: &postgres::Error| failed(&trouble(endpoint, error).what);
-    let mut writer = session.client.copy_in(&statement).map_err(|error| of_server(&error))?;
-    let mut rows = CopyRows::default();
-    loop {
-        let (len, passed, ended) = rows.read(&source.held, source.last);
-        let written = writer.write_all(source.held.get(..len).unwrap_or_default());
-        written.map_err(|error| match error.downcast::<postgres::Error>() {
-            Ok(error) => of_server(&error),
-            Err(error) => failed(&error.to_string()),
-        })?;
-        source.held.drain(..passed);
-        if ended {
-            break;
-        }
-        if source.last {
-            return Err(RestoreError::Damaged(format!("the rows of {name} do not end")));
-        }
-        source.more()?;
-    }
-    // To its end, where it is checked, before the rows count.
-    while !source.last {
-        source.more()?;
-    }
-    let count = writer.finish().map_err(|error| of_server(&error))?;
-    match part.rows {
-        Some(expected) if expected != count => Err(RestoreError::Server(format!(
-            "the table {name} has {count} rows, and {expected} were captured"
-        ))),
-        _ => Ok((count, std::mem::take(&mut source.held))),
-    }
 }

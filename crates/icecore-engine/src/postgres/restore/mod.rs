@@ -5,6 +5,7 @@ mod load;
 mod plan;
 mod post_data;
 mod replication;
+mod rows;
 mod swap;
 pub mod table;
 

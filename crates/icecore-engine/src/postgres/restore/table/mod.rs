@@ -20,7 +20,8 @@ pub use plan::{ExistingTable, TablePlan, not_a_table, plan};
 pub use swap::rollback;
 
 use super::super::session::{Session, Trouble, ident, literal, text};
-use super::load::{fill, run};
+use super::load::run;
+use super::rows::{self, Within};
 use super::{Turn, maintenance, objection, read_all};
 use crate::database::{Content, Options, Restored, check_cancelled};
 use crate::{Check, RestoreError};
@@ -126,7 +127,7 @@ fn exchange(
     let new = made(session, plan)?;
     without_default_rights(session, &new)?;
     run_all(session, content, &rights)?;
-    let (rows, _) = fill(session, &plan.endpoint, content, &plan.part)?;
+    let (rows, _) = rows::fill(session, &plan.endpoint, content, &plan.part, Within::Callers)?;
     sequences(session, content, &new)?;
     let post_data = script::entries(&definitions.post_data);
     let (alone, others): (Vec<&Entry<'_>>, _) =

@@ -118,10 +118,10 @@ fn name_of(content: &dyn Content, part: &Part) -> Result<Name, RestoreError> {
     let mut head = Vec::new();
     content.open(part)?.take(HEAD_LEN_MAX).read_to_end(&mut head).map_err(RestoreError::of_content)?;
     let target = script::copy_statement(&head).and_then(|(statement, _)| script::copy_target(statement));
-    let (schema, table) = target.ok_or_else(|| {
+    let target = target.ok_or_else(|| {
         RestoreError::Refused(format!("the rows of {} are not what a capture writes", part.display_name()))
     })?;
-    Ok(Name { schema, table })
+    Ok(Name { schema: target.schema, table: target.table })
 }
 
 /// Why a table that is there cannot be replaced, in words.
