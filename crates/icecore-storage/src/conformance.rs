@@ -11,6 +11,7 @@ use crate::{ErrorKind, Holder, PutMode, Result, Storage};
 pub fn run(storage: &dyn Storage) {
     an_object_comes_back_as_it_was_put(storage);
     what_is_not_there_is_not_found(storage);
+    many_are_deleted_at_once(storage);
     creation_needs_absence(storage);
     replacement_needs_the_version_that_was_read(storage);
     of_many_creations_one_wins(storage);
@@ -51,6 +52,16 @@ fn what_is_not_there_is_not_found(storage: &dyn Storage) {
     check(kind(storage.delete(name)) == Some(ErrorKind::NotFound), "delete");
     check(kind(storage.holder(name)) == Some(ErrorKind::NotFound), "holder");
     check(storage.list("contract-missing/").is_ok_and(|found| found.is_empty()), "list of nothing is empty");
+}
+
+fn many_are_deleted_at_once(storage: &dyn Storage) {
+    let names = ["contract/many/1", "contract/many/2", "contract/many/missing"].map(str::to_owned);
+    for name in &names[..2] {
+        check(storage.put(name, b"", PutMode::CreateNew).is_ok(), "put succeeds");
+    }
+    check(storage.delete_all(&names).is_ok(), "what is not there does not keep others from being deleted");
+    check(storage.list("contract/many/").is_ok_and(|found| found.is_empty()), "all are gone");
+    check(storage.delete_all(&[]).is_ok(), "nothing is soon deleted");
 }
 
 fn what_is_set_aside_lies_under_its_new_name(storage: &dyn Storage) {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::Result;
+use crate::{ErrorKind, Result};
 
 /// When a put may take effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,18 @@ pub enum PutMode<'a> {
 /// What an object's content was when it was read; opaque.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version(pub(crate) Vec<u8>);
+
+impl Version {
+    /// What an implementation tells versions by, such as a tag that the server gave.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The same again.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +86,14 @@ pub trait Storage: Send + Sync + fmt::Debug {
 
     /// Removes the object, or `NotFound`. Durable before it returns, either way.
     fn delete(&self, name: &str) -> Result<()>;
+
+    /// Removes all of these objects, in no particular order, and is content if some are not there. Durable before it returns.
+    fn delete_all(&self, names: &[String]) -> Result<()> {
+        names.iter().try_for_each(|name| match self.delete(name) {
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            deleted => deleted,
+        })
+    }
 
     /// Creates an object that [`Storage::holder`] knows as alive until the returned value is dropped.
     fn hold(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn Hold>>;

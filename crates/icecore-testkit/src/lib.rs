@@ -20,7 +20,8 @@
 //! ([`Survival`]). [`FaultyStorage`] fails with any error at any call; [`RecordingStorage`] remembers what it was asked.
 //!
 //! A [`PostgresServer`](postgres::PostgresServer) and a [`MariaDbServer`](mariadb::MariaDbServer) are real ones that a test has for itself; an
-//! [`Authority`](certificates::Authority) signs certificates for them.
+//! [`Authority`](certificates::Authority) signs certificates for them. With the feature `s3` there is a server for S3 (`s3::S3Server`), whose connections break and
+//! whose answers are wrong when a test wants it.
 
 pub use call::Call;
 pub use dump::{Change, Dialect, DumpSpec, Night, write_dump};
@@ -35,4 +36,6 @@ mod faulty;
 pub mod mariadb;
 pub mod postgres;
 mod recording;
+#[cfg(feature = "s3")]
+pub mod s3;
 mod sim;
