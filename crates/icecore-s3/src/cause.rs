@@ -187,7 +187,7 @@ impl Cause {
 
     /// Whether nobody knows what has become of the request: it may have taken effect all the same.
     pub(crate) fn leaves_doubt(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Broken(_) | Self::Silent(_))
+        matches!(self, Self::Busy(_) | Self::Unreachable(_) | Self::Broken(_) | Self::Silent(_))
     }
 
     /// Whether the answer had no body that would say more, as those to `HEAD` have none.

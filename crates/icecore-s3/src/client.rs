@@ -6,7 +6,6 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::ops::Range;
@@ -16,34 +15,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
-use aws_credential_types::provider::error::{CredentialsError, TokenError};
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{
-    ConfigBag, Intercept, Region, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
-    StalledStreamProtectionConfig, http::HttpResponse,
-};
-use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat, SdkBody};
 use aws_sdk_s3::types::{
     CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier, ServerSideEncryption, StorageClass,
 };
-use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use md5::{Digest as _, Md5};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::cause::Cause;
-use crate::options::{self, Addressing, Credentials, Encryption, S3Options};
+use crate::failure::{chain, of_sdk};
+use crate::options::{self, Encryption, S3Options};
+use crate::setup;
 
 /// How long a wait lasts before the user's wish to stop is looked at again.
 const TICK: Duration = Duration::from_millis(100);
@@ -146,10 +134,11 @@ impl Client {
             .enable_all()
             .build()
             .map_err(|error| Cause::Unusable(format!("cannot start threads: {error}")))?;
-        let trust = trust_store(options)?;
+        let trust = setup::trust_store(options)?;
         let watch = Watch::new(options.silence_max, Some(Arc::clone(&options.interrupt)));
-        let shared = runtime.block_on(watch.over(async { Ok(load(options, trust).await) }))?;
-        let s3 = client(options, &shared)?;
+        let shared =
+            runtime.block_on(watch.over(async { Ok(setup::loader(options, trust).load().await) }))?;
+        let s3 = setup::client(options, &shared)?;
         let (encryption, kms_key) = match &options.encryption {
             None => (None, None),
             Some(Encryption::Aes256) => (Some(ServerSideEncryption::Aes256), None),
@@ -591,104 +580,6 @@ impl Intercept for AnswerDate {
     }
 }
 
-/// The authorities of the system, unless nothing is private anyway, and those of the file.
-fn trust_store(options: &S3Options) -> Result<TrustStore, Cause> {
-    let is_open = options.endpoint.as_ref().is_some_and(|endpoint| !endpoint.is_private());
-    let trust = TrustStore::empty().with_native_roots(!is_open);
-    let Some(path) = &options.ca_file else { return Ok(trust) };
-    let pem = std::fs::read(path)
-        .map_err(|error| Cause::Unusable(format!("cannot read {}: {error}", path.display())))?;
-    // The SDK takes for granted that they are certificates, and panics if they are not.
-    let mut roots = rustls::RootCertStore::empty();
-    for cert in CertificateDer::pem_slice_iter(&pem) {
-        let added = cert
-            .map_err(|error| error.to_string())
-            .and_then(|cert| roots.add(cert).map_err(|error| error.to_string()));
-        added.map_err(|error| {
-            Cause::Unusable(format!("{} has a certificate that cannot be read: {error}", path.display()))
-        })?;
-    }
-    if roots.is_empty() {
-        return Err(Cause::Unusable(format!("{} has no certificate in it", path.display())));
-    }
-    Ok(trust.with_pem_certificate(pem))
-}
-
-/// What the environment, profiles and services say.
-async fn load(options: &S3Options, trust: TrustStore) -> SdkConfig {
-    let context = TlsContext::builder().with_trust_store(trust).build().unwrap_or_default();
-    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
-    let http =
-        aws_smithy_http_client::Builder::new().tls_provider(provider).tls_context(context).build_https();
-    let timeouts = TimeoutConfig::builder().connect_timeout(options.connect_timeout).build();
-    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
-    let loader = with_region(loader, options);
-    let loader = match &options.profile {
-        Some(profile) => loader.profile_name(profile),
-        None => loader,
-    };
-    let loader = match &options.credentials {
-        Some(Credentials { access_key, secret_key, session_token }) => {
-            let token = session_token.clone();
-            loader.credentials_provider(aws_sdk_s3::config::Credentials::new(
-                access_key, secret_key, token, None, "options",
-            ))
-        }
-        None => loader,
-    };
-    loader.load().await
-}
-
-fn with_region(loader: ConfigLoader, options: &S3Options) -> ConfigLoader {
-    if let Some(region) = &options.region {
-        return loader.region(Region::new(region.clone()));
-    }
-    if options.endpoint.is_none() {
-        return loader;
-    }
-    // Other servers rarely care, and the machine need not be asked in which data centre of AWS it is.
-    let mut profile = ProfileFileRegionProvider::builder();
-    if let Some(name) = &options.profile {
-        profile = profile.profile_name(name);
-    }
-    let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-        .or_else(profile.build())
-        .or_else(Region::from_static("us-east-1"));
-    loader.region(chain)
-}
-
-fn client(options: &S3Options, shared: &SdkConfig) -> Result<aws_sdk_s3::Client, Cause> {
-    let endpoint = options.endpoint.as_ref().map(options::Endpoint::as_str);
-    let in_path = match options.addressing {
-        Addressing::Path => true,
-        Addressing::Host => false,
-        Addressing::Auto => endpoint.or(shared.endpoint_url()).is_some(),
-    };
-    let region = shared.region().cloned();
-    let region = match region {
-        None if endpoint.or(shared.endpoint_url()).is_some() => Region::from_static("us-east-1"),
-        None => {
-            let why = "no region is known: name the bucket's with --region, AWS_REGION or in the profile";
-            return Err(Cause::Unusable(why.to_owned()));
-        }
-        Some(region) => region,
-    };
-    let mut config = aws_sdk_s3::config::Builder::from(shared)
-        .region(region)
-        .force_path_style(in_path)
-        // What is retried, and when, is for callers to say, who know what an unanswered request may have done.
-        .retry_config(RetryConfig::disabled())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        // Each put has an MD5, which every server checks; of newer checksums many know nothing.
-        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        // The store checks every byte that it reads.
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-    if let Some(endpoint) = endpoint {
-        config = config.endpoint_url(endpoint);
-    }
-    Ok(aws_sdk_s3::Client::from_conf(config.build()))
-}
-
 fn md5(bytes: &[u8]) -> String {
     aws_smithy_types::base64::encode(Md5::digest(bytes))
 }
@@ -702,77 +593,6 @@ fn whole_len(range: &str, from: u64) -> Option<u64> {
 
 fn other_range(wanted: Option<&String>, found: &str) -> Cause {
     Cause::Unusable(format!("the server sends {found} when asked for {}", wanted.map_or("", String::as_str)))
-}
-
-/// What the SDK's error means.
-fn of_sdk<E>(error: SdkError<E, HttpResponse>) -> Cause
-where
-    E: ProvideErrorMetadata + StdError + 'static,
-{
-    if let Some(cause) = of_credentials(&error) {
-        return cause;
-    }
-    match &error {
-        SdkError::ServiceError(answer) => {
-            let (raw, meta) = (answer.raw(), answer.err().meta());
-            let region = raw.headers().get("x-amz-bucket-region");
-            let (code, message) = (meta.code().unwrap_or_default(), meta.message().unwrap_or_default());
-            Cause::of_answer(raw.status().as_u16(), code, message, region)
-        }
-        SdkError::TimeoutError(_) => Cause::Broken(chain(&error)),
-        SdkError::DispatchFailure(failure) => {
-            let text = chain(&error);
-            let connector = failure.as_connector_error();
-            if text.contains("certificate") {
-                return Cause::Untrusted(text);
-            }
-            match connector.is_some_and(|error| error.connection_metadata().is_none()) && is_connecting(&text)
-            {
-                true => Cause::Unreachable(text),
-                false => Cause::Broken(text),
-            }
-        }
-        SdkError::ResponseError(answer) => match answer.raw().status().as_u16() {
-            // An answer that ended too early, or one that is none of S3's.
-            200..300 => Cause::Broken(chain(&error)),
-            status => Cause::of_answer(status, "Unintelligible", &chain(&error), None),
-        },
-        _ => Cause::Unusable(chain(&error)),
-    }
-}
-
-/// As far as the text tells: the request never left.
-fn is_connecting(text: &str) -> bool {
-    ["connect", "dns", "resolve"].iter().any(|word| text.to_lowercase().contains(word))
-}
-
-/// Credentials that could not be had come as any kind of error; what lies at its bottom tells.
-fn of_credentials(error: &(dyn StdError + 'static)) -> Option<Cause> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.is::<CredentialsError>() || error.is::<TokenError>() {
-            return Some(Cause::NoCredentials(chain(error)));
-        }
-        cause = error.source();
-    }
-    None
-}
-
-/// An error with all its causes, without those that say nothing.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let text = error.to_string();
-        let text = text.split(" (os error").next().unwrap_or_default();
-        let says_something =
-            !["dispatch failure", "io error", "other", "client error", "service error"].contains(&text);
-        if says_something && texts.last().is_none_or(|last| !last.ends_with(text)) {
-            texts.push(text.to_owned());
-        }
-        cause = error.source();
-    }
-    texts.join(": ")
 }
 
 #[cfg(test)]

@@ -11,11 +11,13 @@
 
 mod cause;
 mod client;
+mod failure;
 mod location;
 mod options;
 mod parts;
 mod probe;
 mod retry;
+mod setup;
 mod storage;
 
 pub use cause::{Cause, Said};

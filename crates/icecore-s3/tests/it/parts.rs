@@ -40,6 +40,17 @@ fn an_object_as_long_as_a_part_goes_whole() {
 }
 
 #[test]
+fn one_part_is_enough() {
+    let place = Place::new();
+    let storage = place.storage_with(S3Options { part_len: 1, ..options() });
+    for len in [0, 1, 2, 100_000, 200_000] {
+        let (name, bytes) = (format!("packs/{len}"), noise(len));
+        storage.put(&name, &bytes, PutMode::CreateNew).unwrap();
+        assert!(storage.get(&name).unwrap() == bytes);
+    }
+}
+
+#[test]
 fn lost_parts_are_sent_again() {
     let place = Place::new();
     let storage = in_parts(&place);

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -19,10 +20,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use s3s::Body;
 use s3s::service::S3Service;
 use tokio::net::TcpListener;
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 
 use super::fault::{Faults, S3Request, Trouble};
 use crate::certificates::Identity;
+
+/// How long a part of an answer has for leaving.
+const FLUSH_TIME: Duration = Duration::from_millis(20);
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -89,7 +94,8 @@ async fn answer(
         Trouble::CutAnswer(len) => {
             let (parts, body) = whole(service.call(request).await?).await?;
             let all = body.len() as u64;
-            let body = Cut { first: Some(body.slice(..len.min(body.len()))), len: all };
+            let first = Some(body.slice(..len.min(body.len())));
+            let body = Cut { first, moment: Box::pin(tokio::time::sleep(FLUSH_TIME)), len: all };
             let mut answer = Response::from_parts(parts, Body::http_body(body));
             answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(all));
             Ok(answer)
@@ -153,6 +159,8 @@ fn error(status: u16, code: &str, is_head: bool) -> Result<Response<Body>, Failu
 /// A body that says it is longer than it becomes.
 struct Cut {
     first: Option<Bytes>,
+    /// What has not left by the time of an error never leaves.
+    moment: Pin<Box<Sleep>>,
     len: u64,
 }
 
@@ -162,12 +170,14 @@ impl http_body::Body for Cut {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Poll::Ready(Some(match self.first.take() {
-            Some(first) => Ok(Frame::data(first)),
-            None => Err(io::ErrorKind::ConnectionReset.into()),
-        }))
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            None => {
+                self.moment.as_mut().poll(context).map(|()| Some(Err(io::ErrorKind::ConnectionReset.into())))
+            }
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
