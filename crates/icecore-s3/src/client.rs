@@ -186,7 +186,7 @@ impl Client {
             // The rest of what has begun to arrive, not of what has taken its place since.
             .set_if_match(partial.tag.clone().filter(|_| have > 0));
         let answer = self.run(&watch, async {
-            let answer = request.send().await.map_err(of_sdk)?;
+            let answer = request.send().await.map_err(|error| of_sdk(&error))?;
             partial.tag = answer.e_tag;
             let body_len = u64::try_from(answer.content_length.unwrap_or_default()).unwrap_or_default();
             partial.len = match (&wanted, &answer.content_range) {
@@ -218,7 +218,8 @@ impl Client {
     /// What is known of the object.
     pub(crate) fn head(&self, key: &str) -> Result<Head, Cause> {
         let request = self.s3.head_object().bucket(&self.bucket).key(key);
-        let answer = self.run(&self.watch(), async { request.send().await.map_err(of_sdk) })?;
+        let answer =
+            self.run(&self.watch(), async { request.send().await.map_err(|error| of_sdk(&error)) })?;
         Ok(Head {
             len: u64::try_from(answer.content_length.unwrap_or_default()).unwrap_or_default(),
             tag: answer.e_tag,
@@ -250,8 +251,10 @@ impl Client {
             .set_ssekms_key_id(self.kms_key.clone())
             .body(body);
         let watch = self.watch();
-        let answer =
-            self.run(&watch, feed.during(bytes, &watch, async { request.send().await.map_err(of_sdk) }))?;
+        let answer = self.run(
+            &watch,
+            feed.during(bytes, &watch, async { request.send().await.map_err(|error| of_sdk(&error)) }),
+        )?;
         Ok(answer.e_tag)
     }
 
@@ -264,7 +267,8 @@ impl Client {
             .prefix(prefix)
             .set_max_keys(max)
             .set_continuation_token(from.map(str::to_owned));
-        let answer = self.run(&self.watch(), async { request.send().await.map_err(of_sdk) })?;
+        let answer =
+            self.run(&self.watch(), async { request.send().await.map_err(|error| of_sdk(&error)) })?;
         let objects = answer.contents.unwrap_or_default().into_iter();
         let objects = objects.filter_map(|object| {
             Some((object.key?, u64::try_from(object.size.unwrap_or_default()).unwrap_or_default()))
@@ -285,7 +289,7 @@ impl Client {
 
     fn delete_watched(&self, key: &str, watch: &Watch) -> Result<(), Cause> {
         let request = self.s3.delete_object().bucket(&self.bucket).key(key);
-        self.run(watch, async { request.send().await.map_err(of_sdk) }).map(drop)
+        self.run(watch, async { request.send().await.map_err(|error| of_sdk(&error)) }).map(drop)
     }
 
     /// Removes up to a thousand objects, as far as they are there. Those that stayed come with why.
@@ -301,7 +305,8 @@ impl Client {
                 request.headers_mut().insert("content-md5", md5);
             }
         });
-        let answer = self.run(&self.watch(), async { request.send().await.map_err(of_sdk) })?;
+        let answer =
+            self.run(&self.watch(), async { request.send().await.map_err(|error| of_sdk(&error)) })?;
         let errors = answer.errors.unwrap_or_default().into_iter();
         let errors = errors.filter_map(|error| {
             let code = error.code.unwrap_or_default();
@@ -324,7 +329,8 @@ impl Client {
             .set_storage_class(self.class_for(len))
             .set_server_side_encryption(self.encryption.clone())
             .set_ssekms_key_id(self.kms_key.clone());
-        let answer = self.run(&self.watch(), async { request.send().await.map_err(of_sdk) })?;
+        let answer =
+            self.run(&self.watch(), async { request.send().await.map_err(|error| of_sdk(&error)) })?;
         answer.upload_id.ok_or_else(|| Cause::Broken("the upload got no id".to_owned()))
     }
 
@@ -342,8 +348,10 @@ impl Client {
             .content_md5(md5(bytes))
             .body(body);
         let watch = self.watch();
-        let answer =
-            self.run(&watch, feed.during(bytes, &watch, async { request.send().await.map_err(of_sdk) }))?;
+        let answer = self.run(
+            &watch,
+            feed.during(bytes, &watch, async { request.send().await.map_err(|error| of_sdk(&error)) }),
+        )?;
         answer.e_tag.ok_or_else(|| Cause::Broken("the part got no tag".to_owned()))
     }
 
@@ -368,14 +376,16 @@ impl Client {
             .multipart_upload(parts)
             .set_if_none_match(condition.absent())
             .set_if_match(condition.tag());
-        let answer = self.run(&self.watch(), async { request.send().await.map_err(of_sdk) })?;
+        let answer =
+            self.run(&self.watch(), async { request.send().await.map_err(|error| of_sdk(&error)) })?;
         Ok(answer.e_tag)
     }
 
     /// Gives an upload up, even if the user wants to stop; not for long.
     pub(crate) fn abort_upload(&self, key: &str, id: &str) -> Result<(), Cause> {
         let request = self.s3.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(id);
-        self.run(&self.cleanup_watch(), async { request.send().await.map_err(of_sdk) }).map(drop)
+        self.run(&self.cleanup_watch(), async { request.send().await.map_err(|error| of_sdk(&error)) })
+            .map(drop)
     }
 
     /// A page of the unfinished uploads of objects whose keys start with `prefix`.
@@ -394,7 +404,8 @@ impl Client {
             .set_upload_id_marker(from.1)
             .customize()
             .interceptor(date.clone());
-        let answer = self.run(&self.watch(), async { request.send().await.map_err(of_sdk) })?;
+        let answer =
+            self.run(&self.watch(), async { request.send().await.map_err(|error| of_sdk(&error)) })?;
         let now = date.get();
         let uploads = answer.uploads.unwrap_or_default().into_iter().filter_map(|upload| {
             let age = now.zip(upload.initiated).map(|(now, begun)| now.saturating_sub(begun.secs()));
@@ -409,7 +420,8 @@ impl Client {
     /// How many bytes of an upload have arrived, as far as one request tells.
     pub(crate) fn upload_len(&self, key: &str, id: &str) -> Result<u64, Cause> {
         let request = self.s3.list_parts().bucket(&self.bucket).key(key).upload_id(id);
-        let answer = self.run(&self.watch(), async { request.send().await.map_err(of_sdk) })?;
+        let answer =
+            self.run(&self.watch(), async { request.send().await.map_err(|error| of_sdk(&error)) })?;
         let parts = answer.parts.unwrap_or_default().into_iter();
         Ok(parts.filter_map(|part| u64::try_from(part.size?).ok()).sum())
     }

@@ -9,23 +9,23 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use crate::cause::Cause;
 
 /// What the SDK's error means.
-pub(crate) fn of_sdk<E>(error: SdkError<E, HttpResponse>) -> Cause
+pub(crate) fn of_sdk<E>(error: &SdkError<E, HttpResponse>) -> Cause
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
-    if let Some(cause) = of_credentials(&error) {
+    if let Some(cause) = of_credentials(error) {
         return cause;
     }
-    match &error {
+    match error {
         SdkError::ServiceError(answer) => {
             let (raw, meta) = (answer.raw(), answer.err().meta());
             let region = raw.headers().get("x-amz-bucket-region");
             let (code, message) = (meta.code().unwrap_or_default(), meta.message().unwrap_or_default());
             Cause::of_answer(raw.status().as_u16(), code, message, region)
         }
-        SdkError::TimeoutError(_) => Cause::Broken(chain(&error)),
+        SdkError::TimeoutError(_) => Cause::Broken(chain(error)),
         SdkError::DispatchFailure(_) => {
-            let text = chain(&error);
+            let text = chain(error);
             if text.contains("certificate") {
                 return Cause::Untrusted(text);
             }
@@ -36,10 +36,10 @@ where
         }
         SdkError::ResponseError(answer) => match answer.raw().status().as_u16() {
             // An answer that ended too early, or one that is none of S3's.
-            200..300 => Cause::Broken(chain(&error)),
-            status => Cause::of_answer(status, "Unintelligible", &chain(&error), None),
+            200..300 => Cause::Broken(chain(error)),
+            status => Cause::of_answer(status, "Unintelligible", &chain(error), None),
         },
-        _ => Cause::Unusable(chain(&error)),
+        _ => Cause::Unusable(chain(error)),
     }
 }
 
@@ -74,5 +74,6 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
         }
         cause = error.source();
     }
-    texts.join(": ")
+    // Some of the SDK's are lists over several lines.
+    texts.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
 }

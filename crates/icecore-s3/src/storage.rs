@@ -108,7 +108,10 @@ impl Shared {
                     return Ok(partial);
                 }
                 Err(cause) => {
-                    if partial.bytes.len() > had {
+                    if partial.tag.is_none() {
+                        // Nothing would tell the rest of it from the rest of another object.
+                        partial = Partial::default();
+                    } else if partial.bytes.len() > had {
                         tries.forget();
                     }
                     tries.again_after(cause)?;

@@ -1,8 +1,11 @@
 //! S3 as a store sees it: a real server behind connections that break.
+#![expect(clippy::unwrap_used, reason = "in the helpers of tests too")]
 
+mod chain;
 mod conditions;
 mod errors;
 mod faults;
+mod headers;
 mod listing;
 mod parts;
 mod probe;
@@ -41,7 +44,8 @@ fn it_keeps_the_contract_when_all_requests_are_answered_late_or_not_at_first() {
 #[test]
 fn parts_keep_the_contract() {
     // Each object of the suite that has more than one byte goes in parts.
-    let storage = Place::new().storage_with(S3Options { part_len: 1, ..support::options() });
+    let place = Place::new();
+    let storage = place.storage_with(S3Options { part_len: 1, ..support::options() });
     icecore_storage::conformance::run(&storage);
 }
 

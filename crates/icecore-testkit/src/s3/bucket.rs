@@ -43,13 +43,16 @@ pub(super) struct Bucket {
     shared: Arc<Shared>,
 }
 
+/// A bucket and a key.
+type Place = (String, String);
+
 #[derive(Debug)]
 struct Shared {
     files: FileSystem,
     folder: PathBuf,
     manners: AtomicU8,
     /// Of each object that was asked for.
-    locks: Mutex<HashMap<(String, String), Arc<RwLock<()>>>>,
+    locks: Mutex<HashMap<Place, Arc<RwLock<()>>>>,
     uploads: Mutex<BTreeMap<String, Upload>>,
 }
 

@@ -3,8 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::Method;
-use hyper::http::Uri;
+use hyper::Request;
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,10 +113,18 @@ pub struct S3Request {
     pub call: S3Call,
     /// The key that it was about, or the prefix of a listing.
     pub key: String,
+    /// What it said of how it wants to be served, without who made it.
+    pub headers: Vec<(String, String)>,
 }
 
 impl S3Request {
-    pub(super) fn of(method: &Method, uri: &Uri) -> Self {
+    /// What a header says, whose name is in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let (method, uri) = (request.method(), request.uri());
         let path = uri.path().trim_start_matches('/');
         let (_bucket, key) = path.split_once('/').unwrap_or((path, ""));
         let query = uri.query().unwrap_or_default();
@@ -142,7 +149,12 @@ impl S3Request {
             _ => S3Call::Other,
         };
         let prefix = value("prefix").unwrap_or_default().replace("%2F", "/");
-        Self { call, key: if key.is_empty() { prefix } else { key.to_owned() } }
+        let is_secret = |name: &str| ["authorization", "x-amz-security-token"].contains(&name);
+        let headers = request.headers().iter().filter(|(name, _)| !is_secret(name.as_str()));
+        let headers = headers
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+        let headers = headers.collect();
+        Self { call, key: if key.is_empty() { prefix } else { key.to_owned() }, headers }
     }
 }
 

@@ -73,7 +73,7 @@ async fn answer(
     faults: Arc<Faults>,
 ) -> Result<Response<Body>, Failure> {
     let request = request.map(Body::from);
-    let Some(trouble) = faults.meet(S3Request::of(request.method(), request.uri())) else {
+    let Some(trouble) = faults.meet(S3Request::of(&request)) else {
         return Ok(service.call(request).await?);
     };
     match trouble {
