@@ -36,6 +36,12 @@ pub struct ObjectMeta {
 pub trait Hold: Send + Sync + fmt::Debug {
     /// Replaces the object's content.
     fn update(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Drops it, and says whether the object is gone for sure, where dropping it would not tell.
+    fn release(self: Box<Self>) -> Result<()> {
+        drop(self);
+        Ok(())
+    }
 }
 
 /// What can be told of the maker of a held object.
@@ -77,6 +83,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
 
     /// Creates an object that [`Storage::holder`] knows as alive until the returned value is dropped.
     fn hold(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn Hold>>;
+
+    /// Whether [`Storage::holder`] can tell the dead from the living here. Where it cannot, whoever holds an object remembers it.
+    fn knows_holders(&self) -> bool {
+        true
+    }
 
     /// Whether the maker of a held object still lives.
     fn holder(&self, name: &str) -> Result<Holder>;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use icecore_format::{Claim, Condemned, DecodeError, Epoch, Manifest, PackId, names};
 use icecore_storage::{ErrorKind, Hold, Holder, PutMode, Version};
 
+use crate::remembered::Remembered;
 use crate::store::Store;
 use crate::{Monitor, Result, StoreError, random};
 
@@ -15,7 +16,21 @@ pub(crate) struct WriterClaim {
     id: String,
     claim: Claim,
     beaten: Instant,
-    hold: Box<dyn Hold>,
+    /// There until it is dropped.
+    hold: Option<Box<dyn Hold>>,
+    remembered: Option<Remembered>,
+}
+
+impl Drop for WriterClaim {
+    fn drop(&mut self) {
+        let released = self.hold.take().map_or(Ok(()), |hold| hold.release());
+        // One that could not be withdrawn is the next process's.
+        if released.is_ok()
+            && let Some(remembered) = self.remembered.take()
+        {
+            remembered.forget();
+        }
+    }
 }
 
 /// The holder of a collector's claim.
@@ -29,16 +44,35 @@ impl WriterClaim {
     /// The epoch is read again after the claim is there: a collector that raised it in between may not have seen the claim,
     /// so it is made anew. A collector that raises it later does see it.
     pub(crate) fn register(store: &Store, holder: &str) -> Result<Self> {
+        store.withdraw_dead_claims();
         loop {
             let (epoch, _) = store.epoch()?;
-            let id = ulid::Ulid::generate().to_string().to_lowercase();
-            let name = names::claim(&id);
-            let claim = Claim { epoch, heartbeat: 0, holder: holder.to_owned() };
-            let hold = store.storage.hold(&name, &claim.encode(&name))?;
+            let claim = Self::put(store, holder, epoch)?;
             if store.epoch()?.0 == epoch {
-                return Ok(Self { id, claim, beaten: Instant::now(), hold });
+                return Ok(claim);
             }
         }
+    }
+
+    /// Registers so many writers in the current epoch, each as [`WriterClaim::register`] does.
+    pub(crate) fn register_all(store: &Store, holder: &str, count: usize) -> Result<Vec<Self>> {
+        store.withdraw_dead_claims();
+        loop {
+            let (epoch, _) = store.epoch()?;
+            let claims = (0..count).map(|_| Self::put(store, holder, epoch)).collect::<Result<Vec<_>>>()?;
+            if store.epoch()?.0 == epoch {
+                return Ok(claims);
+            }
+        }
+    }
+
+    fn put(store: &Store, holder: &str, epoch: Epoch) -> Result<Self> {
+        let id = ulid::Ulid::generate().to_string().to_lowercase();
+        let name = names::claim(&id);
+        let claim = Claim { epoch, heartbeat: 0, holder: holder.to_owned() };
+        let remembered = store.remember_claim(&id);
+        let hold = Some(store.storage.hold(&name, &claim.encode(&name))?);
+        Ok(Self { id, claim, beaten: Instant::now(), hold, remembered })
     }
 
     /// Shows that the writer moves, now and then.
@@ -49,7 +83,8 @@ impl WriterClaim {
         self.beaten = Instant::now();
         self.claim.heartbeat += 1;
         // One beat that is lost does no harm; whoever is fenced learns of it when it publishes.
-        let _ = self.hold.update(&self.claim.encode(&names::claim(&self.id)));
+        let bytes = self.claim.encode(&names::claim(&self.id));
+        let _ = self.hold.as_mut().map(|hold| hold.update(&bytes));
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -74,6 +109,14 @@ impl WriterClaim {
                 Err(StoreError::ClaimGone { claim: error.place })
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Creates the manifest that `bytes` are, which makes the snapshot exist; a collector that gave this writer up has created it before.
+    pub(crate) fn publish(&self, store: &Store, bytes: &[u8]) -> Result<()> {
+        match store.storage.put(&names::snapshot(&self.id), bytes, PutMode::CreateNew) {
+            Err(error) if error.kind == ErrorKind::AlreadyExists => Err(StoreError::Fenced),
+            done => Ok(done?),
         }
     }
 
@@ -280,7 +323,7 @@ impl Store {
     }
 
     /// Removes what a dead writer left: the marker that fenced it, if there is one, and its claim, in this order.
-    fn clear_claim(&self, claim_name: &str) -> Result<()> {
+    pub(crate) fn clear_claim(&self, claim_name: &str) -> Result<()> {
         self.remove_marker(id_of(claim_name))?;
         self.delete_if_there(claim_name)
     }

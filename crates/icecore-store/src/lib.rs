@@ -13,19 +13,23 @@ mod claim;
 mod copies;
 mod delta;
 mod error;
+mod fetch;
 mod gc;
 mod index;
 mod keys;
 mod labels;
+mod manifests;
 mod monitor;
 mod pack;
 mod parity;
 mod random;
 mod read;
+mod remembered;
 mod repair;
 mod snapshots;
 mod stats;
 mod store;
+mod transfer;
 mod tree;
 mod verify;
 mod write;
@@ -42,6 +46,10 @@ pub use repair::{BrokenSnapshot, DamagedPack, RepairOptions, RepairPlan, RepairR
 pub use snapshots::{Snapshot, SnapshotLabels};
 pub use stats::Stats;
 pub use store::{InitOptions, Store, Unlock};
+pub use transfer::{
+    Clock, FailedSnapshot, PlannedSnapshot, RateLimit, Sent, SystemClock, Transfer, TransferOptions,
+    TransferPlan,
+};
 pub use tree::TreeReader;
 pub use verify::{Extent as VerifyExtent, Finding, FindingKind, VerifyReport};
 pub use write::{SnapshotHead, SnapshotWriter, Written};

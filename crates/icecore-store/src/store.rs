@@ -13,6 +13,7 @@ use icecore_storage::{ErrorKind, PutMode, Storage};
 
 use crate::copies::{get_either, put_copy};
 use crate::index::Index;
+use crate::manifests::ManifestCache;
 use crate::pack::PackReader;
 use crate::{Result, StoreError, random};
 
@@ -77,6 +78,8 @@ pub struct Store {
     pub(crate) sketcher: Sketcher,
     pub(crate) index: Index,
     pub(crate) packs: PackReader,
+    /// Where the storage is far away.
+    pub(crate) manifests: Option<ManifestCache>,
 }
 
 impl Store {
@@ -193,12 +196,25 @@ impl Store {
         Ok(Self::assemble(storage, index_path, config, key))
     }
 
-    fn assemble(storage: Arc<dyn Storage>, index_path: PathBuf, config: Config, key: StoreKey) -> Self {
+    pub(crate) fn assemble(
+        storage: Arc<dyn Storage>,
+        index_path: PathBuf,
+        config: Config,
+        key: StoreKey,
+    ) -> Self {
         let seed = key.gear_seed();
         let cutter = Cutter::new(config.chunk_sizes, seed.as_ref().map(|seed| &seed.0));
         let packs = PackReader::new(Arc::clone(&storage), key.clone());
         let sketcher = Sketcher::new(config.chunk_sizes, seed.as_ref().map(|seed| &seed.0));
-        Self { storage, config, key, cutter, sketcher, index: Index::new(index_path), packs }
+        let index = Index::new(index_path);
+        Self { storage, config, key, cutter, sketcher, index, packs, manifests: None }
+    }
+
+    /// Keeps manifests that were read beside the index, where reading them costs more than a file: of a store that is far away.
+    #[must_use]
+    pub fn far_away(mut self) -> Self {
+        self.manifests = Some(ManifestCache::beside(self.index.path()));
+        self
     }
 
     /// What the store is.

@@ -24,6 +24,7 @@
 
 pub use call::Call;
 pub use dump::{Change, Dialect, DumpSpec, Night, write_dump};
+pub use far::FarStorage;
 pub use faulty::{Calls, ERROR_KINDS, Fault, FaultyStorage};
 pub use recording::{Recorded, RecordingStorage};
 pub use sim::{SimDisk, SimFile, Survival};
@@ -31,6 +32,7 @@ pub use sim::{SimDisk, SimFile, Survival};
 mod call;
 pub mod certificates;
 mod dump;
+mod far;
 mod faulty;
 pub mod mariadb;
 pub mod postgres;

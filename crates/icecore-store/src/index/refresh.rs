@@ -1,6 +1,7 @@
 //! Bringing the index and the packs together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use icecore_format::{PackId, names};
 use icecore_storage::ErrorKind;
@@ -26,6 +27,20 @@ impl Store {
     /// Where no index can be written, this process makes one in its memory: what is stored can be read from a full disk, and without the
     /// right to write.
     pub(crate) fn refresh_index(&self, condemned: &BTreeSet<PackId>) -> Result<IndexBirth> {
+        Ok(self.refresh_and_list(condemned)?.0)
+    }
+
+    /// As [`Store::refresh_index`], for whoever writes: packs that are shorter or longer than they were are forgotten, so that nothing new
+    /// refers to them, and what they held is stored again when it comes again. To everybody else the index says which snapshots such a pack
+    /// harms.
+    pub(crate) fn refresh_index_to_write(&self, condemned: &BTreeSet<PackId>) -> Result<()> {
+        let (_, listed) = self.refresh_and_list(condemned)?;
+        let known = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
+        let misshapen = known.filter(|record| listed.get(&record.id).is_some_and(|len| *len != record.len));
+        self.forget_packs(&misshapen.map(|record| record.id).collect::<Vec<_>>())
+    }
+
+    fn refresh_and_list(&self, condemned: &BTreeSet<PackId>) -> Result<(IndexBirth, BTreeMap<PackId, u64>)> {
         match self.refresh_once(condemned) {
             Err(error) if (error.is_full() || error.is_denied()) && self.index.use_memory()? => {
                 self.refresh_once(condemned)
@@ -34,7 +49,7 @@ impl Store {
         }
     }
 
-    fn refresh_once(&self, condemned: &BTreeSet<PackId>) -> Result<IndexBirth> {
+    fn refresh_once(&self, condemned: &BTreeSet<PackId>) -> Result<(IndexBirth, BTreeMap<PackId, u64>)> {
         let birth = self.index.read(IndexReader::birth)?;
         let listed = self.listed_packs()?;
         let indexed = self.index.read(IndexReader::packs)?;
@@ -46,7 +61,7 @@ impl Store {
             self.absorb(group)?;
         }
         self.forget_gone(known.keys().filter(|id| !listed.contains_key(id)))?;
-        Ok(IndexBirth(birth))
+        Ok((IndexBirth(birth), listed))
     }
 
     /// Whether what the index did not know has to be asked for once more. Somebody else may have made the index anew in the meantime, be it by
@@ -78,19 +93,10 @@ impl Store {
         Ok(objects.filter_map(|object| Some((names::parse_pack(&object.name)?, object.len))).collect())
     }
 
-    /// Forgets packs that are shorter or longer than they were: nothing new may refer to them, and what they held is stored again when
-    /// it comes again. A writer does this; to everybody else the index says which snapshots such a pack harms.
-    pub(crate) fn forget_misshapen_packs(&self) -> Result<()> {
-        let listed = self.listed_packs()?;
-        let known = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
-        let misshapen = known.filter(|record| listed.get(&record.id).is_some_and(|len| *len != record.len));
-        self.forget_packs(&misshapen.map(|record| record.id).collect::<Vec<_>>())
-    }
-
     fn absorb(&self, packs: &[(&PackId, &u64)]) -> Result<()> {
-        let mut tables: Vec<(OpenPack, u64)> = Vec::new();
+        let mut tables: Vec<(Arc<OpenPack>, u64)> = Vec::new();
         for (id, len) in packs {
-            match self.packs.find_toc(id) {
+            match self.packs.open_of_len(id, **len) {
                 // Its writer may have died before its name was durable; from now on snapshots may rely on it.
                 Ok(pack) => match self.storage.settle(&names::pack(id)) {
                     Ok(()) => tables.push((pack, **len)),

@@ -10,7 +10,7 @@ use icecore_format::{
     Catalog, ChunkRef, Digest, FileAttributes, Manifest, PART_NAME_LEN_MAX, Part, PartKind, SnapshotId,
     SnapshotInfo, decode_parts, encode_part, names,
 };
-use icecore_storage::{ErrorKind, PutMode};
+use icecore_storage::ErrorKind;
 
 use super::coder::code_runs;
 use super::feeder::{Feeder, Hangup};
@@ -126,8 +126,7 @@ impl SnapshotWriter {
         store.storage.clear_unfinished()?;
         let condemned = store.condemned_packs()?;
         // What crashed writers left is valid content: the index learns of it now, and it is not stored again.
-        store.refresh_index(&condemned)?;
-        store.forget_misshapen_packs()?;
+        store.refresh_index_to_write(&condemned)?;
         let absent = Arc::new(store.absent(condemned)?);
         let (feed, fed) = bounded(FEED_QUEUE);
         let (new_out, new_runs) = bounded(RUN_QUEUE);
@@ -404,14 +403,9 @@ impl SnapshotWriter {
         self.claim.check_there(&self.store)?;
         let name = names::snapshot(self.claim.id());
         let (id, bytes) = manifest.encode(&name, &self.store.key, &random::salt());
-        match self.store.storage.put(&name, &bytes, PutMode::CreateNew) {
-            Ok(()) => {
-                self.published = true;
-                Ok(Written { id, info: manifest.info, manifest_len: bytes.len() as u64 })
-            }
-            Err(error) if error.kind == ErrorKind::AlreadyExists => Err(StoreError::Fenced),
-            Err(error) => Err(error.into()),
-        }
+        self.claim.publish(&self.store, &bytes)?;
+        self.published = true;
+        Ok(Written { id, info: manifest.info, manifest_len: bytes.len() as u64 })
     }
 
     fn spill_records(&mut self) -> Result<()> {

@@ -14,4 +14,5 @@ mod parity;
 mod round_trip;
 mod support;
 mod threads;
+mod transfer;
 mod verify;
