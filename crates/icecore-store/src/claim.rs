@@ -23,7 +23,7 @@ pub(crate) struct WriterClaim {
 
 impl Drop for WriterClaim {
     fn drop(&mut self) {
-        let released = self.hold.take().map_or(Ok(()), |hold| hold.release());
+        let released = self.hold.take().map_or(Ok(()), Hold::release);
         // One that could not be withdrawn is the next process's.
         if released.is_ok()
             && let Some(remembered) = self.remembered.take()
@@ -37,6 +37,8 @@ impl Drop for WriterClaim {
 pub(crate) const COLLECTOR: &str = "gc";
 /// How often a writer shows that it moves.
 const HEARTBEAT: Duration = Duration::from_secs(60);
+/// How long a collector waits at most before it looks at the claims again.
+const POLL_MAX: Duration = Duration::from_secs(5);
 
 impl WriterClaim {
     /// Registers in the current epoch.
@@ -271,6 +273,7 @@ impl Store {
     ) -> Result<()> {
         let mut seen: Vec<(String, u64, Instant)> = Vec::new();
         let mut told = false;
+        let mut nap = policy.poll;
         loop {
             let older = self.older_claims(epoch, own)?;
             if older.is_empty() {
@@ -295,10 +298,21 @@ impl Store {
                     None => seen.push((name.clone(), claim.heartbeat, Instant::now())),
                 }
             }
-            if monitor.is_cancelled() {
-                return Err(StoreError::Cancelled);
+            let asked = Instant::now();
+            loop {
+                if monitor.is_cancelled() {
+                    return Err(StoreError::Cancelled);
+                }
+                let left = nap.saturating_sub(asked.elapsed());
+                if left.is_zero() {
+                    break;
+                }
+                std::thread::sleep(left.min(policy.poll));
             }
-            std::thread::sleep(policy.poll);
+            if !self.storage.knows_holders() {
+                // Far away each look costs requests, and writers take their time.
+                nap = (nap * 2).min(POLL_MAX.max(policy.poll));
+            }
         }
     }
 

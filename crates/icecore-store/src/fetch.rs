@@ -7,23 +7,32 @@ use std::thread;
 use bytes::Bytes;
 use icecore_storage::{self as storage, Storage};
 
-/// Fewer objects for each thread are read by the caller's.
-const OBJECTS_A_THREAD: usize = 8;
+/// Fewer requests for each thread are made by the caller's.
+const REQUESTS_A_THREAD: usize = 4;
 
 /// The objects of these names, in this order.
 pub(crate) fn get_all(storage: &dyn Storage, names: &[&str]) -> Vec<storage::Result<Bytes>> {
-    let workers = storage.concurrency().get().min(names.len() / OBJECTS_A_THREAD);
+    in_parallel(storage, names, |name| storage.get(name))
+}
+
+/// What `ask` answers for each of `items`, in this order, with as many requests at once as the storage handles well.
+pub(crate) fn in_parallel<T: Sync, R: Send>(
+    storage: &dyn Storage,
+    items: &[T],
+    ask: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let workers = storage.concurrency().get().min(items.len() / REQUESTS_A_THREAD);
     if workers < 2 {
-        return names.iter().map(|name| storage.get(name)).collect();
+        return items.iter().map(ask).collect();
     }
     let next = AtomicUsize::new(0);
-    let read = Mutex::new(Vec::with_capacity(names.len()));
+    let answers = Mutex::new(Vec::with_capacity(items.len()));
     let work = || {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(name) = names.get(at) else { break };
-            let object = storage.get(name);
-            read.lock().unwrap_or_else(PoisonError::into_inner).push((at, object));
+            let Some(item) = items.get(at) else { break };
+            let answer = ask(item);
+            answers.lock().unwrap_or_else(PoisonError::into_inner).push((at, answer));
         }
     };
     thread::scope(|scope| {
@@ -33,7 +42,7 @@ pub(crate) fn get_all(storage: &dyn Storage, names: &[&str]) -> Vec<storage::Res
         }
         work();
     });
-    let mut read = read.into_inner().unwrap_or_else(PoisonError::into_inner);
-    read.sort_unstable_by_key(|(at, _)| *at);
-    read.into_iter().map(|(_, object)| object).collect()
+    let mut answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    answers.sort_unstable_by_key(|(at, _)| *at);
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }

@@ -7,6 +7,7 @@ use icecore_format::{PackId, names};
 use icecore_storage::ErrorKind;
 
 use super::IndexReader;
+use crate::fetch::in_parallel;
 use crate::pack::OpenPack;
 use crate::store::Store;
 use crate::{Result, StoreError};
@@ -95,8 +96,9 @@ impl Store {
 
     fn absorb(&self, packs: &[(&PackId, &u64)]) -> Result<()> {
         let mut tables: Vec<(Arc<OpenPack>, u64)> = Vec::new();
-        for (id, len) in packs {
-            match self.packs.open_of_len(id, **len) {
+        let opened = in_parallel(&*self.storage, packs, |(id, len)| self.packs.open_of_len(id, **len));
+        for ((id, len), opened) in packs.iter().zip(opened) {
+            match opened {
                 // Its writer may have died before its name was durable; from now on snapshots may rely on it.
                 Ok(pack) => match self.storage.settle(&names::pack(id)) {
                     Ok(()) => tables.push((pack, **len)),
@@ -112,10 +114,12 @@ impl Store {
             }
         }
         self.index.write(|index| {
-            for (pack, len) in &tables {
-                // Looked at again under the index's lock: a collection deletes a pack from the index first and from the storage
-                // then. One that is gone by now must not come back into the index behind the back of a later writer.
-                match self.storage.len(&names::pack(&pack.id)) {
+            // Looked at again under the index's lock: a collection deletes a pack from the index first and from the storage
+            // then. One that is gone by now must not come back into the index behind the back of a later writer.
+            let lens =
+                in_parallel(&*self.storage, &tables, |(pack, _)| self.storage.len(&names::pack(&pack.id)));
+            for ((pack, len), there) in tables.iter().zip(lens) {
+                match there {
                     Ok(_) => drop(index.add_pack((pack.id, *len, &pack.toc))?),
                     Err(error) if error.kind == ErrorKind::NotFound => (),
                     Err(error) => return Err(error.into()),

@@ -1,24 +1,12 @@
 //! Tags and notes on their way.
 
-use std::collections::BTreeSet;
-
-use icecore_format::{Label, SnapshotId, names};
+use icecore_format::Label;
 use icecore_storage::{ErrorKind, PutMode};
 
 use super::Transfer;
 use crate::{Result, StoreError};
 
 impl Transfer {
-    /// The names of the labels of these snapshots that the receiver lacks. A tag's name says which it is; a note that is there stays.
-    pub(super) fn lacking_labels(&self, snapshots: &BTreeSet<SnapshotId>) -> Result<Vec<String>> {
-        let there: BTreeSet<String> = self.to.label_names()?.into_iter().collect();
-        let is_wanted = |name: &String| {
-            let label = names::parse_label(name);
-            label.is_some_and(|(id, _)| snapshots.contains(&id)) && !there.contains(name)
-        };
-        Ok(self.from.label_names()?.into_iter().filter(is_wanted).collect())
-    }
-
     /// Copies a label as it is: it is bound to its name, which is the same on both sides. False if it is not there any more.
     pub(super) fn send_label(&self, name: &str) -> Result<bool> {
         let bytes = match self.from.storage.get(name) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use icecore_format::{PackId, Parity, SnapshotId};
+use icecore_format::{PackId, Parity, SnapshotId, names};
 
 use super::apply::SNAPSHOTS_A_BATCH;
 use super::needs::{Failure, Needs};
@@ -89,11 +89,18 @@ impl Transfer {
             return Err(StoreError::NoSnapshot { id: *id });
         }
         let there = self.to.snapshot_ids()?;
-        let label_names = self.lacking_labels(&found)?;
+        let labels = self.from.label_names()?;
+        let labels_there: BTreeSet<String> = self.to.label_names()?.into_iter().collect();
+        let is_lacking = |name: &String| {
+            let label = names::parse_label(name);
+            label.is_some_and(|(id, _)| found.contains(&id)) && !labels_there.contains(name)
+        };
+        let label_names: Vec<String> = labels.into_iter().filter(is_lacking).collect();
         let mut plan =
             TransferPlan { unreadable, labels: label_names.len() as u64, ..TransferPlan::default() };
         plan.label_names = label_names;
         plan.present = found.intersection(&there).copied().collect();
+        self.settle(&plan.present, &labels_there)?;
         chosen.retain(|snapshot| !there.contains(&snapshot.id));
         // Oldest first: what comes later may be coded on it.
         chosen.reverse();
@@ -117,6 +124,18 @@ impl Transfer {
             .collect();
         plan.snapshots = chosen;
         Ok(plan)
+    }
+
+    /// Makes durable what is there already: whoever has put it may have died before it was.
+    fn settle(&self, present: &[SnapshotId], labels: &BTreeSet<String>) -> Result<()> {
+        if present.is_empty() {
+            return Ok(());
+        }
+        self.to.storage.settle(names::SNAPSHOTS)?;
+        let labelled: BTreeSet<SnapshotId> =
+            labels.iter().filter_map(|name| Some(names::parse_label(name)?.0)).collect();
+        let labelled = present.iter().filter(|id| labelled.contains(id));
+        labelled.map(names::labels_of).try_for_each(|folder| Ok(self.to.storage.settle(&folder)?))
     }
 
     /// Packs that must not be sent under their own names: a collection is about to delete what is called so, or its parity.

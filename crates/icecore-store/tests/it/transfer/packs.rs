@@ -111,6 +111,22 @@ fn what_a_collection_is_about_to_delete_is_sent_in_new_packs() {
     }
 }
 
+/// A collection may be about to remove parity that it found without its pack.
+#[test]
+fn a_pack_whose_parity_lies_there_without_it_gets_another_name() {
+    let pair = Pair::with_parity(Crypto::Plain);
+    let content = noise(1, 50_000);
+    let id = write(&pair.local.store, "shop", &[("a", &content)]).id;
+    let [parity] = pair.local.names("parity/").try_into().unwrap();
+    let bytes = pair.local.storage.get(&parity).unwrap();
+    pair.remote_storage.put(&parity, &bytes, PutMode::CreateNew).unwrap();
+    pair.push(&[id]);
+    assert_ne!(pair.names("packs/"), pair.local.names("packs/"));
+    // As the collection does that listed it before.
+    pair.remote_storage.delete(&parity).unwrap();
+    check_sound(&pair.remote, &BTreeMap::from([(id, content)]));
+}
+
 #[test]
 fn a_pack_that_lies_there_damaged_is_put_again() {
     for damage in [&b"garbage"[..], b""] {
