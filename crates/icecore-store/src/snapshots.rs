@@ -74,7 +74,7 @@ impl Store {
 
     /// The ids of all snapshots that can be read.
     pub(crate) fn snapshot_ids(&self) -> Result<BTreeSet<SnapshotId>> {
-        let (snapshots, ..) = self.list_snapshots(self.manifests.as_ref(), Default::default())?;
+        let (snapshots, ..) = self.list_snapshots(self.manifests.as_ref(), (BTreeMap::new(), Vec::new()))?;
         Ok(snapshots.iter().map(|snapshot| snapshot.id).collect())
     }
 

@@ -183,6 +183,10 @@ impl Transfer {
     /// What counts as absent at the receiver, now that we are registered there, and what must not be sent as it is. Its index knows all that
     /// lies there.
     fn receiver(&self, rotten: &BTreeSet<PackId>) -> Result<Receiver> {
+        if self.direction == Direction::Pull {
+            // Crashed ones may have left packs that were never whole.
+            self.to.storage.clear_unfinished()?;
+        }
         let condemned = self.to.condemned_packs()?;
         self.to.refresh_index_to_write(&condemned)?;
         let barred = self.barred(&condemned)?.union(rotten).copied().collect();

@@ -120,7 +120,6 @@ impl Way<'_> {
         }
         let open = to.packs.parse(id, &bytes)?;
         let len = bytes.len() as u64;
-        self.monitor.count(Counter::ReadBytes, len);
         let parity_len = to.put_parity(id, &bytes)?;
         // Whatever lay there under this name was the same, or damaged.
         to.storage.put(&names::pack(id), &bytes, PutMode::Overwrite)?;
@@ -143,7 +142,6 @@ impl Way<'_> {
             self.limit(pack.bytes.len() as u64)?;
             let len = to.put_pack(pack)?;
             to.index.write(|index| self.note_sound(index, &pack.id))?;
-            self.monitor.count(Counter::ReadBytes, pack.bytes.len() as u64);
             self.count(len);
             (self.beat)();
             Ok(len)
@@ -169,6 +167,8 @@ impl Way<'_> {
     }
 
     fn count(&self, stored: u64) {
+        // What was expected is what goes over.
+        self.monitor.count(Counter::ReadBytes, stored);
         self.monitor.count(Counter::StoredBytes, stored);
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         sent.packs += 1;

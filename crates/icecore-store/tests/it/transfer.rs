@@ -109,7 +109,7 @@ fn what_is_pushed_is_there_with_the_same_id_and_comes_back() {
         assert!(deepest > Some(1), "deltas on deltas: {deepest:?}");
         let sent = pair.push(&ids(&pair.local.store));
         assert_eq!(sent.published.len(), 4);
-        assert_eq!(sent.packs as usize, pair.names("packs/").len());
+        assert_eq!(sent.packs, pair.names("packs/").len() as u64);
         check_sound(&pair.remote, &expected);
         check_sound(&pair.elsewhere("another"), &expected);
         assert_eq!(pair.names("claims/"), [""; 0]);

@@ -102,7 +102,7 @@ fn a_push_that_is_interrupted_publishes_nothing_more() {
     assert_eq!((pair.names("snapshots/").len(), pair.names("claims/").len()), (0, 0));
     let packs = pair.names("packs/").len();
     assert!(packs > 0);
-    assert_eq!(pair.push(&[id]).packs as usize, pair.names("packs/").len() - packs);
+    assert_eq!(pair.push(&[id]).packs, (pair.names("packs/").len() - packs) as u64);
     check_sound(&pair.remote, &BTreeMap::from([(id, content)]));
 }
 
