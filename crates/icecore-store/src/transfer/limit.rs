@@ -108,7 +108,7 @@ mod tests {
     fn what_is_taken_is_paid_before_the_next_is() {
         let clock = Arc::new(Stopped::default());
         let limit = RateLimit::new(NonZeroU64::new(1000).unwrap(), Arc::clone(&clock) as Arc<dyn Clock>);
-        let mut at = |len| {
+        let at = |len| {
             limit.take(len, &Silent).unwrap();
             clock.now().as_millis()
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use icecore_storage::{ErrorKind, MemoryStorage, PutMode, Storage};
-use icecore_store::Silent;
+use icecore_store::{IndexReader, Silent};
 use icecore_testkit::{Call, Calls, Fault, FaultyStorage, RecordingStorage};
 
 use super::{Pair, check_sound, ids, night, nights, pull, push};
@@ -80,7 +80,7 @@ fn what_something_is_coded_on_arrives_before_it() {
         replay.put(name, &pair.remote_storage.get(name).unwrap(), PutMode::CreateNew).unwrap();
         let report = store.verify(None, icecore_store::VerifyExtent::Everything, 1, &Silent).unwrap();
         assert!(report.findings.is_empty(), "after {name}: {:?}", report.findings);
-        for (_, record) in store.index().read(|index| index.packs()).unwrap() {
+        for (_, record) in store.index().read(IndexReader::packs).unwrap() {
             assert!(replay.len(&icecore_format::names::pack(&record.id)).is_ok());
         }
     }

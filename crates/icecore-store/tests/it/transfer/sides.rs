@@ -39,7 +39,7 @@ fn a_place_that_holds_something_else_is_refused_and_left_alone() {
         storage.put(name, b"something", PutMode::CreateNew).unwrap();
         match clone_into(&local, &storage).unwrap_err() {
             StoreError::PlaceTaken { place, object } => {
-                assert_eq!((place.as_str(), object.as_str()), ("s3://there", name))
+                assert_eq!((place.as_str(), object.as_str()), ("s3://there", name));
             }
             error => panic!("{error:?}"),
         }
@@ -80,13 +80,13 @@ fn a_clone_opens_with_the_same_passwords_and_can_be_repeated_wherever_it_failed(
 #[test]
 fn what_is_damaged_at_the_sender_is_refused() {
     for is_push in [true, false] {
-        for damage in [flip, truncate, garbage] {
+        for harm in HARMS {
             let pair = Pair::new(Crypto::Encrypted);
             let (one, two) = (noise(1, 30_000), noise(2, 30_000));
             let first = write(&pair.local.store, "one", &[("a", &one)]).id;
             let [pack] = pair.local.names("packs/").try_into().unwrap();
             let second = write(&pair.local.store, "two", &[("a", &two)]).id;
-            pair.local.tamper(&pack, |bytes| damage(bytes));
+            pair.local.tamper(&pack, |bytes| harm.apply(bytes));
             let sender = pair.local.reopen();
             let sent = if is_push {
                 push(&sender, &pair.remote, &[first, second]).unwrap()
@@ -102,17 +102,25 @@ fn what_is_damaged_at_the_sender_is_refused() {
     }
 }
 
-fn flip(bytes: &mut Vec<u8>) {
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
+/// What happens to stored bytes.
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    Flip,
+    Truncate,
+    Garbage,
 }
 
-fn truncate(bytes: &mut Vec<u8>) {
-    bytes.truncate(bytes.len() / 2);
-}
+const HARMS: [Harm; 3] = [Harm::Flip, Harm::Truncate, Harm::Garbage];
 
-fn garbage(bytes: &mut Vec<u8>) {
-    bytes.fill(7);
+impl Harm {
+    fn apply(self, bytes: &mut Vec<u8>) {
+        let middle = bytes.len() / 2;
+        match self {
+            Self::Flip => bytes[middle] ^= 1,
+            Self::Truncate => bytes.truncate(middle),
+            Self::Garbage => bytes.fill(7),
+        }
+    }
 }
 
 #[test]
@@ -149,9 +157,9 @@ fn records_that_are_damaged_at_the_sender_are_told() {
     let second = write(&pair.local.store, "two", &[("a", &noise(2, 3000))]).id;
     pair.local.store.add_label(&second, &icecore_format::Label::Tag("x".into())).unwrap();
     let object = find(&pair.local.store, first).object;
-    pair.local.tamper(&object, flip);
+    pair.local.tamper(&object, |bytes| Harm::Flip.apply(bytes));
     let [label] = pair.local.names("labels/").try_into().unwrap();
-    pair.local.tamper(&label, flip);
+    pair.local.tamper(&label, |bytes| Harm::Flip.apply(bytes));
     let transfer =
         Transfer::push(Arc::clone(&pair.local.store), Arc::clone(&pair.remote), transfer_options()).unwrap();
     let plan = transfer.plan(&[second], &Silent).unwrap();
@@ -169,7 +177,7 @@ fn a_manifest_that_is_damaged_meanwhile_is_not_published() {
     let transfer =
         Transfer::push(Arc::clone(&pair.local.store), Arc::clone(&pair.remote), transfer_options()).unwrap();
     let plan = transfer.plan(&[id], &Silent).unwrap();
-    pair.local.tamper(&find(&pair.local.store, id).object, flip);
+    pair.local.tamper(&find(&pair.local.store, id).object, |bytes| Harm::Flip.apply(bytes));
     let sent = transfer.carry_out(plan, &Silent).unwrap();
     assert!(sent.failed.iter().all(|failed| failed.error.is_damage()) && sent.failed.len() == 1, "{sent:?}");
     assert_eq!(pair.names("snapshots/"), [""; 0]);
@@ -180,11 +188,11 @@ fn a_config_or_a_key_that_is_damaged_is_read_from_its_copy_or_refused() {
     for name in ["config", "keys/"] {
         let local = Fixture::memory(Crypto::Encrypted);
         let object = local.names("").into_iter().find(|found| found.starts_with(name)).unwrap();
-        local.tamper(&object, flip);
+        local.tamper(&object, |bytes| Harm::Flip.apply(bytes));
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
         clone_into(&local, &storage).unwrap();
-        local.tamper(&object, flip);
-        local.tamper(&names::copy_of(&object), flip);
+        local.tamper(&object, |bytes| Harm::Flip.apply(bytes));
+        local.tamper(&names::copy_of(&object), |bytes| Harm::Flip.apply(bytes));
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
         let error = clone_into(&local, &storage).unwrap_err();
         assert!(error.is_damage(), "{error:?}");
@@ -195,7 +203,7 @@ fn a_config_or_a_key_that_is_damaged_is_read_from_its_copy_or_refused() {
 /// What of the receiver is damaged: it is healed, or told.
 #[test]
 fn what_is_damaged_at_the_receiver_is_healed_or_told() {
-    for damage in [flip, truncate, garbage] {
+    for harm in HARMS {
         for prefix in ["packs/", "snapshots/", "epoch", "config", "condemned/", "labels/"] {
             let pair = Pair::new(Crypto::Plain);
             let mut expected = nights(&pair.local.store, 2);
@@ -206,7 +214,7 @@ fn what_is_damaged_at_the_receiver_is_healed_or_told() {
             pair.remote_storage.put(&names::condemned(7), &list, PutMode::CreateNew).unwrap();
             let damaged = pair.names(prefix).pop().unwrap();
             let mut bytes = pair.remote_storage.get(&damaged).unwrap().to_vec();
-            damage(&mut bytes);
+            harm.apply(&mut bytes);
             pair.remote_storage.put(&damaged, &bytes, PutMode::Overwrite).unwrap();
 
             let id = write(&pair.local.store, "shop", &[("a", &night(2))]).id;
