@@ -1,21 +1,26 @@
 //! Who writes, and how a collector knows (`docs/concurrency.md`).
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use icecore_format::{Claim, Condemned, DecodeError, Epoch, Manifest, PackId, names};
 use icecore_storage::{ErrorKind, Hold, Holder, PutMode, Version};
+use ulid::Ulid;
 
+use crate::machine::Machine;
 use crate::store::Store;
-use crate::{Monitor, Result, StoreError, random};
+use crate::{Monitor, Result, StoreError};
 
 /// A writer's registration. Dropped, it withdraws.
 #[derive(Debug)]
 pub(crate) struct WriterClaim {
     id: String,
     claim: Claim,
-    beaten: Instant,
+    /// The machine's uptime when it last showed that it moves.
+    beaten: Duration,
     hold: Box<dyn Hold>,
+    machine: Arc<dyn Machine>,
 }
 
 /// The holder of a collector's claim.
@@ -31,22 +36,24 @@ impl WriterClaim {
     pub(crate) fn register(store: &Store, holder: &str) -> Result<Self> {
         loop {
             let (epoch, _) = store.epoch()?;
-            let id = ulid::Ulid::generate().to_string().to_lowercase();
+            let id = new_id(&*store.machine);
             let name = names::claim(&id);
             let claim = Claim { epoch, heartbeat: 0, holder: holder.to_owned() };
             let hold = store.storage.hold(&name, &claim.encode(&name))?;
             if store.epoch()?.0 == epoch {
-                return Ok(Self { id, claim, beaten: Instant::now(), hold });
+                let machine = Arc::clone(&store.machine);
+                return Ok(Self { id, claim, beaten: machine.uptime(), hold, machine });
             }
         }
     }
 
     /// Shows that the writer moves, now and then.
     pub(crate) fn beat(&mut self) {
-        if self.beaten.elapsed() < HEARTBEAT {
+        let now = self.machine.uptime();
+        if now.saturating_sub(self.beaten) < HEARTBEAT {
             return;
         }
-        self.beaten = Instant::now();
+        self.beaten = now;
         self.claim.heartbeat += 1;
         // One beat that is lost does no harm; whoever is fenced learns of it when it publishes.
         let _ = self.hold.update(&self.claim.encode(&names::claim(&self.id)));
@@ -95,6 +102,14 @@ impl Default for FencePolicy {
     fn default() -> Self {
         Self { after: Duration::from_secs(24 * 3600), poll: Duration::from_millis(100) }
     }
+}
+
+/// An id that sorts by time, and that nobody has drawn before.
+fn new_id(machine: &dyn Machine) -> String {
+    let random = machine.salt().iter().take(16).fold(0, |random, byte| random << 8 | u128::from(*byte));
+    let since_1970 = machine.time_of_day().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let millis = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+    Ulid::from_parts(millis, random).to_string().to_lowercase()
 }
 
 /// The id in the name of a claim's object.
@@ -226,7 +241,7 @@ impl Store {
         policy: FencePolicy,
         monitor: &dyn Monitor,
     ) -> Result<()> {
-        let mut seen: Vec<(String, u64, Instant)> = Vec::new();
+        let mut seen: Vec<(String, u64, Duration)> = Vec::new();
         let mut told = false;
         loop {
             let older = self.older_claims(epoch, own)?;
@@ -241,21 +256,22 @@ impl Store {
                 ));
                 told = true;
             }
+            let now = self.machine.uptime();
             for (name, claim) in &older {
                 match seen.iter_mut().find(|(found, ..)| found == name) {
                     Some((_, heartbeat, since)) if *heartbeat == claim.heartbeat => {
-                        if since.elapsed() >= policy.after {
+                        if now.saturating_sub(*since) >= policy.after {
                             self.fence(name)?;
                         }
                     }
-                    Some(entry) => *entry = (name.clone(), claim.heartbeat, Instant::now()),
-                    None => seen.push((name.clone(), claim.heartbeat, Instant::now())),
+                    Some(entry) => *entry = (name.clone(), claim.heartbeat, now),
+                    None => seen.push((name.clone(), claim.heartbeat, now)),
                 }
             }
             if monitor.is_cancelled() {
                 return Err(StoreError::Cancelled);
             }
-            std::thread::sleep(policy.poll);
+            self.machine.sleep(policy.poll);
         }
     }
 
@@ -272,7 +288,7 @@ impl Store {
     /// long as it lives, and says that the marker must stay.
     fn fence(&self, claim_name: &str) -> Result<()> {
         let name = names::snapshot(id_of(claim_name));
-        let marker = Manifest::encode_fence(&name, &self.key, &random::salt());
+        let marker = Manifest::encode_fence(&name, &self.key, &self.machine.salt());
         match self.storage.put(&name, &marker, PutMode::CreateNew) {
             Err(error) if error.kind != ErrorKind::AlreadyExists => Err(error.into()),
             _ => Ok(()),

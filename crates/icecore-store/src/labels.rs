@@ -8,13 +8,13 @@ use icecore_storage::{ErrorKind, PutMode};
 use crate::snapshots::SnapshotLabels;
 use crate::snapshots::still_listed;
 use crate::store::Store;
-use crate::{Result, StoreError, random};
+use crate::{Result, StoreError};
 
 impl Store {
     /// Sets a tag, or the note.
     pub fn add_label(&self, id: &SnapshotId, label: &Label) -> Result<()> {
         let name = names::label(id, &label.object_name(&self.key));
-        let bytes = label.encode(id, &self.key, &random::salt());
+        let bytes = label.encode(id, &self.key, &self.machine.salt());
         Ok(self.storage.put(&name, &bytes, PutMode::Overwrite)?)
     }
 

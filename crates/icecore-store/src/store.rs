@@ -13,6 +13,7 @@ use icecore_storage::{ErrorKind, PutMode, Storage};
 
 use crate::copies::{get_either, put_copy};
 use crate::index::Index;
+use crate::machine::{Machine, ThisMachine};
 use crate::pack::PackReader;
 use crate::{Result, StoreError, random};
 
@@ -77,6 +78,7 @@ pub struct Store {
     pub(crate) sketcher: Sketcher,
     pub(crate) index: Index,
     pub(crate) packs: PackReader,
+    pub(crate) machine: Arc<dyn Machine>,
 }
 
 impl Store {
@@ -198,7 +200,14 @@ impl Store {
         let cutter = Cutter::new(config.chunk_sizes, seed.as_ref().map(|seed| &seed.0));
         let packs = PackReader::new(Arc::clone(&storage), key.clone());
         let sketcher = Sketcher::new(config.chunk_sizes, seed.as_ref().map(|seed| &seed.0));
-        Self { storage, config, key, cutter, sketcher, index: Index::new(index_path), packs }
+        let (index, machine) = (Index::new(index_path), Arc::new(ThisMachine::default()));
+        Self { storage, config, key, cutter, sketcher, index, packs, machine }
+    }
+
+    /// The same store, used on another machine than the one the process runs on.
+    #[must_use]
+    pub fn on(self, machine: Arc<dyn Machine>) -> Self {
+        Self { machine, ..self }
     }
 
     /// What the store is.

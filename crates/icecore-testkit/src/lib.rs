@@ -17,7 +17,8 @@
 //! ```
 //!
 //! [`SimDisk`] is a disk that crashes before any step it is told to, and afterwards holds what a real one might have kept
-//! ([`Survival`]). [`FaultyStorage`] fails with any error at any call; [`RecordingStorage`] remembers what it was asked.
+//! ([`Survival`]). [`FaultyStorage`] fails with any error at any call; [`RecordingStorage`] remembers what it was asked. On a [`Schedule`] machines
+//! take turns at one [`SharedStorage`], stand still, fail and die, all as a seed decides.
 //!
 //! A [`PostgresServer`](postgres::PostgresServer) and a [`MariaDbServer`](mariadb::MariaDbServer) are real ones that a test has for itself; an
 //! [`Authority`](certificates::Authority) signs certificates for them.
@@ -26,6 +27,7 @@ pub use call::Call;
 pub use dump::{Change, Dialect, DumpSpec, Night, write_dump};
 pub use faulty::{Calls, ERROR_KINDS, Fault, FaultyStorage};
 pub use recording::{Recorded, RecordingStorage};
+pub use schedule::{Fate, Fates, REQUEST_TIME, Schedule, ScheduledStorage, SharedStorage, Weather};
 pub use sim::{SimDisk, SimFile, Survival};
 
 mod call;
@@ -35,4 +37,5 @@ mod faulty;
 pub mod mariadb;
 pub mod postgres;
 mod recording;
+mod schedule;
 mod sim;

@@ -16,5 +16,5 @@ mod plan;
 mod rewrite;
 
 pub use apply::GcReport;
-pub use plan::{GcOptions, GcPlan, PackVerdict};
+pub use plan::{GcOptions, GcPlan, PackUse, PackVerdict};
 pub(crate) use rewrite::Rewriter;

@@ -14,7 +14,7 @@ use crate::delta::{Candidate, code_listed};
 use crate::pack::{DeltaGroup, EncodedBody, OpenPack, PackBuilder, encode_deltas, encode_plain};
 use crate::read::Assembler;
 use crate::store::Store;
-use crate::{Monitor, Result, StoreError, random};
+use crate::{Monitor, Result, StoreError};
 
 /// A run that is taken from its chain is coded on no more chunks than this.
 const ORIGINS_MAX: usize = 512;
@@ -46,7 +46,7 @@ pub(crate) struct Rewriter<'s> {
 
 impl<'s> Rewriter<'s> {
     pub(crate) fn new(store: &'s Store) -> Self {
-        let builder = PackBuilder::new(store.key.clone(), random::salt());
+        let builder = PackBuilder::new(store.key.clone(), store.machine.salt());
         let (waiting, moved) = (Vec::new(), BTreeSet::new());
         let (deltas, matcher) = (DeltaGroup::default(), Matcher::default());
         Self { store, builder, deltas, matcher, waiting, moved, len: 0 }

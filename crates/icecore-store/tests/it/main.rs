@@ -12,6 +12,7 @@ mod meanwhile;
 mod order;
 mod parity;
 mod round_trip;
+mod simulation;
 mod support;
 mod threads;
 mod verify;
