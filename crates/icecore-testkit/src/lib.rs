@@ -27,7 +27,9 @@ pub use call::Call;
 pub use dump::{Change, Dialect, DumpSpec, Night, write_dump};
 pub use faulty::{Calls, ERROR_KINDS, Fault, FaultyStorage};
 pub use recording::{Recorded, RecordingStorage};
-pub use schedule::{Fate, Fates, REQUEST_TIME, Schedule, ScheduledStorage, SharedStorage, Weather};
+pub use schedule::{
+    Fate, Fates, MACHINE_THREAD, REQUEST_TIME, Schedule, ScheduledStorage, SharedStorage, Weather,
+};
 pub use sim::{SimDisk, SimFile, Survival};
 
 mod call;

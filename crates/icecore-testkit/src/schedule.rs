@@ -17,6 +17,8 @@ pub use storage::{ScheduledStorage, SharedStorage};
 
 use crate::Call;
 
+/// What the threads of machines are called.
+pub const MACHINE_THREAD: &str = "machine";
 /// How much time a request takes.
 pub const REQUEST_TIME: Duration = Duration::from_secs(20);
 /// A run that takes more requests than this does not end.
@@ -155,12 +157,14 @@ impl Schedule {
             let threads: Vec<_> = (0..)
                 .zip(machines)
                 .map(|(me, work)| {
-                    scope.spawn(move || {
+                    let thread = thread::Builder::new().name(MACHINE_THREAD.to_owned());
+                    let spawned = thread.spawn_scoped(scope, move || {
                         drop(self.wait_for(self.lock(), me));
                         let outcome = panic::catch_unwind(AssertUnwindSafe(work));
                         self.end(me);
                         outcome.map_err(|panic| format!("machine {me}: {}", said(&*panic)))
-                    })
+                    });
+                    spawned.expect("a thread for each machine")
                 })
                 .collect();
             let outcomes = threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(())));

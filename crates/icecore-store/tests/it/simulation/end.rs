@@ -35,7 +35,7 @@ impl Site {
         let storage = ScheduledStorage::new(Arc::clone(&self.shared), Arc::clone(schedule), 0, || ());
         let path = self.index_path(OBSERVER);
         let store = Store::open(Arc::new(storage), "here", path, Unlock::Ask(&mut || None))?;
-        let store = Arc::new(store.on(self.machine(schedule, OBSERVER)));
+        let store = Arc::new(store.on(self.machine(schedule, 0)));
         let mut faults = self.compare(&store, "")?;
         if !faults.is_empty() {
             return Ok(faults);
