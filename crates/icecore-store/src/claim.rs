@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use icecore_format::{Claim, Condemned, DecodeError, Epoch, Manifest, PackId, names};
-use icecore_storage::{ErrorKind, Hold, Holder, PutMode, Version};
+use icecore_storage::{Error, ErrorKind, Hold, Holder, PutMode, Version};
 use ulid::Ulid;
 
 use crate::machine::Machine;
@@ -19,7 +19,7 @@ pub(crate) struct WriterClaim {
     claim: Claim,
     /// The machine's uptime when it last showed that it moves.
     beaten: Duration,
-    hold: Box<dyn Hold>,
+    hold: Option<Box<dyn Hold>>,
     machine: Arc<dyn Machine>,
 }
 
@@ -42,7 +42,7 @@ impl WriterClaim {
             let hold = store.storage.hold(&name, &claim.encode(&name))?;
             if store.epoch()?.0 == epoch {
                 let machine = Arc::clone(&store.machine);
-                return Ok(Self { id, claim, beaten: machine.uptime(), hold, machine });
+                return Ok(Self { id, claim, beaten: machine.uptime(), hold: Some(hold), machine });
             }
         }
     }
@@ -56,7 +56,9 @@ impl WriterClaim {
         self.beaten = now;
         self.claim.heartbeat += 1;
         // One beat that is lost does no harm; whoever is fenced learns of it when it publishes.
-        let _ = self.hold.update(&self.claim.encode(&names::claim(&self.id)));
+        if let Some(hold) = &mut self.hold {
+            let _ = hold.update(&self.claim.encode(&names::claim(&self.id)));
+        }
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -70,6 +72,34 @@ impl WriterClaim {
         }
         store.remove_marker(&self.id)?;
         Err(StoreError::Fenced)
+    }
+
+    /// Whether the writer's manifest is there although putting it failed: perhaps only the answer was lost. An error if that is unknown, or
+    /// if something else is there.
+    ///
+    /// Where nobody can tell whether a writer lives, it may even be on its way still, and must not arrive when nobody waits for it any more: a
+    /// marker takes its place, and the claim stays, like that of a writer that has died.
+    pub(crate) fn settle_doubt(&mut self, store: &Store, bytes: &[u8], error: Error) -> Result<()> {
+        let name = names::snapshot(&self.id);
+        let is_there = || store.storage.get(&name).map(|found| found == bytes);
+        match is_there() {
+            Ok(true) => return Ok(()),
+            Ok(false) => return Err(StoreError::Fenced),
+            Err(_) => (),
+        }
+        let claim = names::claim(&self.id);
+        if store.storage.holder(&claim).is_ok_and(|holder| holder == Holder::Unknown) {
+            if store.fence(&claim).is_ok() && is_there().is_ok_and(|is_there| is_there) {
+                return Ok(());
+            }
+            std::mem::forget(self.hold.take());
+        }
+        Err(error.into())
+    }
+
+    /// Whether the claim stays when this is dropped, with the marker that fences it.
+    pub(crate) fn is_left(&self) -> bool {
+        self.hold.is_none()
     }
 
     /// An error if the claim is gone, of which only people are capable: the store may have been removed, or unmounted, and what would be

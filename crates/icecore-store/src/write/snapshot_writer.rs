@@ -393,13 +393,12 @@ impl SnapshotWriter {
         let name = names::snapshot(self.claim.id());
         let (id, bytes) = manifest.encode(&name, &self.store.key, &self.store.machine.salt());
         match self.store.storage.put(&name, &bytes, PutMode::CreateNew) {
-            Ok(()) => {
-                self.published = true;
-                Ok(Written { id, info: manifest.info, manifest_len: bytes.len() as u64 })
-            }
-            Err(error) if error.kind == ErrorKind::AlreadyExists => Err(StoreError::Fenced),
-            Err(error) => Err(error.into()),
+            Ok(()) => (),
+            Err(error) if error.kind == ErrorKind::AlreadyExists => return Err(StoreError::Fenced),
+            Err(error) => self.claim.settle_doubt(&self.store, &bytes, error)?,
         }
+        self.published = true;
+        Ok(Written { id, info: manifest.info, manifest_len: bytes.len() as u64 })
     }
 
     fn spill_records(&mut self) -> Result<()> {
@@ -452,7 +451,7 @@ impl Drop for SnapshotWriter {
         (self.content, self.catalog) = (None, None);
         // Threads must not outlive the claim that protects what they refer to.
         let _ = self.join();
-        if !self.published {
+        if !self.published && !self.claim.is_left() {
             // Nor will it: a collector's marker has served. One that stays is litter.
             let _ = self.store.remove_marker(self.claim.id());
         }

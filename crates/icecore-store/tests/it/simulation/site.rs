@@ -60,8 +60,14 @@ impl Site {
         self.schedule.run((0..self.scenario.machines.len()).map(worker).collect())
     }
 
-    pub(super) fn machine(&self, schedule: &Arc<Schedule>, number: usize) -> Arc<SimulatedMachine> {
-        let seed = self.scenario.seed << 8 | number as u64;
+    /// A machine, known to its schedule by its number, and one of a kind by its lot.
+    pub(super) fn machine(
+        &self,
+        schedule: &Arc<Schedule>,
+        number: usize,
+        lot: usize,
+    ) -> Arc<SimulatedMachine> {
+        let seed = self.scenario.seed << 8 | lot as u64;
         // Clocks are wrong by up to some hours.
         let skew = Duration::from_secs(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 50);
         SimulatedMachine::new(Arc::clone(schedule), number, seed, skew)

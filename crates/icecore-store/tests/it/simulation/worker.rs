@@ -47,7 +47,7 @@ impl<'s> Worker<'s> {
         let dies = move || drop(fs::copy(&index, &at_death));
         let (shared, schedule) = (Arc::clone(&site.shared), Arc::clone(&site.schedule));
         let storage = ScheduledStorage::new(shared, schedule, number, dies);
-        let machine = site.machine(&site.schedule, number);
+        let machine = site.machine(&site.schedule, number, number);
         let random = fastrand::Rng::with_seed(!site.scenario.seed ^ (number as u64) << 48);
         let errands = site.scenario.machines[number].clone();
         Self { site, number, random, machine, storage, errands, done: 0 }
