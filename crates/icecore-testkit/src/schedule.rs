@@ -97,15 +97,25 @@ struct State {
     clock: Duration,
     current: usize,
     machines: Vec<MachineState>,
+    /// Kinds of changes that there have been.
+    kinds: Vec<Kind>,
+    /// Who has waited for what has just happened.
+    next: Option<usize>,
     fates: Fates,
     hasher: Hasher,
     lines: Option<VecDeque<String>>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+/// A change, and of what: the folder that the object lies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Kind(Call, String);
+
+#[derive(Debug, Clone, Default)]
 struct MachineState {
     /// It does nothing before.
     wakes_at: Duration,
+    /// Unless somebody makes a change of this kind: the how many-th one.
+    wakes_after: Option<(Kind, u32)>,
     has_ended: bool,
     is_dead: bool,
     /// Requests that failed, deaths among them.
@@ -138,6 +148,8 @@ impl Schedule {
             clock: Duration::ZERO,
             current: 0,
             machines: vec![MachineState::default(); machines],
+            kinds: Vec::new(),
+            next: None,
             fates: Fates::default(),
             hasher: Hasher(0xcbf2_9ce4_8422_2325),
             lines: tell.then(VecDeque::new),
@@ -179,16 +191,14 @@ impl Schedule {
         if state.machines[me].is_dead || state.is_endless() {
             return Fate::Dead;
         }
-        let stalls = state.weather.stalls;
+        // Reading packs is most of what machines do, and the least of what they can do to each other.
+        let is_common = matches!(call, Call::GetRange | Call::Len);
+        let stalls = state.weather.stalls * if is_common { 1 } else { 4 };
         if state.chance(stalls) {
-            let requests = match state.random.u32(..10) {
-                0 => state.random.u32(..20_000),
-                1..4 => state.random.u32(..400),
-                _ => state.random.u32(..60),
-            };
-            state.machines[me].wakes_at = state.clock + REQUEST_TIME * requests;
+            state.stall(me);
         }
         let mut state = self.pass_on(state, me);
+        state.machines[me].wakes_after = None;
         if state.is_endless() {
             return Fate::Dead;
         }
@@ -206,6 +216,8 @@ impl Schedule {
         }
         if fate != Fate::Answered {
             state.machines[me].faults += 1;
+        } else if call.changes() {
+            state.tell_of(Kind(call, name.split('/').next().unwrap_or_default().to_owned()));
         }
         state.note(&format!("{me} {} {name} {fate:?}", call.as_str()));
         fate
@@ -301,12 +313,49 @@ impl Schedule {
 }
 
 impl State {
+    /// Lets a machine stand still, for some time, or until somebody does something.
+    fn stall(&mut self, me: usize) {
+        let requests = match self.random.u32(..10) {
+            0 => self.random.u32(..20_000),
+            1..7 => self.random.u32(..400),
+            _ => self.random.u32(..60),
+        };
+        self.machines[me].wakes_at = self.clock + REQUEST_TIME * requests;
+        if self.random.u8(..4) > 0 {
+            let kind = self.random.choice(&self.kinds).cloned();
+            let count = self.random.u32(1..3);
+            self.machines[me].wakes_after = kind.map(|kind| (kind, count));
+        }
+    }
+
+    /// Wakes who waits for a change of this kind.
+    fn tell_of(&mut self, kind: Kind) {
+        for (at, machine) in (0..).zip(&mut self.machines) {
+            match &mut machine.wakes_after {
+                Some((awaited, count)) if *awaited == kind && *count > 1 => *count -= 1,
+                Some((awaited, _)) if *awaited == kind => {
+                    machine.wakes_at = self.clock;
+                    self.next = Some(at);
+                }
+                _ => (),
+            }
+        }
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
+        }
+    }
+
     /// Who has the next turn; nobody if all have ended. Where everybody sleeps, time jumps to when the first wakes.
     fn pick(&mut self) -> Option<usize> {
         self.clock += REQUEST_TIME;
         let running = |machine: &&MachineState| !machine.has_ended;
         let first = self.machines.iter().filter(running).map(|machine| machine.wakes_at).min()?;
         self.clock = self.clock.max(first);
+        if let Some(next) = self.next.take().filter(|next| !self.machines[*next].has_ended)
+            && self.random.bool()
+        {
+            return Some(next);
+        }
         let is_awake = |machine: &MachineState| !machine.has_ended && machine.wakes_at <= self.clock;
         if self.machines.get(self.current).is_some_and(is_awake)
             && self.random.u32(..100) < self.weather.sticky

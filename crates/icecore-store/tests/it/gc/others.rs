@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use icecore_format::{Condemned, names};
 use icecore_storage::{LocalStorage, PutMode};
-use icecore_store::{FencePolicy, GcOptions, Monitor, Silent, SnapshotReader, StoreError};
+use icecore_store::{FencePolicy, GcOptions, InitOptions, Monitor, Silent, SnapshotReader, StoreError};
 use icecore_testkit::{Call, RecordingStorage, Schedule, ScheduledStorage, SharedStorage, Weather};
 
 use super::{During, delete, gc};
@@ -77,20 +77,19 @@ fn a_list_that_another_collection_works_off_meanwhile_is_no_error() {
 #[test]
 fn a_collection_from_under_which_another_takes_packs_gives_way() {
     let mut gave_way = 0;
-    for at in 0..40 {
+    let small = InitOptions { pack_len: 6000, ..options(Crypto::Plain) };
+    for at in 0..20 {
         let schedule = Schedule::new(0, 1, Weather::default(), false);
         let shared = SharedStorage::new(false, false);
         let storage = Arc::new(ScheduledStorage::new(shared, schedule, 0, || ()));
-        let fixture = Fixture::new(Arc::clone(&storage) as _, &options(Crypto::Plain));
+        let fixture = Fixture::new(Arc::clone(&storage) as _, &small);
         let other = open(storage, fixture.dir.path().join("other.redb"));
-        let kept = noise(9, 30_000);
+        let kept = noise(9, 4000);
         let ids: Vec<_> = (0..4)
-            .map(|n| {
-                write(&fixture.store, "shop", &[("a", &noise(n, 20_000)), ("b", &noise(20 + n, 20_000))]).id
-            })
+            .map(|n| write(&fixture.store, "shop", &[("a", &noise(n, 4000)), ("b", &noise(20 + n, 4000))]).id)
             .collect();
         let last: Vec<_> =
-            (0..4).map(|n| write(&fixture.store, "b", &[("b", &noise(20 + n, 20_000))]).id).collect();
+            (0..4).map(|n| write(&fixture.store, "b", &[("b", &noise(20 + n, 4000))]).id).collect();
         let whole = write(&fixture.store, "kept", &[("a", &kept)]).id;
         ids.iter().for_each(|id| delete(&fixture.store, *id));
         let act = || {
