@@ -4,10 +4,12 @@ use std::fmt;
 
 use crate::support::noise;
 
-/// Blocks that there are.
-const BLOCKS: u64 = 5;
-/// Versions of each.
-const VERSIONS: u64 = 4;
+/// How many blocks there are, and versions of each: the fewer, the sooner what was deleted comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Variety {
+    pub(super) blocks: u64,
+    pub(super) versions: u64,
+}
 
 /// One part: which block, in which version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +19,8 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    pub(super) fn draw(random: &mut fastrand::Rng) -> Self {
-        Self { block: random.u64(..BLOCKS), version: random.u64(..VERSIONS) }
+    pub(super) fn draw(random: &mut fastrand::Rng, variety: Variety) -> Self {
+        Self { block: random.u64(..variety.blocks), version: random.u64(..variety.versions) }
     }
 
     pub(super) fn bytes(self) -> Vec<u8> {
@@ -40,15 +42,15 @@ impl Piece {
 pub(super) struct Recipe(pub(super) Vec<Piece>);
 
 impl Recipe {
-    pub(super) fn draw(random: &mut fastrand::Rng) -> Self {
-        Self((0..random.usize(1..5)).map(|_| Piece::draw(random)).collect())
+    pub(super) fn draw(random: &mut fastrand::Rng, variety: Variety) -> Self {
+        Self((0..random.usize(1..5)).map(|_| Piece::draw(random, variety)).collect())
     }
 
     /// The same with another piece somewhere.
-    pub(super) fn changed(&self, random: &mut fastrand::Rng) -> Self {
+    pub(super) fn changed(&self, random: &mut fastrand::Rng, variety: Variety) -> Self {
         let mut pieces = self.0.clone();
         if let Some(piece) = random.choice(&mut pieces) {
-            *piece = Piece::draw(random);
+            *piece = Piece::draw(random, variety);
         }
         Self(pieces)
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use icecore_store::{FencePolicy, GcOptions};
 use icecore_testkit::Weather;
 
+use super::content::Variety;
+
 /// What one machine does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Errand {
@@ -36,6 +38,7 @@ pub(super) struct Scenario {
     pub(super) ignores_conditions: bool,
     /// Whether what is new is coded on what it resembles.
     pub(super) deltas: bool,
+    pub(super) variety: Variety,
     pub(super) machines: Vec<Vec<Errand>>,
 }
 
@@ -54,6 +57,7 @@ impl Scenario {
             wandering: !tells_holders && random.bool(),
         };
         let deltas = random.u8(..4) > 0;
+        let variety = Variety { blocks: pick(random, &[1, 2, 5]), versions: pick(random, &[1, 2, 4]) };
         let machines = random.usize(2..6);
         let machines = (0..machines)
             .map(|_| {
@@ -61,7 +65,7 @@ impl Scenario {
                 (0..errands).map(|_| Self::errand(random, !ignores_conditions)).collect()
             })
             .collect();
-        Self { seed, weather, tells_holders, ignores_conditions, deltas, machines }
+        Self { seed, weather, tells_holders, ignores_conditions, deltas, variety, machines }
     }
 
     fn errand(random: &mut fastrand::Rng, collects: bool) -> Errand {

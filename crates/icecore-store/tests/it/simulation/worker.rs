@@ -8,10 +8,10 @@ use std::time::Duration;
 use icecore_format::{Condemned, Label, Manifest, Part, PartKind, StoreKey, names};
 use icecore_storage::Storage as _;
 use icecore_store::{
-    GcOptions, Grain, Result, Silent, Snapshot, SnapshotHead, SnapshotReader, SnapshotWriter, Store,
-    StoreError, Unlock, VerifyExtent, Written,
+    GcOptions, Grain, Machine as _, Result, Silent, Snapshot, SnapshotHead, SnapshotReader, SnapshotWriter,
+    Store, StoreError, Unlock, VerifyExtent, Written,
 };
-use icecore_testkit::{Call, Recorded, RecordingStorage, ScheduledStorage};
+use icecore_testkit::{Call, REQUEST_TIME, Recorded, RecordingStorage, ScheduledStorage};
 
 use super::content::Recipe;
 use super::machine::SimulatedMachine;
@@ -192,16 +192,23 @@ impl<'s> Worker<'s> {
 
     fn pick(&mut self, store: &Arc<Store>) -> Result<Option<Snapshot>> {
         let snapshots = self.list(store)?;
+        // Some think about it for a while.
+        if self.random.bool() {
+            self.machine.sleep(REQUEST_TIME * self.random.u32(..300));
+        }
         Ok(self.random.choice(snapshots))
     }
 
     fn write(&mut self, how: How, opened: &Opened) -> Result<()> {
         let store = &opened.store;
         let parent = if how == How::Whole { None } else { self.pick(store)? };
+        let variety = self.site.scenario.variety;
         let recipe = match (how, &parent) {
             (How::Same, Some(parent)) => Recipe::parse(&parent.info().source),
-            (How::Reused, Some(parent)) => Recipe::parse(&parent.info().source).changed(&mut self.random),
-            _ => Recipe::draw(&mut self.random),
+            (How::Reused, Some(parent)) => {
+                Recipe::parse(&parent.info().source).changed(&mut self.random, variety)
+            }
+            _ => Recipe::draw(&mut self.random, variety),
         };
         let host = format!("m{}.{}", self.number, self.done);
         self.site.model.lock().unwrap().snapshots.insert(host.clone(), Fact::InDoubt);
@@ -227,6 +234,9 @@ impl<'s> Worker<'s> {
             }
         };
         self.site.count("snapshots published", 1);
+        if self.has_faults_since(before) {
+            self.site.count("snapshots published in spite of a failed request", 1);
+        }
         self.site.count("chunks coded as deltas", written.info.delta_chunks);
         if self.random.u8(..3) == 0 {
             store.add_label(&written.id, &Label::Tag("kept".to_owned()))?;
