@@ -99,6 +99,7 @@ fn run_all(seeds: std::ops::Range<u64>) -> Counts {
 }
 
 /// Runs a seed once more, and tells what happened last.
+#[expect(clippy::print_stdout, reason = "what a test says of its failure")]
 fn tell(seed: u64, lines: usize) -> bool {
     let scenario = Scenario::new(seed);
     let outcome = run(seed, true);
