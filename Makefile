@@ -3,6 +3,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 30
 ICECORE_THRASH_SECONDS ?= 3600
+ICECORE_SIMULATION_SEEDS ?= 10000
 ICECORE_MANY_TABLES ?= 10000
 ICECORE_MANY_ROWS ?= 25000000
 
@@ -12,7 +13,7 @@ help:
 	@echo 'make demo    build icecore and show the main job on a SQLite database'
 	@echo 'make test    run all tests'
 	@echo 'make test-long  let many processes use one store for an hour while some are killed; ICECORE_THRASH_SEED=7 for another hour'
-	@echo '             then restore ten thousand tables, and one of 25 million rows'
+	@echo '             then restore ten thousand tables, and one of 25 million rows; before, simulate machines by 10,000 seeds'
 	@echo 'make lint    formatting and clippy, warnings denied'
 	@echo 'make fuzz    look for inputs that break a decoder or a scanner, 30 s for each; FUZZ_SECONDS=600 for longer'
 	@echo 'make bench   compare with other tools on this machine; ICECORE_BENCH_FILES="night0 night1" for your own files'
@@ -30,6 +31,8 @@ test:
 
 test-long:
 	scripts/install-packages build test
+	ICECORE_SIMULATION_SEEDS=$(ICECORE_SIMULATION_SEEDS) \
+		$(CARGO) test --release --locked -p icecore-store --test it simulation:: -- --nocapture
 	ICECORE_THRASH_SECONDS=$(ICECORE_THRASH_SECONDS) \
 		$(CARGO) test --release --locked -p icecore-cli --test it test_thrash:: -- --nocapture
 	ICECORE_MANY_TABLES=$(ICECORE_MANY_TABLES) ICECORE_MANY_ROWS=$(ICECORE_MANY_ROWS) \

@@ -32,6 +32,7 @@ fn snapshot(number: u8) -> Snapshot {
     Snapshot {
         id: SnapshotId::from_bytes(id),
         object: format!("snapshots/{number}"),
+        copies: Vec::new(),
         manifest_len: 100,
         manifest: Manifest {
             info: info(source, created_at),

@@ -117,6 +117,21 @@ impl Manifest {
         (id, envelope::encode(ObjectKind::Manifest, name, &payload, key, salt))
     }
 
+    /// The snapshot's id and the bytes of the object called `to` that holds the manifest which `bytes`, the object called `from`, hold.
+    /// The payload stays as it is, with fields that this program does not know, and so does the id. `None` if it is the marker of a
+    /// fenced writer. `salt` must be fresh randomness.
+    pub fn rename(
+        from: &str,
+        bytes: &[u8],
+        to: &str,
+        key: &StoreKey,
+        salt: &[u8; 32],
+    ) -> Result<Option<(SnapshotId, Vec<u8>)>> {
+        let Some((id, _)) = Self::decode(from, bytes, key)? else { return Ok(None) };
+        let payload = envelope::decode(ObjectKind::Manifest, from, bytes, key)?;
+        Ok(Some((id, envelope::encode(ObjectKind::Manifest, to, &payload, key, salt))))
+    }
+
     /// The bytes of the marker by which a collector takes the place of the writer's manifest.
     pub fn encode_fence(name: &str, key: &StoreKey, salt: &[u8; 32]) -> Vec<u8> {
         envelope::encode(ObjectKind::Manifest, name, &[FENCED], key, salt)

@@ -11,6 +11,7 @@ use crate::{ErrorKind, Holder, PutMode, Result, Storage};
 pub fn run(storage: &dyn Storage) {
     an_object_comes_back_as_it_was_put(storage);
     what_is_not_there_is_not_found(storage);
+    many_are_deleted_at_once(storage);
     creation_needs_absence(storage);
     replacement_needs_the_version_that_was_read(storage);
     of_many_creations_one_wins(storage);
@@ -24,6 +25,12 @@ fn kind<T>(result: Result<T>) -> Option<ErrorKind> {
     result.err().map(|error| error.kind)
 }
 
+fn succeeds<T>(result: Result<T>, claim: &str) {
+    if let Err(error) = result {
+        panic!("storage contract broken: {claim}, but {error}: {}", error.source);
+    }
+}
+
 fn check(holds: bool, claim: &str) {
     assert!(holds, "storage contract broken: {claim}");
 }
@@ -32,7 +39,7 @@ fn an_object_comes_back_as_it_was_put(storage: &dyn Storage) {
     for len in [0usize, 1, 100_000] {
         let bytes = vec![7u8; len];
         let name = format!("contract/len-{len}");
-        check(storage.put(&name, &bytes, PutMode::CreateNew).is_ok(), "put succeeds");
+        succeeds(storage.put(&name, &bytes, PutMode::CreateNew), "put succeeds");
         check(storage.get(&name).is_ok_and(|found| found == bytes), "get returns what was put");
         check(storage.len(&name).is_ok_and(|found| found == len as u64), "len is the length");
     }
@@ -53,9 +60,19 @@ fn what_is_not_there_is_not_found(storage: &dyn Storage) {
     check(storage.list("contract-missing/").is_ok_and(|found| found.is_empty()), "list of nothing is empty");
 }
 
+fn many_are_deleted_at_once(storage: &dyn Storage) {
+    let names = ["contract/many/1", "contract/many/2", "contract/many/missing"].map(str::to_owned);
+    for name in &names[..2] {
+        succeeds(storage.put(name, b"", PutMode::CreateNew), "put succeeds");
+    }
+    succeeds(storage.delete_all(&names), "what is not there does not keep others from being deleted");
+    check(storage.list("contract/many/").is_ok_and(|found| found.is_empty()), "all are gone");
+    succeeds(storage.delete_all(&[]), "nothing is soon deleted");
+}
+
 fn what_is_set_aside_lies_under_its_new_name(storage: &dyn Storage) {
-    check(storage.put("contract/bad", b"bad", PutMode::CreateNew).is_ok(), "put succeeds");
-    check(storage.set_aside("contract/bad", "aside/contract/bad").is_ok(), "it is set aside");
+    succeeds(storage.put("contract/bad", b"bad", PutMode::CreateNew), "put succeeds");
+    succeeds(storage.set_aside("contract/bad", "aside/contract/bad"), "it is set aside");
     check(kind(storage.get("contract/bad")) == Some(ErrorKind::NotFound), "the old name is gone");
     check(storage.get("aside/contract/bad").is_ok_and(|found| found == b"bad"[..]), "the bytes are the same");
     let missing = storage.set_aside("contract/bad", "aside/contract/bad");
@@ -64,7 +81,7 @@ fn what_is_set_aside_lies_under_its_new_name(storage: &dyn Storage) {
 
 fn a_reserve_is_given_up_once(storage: &dyn Storage) {
     let objects = storage.list("").map(|found| found.len());
-    check(storage.keep_reserve().is_ok() && storage.keep_reserve().is_ok(), "a reserve is kept");
+    succeeds(storage.keep_reserve().and_then(|()| storage.keep_reserve()), "a reserve is kept");
     check(storage.list("").map(|found| found.len()).ok() == objects.ok(), "a reserve is no object");
     let first = storage.release_reserve();
     check(first.is_ok() && storage.release_reserve().is_ok_and(|released| !released), "it is given up once");
@@ -72,25 +89,25 @@ fn a_reserve_is_given_up_once(storage: &dyn Storage) {
 
 fn creation_needs_absence(storage: &dyn Storage) {
     let name = "contract/create";
-    check(storage.put(name, b"first", PutMode::CreateNew).is_ok(), "the first creation wins");
+    succeeds(storage.put(name, b"first", PutMode::CreateNew), "the first creation wins");
     check(
         kind(storage.put(name, b"second", PutMode::CreateNew)) == Some(ErrorKind::AlreadyExists),
         "the second loses",
     );
     check(storage.get(name).is_ok_and(|found| found == "first"), "the loser changes nothing");
-    check(storage.put(name, b"third", PutMode::Overwrite).is_ok(), "overwriting needs nothing");
+    succeeds(storage.put(name, b"third", PutMode::Overwrite), "overwriting needs nothing");
     check(storage.get(name).is_ok_and(|found| found == "third"), "overwriting takes effect");
-    check(storage.delete(name).is_ok(), "delete succeeds");
+    succeeds(storage.delete(name), "delete succeeds");
     check(kind(storage.get(name)) == Some(ErrorKind::NotFound), "a deleted object is gone");
 }
 
 fn replacement_needs_the_version_that_was_read(storage: &dyn Storage) {
     let name = "contract/replace";
-    check(storage.put(name, b"1", PutMode::CreateNew).is_ok(), "put succeeds");
+    succeeds(storage.put(name, b"1", PutMode::CreateNew), "put succeeds");
     let Ok((_, version)) = storage.get_versioned(name) else {
         panic!("storage contract broken: get_versioned")
     };
-    check(storage.put(name, b"2", PutMode::Replace(&version)).is_ok(), "the version that was read replaces");
+    succeeds(storage.put(name, b"2", PutMode::Replace(&version)), "the version that was read replaces");
     let stale = storage.put(name, b"3", PutMode::Replace(&version));
     check(kind(stale) == Some(ErrorKind::AlreadyExists), "a stale version does not");
     check(storage.get(name).is_ok_and(|found| found == "2"), "a refused replacement changes nothing");
@@ -113,7 +130,7 @@ fn of_many_creations_one_wins(storage: &dyn Storage) {
 
 fn listings_are_sorted_and_recursive(storage: &dyn Storage) {
     for name in ["listing/b/2", "listing/a/1", "listing/c"] {
-        check(storage.put(name, name.as_bytes(), PutMode::CreateNew).is_ok(), "put succeeds");
+        succeeds(storage.put(name, name.as_bytes(), PutMode::CreateNew), "put succeeds");
     }
     let Ok(found) = storage.list("listing/") else { panic!("storage contract broken: list") };
     let found: Vec<_> = found.into_iter().map(|object| (object.name, object.len)).collect();
@@ -125,7 +142,7 @@ fn a_hold_is_alive_until_it_is_dropped(storage: &dyn Storage) {
     let name = "contract/hold";
     let Ok(mut hold) = storage.hold(name, b"one") else { panic!("storage contract broken: hold") };
     check(storage.holder(name).is_ok_and(|holder| holder != Holder::Dead), "a held object is not dead");
-    check(hold.update(b"two").is_ok(), "update succeeds");
+    succeeds(hold.update(b"two"), "update succeeds");
     check(storage.get(name).is_ok_and(|found| found == "two"), "update takes effect");
     check(
         kind(storage.hold(name, b"again").map(drop)) == Some(ErrorKind::AlreadyExists),

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::Result;
+use crate::{ErrorKind, Result};
 
 /// When a put may take effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,18 @@ pub enum PutMode<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version(pub(crate) Vec<u8>);
 
+impl Version {
+    /// What an implementation tells versions by, such as a tag that the server gave.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The same again.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMeta {
@@ -36,6 +48,12 @@ pub struct ObjectMeta {
 pub trait Hold: Send + Sync + fmt::Debug {
     /// Replaces the object's content.
     fn update(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Drops it, and says whether the object is gone for sure, where dropping it would not tell.
+    fn release(self: Box<Self>) -> Result<()> {
+        drop(self);
+        Ok(())
+    }
 }
 
 /// What can be told of the maker of a held object.
@@ -75,8 +93,21 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Removes the object, or `NotFound`. Durable before it returns, either way.
     fn delete(&self, name: &str) -> Result<()>;
 
+    /// Removes all of these objects, in no particular order, and is content if some are not there. Durable before it returns.
+    fn delete_all(&self, names: &[String]) -> Result<()> {
+        names.iter().try_for_each(|name| match self.delete(name) {
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            deleted => deleted,
+        })
+    }
+
     /// Creates an object that [`Storage::holder`] knows as alive until the returned value is dropped.
     fn hold(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn Hold>>;
+
+    /// Whether [`Storage::holder`] can tell the dead from the living here. Where it cannot, whoever holds an object remembers it.
+    fn knows_holders(&self) -> bool {
+        true
+    }
 
     /// Whether the maker of a held object still lives.
     fn holder(&self, name: &str) -> Result<Holder>;

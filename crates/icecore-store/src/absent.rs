@@ -27,6 +27,12 @@ impl Absent {
         self.packs.contains(pack)
     }
 
+    /// The numbers of these packs in the index.
+    pub(crate) fn numbers(&self, index: &IndexReader) -> Result<HashSet<u32>> {
+        let numbers = self.packs.iter().map(|id| index.number(id));
+        numbers.filter_map(Result::transpose).collect()
+    }
+
     /// Whether one of these chunks must be stored plain.
     pub(crate) fn wants(&self, run: &Run) -> bool {
         !self.wanted.is_empty() && run.chunks.iter().any(|chunk| self.wanted.contains(&chunk.id.short()))

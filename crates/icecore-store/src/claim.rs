@@ -1,27 +1,49 @@
 //! Who writes, and how a collector knows (`docs/concurrency.md`).
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use icecore_format::{Claim, Condemned, DecodeError, Epoch, Manifest, PackId, names};
-use icecore_storage::{ErrorKind, Hold, Holder, PutMode, Version};
+use icecore_storage::{Error, ErrorKind, Hold, Holder, PutMode, Version};
+use ulid::Ulid;
 
+use crate::machine::Machine;
+use crate::remembered::Remembered;
 use crate::store::Store;
-use crate::{Monitor, Result, StoreError, random};
+use crate::{Monitor, Result, StoreError};
 
 /// A writer's registration. Dropped, it withdraws.
 #[derive(Debug)]
 pub(crate) struct WriterClaim {
     id: String,
     claim: Claim,
-    beaten: Instant,
-    hold: Box<dyn Hold>,
+    /// The machine's uptime when it last showed that it moves.
+    beaten: Duration,
+    /// There until it is dropped, or left behind.
+    hold: Option<Box<dyn Hold>>,
+    remembered: Option<Remembered>,
+    machine: Arc<dyn Machine>,
+}
+
+impl Drop for WriterClaim {
+    fn drop(&mut self) {
+        let released = self.hold.take().map_or(Ok(()), Hold::release);
+        // One that could not be withdrawn is the next process's; one that was left behind is nobody's, for its marker must stay.
+        if released.is_ok()
+            && let Some(remembered) = self.remembered.take()
+        {
+            remembered.forget();
+        }
+    }
 }
 
 /// The holder of a collector's claim.
 pub(crate) const COLLECTOR: &str = "gc";
 /// How often a writer shows that it moves.
 const HEARTBEAT: Duration = Duration::from_secs(60);
+/// How long a collector waits at most before it looks at the claims again.
+const POLL_MAX: Duration = Duration::from_secs(5);
 
 impl WriterClaim {
     /// Registers in the current epoch.
@@ -29,27 +51,49 @@ impl WriterClaim {
     /// The epoch is read again after the claim is there: a collector that raised it in between may not have seen the claim,
     /// so it is made anew. A collector that raises it later does see it.
     pub(crate) fn register(store: &Store, holder: &str) -> Result<Self> {
+        store.withdraw_dead_claims();
         loop {
             let (epoch, _) = store.epoch()?;
-            let id = ulid::Ulid::generate().to_string().to_lowercase();
-            let name = names::claim(&id);
-            let claim = Claim { epoch, heartbeat: 0, holder: holder.to_owned() };
-            let hold = store.storage.hold(&name, &claim.encode(&name))?;
+            let claim = Self::put(store, holder, epoch)?;
             if store.epoch()?.0 == epoch {
-                return Ok(Self { id, claim, beaten: Instant::now(), hold });
+                return Ok(claim);
             }
         }
     }
 
+    /// Registers so many writers in the current epoch, each as [`WriterClaim::register`] does.
+    pub(crate) fn register_all(store: &Store, holder: &str, count: usize) -> Result<Vec<Self>> {
+        store.withdraw_dead_claims();
+        loop {
+            let (epoch, _) = store.epoch()?;
+            let claims = (0..count).map(|_| Self::put(store, holder, epoch)).collect::<Result<Vec<_>>>()?;
+            if store.epoch()?.0 == epoch {
+                return Ok(claims);
+            }
+        }
+    }
+
+    fn put(store: &Store, holder: &str, epoch: Epoch) -> Result<Self> {
+        let id = new_id(&*store.machine);
+        let name = names::claim(&id);
+        let claim = Claim { epoch, heartbeat: 0, holder: holder.to_owned() };
+        let remembered = store.remember_claim(&id);
+        let hold = Some(store.storage.hold(&name, &claim.encode(&name))?);
+        let machine = Arc::clone(&store.machine);
+        Ok(Self { id, claim, beaten: machine.uptime(), hold, remembered, machine })
+    }
+
     /// Shows that the writer moves, now and then.
     pub(crate) fn beat(&mut self) {
-        if self.beaten.elapsed() < HEARTBEAT {
+        let now = self.machine.uptime();
+        if now.saturating_sub(self.beaten) < HEARTBEAT {
             return;
         }
-        self.beaten = Instant::now();
+        self.beaten = now;
         self.claim.heartbeat += 1;
         // One beat that is lost does no harm; whoever is fenced learns of it when it publishes.
-        let _ = self.hold.update(&self.claim.encode(&names::claim(&self.id)));
+        let bytes = self.claim.encode(&names::claim(&self.id));
+        let _ = self.hold.as_mut().map(|hold| hold.update(&bytes));
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -65,6 +109,34 @@ impl WriterClaim {
         Err(StoreError::Fenced)
     }
 
+    /// Whether the writer's manifest is there although putting it failed: perhaps only the answer was lost. An error if that is unknown, or
+    /// if something else is there.
+    ///
+    /// Where nobody can tell whether a writer lives, it may even be on its way still, and must not arrive when nobody waits for it any more: a
+    /// marker takes its place, and the claim stays, like that of a writer that has died.
+    fn settle_doubt(&mut self, store: &Store, bytes: &[u8], error: Error) -> Result<()> {
+        let name = names::snapshot(&self.id);
+        let is_there = || store.storage.get(&name).map(|found| found == bytes);
+        match is_there() {
+            Ok(true) => return Ok(()),
+            Ok(false) => return Err(StoreError::Fenced),
+            Err(_) => (),
+        }
+        let claim = names::claim(&self.id);
+        if store.storage.holder(&claim).is_ok_and(|holder| holder == Holder::Unknown) {
+            if store.fence(&claim).is_ok() && is_there().is_ok_and(|is_there| is_there) {
+                return Ok(());
+            }
+            std::mem::forget(self.hold.take());
+        }
+        Err(error.into())
+    }
+
+    /// Whether the claim stays when this is dropped, with the marker that fences it.
+    pub(crate) fn is_left(&self) -> bool {
+        self.hold.is_none()
+    }
+
     /// An error if the claim is gone, of which only people are capable: the store may have been removed, or unmounted, and what would be
     /// published now would lie where nobody finds it.
     pub(crate) fn check_there(&self, store: &Store) -> Result<()> {
@@ -74,6 +146,15 @@ impl WriterClaim {
                 Err(StoreError::ClaimGone { claim: error.place })
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Creates the manifest that `bytes` are, which makes the snapshot exist; a collector that gave this writer up has created it before.
+    pub(crate) fn publish(&mut self, store: &Store, bytes: &[u8]) -> Result<()> {
+        match store.storage.put(&names::snapshot(&self.id), bytes, PutMode::CreateNew) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind == ErrorKind::AlreadyExists => Err(StoreError::Fenced),
+            Err(error) => self.settle_doubt(store, bytes, error),
         }
     }
 
@@ -95,6 +176,14 @@ impl Default for FencePolicy {
     fn default() -> Self {
         Self { after: Duration::from_secs(24 * 3600), poll: Duration::from_millis(100) }
     }
+}
+
+/// An id that sorts by time, and that nobody has drawn before.
+fn new_id(machine: &dyn Machine) -> String {
+    let random = machine.salt().iter().take(16).fold(0, |random, byte| random << 8 | u128::from(*byte));
+    let since_1970 = machine.time_of_day().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let millis = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+    Ulid::from_parts(millis, random).to_string().to_lowercase()
 }
 
 /// The id in the name of a claim's object.
@@ -226,8 +315,9 @@ impl Store {
         policy: FencePolicy,
         monitor: &dyn Monitor,
     ) -> Result<()> {
-        let mut seen: Vec<(String, u64, Instant)> = Vec::new();
+        let mut seen: Vec<(String, u64, Duration)> = Vec::new();
         let mut told = false;
+        let mut nap = policy.poll;
         loop {
             let older = self.older_claims(epoch, own)?;
             if older.is_empty() {
@@ -241,21 +331,33 @@ impl Store {
                 ));
                 told = true;
             }
+            let now = self.machine.uptime();
             for (name, claim) in &older {
                 match seen.iter_mut().find(|(found, ..)| found == name) {
                     Some((_, heartbeat, since)) if *heartbeat == claim.heartbeat => {
-                        if since.elapsed() >= policy.after {
+                        if now.saturating_sub(*since) >= policy.after {
                             self.fence(name)?;
                         }
                     }
-                    Some(entry) => *entry = (name.clone(), claim.heartbeat, Instant::now()),
-                    None => seen.push((name.clone(), claim.heartbeat, Instant::now())),
+                    Some(entry) => *entry = (name.clone(), claim.heartbeat, now),
+                    None => seen.push((name.clone(), claim.heartbeat, now)),
                 }
             }
-            if monitor.is_cancelled() {
-                return Err(StoreError::Cancelled);
+            let asked = self.machine.uptime();
+            loop {
+                if monitor.is_cancelled() {
+                    return Err(StoreError::Cancelled);
+                }
+                let left = nap.saturating_sub(self.machine.uptime().saturating_sub(asked));
+                if left.is_zero() {
+                    break;
+                }
+                self.machine.sleep(left.min(policy.poll));
             }
-            std::thread::sleep(policy.poll);
+            if !self.storage.knows_holders() {
+                // Far away each look costs requests, and writers take their time.
+                nap = (nap * 2).min(POLL_MAX.max(policy.poll));
+            }
         }
     }
 
@@ -272,7 +374,7 @@ impl Store {
     /// long as it lives, and says that the marker must stay.
     fn fence(&self, claim_name: &str) -> Result<()> {
         let name = names::snapshot(id_of(claim_name));
-        let marker = Manifest::encode_fence(&name, &self.key, &random::salt());
+        let marker = Manifest::encode_fence(&name, &self.key, &self.machine.salt());
         match self.storage.put(&name, &marker, PutMode::CreateNew) {
             Err(error) if error.kind != ErrorKind::AlreadyExists => Err(error.into()),
             _ => Ok(()),
@@ -280,7 +382,7 @@ impl Store {
     }
 
     /// Removes what a dead writer left: the marker that fenced it, if there is one, and its claim, in this order.
-    fn clear_claim(&self, claim_name: &str) -> Result<()> {
+    pub(crate) fn clear_claim(&self, claim_name: &str) -> Result<()> {
         self.remove_marker(id_of(claim_name))?;
         self.delete_if_there(claim_name)
     }

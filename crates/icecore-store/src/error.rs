@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use icecore_format::{ChunkId, DecodeError, PackId, ShortId, SnapshotId};
+use icecore_format::{ChunkId, DecodeError, PackId, ShortId, SnapshotId, StoreId};
 use icecore_storage as storage;
 
 /// A failed operation on a store.
@@ -26,6 +26,22 @@ pub enum StoreError {
     StoreExists {
         /// Where.
         place: String,
+    },
+    /// Snapshots go only from a store to the same store elsewhere.
+    #[error("the other store is another one: its id is {found}, and that of this one is {expected}")]
+    AnotherStore {
+        /// The id of the store at hand.
+        expected: StoreId,
+        /// The id of the other one.
+        found: StoreId,
+    },
+    /// A store should be made where something else lies.
+    #[error("{place} is not empty: {object} lies there, but no configuration of a store")]
+    PlaceTaken {
+        /// Where.
+        place: String,
+        /// The first object that does not belong there.
+        object: String,
     },
     /// The store was written by a newer program.
     #[error("{place} has format {found}, newer than {supported}, the newest this program reads")]

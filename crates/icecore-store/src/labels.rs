@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use icecore_format::{Label, SnapshotId, names};
 use icecore_storage::{ErrorKind, PutMode};
 
+use crate::fetch::get_all;
 use crate::snapshots::SnapshotLabels;
 use crate::snapshots::still_listed;
 use crate::store::Store;
-use crate::{Result, StoreError, random};
+use crate::{Result, StoreError};
 
 impl Store {
     /// Sets a tag, or the note.
     pub fn add_label(&self, id: &SnapshotId, label: &Label) -> Result<()> {
         let name = names::label(id, &label.object_name(&self.key));
-        let bytes = label.encode(id, &self.key, &random::salt());
+        let bytes = label.encode(id, &self.key, &self.machine.salt());
         Ok(self.storage.put(&name, &bytes, PutMode::Overwrite)?)
     }
 
@@ -31,21 +32,24 @@ impl Store {
     pub(crate) fn labels(&self) -> Result<(BTreeMap<SnapshotId, SnapshotLabels>, Vec<StoreError>)> {
         let mut damaged = Vec::new();
         let mut all: BTreeMap<SnapshotId, SnapshotLabels> = BTreeMap::new();
-        for object in self.storage.list(names::LABELS)? {
-            let Some((id, _)) = names::parse_label(&object.name) else { continue };
-            let bytes = match self.storage.get(&object.name) {
+        let names = self.label_names()?;
+        let labels: Vec<(SnapshotId, &str)> =
+            names.iter().filter_map(|name| Some((names::parse_label(name)?.0, name.as_str()))).collect();
+        let read = get_all(&*self.storage, &labels.iter().map(|(_, name)| *name).collect::<Vec<_>>());
+        for ((id, name), bytes) in labels.into_iter().zip(read) {
+            let bytes = match bytes {
                 Ok(bytes) => bytes,
                 // Taken away since it was listed.
                 Err(error) if error.kind == ErrorKind::NotFound => continue,
                 Err(error) => {
-                    damaged.push(still_listed(StoreError::unread(&object.name)(error))?);
+                    damaged.push(still_listed(StoreError::unread(name)(error))?);
                     continue;
                 }
             };
-            match Label::decode(&object.name, &bytes, &self.key) {
+            match Label::decode(name, &bytes, &self.key) {
                 Ok(Label::Tag(tag)) => drop(all.entry(id).or_default().tags.insert(tag)),
                 Ok(Label::Note(note)) => all.entry(id).or_default().note = Some(note),
-                Err(error) => damaged.push(StoreError::damaged(&object.name)(error)),
+                Err(error) => damaged.push(StoreError::damaged(name)(error)),
             }
         }
         Ok((all, damaged))

@@ -13,6 +13,8 @@ use icecore_storage::{ErrorKind, PutMode, Storage};
 
 use crate::copies::{get_either, put_copy};
 use crate::index::Index;
+use crate::machine::{Machine, ThisMachine};
+use crate::manifests::ManifestCache;
 use crate::pack::PackReader;
 use crate::{Result, StoreError, random};
 
@@ -77,6 +79,9 @@ pub struct Store {
     pub(crate) sketcher: Sketcher,
     pub(crate) index: Index,
     pub(crate) packs: PackReader,
+    /// Where the storage is far away.
+    pub(crate) manifests: Option<ManifestCache>,
+    pub(crate) machine: Arc<dyn Machine>,
 }
 
 impl Store {
@@ -193,12 +198,31 @@ impl Store {
         Ok(Self::assemble(storage, index_path, config, key))
     }
 
-    fn assemble(storage: Arc<dyn Storage>, index_path: PathBuf, config: Config, key: StoreKey) -> Self {
+    pub(crate) fn assemble(
+        storage: Arc<dyn Storage>,
+        index_path: PathBuf,
+        config: Config,
+        key: StoreKey,
+    ) -> Self {
         let seed = key.gear_seed();
         let cutter = Cutter::new(config.chunk_sizes, seed.as_ref().map(|seed| &seed.0));
         let packs = PackReader::new(Arc::clone(&storage), key.clone());
         let sketcher = Sketcher::new(config.chunk_sizes, seed.as_ref().map(|seed| &seed.0));
-        Self { storage, config, key, cutter, sketcher, index: Index::new(index_path), packs }
+        let (index, machine) = (Index::new(index_path), Arc::new(ThisMachine::default()));
+        Self { storage, config, key, cutter, sketcher, index, packs, manifests: None, machine }
+    }
+
+    /// Keeps manifests that were read beside the index, where reading them costs more than a file: of a store that is far away.
+    #[must_use]
+    pub fn far_away(mut self) -> Self {
+        self.manifests = Some(ManifestCache::beside(self.index.path()));
+        self
+    }
+
+    /// The same store, used on another machine than the one the process runs on.
+    #[must_use]
+    pub fn on(self, machine: Arc<dyn Machine>) -> Self {
+        Self { machine, ..self }
     }
 
     /// What the store is.

@@ -113,9 +113,17 @@ impl NodeWalk {
         &mut self,
         store: &Store,
     ) -> Option<std::result::Result<Vec<ChunkId>, (ChunkId, StoreError)>> {
+        self.step_with(|reference, depth| store.read_node(reference, depth))
+    }
+
+    /// The same, with nodes from wherever `read` takes them: it is given a node's reference and the depth of its parent.
+    pub(crate) fn step_with(
+        &mut self,
+        read: impl FnOnce(&NodeRef, u8) -> Result<TreeNode>,
+    ) -> Option<std::result::Result<Vec<ChunkId>, (ChunkId, StoreError)>> {
         let node = match self.open.pop()? {
             Pending::Root(node) => node,
-            Pending::Below(reference, depth) => match store.read_node(&reference, depth) {
+            Pending::Below(reference, depth) => match read(&reference, depth) {
                 Ok(node) => node,
                 Err(error) => return Some(Err((reference.node.id, error))),
             },

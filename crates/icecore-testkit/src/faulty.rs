@@ -170,6 +170,10 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         self.inner.clear_unfinished()
     }
 
+    fn knows_holders(&self) -> bool {
+        self.inner.knows_holders()
+    }
+
     fn concurrency(&self) -> NonZeroUsize {
         self.inner.concurrency()
     }

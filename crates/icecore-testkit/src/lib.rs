@@ -17,22 +17,32 @@
 //! ```
 //!
 //! [`SimDisk`] is a disk that crashes before any step it is told to, and afterwards holds what a real one might have kept
-//! ([`Survival`]). [`FaultyStorage`] fails with any error at any call; [`RecordingStorage`] remembers what it was asked.
+//! ([`Survival`]). [`FaultyStorage`] fails with any error at any call; [`RecordingStorage`] remembers what it was asked. On a [`Schedule`] machines
+//! take turns at one [`SharedStorage`], stand still, fail and die, all as a seed decides.
 //!
 //! A [`PostgresServer`](postgres::PostgresServer) and a [`MariaDbServer`](mariadb::MariaDbServer) are real ones that a test has for itself; an
-//! [`Authority`](certificates::Authority) signs certificates for them.
+//! [`Authority`](certificates::Authority) signs certificates for them. With the feature `s3` there is a server for S3 (`s3::S3Server`), whose connections break and
+//! whose answers are wrong when a test wants it.
 
 pub use call::Call;
 pub use dump::{Change, Dialect, DumpSpec, Night, write_dump};
+pub use far::FarStorage;
 pub use faulty::{Calls, ERROR_KINDS, Fault, FaultyStorage};
 pub use recording::{Recorded, RecordingStorage};
+pub use schedule::{
+    Fate, Fates, MACHINE_THREAD, REQUEST_TIME, Schedule, ScheduledStorage, SharedStorage, Weather,
+};
 pub use sim::{SimDisk, SimFile, Survival};
 
 mod call;
 pub mod certificates;
 mod dump;
+mod far;
 mod faulty;
 pub mod mariadb;
 pub mod postgres;
 mod recording;
+#[cfg(feature = "s3")]
+pub mod s3;
+mod schedule;
 mod sim;

@@ -54,6 +54,11 @@ impl<S: Storage> RecordingStorage<S> {
         Self { inner, calls: Mutex::default(), watcher: Box::new(watcher) }
     }
 
+    /// The storage below.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
     /// The calls since the last time, in the order in which they ended.
     pub fn take(&self) -> Vec<Recorded> {
         std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
@@ -118,6 +123,10 @@ impl<S: Storage> Storage for RecordingStorage<S> {
 
     fn clear_unfinished(&self) -> Result<u64> {
         self.note(Call::Clear, "", self.inner.clear_unfinished(), |freed| *freed)
+    }
+
+    fn knows_holders(&self) -> bool {
+        self.inner.knows_holders()
     }
 
     fn concurrency(&self) -> NonZeroUsize {

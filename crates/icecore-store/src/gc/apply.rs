@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use icecore_format::{Condemned, Epoch, PackId, SnapshotId, names};
-use icecore_storage::PutMode;
+use icecore_storage::{ErrorKind, PutMode};
 
 use super::bases;
 use super::doomed::Doomed;
@@ -94,6 +94,20 @@ impl Store {
         if self.is_collecting_before(claim.id())? {
             return Err(StoreError::Busy { what: "another collection" });
         }
+        match self.collect_as(&claim, options, monitor) {
+            // Nobody else takes packs that were listed. Where nobody can tell whether the other one lives, it is not seen before.
+            Err(error) if error.is_gone() => Err(StoreError::Busy { what: "another collection" }),
+            done => done,
+        }
+    }
+
+    /// Collects, under a claim that is there.
+    fn collect_as(
+        self: &Arc<Self>,
+        claim: &WriterClaim,
+        options: &GcOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<GcReport> {
         // Before the epoch is raised: whoever put it and has not come to the pack yet is waited for.
         let parity = self.listed_parity()?;
         // Before the epoch is raised: whoever registers from then on knows these lists. One that another collection writes later, be it
@@ -162,7 +176,7 @@ impl Store {
         }
         let unfinished_len = self.storage.clear_unfinished()?;
         let Executed { dead, acquitted, waiting } = match list {
-            Some(list) => self.execute(&claim, first, &list, condemned, &plan, monitor)?,
+            Some(list) => self.execute(claim, first, &list, condemned, &plan, monitor)?,
             None => Executed::default(),
         };
         let removals = removals + removals_of(&gone) + removals_of(&dead);
@@ -319,11 +333,17 @@ impl Store {
         let mut lists = Vec::new();
         let mut packs = BTreeSet::new();
         for object in self.storage.list(names::CONDEMNED)? {
-            let bytes = self.storage.get(&object.name)?;
-            if let Ok(list) = Condemned::decode(&object.name, &bytes) {
-                packs.extend(list.packs);
+            match self.storage.get(&object.name) {
+                Ok(bytes) => {
+                    if let Ok(list) = Condemned::decode(&object.name, &bytes) {
+                        packs.extend(list.packs);
+                    }
+                    lists.push(object.name);
+                }
+                // Another collection has worked it off since it was listed.
+                Err(error) if error.kind == ErrorKind::NotFound => (),
+                Err(error) => return Err(error.into()),
             }
-            lists.push(object.name);
         }
         Ok((lists, packs))
     }

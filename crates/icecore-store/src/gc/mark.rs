@@ -32,7 +32,7 @@ pub(crate) struct Marks {
 
 impl Marks {
     /// Returns whether it was not set before.
-    pub(super) fn set(&mut self, pack: PackId, ordinal: u32) -> bool {
+    pub(crate) fn set(&mut self, pack: PackId, ordinal: u32) -> bool {
         let words = self.packs.entry(pack).or_default();
         let word = (ordinal / 64) as usize;
         if words.len() <= word {

@@ -16,5 +16,6 @@ mod plan;
 mod rewrite;
 
 pub use apply::GcReport;
-pub use plan::{GcOptions, GcPlan, PackVerdict};
+pub(crate) use mark::Marks;
+pub use plan::{GcOptions, GcPlan, PackUse, PackVerdict};
 pub(crate) use rewrite::Rewriter;

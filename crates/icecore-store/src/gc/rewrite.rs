@@ -11,10 +11,10 @@ use icecore_format::{Base, DEPTH_MAX, PackId, Run};
 use super::mark::Marks;
 use super::plan::PackUse;
 use crate::delta::{Candidate, code_listed};
-use crate::pack::{DeltaGroup, EncodedBody, OpenPack, PackBuilder, encode_deltas, encode_plain};
+use crate::pack::{DeltaGroup, EncodedBody, OpenPack, PackBuilder, SealedPack, encode_deltas, encode_plain};
 use crate::read::Assembler;
 use crate::store::Store;
-use crate::{Monitor, Result, StoreError, random};
+use crate::{Monitor, Result, StoreError};
 
 /// A run that is taken from its chain is coded on no more chunks than this.
 const ORIGINS_MAX: usize = 512;
@@ -32,24 +32,35 @@ pub(super) struct Rewritten {
     pub(super) full: bool,
 }
 
+/// How a new pack is stored; returns the bytes that takes.
+type PutPack<'s> = Box<dyn Fn(&SealedPack) -> Result<u64> + 's>;
+
 /// Fills new packs.
 pub(crate) struct Rewriter<'s> {
+    /// What is copied lies here, and what it is coded on is read here.
     store: &'s Store,
+    put: PutPack<'s>,
     builder: PackBuilder,
     deltas: DeltaGroup,
     matcher: Matcher,
     /// Copied into the pack that grows: they have moved once it is stored.
     waiting: Vec<PackId>,
     pub(super) moved: BTreeSet<PackId>,
-    pub(super) len: u64,
+    pub(crate) len: u64,
 }
 
 impl<'s> Rewriter<'s> {
+    /// Fills new packs of the store that is read.
     pub(crate) fn new(store: &'s Store) -> Self {
-        let builder = PackBuilder::new(store.key.clone(), random::salt());
+        Self::with(store, Box::new(|pack| store.put_pack(pack)))
+    }
+
+    /// Fills packs that `put` takes.
+    pub(crate) fn with(store: &'s Store, put: PutPack<'s>) -> Self {
+        let builder = PackBuilder::new(store.key.clone(), store.machine.salt());
         let (waiting, moved) = (Vec::new(), BTreeSet::new());
         let (deltas, matcher) = (DeltaGroup::default(), Matcher::default());
-        Self { store, builder, deltas, matcher, waiting, moved, len: 0 }
+        Self { store, put, builder, deltas, matcher, waiting, moved, len: 0 }
     }
 
     /// Copies what is live of one pack: all of it, or nothing that counts.
@@ -77,7 +88,7 @@ impl<'s> Rewriter<'s> {
         let mut damaged = BTreeSet::new();
         for depth in 0..=DEPTH_MAX {
             for pack in packs.iter().filter(|pack| !damaged.contains(&pack.id)).collect::<Vec<_>>() {
-                match self.flatten_level(pack, marks, depth, depth_max, monitor) {
+                match self.copy_level(&pack.id, marks, depth, Some(depth_max), monitor) {
                     Ok(()) => (),
                     Err(error) if error.is_out_of_reach() => drop(damaged.insert(pack.id)),
                     Err(error) => return Err(error),
@@ -89,20 +100,21 @@ impl<'s> Rewriter<'s> {
         Ok(damaged.into_iter().collect())
     }
 
-    fn flatten_level(
+    /// Copies what is live of a pack's runs that lie at `depth`, no deeper than `depth_max`, if that is given.
+    pub(crate) fn copy_level(
         &mut self,
-        pack: &PackUse,
+        pack: &PackId,
         marks: &Marks,
         depth: u8,
-        depth_max: u8,
+        depth_max: Option<u8>,
         monitor: &dyn Monitor,
     ) -> Result<()> {
-        let open = self.store.packs.open(&pack.id)?;
+        let open = self.store.packs.open(pack)?;
         for (number, _) in open.runs().enumerate().filter(|(_, (_, run))| run.depth == depth) {
             if monitor.is_cancelled() {
                 return Err(StoreError::Cancelled);
             }
-            self.copy_run(&open, number, marks, Some(depth_max))?;
+            self.copy_run(&open, number, marks, depth_max)?;
         }
         Ok(())
     }
@@ -279,7 +291,7 @@ impl<'s> Rewriter<'s> {
         // Taken out first: if this fails, they have not moved, whatever is tried next.
         let waiting = std::mem::take(&mut self.waiting);
         if !self.builder.is_empty() {
-            self.len += self.store.put_pack(&self.builder.seal())?;
+            self.len += (self.put)(&self.builder.seal())?;
         }
         self.moved.extend(waiting);
         Ok(())

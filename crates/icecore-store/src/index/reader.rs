@@ -92,6 +92,28 @@ impl IndexReader {
         Ok(None)
     }
 
+    /// Whether a chunk lies, less deep than `below`, in a pack with a number that is not among `absent`.
+    pub(crate) fn holds(&self, id: &ShortId, below: u8, absent: &HashSet<u32>) -> Result<bool> {
+        let counts = |place: u64| {
+            let place = tables::unpack_place(place);
+            place.depth < below && !absent.contains(&place.pack)
+        };
+        let (Some(chunks), (from, to)) = (&self.chunks, id.bounds()) else { return Ok(false) };
+        let mut found = chunks.range::<&[u8; 32]>(from.as_bytes()..=to.as_bytes()).map_err(read_error)?;
+        let Some(found) = found.next() else { return Ok(false) };
+        let (id, place) = found.map_err(read_error)?;
+        if counts(place.value()) {
+            return Ok(true);
+        }
+        let Some(spares) = &self.spares else { return Ok(false) };
+        for spare in spares.get(id.value()).map_err(read_error)? {
+            if counts(spare.map_err(read_error)?.value()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Where the chunks lie that have this number in their sketches, as far as they are known: the one that was stored last, then the one
     /// that its chain started from.
     pub(crate) fn namesakes(&self, number: u64) -> Result<[Option<ChunkPlace>; 2]> {

@@ -1,11 +1,13 @@
 //! Bringing the index and the packs together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use icecore_format::{PackId, names};
 use icecore_storage::ErrorKind;
 
 use super::IndexReader;
+use crate::fetch::in_parallel;
 use crate::pack::OpenPack;
 use crate::store::Store;
 use crate::{Result, StoreError};
@@ -26,6 +28,20 @@ impl Store {
     /// Where no index can be written, this process makes one in its memory: what is stored can be read from a full disk, and without the
     /// right to write.
     pub(crate) fn refresh_index(&self, condemned: &BTreeSet<PackId>) -> Result<IndexBirth> {
+        Ok(self.refresh_and_list(condemned)?.0)
+    }
+
+    /// As [`Store::refresh_index`], for whoever writes: packs that are shorter or longer than they were are forgotten, so that nothing new
+    /// refers to them, and what they held is stored again when it comes again. To everybody else the index says which snapshots such a pack
+    /// harms.
+    pub(crate) fn refresh_index_to_write(&self, condemned: &BTreeSet<PackId>) -> Result<()> {
+        let (_, listed) = self.refresh_and_list(condemned)?;
+        let known = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
+        let misshapen = known.filter(|record| listed.get(&record.id).is_some_and(|len| *len != record.len));
+        self.forget_packs(&misshapen.map(|record| record.id).collect::<Vec<_>>())
+    }
+
+    fn refresh_and_list(&self, condemned: &BTreeSet<PackId>) -> Result<(IndexBirth, BTreeMap<PackId, u64>)> {
         match self.refresh_once(condemned) {
             Err(error) if (error.is_full() || error.is_denied()) && self.index.use_memory()? => {
                 self.refresh_once(condemned)
@@ -34,7 +50,7 @@ impl Store {
         }
     }
 
-    fn refresh_once(&self, condemned: &BTreeSet<PackId>) -> Result<IndexBirth> {
+    fn refresh_once(&self, condemned: &BTreeSet<PackId>) -> Result<(IndexBirth, BTreeMap<PackId, u64>)> {
         let birth = self.index.read(IndexReader::birth)?;
         let listed = self.listed_packs()?;
         let indexed = self.index.read(IndexReader::packs)?;
@@ -46,7 +62,7 @@ impl Store {
             self.absorb(group)?;
         }
         self.forget_gone(known.keys().filter(|id| !listed.contains_key(id)))?;
-        Ok(IndexBirth(birth))
+        Ok((IndexBirth(birth), listed))
     }
 
     /// Whether what the index did not know has to be asked for once more. Somebody else may have made the index anew in the meantime, be it by
@@ -78,19 +94,11 @@ impl Store {
         Ok(objects.filter_map(|object| Some((names::parse_pack(&object.name)?, object.len))).collect())
     }
 
-    /// Forgets packs that are shorter or longer than they were: nothing new may refer to them, and what they held is stored again when
-    /// it comes again. A writer does this; to everybody else the index says which snapshots such a pack harms.
-    pub(crate) fn forget_misshapen_packs(&self) -> Result<()> {
-        let listed = self.listed_packs()?;
-        let known = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
-        let misshapen = known.filter(|record| listed.get(&record.id).is_some_and(|len| *len != record.len));
-        self.forget_packs(&misshapen.map(|record| record.id).collect::<Vec<_>>())
-    }
-
     fn absorb(&self, packs: &[(&PackId, &u64)]) -> Result<()> {
-        let mut tables: Vec<(OpenPack, u64)> = Vec::new();
-        for (id, len) in packs {
-            match self.packs.find_toc(id) {
+        let mut tables: Vec<(Arc<OpenPack>, u64)> = Vec::new();
+        let opened = in_parallel(&*self.storage, packs, |(id, len)| self.packs.open_of_len(id, **len));
+        for ((id, len), opened) in packs.iter().zip(opened) {
+            match opened {
                 // Its writer may have died before its name was durable; from now on snapshots may rely on it.
                 Ok(pack) => match self.storage.settle(&names::pack(id)) {
                     Ok(()) => tables.push((pack, **len)),
@@ -106,10 +114,12 @@ impl Store {
             }
         }
         self.index.write(|index| {
-            for (pack, len) in &tables {
-                // Looked at again under the index's lock: a collection deletes a pack from the index first and from the storage
-                // then. One that is gone by now must not come back into the index behind the back of a later writer.
-                match self.storage.len(&names::pack(&pack.id)) {
+            // Looked at again under the index's lock: a collection deletes a pack from the index first and from the storage
+            // then. One that is gone by now must not come back into the index behind the back of a later writer.
+            let lens =
+                in_parallel(&*self.storage, &tables, |(pack, _)| self.storage.len(&names::pack(&pack.id)));
+            for ((pack, len), there) in tables.iter().zip(lens) {
+                match there {
                     Ok(_) => drop(index.add_pack((pack.id, *len, &pack.toc))?),
                     Err(error) if error.kind == ErrorKind::NotFound => (),
                     Err(error) => return Err(error.into()),

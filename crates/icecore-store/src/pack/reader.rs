@@ -26,6 +26,9 @@ const DELTA_CACHE_BYTES: usize = 12 << 20;
 /// How many packs are remembered in which bases of a pack's runs were found.
 const BASE_PACKS_MAX: usize = 32;
 
+/// What is read of a pack's end at once: most tables are shorter.
+const END_LEN: u64 = 64 << 10;
+
 /// How much may have been added to a pack whose table is still looked for.
 const ADDED_LEN_MAX: u64 = 1 << 20;
 
@@ -262,15 +265,44 @@ impl PackReader {
         Ok(pack)
     }
 
+    /// As [`PackReader::open`], of a pack that was listed with this length; its table is read anew.
+    pub(crate) fn open_of_len(&self, id: &PackId, len: u64) -> Result<Arc<OpenPack>> {
+        let pack = Arc::new(match self.read_toc_of_len(id, len) {
+            Err(error) if error.is_damage() => self.find_toc(id)?,
+            done => done?,
+        });
+        lock(&self.tocs).insert(*id, Arc::clone(&pack), pack.weight());
+        Ok(pack)
+    }
+
     /// Reads a pack's table from the storage, and checks it.
     pub(crate) fn read_toc(&self, id: &PackId) -> Result<OpenPack> {
+        self.read_toc_of_len(id, self.len(id)?)
+    }
+
+    fn read_toc_of_len(&self, id: &PackId, len: u64) -> Result<OpenPack> {
+        match self.read_toc_from(id, len, END_LEN) {
+            // A bad block before the table is no loss of the table.
+            Err(StoreError::Unread { .. }) => self.read_toc_from(id, len, PACK_TRAILER_LEN as u64),
+            done => done,
+        }
+    }
+
+    /// With the first request for `end_len` bytes.
+    fn read_toc_from(&self, id: &PackId, len: u64, end_len: u64) -> Result<OpenPack> {
         let damaged = || StoreError::damaged(names::pack(id));
-        let len = self.len(id)?;
         let too_short = || damaged()(DecodeError::Damaged);
         let trailer_at = len.checked_sub(PACK_TRAILER_LEN as u64).ok_or_else(too_short)?;
-        let trailer = self.range(id, trailer_at..len)?;
-        let trailer = PackTrailer::decode(&trailer, len).map_err(damaged())?;
-        let header = self.range(id, 0..PACK_HEADER_LEN as u64)?;
+        // With the trailer comes what lies before it, which is the table, or most of it; of a small pack all.
+        let end_at = len.saturating_sub(end_len);
+        let end = self.range(id, end_at..len)?;
+        let at = |place: u64| usize::try_from(place.saturating_sub(end_at)).unwrap_or(usize::MAX);
+        let trailer = end.get(at(trailer_at)..).ok_or_else(too_short)?;
+        let trailer = PackTrailer::decode(trailer, len).map_err(damaged())?;
+        let header = match end_at {
+            0 => end.slice(..PACK_HEADER_LEN.min(end.len())),
+            _ => self.range(id, 0..PACK_HEADER_LEN as u64)?,
+        };
         let header = match PackHeader::decode(&header) {
             // A flipped bit in the version makes no newer pack.
             Err(DecodeError::TooNew { .. }) if PackId(Digest::of(&self.whole(id)?)) != *id => {
@@ -279,8 +311,11 @@ impl PackReader {
             header => header.map_err(damaged())?,
         };
         let toc_end = trailer.toc_offset + u64::from(trailer.toc_len);
-        let toc = self.range(id, trailer.toc_offset..toc_end)?;
-        let toc = PackToc::decode(&header, &trailer, toc.to_vec(), &self.key).map_err(damaged())?;
+        let toc = match trailer.toc_offset >= end_at {
+            true => end.get(at(trailer.toc_offset)..at(toc_end)).ok_or_else(too_short)?.to_vec(),
+            false => self.range(id, trailer.toc_offset..toc_end)?.to_vec(),
+        };
+        let toc = PackToc::decode(&header, &trailer, toc, &self.key).map_err(damaged())?;
         Ok(OpenPack::new(*id, &header, toc, &self.key))
     }
 

@@ -158,7 +158,7 @@ impl Store {
         monitor: &dyn Monitor,
         report: &mut RepairReport,
     ) -> Result<()> {
-        let (snapshots, _) = self.snapshots()?;
+        let (snapshots, _) = self.stored_snapshots()?;
         let findings = self.verify(None, Extent::Structure, now, monitor)?.findings;
         // Nobody was asked about what the plan did not show, nor is a snapshot given up because of a cable.
         let is_shown = |broken: &BrokenSnapshot| plan.broken.iter().any(|shown| shown.id == broken.id);
@@ -202,7 +202,7 @@ impl Store {
 
     /// The names of the records that cannot be read now.
     fn unreadable_records(&self) -> Result<BTreeSet<String>> {
-        let (_, errors) = self.snapshots()?;
+        let (_, errors) = self.stored_snapshots()?;
         let listed = errors.iter().filter_map(Finding::of_listed);
         Ok(listed.chain(self.check_records()?).map(|finding| finding.object).collect())
     }

@@ -86,7 +86,7 @@ impl Store {
     }
 
     fn look_for_repairs(self: &Arc<Self>, now: u64, monitor: &dyn Monitor) -> Result<RepairPlan> {
-        let (snapshots, _) = self.snapshots()?;
+        let (snapshots, _) = self.stored_snapshots()?;
         let report = self.verify(None, Extent::Everything, now, monitor)?;
         let mut plan = RepairPlan { broken: broken(&snapshots, &report.findings), ..RepairPlan::default() };
         for finding in report.findings {

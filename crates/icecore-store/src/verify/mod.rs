@@ -55,7 +55,7 @@ impl Store {
         monitor: &dyn Monitor,
     ) -> Result<VerifyReport> {
         let mut report = VerifyReport::default();
-        let (all, damaged) = self.snapshots()?;
+        let (all, damaged) = self.stored_snapshots()?;
         if snapshots.is_none() {
             report.findings.extend(damaged.iter().filter_map(Finding::of_listed));
             report.findings.extend(self.check_records()?);

@@ -13,7 +13,7 @@ use crate::index::{IndexReader, PackRecord};
 use crate::pack::Frame;
 use crate::read::{ANY_DEPTH, Assembler};
 use crate::store::Store;
-use crate::{Counter, Monitor, Result, StoreError, random};
+use crate::{Counter, Monitor, Result, StoreError};
 
 /// Packs that are in memory at once: whole ones, of 32 MiB.
 const PACKS_AT_ONCE: usize = 3;
@@ -76,7 +76,7 @@ impl Store {
         monitor: &dyn Monitor,
     ) -> Result<Vec<PackId>> {
         // Packs of one night were all verified at once, or never: without the lot, the same ones would come first again and again.
-        let lot = random::salt();
+        let lot = self.machine.salt();
         packs.sort_by_cached_key(|pack| (pack.verified_at, drawn(&lot, &pack.id)));
         let total: u64 = packs.iter().map(|pack| pack.len).sum();
         let budget = match extent {
@@ -110,9 +110,8 @@ impl Store {
         report.chunks = 0;
         let outcomes: Mutex<Vec<(PackRecord, Result<CheckedPack>)>> = Mutex::default();
         let next = AtomicUsize::new(0);
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         std::thread::scope(|scope| {
-            for _ in 0..cores.min(PACKS_AT_ONCE) {
+            for _ in 0..self.machine.hands().count(PACKS_AT_ONCE) {
                 scope.spawn(|| {
                     while let Some(pack) = read.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let cancelled = monitor.is_cancelled();

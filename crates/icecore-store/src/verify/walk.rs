@@ -136,7 +136,9 @@ impl Store {
         let listed: BTreeSet<String> =
             self.storage.list(names::SNAPSHOTS)?.into_iter().map(|object| object.name).collect();
         // What was deleted in the meantime needs nothing any more.
-        for snapshot in snapshots.iter().filter(|snapshot| listed.contains(&snapshot.object)) {
+        for snapshot in
+            snapshots.iter().filter(|snapshot| snapshot.objects().any(|name| listed.contains(name)))
+        {
             self.name_harm(snapshot, &owners, damage)?;
         }
         damage.findings.retain(|found| match found.finding.kind {

@@ -41,8 +41,8 @@ pub(super) fn code_runs(
         if out.send(coded).is_err() {
             return Ok(());
         }
-        let store = Arc::clone(store);
-        rayon::spawn(move || drop(done.send(code(&store, run, &choices, deltas))));
+        let (hands, store) = (store.machine.hands(), Arc::clone(store));
+        hands.spawn(move || drop(done.send(code(&store, run, &choices, deltas))));
     }
     Ok(())
 }

@@ -9,6 +9,8 @@ use icecore_chunk::{Cutter, Grain};
 use icecore_format::StoreKey;
 
 use super::{Batch, Feed, HashedBatch, Lane};
+use crate::machine::Hands;
+use crate::store::Store;
 
 /// Bytes that are hashed as one job.
 const BLOCK_LEN: usize = 1 << 20;
@@ -23,6 +25,7 @@ pub(super) struct Feeder {
     lane: Lane,
     cutter: Cutter,
     key: StoreKey,
+    hands: Hands,
     out: Sender<Feed>,
     buf: Vec<u8>,
     /// Chunks of `buf`, by their ends; what is behind the last end is not cut yet.
@@ -31,8 +34,9 @@ pub(super) struct Feeder {
 }
 
 impl Feeder {
-    pub(super) fn new(lane: Lane, cutter: Cutter, key: StoreKey, out: Sender<Feed>) -> Self {
-        Self { lane, cutter, key, out, buf: Vec::new(), ends: Vec::new(), grain: Grain::Byte }
+    pub(super) fn new(lane: Lane, store: &Store, out: Sender<Feed>) -> Self {
+        let (cutter, key, hands) = (store.cutter.clone(), store.key.clone(), store.machine.hands());
+        Self { lane, cutter, key, hands, out, buf: Vec::new(), ends: Vec::new(), grain: Grain::Byte }
     }
 
     /// Where the bytes from here on have seams.
@@ -157,7 +161,7 @@ impl Feeder {
         let key = self.key.clone();
         // The place in the queue is taken first: the queue's bound is the bound on memory.
         self.out.send(Feed::Batch(hashed)).map_err(|_| Hangup)?;
-        rayon::spawn(move || {
+        self.hands.spawn(move || {
             let chunks = batch.chunks.into_iter().map(|chunk| (key.chunk_id(&chunk), chunk)).collect();
             // Nobody waits for it when the pipeline has failed.
             let _ = done.send(HashedBatch { lane: batch.lane, chunks });

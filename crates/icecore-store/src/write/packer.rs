@@ -12,12 +12,12 @@ use super::pending::Pending;
 use crate::delta::code_listed;
 use crate::pack::{DeltaGroup, PackBuilder, SealedPack, encode_deltas, encode_plain};
 use crate::store::Store;
-use crate::{Counter, Monitor, Result, random};
+use crate::{Counter, Monitor, Result};
 
 /// Fills packs with runs in the order in which they were begun; those that are coded as deltas wait for each other. Returns how many chunks
 /// these have.
 pub(super) fn pack_runs(store: &Store, runs: &Receiver<Receiver<CodedRun>>, out: &Sender<SealedPack>) -> u64 {
-    let mut pack = PackBuilder::new(store.key.clone(), random::salt());
+    let mut pack = PackBuilder::new(store.key.clone(), store.machine.salt());
     let mut deltas = DeltaGroup::default();
     let mut matcher = Matcher::default();
     let mut delta_chunks = 0;

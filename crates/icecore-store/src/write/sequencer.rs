@@ -197,8 +197,8 @@ impl<'a> Sequencer<'a> {
         }
         let (done, run) = bounded(1);
         self.out.send(run).map_err(|_| Hangup)?;
-        let store = Arc::clone(self.store);
-        rayon::spawn(move || drop(done.send(gathered.join(lane, &store))));
+        let (hands, store) = (self.store.machine.hands(), Arc::clone(self.store));
+        hands.spawn(move || drop(done.send(gathered.join(lane, &store))));
         Ok(())
     }
 }

@@ -2,15 +2,14 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::Sender;
 use icecore_chunk::Grain;
 use icecore_format::{
     Catalog, ChunkRef, Digest, FileAttributes, Manifest, PART_NAME_LEN_MAX, Part, PartKind, SnapshotId,
     SnapshotInfo, decode_parts, encode_part, names,
 };
-use icecore_storage::{ErrorKind, PutMode};
+use icecore_storage::ErrorKind;
 
 use super::coder::code_runs;
 use super::feeder::{Feeder, Hangup};
@@ -20,9 +19,10 @@ use super::sequencer::Sequencer;
 use super::{Feed, Lane, Sequenced};
 use crate::absent::Absent;
 use crate::claim::WriterClaim;
+use crate::machine::Stage;
 use crate::snapshots::Snapshot;
 use crate::store::Store;
-use crate::{Counter, Monitor, Result, StoreError, TreeReader, random};
+use crate::{Counter, Monitor, Result, StoreError, TreeReader};
 
 /// Blocks that wait to be hashed or looked at.
 const FEED_QUEUE: usize = 4;
@@ -82,10 +82,10 @@ pub struct SnapshotWriter {
 }
 
 struct Threads {
-    sequencer: JoinHandle<Result<Sequenced>>,
-    coder: JoinHandle<Result<()>>,
-    packer: JoinHandle<u64>,
-    storer: JoinHandle<Result<u64>>,
+    sequencer: Stage<Result<Sequenced>>,
+    coder: Stage<Result<()>>,
+    packer: Stage<u64>,
+    storer: Stage<Result<u64>>,
 }
 
 /// What came of the pipeline.
@@ -126,47 +126,34 @@ impl SnapshotWriter {
         store.storage.clear_unfinished()?;
         let condemned = store.condemned_packs()?;
         // What crashed writers left is valid content: the index learns of it now, and it is not stored again.
-        store.refresh_index(&condemned)?;
-        store.forget_misshapen_packs()?;
+        store.refresh_index_to_write(&condemned)?;
         let absent = Arc::new(store.absent(condemned)?);
-        let (feed, fed) = bounded(FEED_QUEUE);
-        let (new_out, new_runs) = bounded(RUN_QUEUE);
-        let (coded_out, coded_runs) = bounded(RUN_QUEUE);
-        let (packs_out, packs) = bounded(0);
+        let hands = store.machine.hands();
+        let (feed, fed) = hands.queue(FEED_QUEUE);
+        let (new_out, new_runs) = hands.queue(RUN_QUEUE);
+        let (coded_out, coded_runs) = hands.queue(RUN_QUEUE);
+        let (packs_out, packs) = hands.queue(0);
         let pending = Pending::default();
-        let spawn_error = |source| StoreError::Thread { source };
 
         let sequencer = {
             let (store, absent, pending) = (Arc::clone(&store), Arc::clone(&absent), pending.clone());
-            thread::Builder::new()
-                .name("sequencer".into())
-                .spawn(move || Sequencer::new(&store, &absent, new_out, pending).run(&fed))
-        }
-        .map_err(spawn_error)?;
+            hands.stage("sequencer", move || Sequencer::new(&store, &absent, new_out, pending).run(&fed))?
+        };
         let coder = {
             let (store, absent) = (Arc::clone(&store), Arc::clone(&absent));
             let deltas = head.deltas && store.config.deltas;
-            thread::Builder::new()
-                .name("coder".into())
-                .spawn(move || code_runs(&store, &absent, deltas, &new_runs, &coded_out))
-        }
-        .map_err(spawn_error)?;
+            hands.stage("coder", move || code_runs(&store, &absent, deltas, &new_runs, &coded_out))?
+        };
         let packer = {
             let store = Arc::clone(&store);
-            thread::Builder::new()
-                .name("packer".into())
-                .spawn(move || pack_runs(&store, &coded_runs, &packs_out))
-        }
-        .map_err(spawn_error)?;
+            hands.stage("packer", move || pack_runs(&store, &coded_runs, &packs_out))?
+        };
         let storer = {
             let (store, monitor) = (Arc::clone(&store), Arc::clone(&monitor));
-            thread::Builder::new()
-                .name("storer".into())
-                .spawn(move || store_packs(&store, &packs, &pending, &monitor))
-        }
-        .map_err(spawn_error)?;
+            hands.stage("storer", move || store_packs(&store, &packs, &pending, &monitor))?
+        };
 
-        let feeder = |lane| Feeder::new(lane, store.cutter.clone(), store.key.clone(), feed.clone());
+        let feeder = |lane| Feeder::new(lane, &store, feed.clone());
         Ok(Self {
             content: Some(feeder(Lane::Content)),
             catalog: Some(feeder(Lane::Catalog)),
@@ -403,15 +390,10 @@ impl SnapshotWriter {
         self.check_cancelled()?;
         self.claim.check_there(&self.store)?;
         let name = names::snapshot(self.claim.id());
-        let (id, bytes) = manifest.encode(&name, &self.store.key, &random::salt());
-        match self.store.storage.put(&name, &bytes, PutMode::CreateNew) {
-            Ok(()) => {
-                self.published = true;
-                Ok(Written { id, info: manifest.info, manifest_len: bytes.len() as u64 })
-            }
-            Err(error) if error.kind == ErrorKind::AlreadyExists => Err(StoreError::Fenced),
-            Err(error) => Err(error.into()),
-        }
+        let (id, bytes) = manifest.encode(&name, &self.store.key, &self.store.machine.salt());
+        self.claim.publish(&self.store, &bytes)?;
+        self.published = true;
+        Ok(Written { id, info: manifest.info, manifest_len: bytes.len() as u64 })
     }
 
     fn spill_records(&mut self) -> Result<()> {
@@ -464,7 +446,7 @@ impl Drop for SnapshotWriter {
         (self.content, self.catalog) = (None, None);
         // Threads must not outlive the claim that protects what they refer to.
         let _ = self.join();
-        if !self.published {
+        if !self.published && !self.claim.is_left() {
             // Nor will it: a collector's marker has served. One that stays is litter.
             let _ = self.store.remove_marker(self.claim.id());
         }

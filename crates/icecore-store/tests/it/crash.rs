@@ -15,6 +15,7 @@ mod expected;
 mod keys;
 mod repairs;
 mod site;
+mod transfers;
 mod twice;
 
 use std::sync::Arc;

@@ -23,7 +23,7 @@ fn delete(store: &Store, id: SnapshotId) {
 }
 
 /// Starts something when a collection first tells that its plan is made: it is asked whether it is cancelled while it marks.
-struct During<F: Fn() + Send + Sync>(std::sync::Once, F);
+pub(crate) struct During<F: Fn() + Send + Sync>(pub(crate) std::sync::Once, pub(crate) F);
 
 impl<F: Fn() + Send + Sync> Monitor for During<F> {
     fn count(&self, _: icecore_store::Counter, _: u64) {}

@@ -12,6 +12,8 @@ mod meanwhile;
 mod order;
 mod parity;
 mod round_trip;
+mod simulation;
 mod support;
 mod threads;
+mod transfer;
 mod verify;

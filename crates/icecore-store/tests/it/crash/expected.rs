@@ -6,6 +6,8 @@ use std::sync::Arc;
 use icecore_format::SnapshotId;
 use icecore_store::{Result, Silent, Snapshot, SnapshotReader, Store, StoreError, VerifyExtent};
 
+use tempfile::TempDir;
+
 use super::site::Site;
 use crate::support::{restore, try_write, write};
 
@@ -26,8 +28,19 @@ pub(super) struct Expected {
     pub(super) stored: Option<u64>,
     /// The id of the key that is to go.
     pub(super) key: String,
+    /// Where snapshots come from.
+    pub(super) sender: Option<Arc<Sender>>,
     /// Whether something is damaged that harms no snapshot.
     pub(super) damaged: bool,
+}
+
+/// The same store elsewhere.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) store: Arc<Store>,
+    pub(super) snapshots: Vec<(SnapshotId, Vec<u8>)>,
+    /// Of its index.
+    pub(super) _dir: TempDir,
 }
 
 impl Expected {

@@ -38,7 +38,7 @@ impl Site {
         site
     }
 
-    fn index_path(&self) -> PathBuf {
+    pub(super) fn index_path(&self) -> PathBuf {
         self.dir.path().join("index.redb")
     }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use icecore_format::{Condemned, names};
-use icecore_storage::PutMode;
-use icecore_store::{Monitor, Silent, SnapshotReader, StoreError};
+use icecore_storage::{LocalStorage, PutMode};
+use icecore_store::{FencePolicy, GcOptions, InitOptions, Monitor, Silent, SnapshotReader, StoreError};
+use icecore_testkit::{Call, RecordingStorage, Schedule, ScheduledStorage, SharedStorage, Weather};
 
 use super::{During, delete, gc};
 use crate::support::{
-    Crypto, Fixture, begin, begin_with, check_all, find, gc_options, in_time, noise, read, restore, write,
+    Crypto, Fixture, begin, begin_with, check_all, find, gc_options, in_time, noise, open, options, read,
+    restore, write,
 };
 
 #[test]
@@ -55,6 +57,54 @@ fn a_list_that_another_collection_writes_meanwhile_is_not_worked_off() {
     in_time(move || collector.join().unwrap());
     let written = writer.commit(|_| ()).unwrap();
     check_all(&fixture.reopen(), &BTreeMap::from([(written.id, dead)]));
+}
+
+#[test]
+fn a_list_that_another_collection_works_off_meanwhile_is_no_error() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let name = names::condemned(0);
+    fixture.storage.put(&name, &Condemned::default().encode(&name), PutMode::CreateNew).unwrap();
+    let other = Arc::clone(&fixture.storage);
+    let storage = RecordingStorage::watched(LocalStorage::new(fixture.dir.path()), move |recorded| {
+        if recorded.call == Call::List && recorded.name == names::CONDEMNED {
+            let _ = other.delete(&names::condemned(0));
+        }
+    });
+    gc(&open(Arc::new(storage), fixture.index_path()));
+}
+
+/// Where nobody can tell that another collection lives, it is fenced, and may still be in the middle of its work.
+#[test]
+fn a_collection_from_under_which_another_takes_packs_gives_way() {
+    let mut gave_way = 0;
+    let small = InitOptions { pack_len: 6000, ..options(Crypto::Plain) };
+    for at in 0..20 {
+        let schedule = Schedule::new(0, 1, Weather::default(), false);
+        let shared = SharedStorage::new(false, false);
+        let storage = Arc::new(ScheduledStorage::new(shared, schedule, 0, || ()));
+        let fixture = Fixture::new(Arc::clone(&storage) as _, &small);
+        let other = open(storage, fixture.dir.path().join("other.redb"));
+        let kept = noise(9, 4000);
+        let ids: Vec<_> = (0..4)
+            .map(|n| write(&fixture.store, "shop", &[("a", &noise(n, 4000)), ("b", &noise(20 + n, 4000))]).id)
+            .collect();
+        let last: Vec<_> =
+            (0..4).map(|n| write(&fixture.store, "b", &[("b", &noise(20 + n, 4000))]).id).collect();
+        let whole = write(&fixture.store, "kept", &[("a", &kept)]).id;
+        ids.iter().for_each(|id| delete(&fixture.store, *id));
+        let act = || {
+            last.iter().for_each(|id| delete(&other, *id));
+            let fence = FencePolicy { after: Duration::ZERO, poll: Duration::from_millis(1) };
+            other.gc(&GcOptions { fence, ..GcOptions::default() }, &Silent).unwrap();
+        };
+        let when = When { at, looks: std::sync::atomic::AtomicUsize::new(0), act };
+        match fixture.store.gc(&gc_options(), &when) {
+            Err(StoreError::Busy { .. }) => gave_way += 1,
+            outcome => assert!(matches!(outcome, Ok(_) | Err(StoreError::Fenced)), "{at}: {outcome:?}"),
+        }
+        assert!(read(&fixture.store, whole).unwrap() == kept);
+    }
+    assert!(gave_way > 0);
 }
 
 /// Does something when it is looked at for the `at`-th time.

@@ -1,0 +1,80 @@
+//! Claims that this machine has made where nobody can tell whether their makers live.
+//!
+//! A file beside the index stands for each of them, locked for as long as its process lives. Whoever finds one that is not locked
+//! withdraws the claim, which protects nothing any more and would only make collections wait. A claim that nobody remembers is fenced in
+//! time: see [`FencePolicy`](crate::FencePolicy).
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use icecore_format::names;
+
+use crate::store::Store;
+
+/// A claim that is remembered. Dropped, it is left for the next process to withdraw.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    path: PathBuf,
+    /// Carries the lock.
+    _file: File,
+}
+
+impl Remembered {
+    /// To be made before the claim is.
+    fn new(dir: &Path, claim: &str) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        let path = dir.join(claim);
+        loop {
+            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+            file.lock()?;
+            // Whoever looks for dead ones may have taken it between the two: then it has no name any more.
+            if is_named(&file)? {
+                return Ok(Self { path, _file: file });
+            }
+        }
+    }
+
+    /// The claim is withdrawn.
+    pub(crate) fn forget(self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn is_named(file: &File) -> io::Result<bool> {
+    Ok(file.metadata()?.nlink() > 0)
+}
+
+impl Store {
+    /// Remembers a claim that is about to be made, where that is of use. Without it the claim is fenced in time, should we die.
+    pub(crate) fn remember_claim(&self, claim: &str) -> Option<Remembered> {
+        if self.storage.knows_holders() {
+            return None;
+        }
+        Remembered::new(&self.claims_dir(), claim).ok()
+    }
+
+    /// Withdraws what processes of this machine have left that died. What cannot be withdrawn now is the next one's.
+    pub(crate) fn withdraw_dead_claims(&self) {
+        if self.storage.knows_holders() {
+            return;
+        }
+        let Ok(entries) = fs::read_dir(self.claims_dir()) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(claim) = name.to_str().filter(|name| name.parse::<ulid::Ulid>().is_ok()) else {
+                continue;
+            };
+            let Ok(file) = File::open(entry.path()) else { continue };
+            let is_dead = file.try_lock().is_ok() && is_named(&file).unwrap_or(false);
+            if is_dead && self.clear_claim(&names::claim(claim)).is_ok() {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn claims_dir(&self) -> PathBuf {
+        self.index.path().with_extension("claims")
+    }
+}

@@ -1,0 +1,88 @@
+//! Push and pull: copying snapshots from one store to another one of the same id.
+//!
+//! Both are the same thing; they differ only in which side is far away. What is copied is decided by which chunks the receiver lacks
+//! ([`needs`]): packs of which it lacks much are sent as they are, of the others what it lacks is copied into new ones ([`send`]). What
+//! something is coded on arrives before it does.
+//!
+//! At the receiver a transfer is a writer like any other, with one claim for each snapshot: a collection there may run beside it. The
+//! sender is only read; a pack that a collection takes there meanwhile is looked up again. A manifest is sealed anew under the claim's name,
+//! with the same payload, so that a snapshot has the same id on both sides. Labels come last.
+//!
+//! Nothing here needs a condition to be safe: packs have their hash for a name, and claims names of their own.
+
+mod apply;
+mod clone;
+mod labels;
+mod limit;
+mod needs;
+mod plan;
+mod send;
+
+pub use apply::{FailedSnapshot, Sent};
+pub use limit::{Clock, RateLimit, SystemClock};
+pub use plan::{PlannedSnapshot, TransferPlan};
+
+use std::sync::Arc;
+
+use crate::store::Store;
+use crate::{Result, StoreError};
+
+/// How a transfer is done.
+#[derive(Debug, Clone, Default)]
+pub struct TransferOptions {
+    /// The machine it runs on, for people who look at a claim.
+    pub host: String,
+    /// Bounds the bytes of packs a second that go to or come from the far side.
+    pub limit: Option<Arc<RateLimit>>,
+}
+
+/// Which side is far away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    /// The receiver.
+    Push,
+    /// The sender.
+    Pull,
+}
+
+/// A way between two open stores.
+#[derive(Debug)]
+pub struct Transfer {
+    from: Arc<Store>,
+    to: Arc<Store>,
+    direction: Direction,
+    options: TransferOptions,
+}
+
+impl Transfer {
+    /// From a store at hand to one that is far away.
+    ///
+    /// # Errors
+    /// If the two are not the same store.
+    pub fn push(local: Arc<Store>, remote: Arc<Store>, options: TransferOptions) -> Result<Self> {
+        check_same(&local, &remote)?;
+        Ok(Self { from: local, to: remote, direction: Direction::Push, options })
+    }
+
+    /// From a store that is far away to one at hand.
+    ///
+    /// # Errors
+    /// If the two are not the same store.
+    pub fn pull(local: Arc<Store>, remote: Arc<Store>, options: TransferOptions) -> Result<Self> {
+        check_same(&local, &remote)?;
+        Ok(Self { from: remote, to: local, direction: Direction::Pull, options })
+    }
+
+    fn far(&self) -> &Store {
+        match self.direction {
+            Direction::Push => &self.to,
+            Direction::Pull => &self.from,
+        }
+    }
+}
+
+/// Chunks of different stores are cut, and in encrypted ones named, differently.
+fn check_same(local: &Store, remote: &Store) -> Result<()> {
+    let (expected, found) = (local.config.store_id, remote.config.store_id);
+    if expected == found { Ok(()) } else { Err(StoreError::AnotherStore { expected, found }) }
+}

@@ -1,0 +1,181 @@
+//! Packs on their way.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use icecore_format::{DEPTH_MAX, Digest, PackId, names};
+use icecore_storage::PutMode;
+
+use super::Transfer;
+use super::needs::Needs;
+use crate::gc::Rewriter;
+use crate::index::IndexWriter;
+use crate::pack::SealedPack;
+use crate::{Counter, Monitor, Result, StoreError};
+
+/// Bytes of packs that are under way at a time.
+const UNDER_WAY_MAX: u64 = 96 << 20;
+
+/// What has gone over, and how those who wait for it are kept alive.
+pub(super) struct Way<'a> {
+    pub(super) transfer: &'a Transfer,
+    pub(super) needs: &'a Needs,
+    /// How often packs had been taken out of the receiver's index when its packs were last found sound.
+    pub(super) removals: u64,
+    pub(super) monitor: &'a dyn Monitor,
+    /// Called after each pack, by any thread.
+    pub(super) beat: &'a (dyn Fn() + Sync),
+    pub(super) sent: Mutex<Load>,
+}
+
+/// How much has gone over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) packs: u64,
+    pub(super) bytes: u64,
+}
+
+impl Way<'_> {
+    /// Sends what is due with the snapshot at this place, bases before what is coded on them.
+    pub(super) fn send_due(&self, at: usize) -> Result<()> {
+        let due = self.needs.packs.iter().filter(|(_, needed)| needed.due == at);
+        let mut left: BTreeSet<PackId> = due.map(|(id, _)| *id).collect();
+        while !left.is_empty() {
+            let under = |id: &PackId| self.needs.packs.get(id).map(|needed| &needed.under);
+            let mut ready: Vec<PackId> = left
+                .iter()
+                .filter(|id| under(id).is_none_or(|under| under.is_disjoint(&left)))
+                .copied()
+                .collect();
+            // Packs may hold what others in turn are coded on: then all is copied run by run, for runs never do.
+            let in_circles = ready.is_empty();
+            if in_circles {
+                ready = left.iter().copied().collect();
+            }
+            let is_whole = |id: &PackId| !in_circles && self.needs.packs.get(id).is_some_and(|it| it.whole);
+            let (whole, some): (Vec<PackId>, Vec<PackId>) = ready.iter().copied().partition(is_whole);
+            self.send_all(&whole)?;
+            self.copy_some(&some)?;
+            for id in &ready {
+                left.remove(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends packs as they are, several at a time.
+    fn send_all(&self, packs: &[PackId]) -> Result<()> {
+        let longest = packs.iter().filter_map(|id| Some(self.needs.packs.get(id)?.record?.len)).max();
+        let by_memory = usize::try_from(UNDER_WAY_MAX / longest.unwrap_or(1).max(1)).unwrap_or(usize::MAX);
+        let workers = self.transfer.far().storage.concurrency().get().min(by_memory).min(packs.len());
+        let next = AtomicUsize::new(0);
+        let failure = Mutex::new(None);
+        let work = || {
+            while let Some(id) = packs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let outcome = self.send_whole(id);
+                (self.beat)();
+                if let Err(error) = outcome {
+                    // The others end what they have begun.
+                    next.store(packs.len(), Ordering::Relaxed);
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                }
+            }
+        };
+        if workers < 2 {
+            work();
+        } else {
+            thread::scope(|scope| {
+                let spawn = |_| thread::Builder::new().name("sender".into()).spawn_scoped(scope, work);
+                let spawned = (0..workers).map(spawn).collect::<std::io::Result<Vec<_>>>();
+                if spawned.is_err() {
+                    next.store(packs.len(), Ordering::Relaxed);
+                }
+                spawned.map(drop).map_err(|source| StoreError::Thread { source })
+            })?;
+        }
+        failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    /// Sends a pack as it is, if it is as its name says.
+    fn send_whole(&self, id: &PackId) -> Result<()> {
+        let Transfer { from, to, .. } = self.transfer;
+        self.check_cancelled()?;
+        let known = to
+            .index
+            .read(|index| Ok(index.number(id)?.map(|number| index.pack(number)).transpose()?.flatten()))?;
+        let planned = self.needs.packs.get(id).and_then(|needed| needed.record);
+        if let (Some(known), Some(planned)) = (known, planned)
+            && known.len == planned.len
+        {
+            // It is there, and only lacked what it is coded on.
+            return Ok(());
+        }
+        self.limit(planned.map_or(0, |planned| planned.len))?;
+        let bytes = from.packs.whole(id)?;
+        if PackId(Digest::of(&bytes)) != *id {
+            from.packs.forget(id);
+            return Err(StoreError::damaged(names::pack(id))(icecore_format::DecodeError::Damaged));
+        }
+        let open = to.packs.parse(id, &bytes)?;
+        let len = bytes.len() as u64;
+        let parity_len = to.put_parity(id, &bytes)?;
+        // Whatever lay there under this name was the same, or damaged.
+        to.storage.put(&names::pack(id), &bytes, PutMode::Overwrite)?;
+        to.packs.forget(id);
+        to.index.write(|index| {
+            index.add_pack((*id, len, &open.toc))?;
+            self.note_sound(index, id)
+        })?;
+        self.count(len + parity_len);
+        Ok(())
+    }
+
+    /// Copies what is needed of packs into new ones.
+    fn copy_some(&self, packs: &[PackId]) -> Result<()> {
+        if packs.is_empty() {
+            return Ok(());
+        }
+        let Transfer { from, to, .. } = self.transfer;
+        let put = |pack: &SealedPack| {
+            self.limit(pack.bytes.len() as u64)?;
+            let len = to.put_pack(pack)?;
+            to.index.write(|index| self.note_sound(index, &pack.id))?;
+            self.count(len);
+            (self.beat)();
+            Ok(len)
+        };
+        let mut rewriter = Rewriter::with(from, Box::new(put));
+        // By depth, so that what a run is coded on comes before it.
+        for depth in 0..=DEPTH_MAX {
+            for id in packs {
+                rewriter.copy_level(id, &self.needs.marks, depth, None, self.monitor)?;
+                (self.beat)();
+            }
+        }
+        rewriter.finish()
+    }
+
+    /// What the pack is coded on has arrived before, so that nobody has to look for it.
+    fn note_sound(&self, index: &mut IndexWriter<'_>, id: &PackId) -> Result<()> {
+        index.set_sound(&[*id], self.removals)
+    }
+
+    fn limit(&self, len: u64) -> Result<()> {
+        self.transfer.options.limit.as_ref().map_or(Ok(()), |limit| limit.take(len, self.monitor))
+    }
+
+    fn count(&self, stored: u64) {
+        // What was expected is what goes over.
+        self.monitor.count(Counter::ReadBytes, stored);
+        self.monitor.count(Counter::StoredBytes, stored);
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.packs += 1;
+        sent.bytes += stored;
+    }
+
+    fn check_cancelled(&self) -> Result<()> {
+        if self.monitor.is_cancelled() { Err(StoreError::Cancelled) } else { Ok(()) }
+    }
+}

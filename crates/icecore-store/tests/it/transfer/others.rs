@@ -1,0 +1,255 @@
+//! Others that work at the same time, and machines that die.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use icecore_format::Label;
+use icecore_storage::Storage;
+use icecore_store::{
+    Clock, FencePolicy, GcOptions, Monitor, RateLimit, Silent, Store, StoreError, Transfer, TransferOptions,
+};
+use icecore_testkit::FarStorage;
+
+use super::{Pair, check_sound, ids, night, nights, pull, push, transfer_options};
+use crate::support::{BOTH, Crypto, Fixture, begin_with, find, gc_options, in_time, noise, open, write};
+
+/// Does something once, when so many bytes have gone over.
+struct After<F: Fn() + Send + Sync>(std::sync::Once, F);
+
+impl<F: Fn() + Send + Sync> Monitor for After<F> {
+    fn count(&self, _: icecore_store::Counter, _: u64) {
+        self.0.call_once(&self.1);
+    }
+}
+
+fn fence_at_once() -> GcOptions {
+    let fence = FencePolicy { after: Duration::ZERO, poll: Duration::from_millis(1) };
+    GcOptions { fence, ..gc_options() }
+}
+
+#[test]
+fn a_push_that_a_collection_overtook_says_so_and_goes_on_when_it_is_repeated() {
+    for crypto in BOTH {
+        let pair = Pair::new(crypto);
+        let content = noise(1, 300_000);
+        let id = write(&pair.local.store, "shop", &[("a", &content)]).id;
+        let transfer =
+            Transfer::push(Arc::clone(&pair.local.store), Arc::clone(&pair.remote), transfer_options());
+        let transfer = transfer.unwrap();
+        let plan = transfer.plan(&[id], &Silent).unwrap();
+        let collector = pair.elsewhere("another");
+        let overtake =
+            After(std::sync::Once::new(), move || drop(collector.gc(&fence_at_once(), &Silent).unwrap()));
+        let error = transfer.carry_out(plan, &overtake).unwrap_err();
+        assert!(matches!(error, StoreError::Fenced), "{error:?}");
+        // The marker has served, and the claim is withdrawn.
+        assert_eq!((pair.names("snapshots/").len(), pair.names("claims/").len()), (0, 0));
+        assert_eq!(pair.push(&[id]).published, [id]);
+        check_sound(&pair.remote, &BTreeMap::from([(id, content)]));
+    }
+}
+
+#[test]
+fn a_collection_waits_for_a_push_that_was_there_first() {
+    let pair = Pair::new(Crypto::Plain);
+    let content = noise(1, 300_000);
+    let id = write(&pair.local.store, "shop", &[("a", &content)]).id;
+    // What it relies on lies there, dead.
+    pair.push(&[id]);
+    pair.remote.delete_snapshot(&find(&pair.remote, id)).unwrap();
+    let more = noise(2, 50_000);
+    let second = write(&pair.local.store, "shop", &[("a", &content), ("b", &more)]).id;
+    let transfer =
+        Transfer::push(Arc::clone(&pair.local.store), Arc::clone(&pair.remote), transfer_options()).unwrap();
+    let plan = transfer.plan(&[second], &Silent).unwrap();
+    let (collector, slot) = (pair.elsewhere("another"), Arc::new(std::sync::Mutex::new(None)));
+    let running = Arc::clone(&slot);
+    let start = After(std::sync::Once::new(), move || {
+        let collector = Arc::clone(&collector);
+        let thread = std::thread::spawn(move || collector.gc(&gc_options(), &Silent).unwrap());
+        std::thread::sleep(Duration::from_millis(150));
+        assert!(!thread.is_finished());
+        *running.lock().unwrap() = Some(thread);
+    });
+    assert_eq!(transfer.carry_out(plan, &start).unwrap().published, [second]);
+    let thread = slot.lock().unwrap().take().unwrap();
+    assert_eq!(in_time(move || thread.join().unwrap()).packs_deleted, 0);
+    check_sound(&pair.remote, &BTreeMap::from([(second, [content, more].concat())]));
+}
+
+#[test]
+fn a_push_that_is_interrupted_publishes_nothing_more() {
+    struct Cancelled(AtomicBool);
+    impl Monitor for Cancelled {
+        fn count(&self, _: icecore_store::Counter, _: u64) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        fn is_cancelled(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+    let pair = Pair::new(Crypto::Plain);
+    let content = noise(1, 300_000);
+    let id = write(&pair.local.store, "shop", &[("a", &content)]).id;
+    let transfer =
+        Transfer::push(Arc::clone(&pair.local.store), Arc::clone(&pair.remote), transfer_options()).unwrap();
+    let plan = transfer.plan(&[id], &Silent).unwrap();
+    let error = transfer.carry_out(plan, &Cancelled(AtomicBool::new(false))).unwrap_err();
+    assert!(matches!(error, StoreError::Cancelled), "{error:?}");
+    assert_eq!((pair.names("snapshots/").len(), pair.names("claims/").len()), (0, 0));
+    let packs = pair.names("packs/").len();
+    assert!(packs > 0);
+    assert_eq!(pair.push(&[id]).packs, (pair.names("packs/").len() - packs) as u64);
+    check_sound(&pair.remote, &BTreeMap::from([(id, content)]));
+}
+
+/// Two machines push the same and different things, a third one collects, on a place that cannot tell who lives.
+#[test]
+fn pushers_and_a_collector_at_once() {
+    for crypto in BOTH {
+        let local = Fixture::memory(crypto);
+        let far = FarStorage::new();
+        let pair = Pair::between(local, Arc::new(far.clone()));
+        let mut expected = nights(&pair.local.store, 3);
+        let all = ids(&pair.local.store);
+        let other_dir = tempfile::tempdir().unwrap();
+        let other = pair.remote.clone_to(
+            Arc::new(icecore_storage::MemoryStorage::new()),
+            "other",
+            other_dir.path().join("index.redb"),
+        );
+        let other = Arc::new(other.unwrap());
+        let theirs: BTreeMap<_, _> = (0..3)
+            .map(|n| {
+                let content = [night(0), noise(50 + n, 30_000)].concat();
+                (write(&other, "theirs", &[("a", &content)]).id, content)
+            })
+            .collect();
+        pull(&other, &pair.local.store, &all).unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let pushers = [(&pair.local.store, "one"), (&other, "two")].map(|(store, machine)| {
+                let remote = pair.elsewhere(machine);
+                scope.spawn(move || {
+                    for _ in 0..3 {
+                        for id in ids(store) {
+                            push(store, &remote, &[id]).unwrap();
+                        }
+                    }
+                })
+            });
+            let collector = pair.elsewhere("three");
+            let done = &done;
+            let collecting = scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    collector.gc(&gc_options(), &Silent).unwrap();
+                }
+            });
+            pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
+            done.store(true, Ordering::Relaxed);
+            collecting.join().unwrap();
+        });
+        expected.extend(theirs);
+        check_sound(&pair.elsewhere("four"), &expected);
+        pair.remote.gc(&gc_options(), &Silent).unwrap();
+        check_sound(&pair.elsewhere("five"), &expected);
+        assert_eq!(pair.names("claims/"), [""; 0]);
+    }
+}
+
+/// Names are unique, so that no put needs its condition, as long as nobody collects.
+#[test]
+fn where_conditions_are_ignored_writers_and_pushers_lose_nothing() {
+    for crypto in BOTH {
+        let far = FarStorage::ignoring_conditions();
+        let pair = Pair::between(Fixture::memory(crypto), Arc::new(far));
+        let mut expected = nights(&pair.local.store, 3);
+        let all = ids(&pair.local.store);
+        std::thread::scope(|scope| {
+            for machine in ["one", "two"] {
+                let (remote, all) = (pair.elsewhere(machine), &all);
+                let store = &pair.local.store;
+                scope.spawn(move || push(store, &remote, all).unwrap());
+            }
+            let direct = pair.elsewhere("three");
+            let written = scope.spawn(move || write(&direct, "shop", &[("a", &night(7))]));
+            expected.insert(written.join().unwrap().id, night(7));
+        });
+        pair.local.store.add_label(&all[0], &Label::Tag("x".into())).unwrap();
+        assert_eq!(pair.push(&all).labels, 1);
+        check_sound(&pair.elsewhere("four"), &expected);
+    }
+}
+
+#[test]
+fn a_limited_push_takes_its_time() {
+    #[derive(Default)]
+    struct Stopped(std::sync::Mutex<Duration>);
+    impl Clock for Stopped {
+        fn now(&self) -> Duration {
+            *self.0.lock().unwrap()
+        }
+        fn sleep(&self, time: Duration) {
+            *self.0.lock().unwrap() += time;
+        }
+    }
+    let pair = Pair::new(Crypto::Plain);
+    let id = write(&pair.local.store, "shop", &[("a", &noise(1, 300_000))]).id;
+    let clock = Arc::new(Stopped::default());
+    let limit = RateLimit::new(NonZeroU64::new(1000).unwrap(), Arc::clone(&clock) as Arc<dyn Clock>);
+    let options = TransferOptions { limit: Some(Arc::new(limit)), ..transfer_options() };
+    let transfer = Transfer::push(Arc::clone(&pair.local.store), Arc::clone(&pair.remote), options).unwrap();
+    let sent = transfer.carry_out(transfer.plan(&[id], &Silent).unwrap(), &Silent).unwrap();
+    // All but the last pack, which nobody has to wait behind. Threads that sleep together make the clock run faster.
+    let seconds = clock.now().as_secs();
+    assert!(seconds >= sent.bytes / 1000 - 70, "{seconds} s for {} bytes", sent.bytes);
+}
+
+/// A store on a place that cannot tell who lives, and the directory of its machine's index.
+fn machine(storage: &FarStorage, dir: &std::path::Path) -> Arc<Store> {
+    open(Arc::new(storage.clone()) as Arc<dyn Storage>, dir.join("index.redb"))
+}
+
+#[test]
+fn a_machine_withdraws_the_claims_of_its_own_that_died_and_no_others() {
+    let far = FarStorage::new();
+    let pair = Pair::between(Fixture::memory(Crypto::Plain), Arc::new(far.clone()));
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let dying = far.another_machine();
+    let dead = begin_with(&machine(&dying, one.path()), "shop", b"x");
+    let alive = begin_with(&machine(&far, one.path()), "shop", b"y");
+    let elsewhere = begin_with(&machine(&far, two.path()), "shop", b"z");
+    dying.die();
+    drop(dead);
+    assert_eq!(pair.names("claims/").len(), 3);
+    // Any writer there will do: also one that is on its way.
+    write(&machine(&far, two.path()), "shop", &[("a", b"w")]);
+    assert_eq!(pair.names("claims/").len(), 3);
+    write(&machine(&far, one.path()), "shop", &[("a", b"v")]);
+    assert_eq!(pair.names("claims/").len(), 2);
+    alive.commit(|_| ()).unwrap();
+    elsewhere.commit(|_| ()).unwrap();
+    assert_eq!(pair.names("claims/"), [""; 0]);
+    for dir in [one, two] {
+        let left: Vec<_> = std::fs::read_dir(dir.path().join("index.claims")).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn the_marker_that_fenced_a_dead_machine_goes_when_it_comes_back() {
+    let far = FarStorage::new();
+    let pair = Pair::between(Fixture::memory(Crypto::Encrypted), Arc::new(far.clone()));
+    let dir = tempfile::tempdir().unwrap();
+    let dying = far.another_machine();
+    let dead = begin_with(&machine(&dying, dir.path()), "shop", b"x");
+    dying.die();
+    drop(dead);
+    pair.remote.gc(&fence_at_once(), &Silent).unwrap();
+    assert_eq!((pair.names("claims/").len(), pair.names("snapshots/").len()), (1, 1));
+    machine(&far, dir.path()).gc(&gc_options(), &Silent).unwrap();
+    assert_eq!((pair.names("claims/").len(), pair.names("snapshots/").len()), (0, 0));
+}
