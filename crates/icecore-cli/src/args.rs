@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
+use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result};
 use crate::status::ExitStatus;
 
@@ -27,9 +28,12 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
-    /// The store [default: as icecore.toml says, or the nearest .icecore upwards]
-    #[arg(long, global = true, value_name = "PATH", env = "ICECORE_STORE", hide_env_values = true)]
+    /// The store: a directory, or s3://BUCKET/PREFIX [default: as icecore.toml says, or the nearest .icecore upwards]
+    #[arg(long, global = true, value_name = "PLACE", env = "ICECORE_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
+    /// Work on this remote, as if it were the store
+    #[arg(long, global = true, value_name = "REMOTE")]
+    pub(crate) remote: Option<String>,
     /// The configuration [default: the nearest icecore.toml upwards]
     #[arg(long, global = true, value_name = "FILE", env = "ICECORE_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
@@ -73,6 +77,11 @@ pub(crate) enum Command {
     Gc(commands::gc::GcArgs),
     Stats(commands::stats::StatsArgs),
     Repair(commands::repair::RepairArgs),
+    Push(commands::transfer::PushArgs),
+    Pull(commands::transfer::PullArgs),
+    /// Name stores elsewhere
+    #[command(subcommand)]
+    Remote(commands::remote::RemoteCommand),
     /// Add or remove tags
     #[command(subcommand)]
     Tag(commands::tag::TagCommand),
@@ -99,6 +108,35 @@ pub(crate) enum SnapshotCommand {
     Restore(commands::restore::RestoreArgs),
     Verify(commands::verify::VerifyArgs),
     Delete(commands::delete::DeleteArgs),
+}
+
+/// Whether nobody else writes.
+#[derive(Debug, Args)]
+pub(crate) struct ExclusiveArgs {
+    /// Nobody else writes to this store now: asked for where its server does not keep conditions
+    #[arg(long)]
+    exclusive: bool,
+}
+
+impl ExclusiveArgs {
+    /// Refuses what several machines may do at once only if the server tells them apart.
+    pub(crate) fn check(&self, context: &Context, opened: &Opened, what: &str) -> Result<()> {
+        if self.exclusive {
+            return Ok(());
+        }
+        let probe = icecore::probe_place(&opened.place, &context.surroundings())?;
+        if probe.is_none_or(|probe| probe.keeps_conditions()) {
+            return Ok(());
+        }
+        let message = format!(
+            "the server of {} does not keep conditions, by which machines that write at the same time notice each other: {what} there could take what another one needs",
+            opened.place
+        );
+        let error = CommandError::new(ExitStatus::Refused, message);
+        Err(error.hint(
+            "if nobody else writes there now, --exclusive goes on; pushing and pulling are safe as they are",
+        ))
+    }
 }
 
 /// Another way to name a source.

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore::{Database, Environment, Error, Project, Snapshot, Source, Store};
+use icecore::{Database, Environment, Error, Place, Project, Remotes, Snapshot, Source, Store, Surroundings};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::args::GlobalArgs;
-use crate::failure::{CommandError, Result, sentence};
+use crate::failure::{CommandError, Result};
 use crate::password;
 use crate::select::{Listing, short_id};
 use crate::signals::Interrupt;
@@ -27,6 +27,7 @@ pub(crate) struct Context {
     pub(crate) interrupt: Interrupt,
     pub(crate) password_file: Option<PathBuf>,
     store: Option<String>,
+    remote: Option<String>,
     config: Option<PathBuf>,
     /// For what may be lost.
     cache: Option<PathBuf>,
@@ -35,7 +36,9 @@ pub(crate) struct Context {
 /// An open store.
 pub(crate) struct Opened {
     pub(crate) store: Arc<Store>,
-    pub(crate) dir: PathBuf,
+    pub(crate) place: Place,
+    /// Where it lies, or what is kept of it here: nothing is captured from there or restored to there.
+    dir: PathBuf,
     /// The password that opened it, if one was needed.
     pub(crate) password: Option<Vec<u8>>,
 }
@@ -53,6 +56,7 @@ impl Context {
             cache: cache_dir(),
             config: global.config.clone(),
             store: global.store.clone().filter(|place| !place.is_empty()),
+            remote: global.remote.clone(),
         })
     }
 
@@ -72,13 +76,48 @@ impl Context {
     }
 
     /// Where `init` makes a store: the place that is named by an option or by `icecore.toml`, or `.icecore` here.
-    pub(crate) fn new_store_dir(&self) -> Result<PathBuf> {
+    pub(crate) fn new_store_place(&self) -> Result<Place> {
+        if self.remote.is_some() {
+            return self.meant_place();
+        }
         let project = self.project()?;
         let configured = project.as_ref().is_some_and(|project| project.config.store.is_some());
         if self.store.is_some() || configured {
             return Ok(icecore::find_store(self.store.as_deref(), project.as_ref(), &self.cwd)?);
         }
-        Ok(self.cwd.join(icecore::STORE_DIR))
+        Ok(Place::Directory(self.cwd.join(icecore::STORE_DIR)))
+    }
+
+    /// The store that is worked on: the remote that was named, or else the usual one.
+    fn meant_place(&self) -> Result<Place> {
+        match &self.remote {
+            Some(remote) => self.remote_place(remote),
+            None => self.own_place(),
+        }
+    }
+
+    /// The store that was named, or that is found.
+    fn own_place(&self) -> Result<Place> {
+        // A directory that is named needs no file, and no file that is right.
+        let is_path = self.store.as_ref().is_some_and(|place| !place.contains("://"));
+        let project = if is_path { None } else { self.project()? };
+        Ok(icecore::find_store(self.store.as_deref(), project.as_ref(), &self.cwd)?)
+    }
+
+    /// All remotes that have a name here.
+    pub(crate) fn remotes(&self) -> Result<Remotes> {
+        let own = self.own_place().ok();
+        Ok(Remotes::read(self.project()?.as_ref(), own.as_ref().and_then(Place::as_directory))?)
+    }
+
+    /// The place of a remote, by its name or by a URL.
+    pub(crate) fn remote_place(&self, text: &str) -> Result<Place> {
+        Ok(self.remotes()?.place(text, &self.cwd)?)
+    }
+
+    /// What opening a store needs besides its place.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        Surroundings { cache: self.cache.clone(), interrupt: Arc::clone(&self.interrupt) }
     }
 
     /// What `icecore.toml` says, if there is one.
@@ -142,12 +181,15 @@ impl Context {
 
     /// Opens the store that is meant.
     pub(crate) fn open(&self) -> Result<Opened> {
-        // A store that is named needs no file, and no file that is right.
-        let project = if self.store.is_some() { None } else { self.project()? };
-        let dir = icecore::find_store(self.store.as_deref(), project.as_ref(), &self.cwd)?;
+        self.open_at(self.meant_place()?)
+    }
+
+    /// Opens the store at a place.
+    pub(crate) fn open_at(&self, place: Place) -> Result<Opened> {
+        let around = self.surroundings();
         let mut password = None;
         let mut failure = None;
-        let opened = icecore::open(&dir, self.cache.as_deref(), &mut || {
+        let opened = icecore::open(&place, &around, &mut || {
             password = password::existing(self.password_file.as_deref()).unwrap_or_else(|error| {
                 failure = Some(error);
                 None
@@ -156,7 +198,14 @@ impl Context {
         });
         match (opened, failure) {
             (_, Some(failure)) => Err(failure),
-            (opened, None) => Ok(Opened { store: opened?, dir, password }),
+            (opened, None) => {
+                let store = opened?;
+                let dir = match place.as_directory() {
+                    Some(dir) => dir.to_owned(),
+                    None => icecore::cache_of(&place, &around)?,
+                };
+                Ok(Opened { store, place, dir, password })
+            }
         }
     }
 
@@ -190,11 +239,6 @@ impl Opened {
 
     /// All snapshots; tells of records that cannot be read.
     pub(crate) fn listing(&self, ui: &mut Ui) -> Result<Listing> {
-        let (snapshots, errors) = self.store.snapshots()?;
-        let damaged = errors.len();
-        for error in errors {
-            ui.warn(sentence(&Error::from(error)));
-        }
-        Ok(Listing { snapshots, damaged })
+        Listing::of(&self.store, ui)
     }
 }

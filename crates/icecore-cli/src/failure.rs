@@ -136,7 +136,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::NoStoreFound { .. } => {
             (S::NotFound, "make one here with `icecore init`, or name one with --store PATH or ICECORE_STORE")
         }
-        Error::UnknownPlace { .. } => (S::Usage, "give the path of a directory"),
+        Error::UnknownPlace { .. } => (S::Usage, "give the path of a directory, or s3://BUCKET/PREFIX"),
+        Error::NoRemote { .. } => {
+            (S::NotFound, "`icecore remote list` shows them; `icecore remote add NAME URL` names one")
+        }
         Error::NoSource { .. } => {
             (S::NotFound, "give a path, `-` for standard input, or `-- COMMAND` for what a command prints")
         }
@@ -189,6 +192,11 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
             return (S::NotFound, Some(hint));
         }
         StoreError::StoreExists { .. } => (S::Failed, "use it: `icecore create SOURCE`"),
+        StoreError::AnotherStore { .. } => (
+            S::Refused,
+            "a remote is the same store elsewhere: give this one a place of its own, or `icecore init --from` the other one",
+        ),
+        StoreError::PlaceTaken { .. } => (S::Usage, "give a place where nothing lies"),
         StoreError::StoreTooNew { .. } => (S::Failed, "update icecore"),
         StoreError::PasswordNeeded => (
             S::Password,
@@ -216,8 +224,10 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
         error if error.is_full() => {
             (S::Failed, "make room: `icecore delete` and `icecore gc` work on a full disk too")
         }
-        StoreError::Storage(error) => match error.kind {
-            ErrorKind::Denied => (S::Failed, "look at the owner and the permissions of the store"),
+        StoreError::Storage(error) => match (icecore::S3Cause::of(error), error.kind) {
+            (_, ErrorKind::Interrupted) => return (S::Interrupted, None),
+            (Some(cause), _) => return (S::Failed, cause.hint()),
+            (None, ErrorKind::Denied) => (S::Failed, "look at the owner and the permissions of the store"),
             _ => return (S::Failed, None),
         },
         StoreError::Unread { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {

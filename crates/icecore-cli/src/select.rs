@@ -1,10 +1,11 @@
 //! Snapshots in arguments and in what is shown of them.
 
-use icecore::{Error, Selector, Snapshot};
+use icecore::{Error, Selector, Snapshot, Store};
 
 use crate::context::Context;
-use crate::failure::{CommandError, Result};
+use crate::failure::{CommandError, Result, sentence};
 use crate::status::ExitStatus;
+use crate::ui::Ui;
 use crate::units::counted;
 
 /// Ids are shown with this many digits.
@@ -30,6 +31,16 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
+    /// All snapshots of a store; tells of records that cannot be read.
+    pub(crate) fn of(store: &Store, ui: &mut Ui) -> Result<Self> {
+        let (snapshots, errors) = store.snapshots()?;
+        let damaged = errors.len();
+        for error in errors {
+            ui.warn(sentence(&Error::from(error)));
+        }
+        Ok(Self { snapshots, damaged })
+    }
+
     /// The snapshot that a selector means.
     pub(crate) fn resolve(&self, context: &Context, text: &str) -> Result<&Snapshot> {
         icecore::resolve(&self.snapshots, text, context.now, &context.zone).map_err(|error| self.blame(error))

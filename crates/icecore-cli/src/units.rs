@@ -1,6 +1,7 @@
 //! Numbers as people write and read them.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 /// A number of bytes, shown as `1.4 MB`.
@@ -95,6 +96,12 @@ pub(crate) fn parse_budget(text: &str) -> Result<u64, String> {
         0 => Err("a budget of nothing would check nothing".to_owned()),
         bytes => Ok(bytes),
     }
+}
+
+/// Like [`parse_size`], as so many bytes a second.
+pub(crate) fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
+    NonZeroU64::new(parse_size(text)?)
+        .ok_or_else(|| "at no bytes a second nothing would ever arrive".to_owned())
 }
 
 /// Understands `10%` and `0.1`.

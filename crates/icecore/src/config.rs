@@ -1,6 +1,6 @@
 //! `icecore.toml`: settings of a project.
 
-mod fault;
+pub(crate) mod fault;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::create::PHYSICAL_SUFFIX;
 use crate::nearest::nearest;
 use crate::origin::place_of;
 use crate::service::Service;
-use crate::{Database, Environment, Error, Result, Source};
+use crate::{Database, Environment, Error, Remote, Result, Source};
 
 /// The file's name.
 pub const CONFIG_FILE: &str = "icecore.toml";
@@ -24,6 +24,9 @@ pub const CONFIG_FILE: &str = "icecore.toml";
 pub struct Config {
     /// Where the store is; relative to the file.
     pub store: Option<PathBuf>,
+    /// Stores elsewhere, to push to and to pull from.
+    #[serde(default)]
+    pub remotes: BTreeMap<String, Remote>,
     /// Sources with a name.
     #[serde(default)]
     pub services: BTreeMap<String, Service>,

@@ -48,10 +48,20 @@ pub enum Error {
         from: PathBuf,
     },
     /// The place of the store is of a kind that this program does not know.
-    #[error("{place:?} is not a place for a store that this version knows: only directories are")]
+    #[error(
+        "{place:?} is not a place for a store that this version knows: directories, file:///PATH and s3://BUCKET/PREFIX are"
+    )]
     UnknownPlace {
         /// What was given.
         place: String,
+    },
+    /// There is no such remote.
+    #[error("there is no remote {name:?}{}", meant(near.as_deref()))]
+    NoRemote {
+        /// What was asked for.
+        name: String,
+        /// The one that may have been meant.
+        near: Option<String>,
     },
     /// There is no such source.
     #[error("there is no file, directory or service {name:?}{}", meant(near.as_deref()))]

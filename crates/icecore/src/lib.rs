@@ -14,6 +14,7 @@ mod open;
 mod origin;
 mod place;
 mod probe;
+mod remote;
 mod restore;
 mod select;
 mod service;
@@ -26,16 +27,18 @@ pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create};
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use icecore_format::SnapshotId;
+pub use icecore_s3::{Cause as S3Cause, Condition, Probe};
 pub use icecore_store::{
-    BrokenSnapshot, Counter, Depths, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RepairOptions,
-    RepairPlan, RepairReport, Silent, Snapshot, SnapshotReader, Stats, Store, StoreError, VerifyExtent,
-    VerifyReport,
+    BrokenSnapshot, Clock, Counter, Depths, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RateLimit,
+    RepairOptions, RepairPlan, RepairReport, Sent, Silent, Snapshot, SnapshotReader, Stats, Store,
+    StoreError, SystemClock, Transfer, TransferOptions, TransferPlan, VerifyExtent, VerifyReport,
 };
 pub use nearest::{did_you_mean, nearest};
-pub use open::{init, open};
+pub use open::{Surroundings, cache_of, empty_same, init, is_store, open, open_same, probe_place};
 pub use origin::{place_of, places_of_series};
-pub use place::{STORE_DIR, find_store};
+pub use place::{Place, STORE_DIR, find_store};
 pub use probe::{Probed, probe};
+pub use remote::{REMOTES_FILE, Remote, Remotes, add_remote, remove_remote};
 pub use restore::{
     Database, DatabasePlan, Destination, ExistingDatabase, RestoreOptions, Restored, RestoredFile,
     RestoredKeys, SqliteOptions, TablePlan, is_base_backup, plan_database, plan_redis, plan_sqlite,

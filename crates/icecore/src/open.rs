@@ -1,55 +1,167 @@
-//! Making and opening a store in a directory.
+//! Making and opening a store.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use icecore_format::Digest;
-use icecore_storage::LocalStorage;
+use icecore_format::{Digest, names};
+use icecore_s3::{Probe, S3Options, S3Storage};
+use icecore_storage::{ErrorKind, LocalStorage, MemoryStorage, Storage};
 use icecore_store::{InitOptions, Store, StoreError, Unlock};
 
 use rustix::fs::{Access, access};
 
-use crate::{Error, Result};
+use crate::{Error, Place, Result};
 
 /// The index's name in a store's directory.
 const INDEX_FILE: &str = "index.redb";
 
-/// Makes a store in `dir`, which must be empty or not exist.
-pub fn init(dir: &Path, options: &InitOptions) -> Result<Arc<Store>> {
+/// What opening a store needs besides its place.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// For what may be lost: the index of a store that is far away, or that may only be read.
+    pub cache: Option<PathBuf>,
+    /// Set when the user wants it to stop.
+    pub interrupt: Arc<AtomicBool>,
+}
+
+/// Makes a store; in a directory that must be empty or not exist, or in S3 where nothing lies.
+pub fn init(place: &Place, around: &Surroundings, options: &InitOptions) -> Result<Arc<Store>> {
+    if let Place::Directory(dir) = place {
+        must_be_free(dir)?;
+    }
+    let site = Site::of(place, around)?;
+    if let Place::S3(location, _) = place
+        && !has_store(&*site.storage)?
+        && let Some(object) = site.storage.list("").map_err(StoreError::from)?.first()
+    {
+        let (place, object) = (location.to_string(), object.name.clone());
+        return Err(StoreError::PlaceTaken { place, object }.into());
+    }
+    let made = Store::init(site.storage, site.index, options).map_err(|error| match error {
+        StoreError::StoreExists { .. } => StoreError::StoreExists { place: place.to_string() },
+        error => error,
+    })?;
+    Ok(Arc::new(if site.is_far { made.far_away() } else { made }))
+}
+
+/// Opens a store; `ask` gives the password, if one is needed.
+pub fn open(
+    place: &Place,
+    around: &Surroundings,
+    ask: &mut dyn FnMut() -> Option<Vec<u8>>,
+) -> Result<Arc<Store>> {
+    if place.as_directory().is_some_and(|dir| !dir.is_dir()) {
+        return Err(StoreError::NoStore { place: place.to_string() }.into());
+    }
+    let site = Site::of(place, around)?;
+    let store = Store::open(site.storage, &place.to_string(), site.index, Unlock::Ask(ask))?;
+    Ok(Arc::new(if site.is_far { store.far_away() } else { store }))
+}
+
+/// Whether there is a store.
+pub fn is_store(place: &Place, around: &Surroundings) -> Result<bool> {
+    if place.as_directory().is_some_and(|dir| !dir.is_dir()) {
+        return Ok(false);
+    }
+    Ok(has_store(&*Site::of(place, around)?.storage)?)
+}
+
+/// Opens the store at `place`, which is made there if nothing is: empty, with the id, the settings and the keys of `store`. It needs no password, for it is
+/// the same store.
+///
+/// # Errors
+/// If another store lies there, or anything else.
+pub fn open_same(store: &Store, place: &Place, around: &Surroundings) -> Result<Arc<Store>> {
+    let site = Site::of(place, around)?;
+    if let Place::Directory(dir) = place
+        && !has_store(&*site.storage)?
+    {
+        must_be_free(dir)?;
+    }
+    let opened = store.clone_to(site.storage, &place.to_string(), site.index)?;
+    Ok(Arc::new(if site.is_far { opened.far_away() } else { opened }))
+}
+
+/// An empty store like `store`, in memory: what a place where nothing lies would be.
+pub fn empty_same(store: &Store, index: &Path) -> Result<Arc<Store>> {
+    let storage = Arc::new(MemoryStorage::new());
+    Ok(Arc::new(store.clone_to(storage, "an empty store", index.join(INDEX_FILE))?))
+}
+
+/// What a bucket lets us do, and whether its server keeps conditions; `None` of a directory, which does.
+pub fn probe_place(place: &Place, around: &Surroundings) -> Result<Option<Probe>> {
+    let Place::S3(location, options) = place else { return Ok(None) };
+    let storage = S3Storage::open(location.clone(), with_interrupt(options, around));
+    Ok(Some(storage.map_err(StoreError::from)?.probe()))
+}
+
+/// Objects, and where the index of what they are lies.
+struct Site {
+    storage: Arc<dyn Storage>,
+    index: PathBuf,
+    is_far: bool,
+}
+
+impl Site {
+    fn of(place: &Place, around: &Surroundings) -> Result<Self> {
+        match place {
+            Place::Directory(dir) => {
+                let index = match &around.cache {
+                    Some(cache) if dir.is_dir() && access(dir, Access::WRITE_OK).is_err() => {
+                        let real = dir.canonicalize().unwrap_or_else(|_| dir.clone());
+                        cached_index(real.as_os_str().as_encoded_bytes(), cache)
+                    }
+                    _ => dir.join(INDEX_FILE),
+                };
+                Ok(Self { storage: Arc::new(LocalStorage::new(dir)), index, is_far: false })
+            }
+            Place::S3(location, options) => {
+                let cache = around.cache.as_deref().ok_or_else(|| {
+                    Error::Unfitting(
+                        "there is no place for the index of a store in S3: set XDG_CACHE_HOME or HOME"
+                            .to_owned(),
+                    )
+                })?;
+                // The same bucket on another server is another one.
+                let endpoint = options.endpoint.as_ref().map(ToString::to_string).unwrap_or_default();
+                let index = cached_index(format!("{endpoint} {location}").as_bytes(), cache);
+                let storage = S3Storage::open(location.clone(), with_interrupt(options, around));
+                let storage = Arc::new(storage.map_err(StoreError::from)?);
+                Ok(Self { storage, index, is_far: true })
+            }
+        }
+    }
+}
+
+fn with_interrupt(options: &S3Options, around: &Surroundings) -> S3Options {
+    S3Options { interrupt: Arc::clone(&around.interrupt), ..options.clone() }
+}
+
+fn has_store(storage: &dyn Storage) -> std::result::Result<bool, StoreError> {
+    match storage.len(names::CONFIG) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn must_be_free(dir: &Path) -> Result<()> {
     let occupied = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
     if occupied && !dir.join("config").exists() && !is_interrupted_init(dir) {
         return Err(Error::Unfitting(format!("{} is not empty, and is no store", dir.display())));
     }
-    let storage = Arc::new(LocalStorage::new(dir));
-    let made = Store::init(storage, index_path(dir), options).map_err(|error| match error {
-        StoreError::StoreExists { .. } => StoreError::StoreExists { place: dir.display().to_string() },
-        error => error,
-    })?;
-    Ok(Arc::new(made))
+    Ok(())
 }
 
-/// Opens the store in `dir`; `ask` gives the password, if one is needed. The index of a store that may only be read lies in `cache`.
-pub fn open(
-    dir: &Path,
-    cache: Option<&Path>,
-    ask: &mut dyn FnMut() -> Option<Vec<u8>>,
-) -> Result<Arc<Store>> {
-    let place = dir.display().to_string();
-    if !dir.is_dir() {
-        return Err(StoreError::NoStore { place }.into());
-    }
-    let storage = Arc::new(LocalStorage::new(dir));
-    let index = match cache {
-        Some(cache) if access(dir, Access::WRITE_OK).is_err() => cached_index(dir, cache),
-        _ => index_path(dir),
-    };
-    Ok(Arc::new(Store::open(storage, &place, index, Unlock::Ask(ask))?))
+/// The directory in the cache that belongs to a place; it may be deleted at any time.
+pub fn cache_of(place: &Place, around: &Surroundings) -> Result<PathBuf> {
+    Ok(Site::of(place, around)?.index.parent().map(Path::to_owned).unwrap_or_default())
 }
 
 /// A place of its own for the index of each store, by where the store is.
-fn cached_index(dir: &Path, cache: &Path) -> PathBuf {
-    let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-    let hex = Digest::of(real.as_os_str().as_encoded_bytes()).to_hex();
+fn cached_index(place: &[u8], cache: &Path) -> PathBuf {
+    let hex = Digest::of(place).to_hex();
     cache.join(hex.get(..16).unwrap_or(&hex)).join(INDEX_FILE)
 }
 
@@ -77,8 +189,4 @@ fn is_interrupted_init(dir: &Path) -> bool {
 
 fn is_ours(path: &Path) -> bool {
     path.is_file() && std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"ICECORE"))
-}
-
-fn index_path(dir: &Path) -> PathBuf {
-    dir.join(INDEX_FILE)
 }

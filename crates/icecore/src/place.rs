@@ -1,32 +1,68 @@
-//! Which store is meant.
+//! Where a store is, and which one is meant.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Project, Result};
+use icecore_s3::{S3Location, S3Options};
+
+use crate::{Error, Project, Remote, Result};
 
 /// The directory that is found by itself.
 pub const STORE_DIR: &str = ".icecore";
 
+/// Where a store is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In a directory.
+    Directory(PathBuf),
+    /// In S3, and how that is reached.
+    S3(S3Location, Box<S3Options>),
+}
+
+impl Place {
+    /// The directory that a path or a `file://` URL means; a path starts at `from`.
+    pub(crate) fn directory(text: &str, from: &Path) -> Result<Self> {
+        match text.split_once("://") {
+            Some(("file", path)) if path.starts_with('/') => Ok(Self::Directory(PathBuf::from(path))),
+            Some(_) => Err(Error::UnknownPlace { place: text.to_owned() }),
+            None => Ok(Self::Directory(from.join(text))),
+        }
+    }
+
+    /// The directory, if it is one.
+    pub fn as_directory(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(dir) => Some(dir),
+            Self::S3(..) => None,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(dir) => dir.display().fmt(f),
+            Self::S3(location, _) => location.fmt(f),
+        }
+    }
+}
+
 /// The store that was named, or that `icecore.toml` names, or the nearest `.icecore` directory from `from` upwards.
-pub fn find_store(named: Option<&str>, project: Option<&Project>, from: &Path) -> Result<PathBuf> {
-    if let Some(place) = named {
-        return local_path(place, from);
+pub fn find_store(named: Option<&str>, project: Option<&Project>, from: &Path) -> Result<Place> {
+    let place = |text: &str, dir: &Path| {
+        let settings = project.and_then(|project| project.config.remotes.values().find(|it| it.url == text));
+        settings.map_or_else(|| Remote::at(text).place(dir), |remote| remote.place(dir))
+    };
+    if let Some(named) = named {
+        return place(named, from);
     }
     let nearest = from.ancestors().map(|dir| dir.join(STORE_DIR)).find(|path| path.is_dir());
     if let Some((store, project)) =
         project.and_then(|project| Some((project.config.store.as_ref()?, project)))
     {
-        return local_path(&store.to_string_lossy(), &project.dir);
+        return place(&store.to_string_lossy(), &project.dir);
     }
-    nearest.ok_or_else(|| Error::NoStoreFound { from: from.to_owned() })
-}
-
-fn local_path(place: &str, from: &Path) -> Result<PathBuf> {
-    match place.split_once("://") {
-        Some(("file", path)) => Ok(PathBuf::from(path)),
-        Some(_) => Err(Error::UnknownPlace { place: place.to_owned() }),
-        None => Ok(from.join(place)),
-    }
+    nearest.map(Place::Directory).ok_or_else(|| Error::NoStoreFound { from: from.to_owned() })
 }
 
 #[cfg(test)]
@@ -40,13 +76,33 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("a/b");
         fs::create_dir_all(&deep).unwrap();
-        let find_store = |named, from: &Path| find_store(named, Project::find(from).unwrap().as_ref(), from);
-        assert!(matches!(find_store(None, &deep), Err(Error::NoStoreFound { .. })));
+        let dir_of = |named, from: &Path| {
+            let found = find_store(named, Project::find(from).unwrap().as_ref(), from)?;
+            Ok::<_, Error>(found.as_directory().unwrap().to_owned())
+        };
+        assert!(matches!(dir_of(None, &deep), Err(Error::NoStoreFound { .. })));
         fs::create_dir(dir.path().join(STORE_DIR)).unwrap();
-        assert_eq!(find_store(None, &deep).unwrap(), dir.path().join(STORE_DIR));
+        assert_eq!(dir_of(None, &deep).unwrap(), dir.path().join(STORE_DIR));
         fs::write(dir.path().join("a/icecore.toml"), "store = \"snapshots\"\n").unwrap();
-        assert_eq!(find_store(None, &deep).unwrap(), dir.path().join("a/snapshots"));
-        assert_eq!(find_store(Some("/elsewhere"), &deep).unwrap(), Path::new("/elsewhere"));
-        assert!(matches!(find_store(Some("ftp://x/y"), &deep), Err(Error::UnknownPlace { .. })));
+        assert_eq!(dir_of(None, &deep).unwrap(), dir.path().join("a/snapshots"));
+        assert_eq!(dir_of(Some("/elsewhere"), &deep).unwrap(), Path::new("/elsewhere"));
+        assert_eq!(dir_of(Some("file:///elsewhere"), &deep).unwrap(), Path::new("/elsewhere"));
+        assert!(matches!(dir_of(Some("ftp://x/y"), &deep), Err(Error::UnknownPlace { .. })));
+    }
+
+    #[test]
+    fn a_store_in_s3_has_the_settings_of_the_remote_with_its_url() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "store = \"s3://backups/db\"\n[remotes.team]\nurl = \"s3://backups/db\"\nendpoint = \"http://127.0.0.1:9000\"\n";
+        fs::write(dir.path().join("icecore.toml"), text).unwrap();
+        let project = Project::find(dir.path()).unwrap();
+        let found = find_store(None, project.as_ref(), dir.path()).unwrap();
+        let Place::S3(location, options) = &found else { panic!("{found}") };
+        assert_eq!(location.to_string(), "s3://backups/db");
+        assert_eq!(options.endpoint.as_ref().unwrap().as_str(), "http://127.0.0.1:9000");
+        // Another prefix is another place.
+        let other = find_store(Some("s3://backups/other"), project.as_ref(), dir.path()).unwrap();
+        let Place::S3(_, options) = &other else { panic!("{other}") };
+        assert!(options.endpoint.is_none());
     }
 }

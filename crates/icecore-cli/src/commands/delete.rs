@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::args::ServiceArgs;
+use crate::args::{ExclusiveArgs, ServiceArgs};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::select::short_id;
@@ -20,6 +20,8 @@ pub(crate) struct DeleteArgs {
     snapshots: Vec<String>,
     #[command(flatten)]
     service: ServiceArgs,
+    #[command(flatten)]
+    alone: ExclusiveArgs,
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DeleteArgs) -> Result<ExitStatus> {
@@ -41,6 +43,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DeleteArgs) -> Result<E
         let taken = context.local_time(&info.created_at);
         ui.status(format_args!("{}  {} of {taken}{tags}", short_id(snapshot), printable(&info.source)));
     }
+    args.alone.check(context, &opened, "deleting")?;
     let count = counted(chosen.len() as u64, "snapshot");
     ui.confirm(
         &format!("Delete {count}?"),

@@ -6,6 +6,7 @@ use icecore::{Counter, GcOptions, GcPlan, GcReport};
 use icecore_store::FencePolicy;
 use serde_json::json;
 
+use crate::args::ExclusiveArgs;
 use crate::context::Context;
 use crate::failure::Result;
 use crate::progress::Progress;
@@ -29,10 +30,16 @@ pub(crate) struct GcArgs {
     /// After how long without a sign of life a writer is given up
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
     fence_after: Duration,
+    #[command(flatten)]
+    alone: ExclusiveArgs,
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &GcArgs) -> Result<ExitStatus> {
-    let store = context.open()?.store;
+    let opened = context.open()?;
+    if !args.dry_run {
+        args.alone.check(context, &opened, "collecting")?;
+    }
+    let store = opened.store;
     let fence = FencePolicy { after: args.fence_after, ..FencePolicy::default() };
     let mut options = GcOptions { fence, ..GcOptions::default() };
     options.depth_max = args.flatten.unwrap_or(options.depth_max);

@@ -1,6 +1,6 @@
 //! `icecore init`
 
-use icecore::InitOptions;
+use icecore::{InitOptions, Place, Remote};
 use icecore_format::KdfCost;
 use serde_json::json;
 
@@ -11,11 +11,17 @@ use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{parse_percent, parse_size};
 
+/// What a remote is called that a store was joined from.
+const ORIGIN: &str = "origin";
+
 /// Make a store
 ///
 /// It lies where --store or icecore.toml says, or else in .icecore in the current directory, where all commands find it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InitArgs {
+    /// Join the store that is at a remote or a URL: the same store, here, to push from and to pull to
+    #[arg(long, value_name = "REMOTE", conflicts_with_all = ["encrypt", "parity", "no_delta", "pack_size"])]
+    from: Option<String>,
     /// Encrypt what is stored; asks for a password
     #[arg(long)]
     encrypt: bool,
@@ -31,7 +37,10 @@ pub(crate) struct InitArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<ExitStatus> {
-    let dir = context.new_store_dir()?;
+    let place = context.new_store_place()?;
+    if let Some(from) = &args.from {
+        return join(ui, context, &place, from);
+    }
     let mut options = InitOptions::new(context.now_text());
     if let Some(size) = args.pack_size {
         options.pack_len =
@@ -49,29 +58,66 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<Exi
     if args.encrypt {
         options.password = Some((password::first(context.password_file.as_deref())?, KdfCost::DEFAULT));
     }
-    let store = icecore::init(&dir, &options)?;
+    let store = icecore::init(&place, &context.surroundings(), &options)?;
     let id = store.config().store_id.to_string();
     if ui.json {
         ui.document(&json!({
-            "store": dir.to_string_lossy(),
+            "store": place.to_string(),
             "id": id,
             "encrypted": args.encrypt,
             "parity": options.parity,
             "deltas": options.deltas,
         }))?;
     } else if ui.quiet {
-        ui.line(dir.display())?;
+        ui.line(&place)?;
     } else {
         let what = if args.encrypt { "an encrypted store" } else { "a store" };
         let parity = match options.parity {
             0 => String::new(),
             percent => format!(", with {percent} % parity"),
         };
-        ui.line(format_args!("Made {what} in {}{parity}", dir.display()))?;
+        ui.line(format_args!("Made {what} in {place}{parity}"))?;
         if args.encrypt {
             ui.status("Without its password nothing in it can be read again: keep it in a second place.");
         }
         ui.hint("`icecore create SOURCE` takes the first snapshot");
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// Makes an empty place here of a store that is elsewhere already.
+fn join(ui: &mut Ui, context: &Context, place: &Place, from: &str) -> Result<ExitStatus> {
+    let remote_place = context.remote_place(from)?;
+    let remote = context.open_at(remote_place.clone())?;
+    let store = icecore::open_same(&remote.store, place, &context.surroundings())?;
+    // A name it has already; anything else gets one.
+    let is_name = !from.contains('/');
+    let mut added = None;
+    if let (Some(dir), false) = (place.as_directory(), is_name) {
+        let url = if from.contains("://") { from.to_owned() } else { remote_place.to_string() };
+        if !context.remotes()?.iter().any(|(name, _)| name == ORIGIN) {
+            icecore::add_remote(dir, ORIGIN, &Remote::at(url))?;
+            added = Some(ORIGIN);
+        }
+    }
+    let id = store.config().store_id.to_string();
+    if ui.json {
+        let config = store.config();
+        ui.document(&json!({
+            "store": place.to_string(),
+            "id": id,
+            "encrypted": config.crypto.is_some(),
+            "parity": config.parity,
+            "deltas": config.deltas,
+            "from": remote_place.to_string(),
+            "remote": added,
+        }))?;
+    } else if ui.quiet {
+        ui.line(place)?;
+    } else {
+        ui.line(format_args!("Made a place in {place} for the store at {remote_place}"))?;
+        let name = added.unwrap_or(from);
+        ui.hint(format_args!("`icecore pull {name}` brings the newest snapshot of each source, `icecore list --remote {name}` shows all"));
     }
     Ok(ExitStatus::Success)
 }

@@ -11,12 +11,14 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod remote;
 pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod rollback;
 pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod tag;
+pub(crate) mod transfer;
 pub(crate) mod verify;
 
 use self::client::Client;
@@ -40,6 +42,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: Command) -> Result<Ex
         },
         Command::Gc(args) => gc::run(ui, context, &args),
         Command::Repair(args) => repair::run(ui, context, &args),
+        Command::Push(args) => transfer::push(ui, context, &args),
+        Command::Pull(args) => transfer::pull(ui, context, &args),
+        Command::Remote(command) => remote::run(ui, context, &command),
         Command::Stats(args) => stats::run(ui, context, &args),
         Command::Tag(command) => tag::run(ui, context, &command),
         Command::Key(command) => key::run(ui, context, &command),

@@ -29,7 +29,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, _args: &StatsArgs) -> Result<E
         return Ok(ExitStatus::Success);
     }
     let saved = saved_percent(stats.logical_bytes, stats.stored_bytes);
-    ui.line(format_args!("Store      {}", opened.dir.display()))?;
+    ui.line(format_args!("Store      {}", opened.place))?;
     ui.line(format_args!("Snapshots  {}", stats.snapshots))?;
     ui.line(format_args!("Content    {} in all snapshots", Bytes(stats.logical_bytes)))?;
     let saved = saved.map(|percent| format!(", {percent} saved")).unwrap_or_default();

@@ -39,6 +39,7 @@ mod test_postgres;
 mod test_postgres_table;
 mod test_read_only;
 mod test_redis;
+mod test_remote;
 mod test_restore;
 mod test_show;
 mod test_snapshot_alias;

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use icecore_testkit::mariadb::MariaDbServer;
 use icecore_testkit::postgres::PostgresServer;
+use icecore_testkit::s3::S3Server;
 
 /// The documents whose `sh tour` blocks are run, each in a directory of its own, from top to bottom.
 fn documents() -> Vec<PathBuf> {
@@ -51,6 +52,13 @@ fn the_tours_of_all_documents_run() {
             let options = format!("[client]\nsocket = {}\nuser = root\n", mariadb.socket().display());
             fs::write(dir.path().join(".my.cnf"), options).unwrap();
         }
+        // A bucket is found by the variables of AWS.
+        let bucket = document.ends_with("s3.md").then(S3Server::start);
+        let site = bucket.iter().flat_map(|server| {
+            server.create_bucket("backups");
+            server.environment().into_iter().chain([("AWS_ENDPOINT_URL", server.endpoint())])
+        });
+        let place: Vec<_> = place.into_iter().chain(site).collect();
         for (info, body) in blocks(&fs::read_to_string(&document).unwrap()) {
             if info != "sh tour" {
                 continue;

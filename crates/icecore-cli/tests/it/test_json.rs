@@ -112,10 +112,49 @@ fn every_section_is_looked_at() {
 }
 
 #[test]
+fn stores_elsewhere_are_told_as_documented() {
+    let env = TestEnv::new();
+    env.write("one", noise(1, 100_000));
+    env.json(&["create", "one", "--tag", "a"]);
+    let url = format!("file://{}", env.path("elsewhere").display());
+    let remote = "`icecore remote`";
+    let added = env.json(&["remote", "add", "team", &url]);
+    check_table(remote, 1, &[env.json(&["remote", "list"])]);
+    let checks = [env.json(&["remote", "check", "team"])];
+    let transfer = "`icecore push`, `icecore pull`";
+    check_table(transfer, 0, &[env.json(&["push", "team", "--dry-run"])]);
+    let sent = env.json(&["push", "team"]);
+    // What is damaged does not go.
+    env.write("two", noise(2, 100_000));
+    env.json(&["create", "two"]);
+    let newest = env
+        .files(".icecore/packs")
+        .into_iter()
+        .max_by_key(|path| path.metadata().unwrap().modified().unwrap());
+    std::fs::remove_file(newest.unwrap()).unwrap();
+    let damaged = env.run(&["--json", "push", "team"]);
+    assert_eq!(damaged.status, 13, "{}", damaged.stderr);
+    check_table(transfer, 1, &[sent, parse(&damaged)]);
+    check_table(
+        remote,
+        2,
+        &checks.into_iter().chain([env.json(&["remote", "check", "team"])]).collect::<Vec<_>>(),
+    );
+    check_table(remote, 0, &[added, env.json(&["remote", "remove", "team"])]);
+}
+
+#[test]
 fn snapshots_and_the_store_are_told_as_documented() {
     let env = ledger();
     let made = env.json(&["init", "--store", "other"]);
-    check("`icecore init`", &[made]);
+    let joined = env.json(&[
+        "init",
+        "--store",
+        "joined",
+        "--from",
+        &format!("file://{}", env.path("other").display()),
+    ]);
+    check("`icecore init`", &[made, joined]);
     let first = env.json(&["create", "ledger", "--tag", "a", "--note", "n"]);
     env.write("dump.sql", PG_DUMP);
     let second = env.json(&["create", "dump.sql"]);

@@ -6,14 +6,14 @@ use std::ops::Range;
 /// One sentence, with the line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
-pub(super) struct ConfigFault {
+pub(crate) struct ConfigFault {
     line: usize,
     what: String,
 }
 
 impl ConfigFault {
     /// What the error means in the text that was read.
-    pub(super) fn of(text: &str, error: &toml::de::Error) -> Self {
+    pub(crate) fn of(text: &str, error: &toml::de::Error) -> Self {
         let Range { start, .. } = error.span().unwrap_or_default();
         let before = text.get(..start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
@@ -118,7 +118,7 @@ mod tests {
         check("services = 3\n", "line 1: services must be a table");
         check(
             "[shop]\nurl = 'x'\n",
-            "line 1: \"shop\" means nothing here; known are store, services, and a service is",
+            "line 1: \"shop\" means nothing here; known are store, remotes, services, and a service is",
         );
         check(
             "[[services.a]]\nurl = 'x'\n",

@@ -23,8 +23,9 @@ pub(crate) fn later() -> Timestamp {
 impl Place {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store =
-            icecore::init(&dir.path().join("store"), &InitOptions::new("2026-11-21T00:00:00Z")).unwrap();
+        let place = icecore::Place::Directory(dir.path().join("store"));
+        let around = icecore::Surroundings { cache: None, interrupt: Arc::default() };
+        let store = icecore::init(&place, &around, &InitOptions::new("2026-11-21T00:00:00Z")).unwrap();
         Self { dir, store }
     }
 

@@ -203,9 +203,9 @@ fn a_limited_push_takes_its_time() {
     let options = TransferOptions { limit: Some(Arc::new(limit)), ..transfer_options() };
     let transfer = Transfer::push(Arc::clone(&pair.local.store), Arc::clone(&pair.remote), options).unwrap();
     let sent = transfer.carry_out(transfer.plan(&[id], &Silent).unwrap(), &Silent).unwrap();
-    // All but the last pack, which nobody has to wait behind. Threads that sleep together make the clock run faster.
+    // Nobody has to wait behind the last pack, whichever that is and however long.
     let seconds = clock.now().as_secs();
-    assert!(seconds >= sent.bytes / 1000 - 70, "{seconds} s for {} bytes", sent.bytes);
+    assert!(sent.packs > 2 && seconds >= sent.bytes / 2000, "{seconds} s for {} bytes", sent.bytes);
 }
 
 /// A store on a place that cannot tell who lives, and the directory of its machine's index.

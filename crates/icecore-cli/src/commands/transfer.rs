@@ -1,0 +1,286 @@
+//! `icecore push` and `icecore pull`
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use icecore::{
+    Counter, RateLimit, Sent, Snapshot, SnapshotId, StoreError, SystemClock, Transfer, TransferOptions,
+    TransferPlan, is_safety,
+};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::failure::{CommandError, Result, sentence};
+use crate::progress::Progress;
+use crate::select::{Listing, shortened};
+use crate::status::ExitStatus;
+use crate::ui::{Column, Ui};
+use crate::units::{Bytes, counted, parse_rate, printable};
+
+/// Send snapshots to a remote
+///
+/// Only what the remote lacks is sent, and each snapshot appears there when all of it has arrived. It may be interrupted at any time: what has arrived is not
+/// sent again. The first push makes the store there, with the same id and the same passwords. Nothing is asked, for nothing is replaced.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PushArgs {
+    #[command(flatten)]
+    transfer: TransferArgs,
+    /// So many bytes a second at most: 5MB
+    #[arg(long, value_name = "SIZE", value_parser = parse_rate)]
+    limit_upload: Option<NonZeroU64>,
+}
+
+/// Fetch snapshots from a remote
+///
+/// Only what is lacking here is fetched, and checked before it counts. It may be interrupted at any time: what has arrived is not fetched again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PullArgs {
+    #[command(flatten)]
+    transfer: TransferArgs,
+    /// So many bytes a second at most: 5MB
+    #[arg(long, value_name = "SIZE", value_parser = parse_rate)]
+    limit_download: Option<NonZeroU64>,
+}
+
+#[derive(Debug, clap::Args)]
+struct TransferArgs {
+    /// The remote: its name, a URL, or a path from / or ./
+    #[arg(value_name = "REMOTE")]
+    to: String,
+    /// Which [default: the newest of each source]
+    #[arg(value_name = "SNAPSHOT")]
+    snapshots: Vec<String>,
+    /// All snapshots
+    #[arg(long, conflicts_with = "snapshots")]
+    all: bool,
+    /// All with this tag
+    #[arg(long, value_name = "TAG", conflicts_with_all = ["snapshots", "all"])]
+    tag: Option<String>,
+    /// All of this source
+    #[arg(long, value_name = "SOURCE", conflicts_with_all = ["snapshots", "all"])]
+    source: Option<String>,
+    /// Only show what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn push(ui: &mut Ui, context: &Context, args: &PushArgs) -> Result<ExitStatus> {
+    let opened = context.open()?;
+    let place = context.remote_place(&args.transfer.to)?;
+    let around = context.surroundings();
+    let mut scratch = None;
+    let remote = if args.transfer.dry_run && !icecore::is_store(&place, &around)? {
+        // What would be made there: nothing is, yet.
+        let dir = tempfile::tempdir().map_err(CommandError::io("cannot make a temporary directory"))?;
+        let empty = icecore::empty_same(&opened.store, dir.path())?;
+        scratch = Some(dir);
+        empty
+    } else {
+        icecore::open_same(&opened.store, &place, &around)?
+    };
+    let listing = opened.listing(ui)?;
+    let transfer = Transfer::push(Arc::clone(&opened.store), remote, options(context, args.limit_upload))?;
+    let words = Words { doing: "Pushing", done: "Pushed", there: place.to_string() };
+    let status = run(ui, context, &args.transfer, &transfer, &listing, &words);
+    drop(scratch);
+    status
+}
+
+pub(crate) fn pull(ui: &mut Ui, context: &Context, args: &PullArgs) -> Result<ExitStatus> {
+    let opened = context.open()?;
+    let place = context.remote_place(&args.transfer.to)?;
+    let around = context.surroundings();
+    if !icecore::is_store(&place, &around)? {
+        return Err(StoreError::NoStore { place: place.to_string() }.into());
+    }
+    let remote = icecore::open_same(&opened.store, &place, &around)?;
+    let listing = Listing::of(&remote, ui)?;
+    let transfer = Transfer::pull(Arc::clone(&opened.store), remote, options(context, args.limit_download))?;
+    let words = Words { doing: "Pulling", done: "Pulled", there: opened.place.to_string() };
+    run(ui, context, &args.transfer, &transfer, &listing, &words)
+}
+
+fn options(context: &Context, limit: Option<NonZeroU64>) -> TransferOptions {
+    let limit = limit.map(|bytes| Arc::new(RateLimit::new(bytes, Arc::new(SystemClock::default()))));
+    TransferOptions { host: context.host(), limit }
+}
+
+/// How a direction is told of.
+struct Words {
+    doing: &'static str,
+    done: &'static str,
+    /// The receiver.
+    there: String,
+}
+
+fn run(
+    ui: &mut Ui,
+    context: &Context,
+    args: &TransferArgs,
+    transfer: &Transfer,
+    listing: &Listing,
+    words: &Words,
+) -> Result<ExitStatus> {
+    let chosen = choose(context, args, listing)?;
+    let ids: Vec<SnapshotId> = chosen.iter().map(|snapshot| snapshot.id).collect();
+    let drawing = Progress::begin(ui, context, Counter::StoredBytes, words.doing);
+    let plan = transfer.plan(&ids, &*drawing.monitor());
+    let sent = match (args.dry_run, plan) {
+        (true, plan) => {
+            drawing.end();
+            return show_plan(ui, context, &plan?, words);
+        }
+        (false, plan) => {
+            let sent = plan.and_then(|plan| {
+                let present = plan.present.len();
+                Ok((transfer.carry_out(plan, &*drawing.monitor())?, present))
+            });
+            drawing.end();
+            sent
+        }
+    };
+    let (sent, present) = sent?;
+    show_sent(ui, &sent, present, words)?;
+    Ok(judge(ui, &sent, listing))
+}
+
+/// The snapshots that are meant, newest first.
+fn choose<'s>(context: &Context, args: &TransferArgs, listing: &'s Listing) -> Result<Vec<&'s Snapshot>> {
+    if !args.snapshots.is_empty() {
+        return listing.resolve_all(context, &args.snapshots);
+    }
+    let all = listing.snapshots.iter();
+    if args.all {
+        return Ok(all.collect());
+    }
+    if args.tag.is_some() || args.source.is_some() {
+        let fits = |snapshot: &&Snapshot| {
+            args.tag.as_ref().is_none_or(|tag| snapshot.labels.tags.contains(tag))
+                && args.source.as_ref().is_none_or(|source| snapshot.info().source == *source)
+        };
+        let chosen: Vec<&Snapshot> = all.filter(fits).collect();
+        if chosen.is_empty() {
+            let error = CommandError::new(ExitStatus::NotFound, "no snapshot is like that");
+            return Err(
+                error.hint("`icecore list` shows the snapshots there are, with --remote those elsewhere")
+            );
+        }
+        return Ok(chosen);
+    }
+    // What a restore has put aside is of no use elsewhere.
+    let mut sources = BTreeSet::new();
+    Ok(all.filter(|it| !is_safety(it) && sources.insert(it.info().source.as_str())).collect())
+}
+
+fn show_plan(ui: &mut Ui, context: &Context, plan: &TransferPlan, words: &Words) -> Result<ExitStatus> {
+    if ui.json {
+        let snapshots: Vec<_> = plan
+            .send
+            .iter()
+            .map(|it| json!({ "id": it.id, "source": it.source, "created_at": it.created_at, "logical_bytes": it.logical_bytes }))
+            .collect();
+        ui.document(&json!({
+            "to": words.there,
+            "snapshots": snapshots,
+            "present": plan.present.len(),
+            "packs": plan.packs + plan.rewritten_packs,
+            "bytes": plan.bytes(),
+            "labels": plan.labels,
+            "requests": plan.requests,
+        }))?;
+    } else if plan.send.is_empty() && plan.labels == 0 {
+        ui.line(format_args!("Nothing to do: {} has it all", words.there))?;
+    } else {
+        let rows = plan.send.iter().map(|it| {
+            let id = shortened(&it.id.to_string());
+            vec![
+                id,
+                printable(&it.source),
+                context.local_time(&it.created_at),
+                Bytes(it.logical_bytes).to_string(),
+            ]
+        });
+        let head = [
+            ("ID", Column::Left),
+            ("SOURCE", Column::Left),
+            ("CREATED", Column::Left),
+            ("SIZE", Column::Right),
+        ];
+        if !plan.send.is_empty() {
+            ui.table(&head, rows.collect())?;
+        }
+        let labels =
+            if plan.labels == 0 { String::new() } else { format!(", {}", counted(plan.labels, "label")) };
+        ui.line(format_args!(
+            "Would send {} in {} to {}{labels}: about {}",
+            Bytes(plan.bytes()),
+            counted(plan.packs + plan.rewritten_packs, "pack"),
+            words.there,
+            counted(plan.requests, "request"),
+        ))?;
+    }
+    for (id, error) in &plan.damaged {
+        ui.warn(format_args!("snapshot {} cannot be sent: {}", shortened(&id.to_string()), sentence(error)));
+    }
+    Ok(if plan.damaged.is_empty() { ExitStatus::Success } else { ExitStatus::Damaged })
+}
+
+fn show_sent(ui: &mut Ui, sent: &Sent, present: usize, words: &Words) -> Result<()> {
+    if ui.json {
+        let failed: Vec<_> = sent
+            .failed
+            .iter()
+            .map(|failed| json!({ "id": failed.id, "error": sentence(&failed.error) }))
+            .collect();
+        return ui.document(&json!({
+            "to": words.there,
+            "snapshots": sent.published,
+            "present": present,
+            "packs": sent.packs,
+            "bytes": sent.bytes,
+            "labels": sent.labels,
+            "failed": failed,
+        }));
+    }
+    if ui.quiet {
+        return sent.published.iter().try_for_each(|id| ui.line(id));
+    }
+    if sent.published.is_empty() && sent.labels == 0 && sent.failed.is_empty() {
+        return ui.line(format_args!(
+            "Nothing to do: {} has {}",
+            words.there,
+            counted(present as u64, "snapshot")
+        ));
+    }
+    let there = if present == 0 { String::new() } else { format!("; {present} were there already") };
+    let labels =
+        if sent.labels == 0 { String::new() } else { format!(", {}", counted(sent.labels, "label")) };
+    ui.line(format_args!(
+        "{} {} to {}: {} in {}{labels}{there}",
+        words.done,
+        counted(sent.published.len() as u64, "snapshot"),
+        words.there,
+        Bytes(sent.bytes),
+        counted(sent.packs, "pack"),
+    ))
+}
+
+/// Tells of what could not be sent, or not be read.
+fn judge(ui: &mut Ui, sent: &Sent, listing: &Listing) -> ExitStatus {
+    for failed in &sent.failed {
+        let id = shortened(&failed.id.to_string());
+        ui.warn(format_args!("snapshot {id} was not sent: {}", sentence(&failed.error)));
+    }
+    for error in &sent.label_errors {
+        ui.warn(format_args!("a label was not sent: {}", sentence(error)));
+    }
+    if !sent.failed.is_empty() || listing.damaged > 0 {
+        ui.hint("`icecore verify` tells what is damaged, `icecore repair` sets it aside");
+        ExitStatus::Damaged
+    } else if !sent.label_errors.is_empty() {
+        ExitStatus::Findings
+    } else {
+        ExitStatus::Success
+    }
+}
