@@ -232,9 +232,14 @@ impl PostgresServer {
         answered
     }
 
-    /// What the server has written to its log since it was started.
+    /// What the server has written to its log since it was started, each database's statements in its own encoding.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be read.
     pub fn logged(&self) -> String {
-        fs::read_to_string(self.log()).unwrap_or_default()
+        let bytes = fs::read(self.log()).expect("a log");
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     fn log(&self) -> PathBuf {

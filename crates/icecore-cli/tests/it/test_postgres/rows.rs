@@ -114,6 +114,32 @@ fn rows_after_one_that_is_not_understood_go_in_as_text_and_in_order() {
 }
 
 #[test]
+fn a_row_that_is_too_long_goes_in_as_text_with_all_that_follow() {
+    let server = server();
+    server.sql(
+        "shop",
+        &format!("CREATE TABLE t (a int, b text); INSERT INTO t SELECT i, repeat('x', CASE i WHEN 9000 THEN 9000000 ELSE 30 END) FROM generate_series(1, {ROWS}) i"),
+    );
+    there_and_back(&server);
+    assert_eq!(came(&server, "t", "FORMAT binary, FREEZE true"), 1);
+    assert_eq!(came(&server, "t", "FORMAT text, FREEZE true"), 1);
+}
+
+#[test]
+fn texts_of_other_encodings_come_back_as_they_were() {
+    let server = server();
+    server.sql("postgres", "DROP DATABASE shop");
+    server.sql("postgres", "CREATE DATABASE shop ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+    server.sql(
+        "shop",
+        &format!("CREATE TABLE t (a int, b text, c jsonb); INSERT INTO t SELECT i, 'é' || i, to_jsonb('ü'::text) FROM generate_series(1, {ROWS}) i"),
+    );
+    there_and_back(&server);
+    assert_eq!(came(&server, "t", "FORMAT binary, FREEZE true"), 1);
+    assert_eq!(came(&server, "t", "FORMAT text"), 0);
+}
+
+#[test]
 fn types_that_are_not_known_go_in_as_text() {
     let server = server();
     server.sql(

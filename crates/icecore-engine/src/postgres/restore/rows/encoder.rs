@@ -1,6 +1,6 @@
 //! Rows in the binary form of `COPY`, made from its text form.
 //!
-//! A server spends about a third of the time that rows take on reading text, on one processor. What is known of a table's types is read here
+//! A server spends about a quarter of the time that rows take on reading text, on one processor. What is known of a table's types is read here
 //! instead, on another one. <https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4>
 
 use super::value::Kind;
@@ -9,6 +9,8 @@ use super::value::Kind;
 pub(super) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// What it ends with.
 pub(super) const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
+/// A longer line goes as text, which needs no whole lines: a row may have a gigabyte.
+const LINE_LEN_MAX: usize = 1 << 20;
 /// The length of a null.
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 
@@ -27,8 +29,8 @@ impl Encoder {
         Self { columns, held: Vec::new(), plain: Vec::new() }
     }
 
-    /// Appends the binary form of the next bytes of rows, as far as lines are whole. False if a line was not understood: this and what follows
-    /// has to go as text.
+    /// Appends the binary form of the next bytes of rows, as far as lines are whole. False if a line was not understood, or is too long: this and
+    /// what follows has to go as text.
     pub(super) fn encode(&mut self, mut rows: &[u8], out: &mut Vec<u8>) -> bool {
         if !self.held.is_empty() {
             let end = memchr::memchr(b'\n', rows).map_or(rows.len(), |end| end + 1);
@@ -52,7 +54,7 @@ impl Encoder {
             rows = after.get(1..).unwrap_or_default();
         }
         self.held.extend_from_slice(rows);
-        true
+        self.held.len() <= LINE_LEN_MAX
     }
 
     /// What has not been encoded.

@@ -48,6 +48,18 @@ fn from_what_is_not_understood_on_everything_goes_as_text() {
 }
 
 #[test]
+fn a_row_of_any_length_is_not_waited_for() {
+    let piece = [b'x'; 64 << 10];
+    let mut encoder = Encoder::new(vec![Kind::Text]);
+    let mut out = Vec::new();
+    assert!(encoder.encode(b"short\n", &mut out));
+    let taken = (1..1000).find(|_| !encoder.encode(&piece, &mut out)).unwrap();
+    assert_eq!(out, [&[0, 1, 0, 0, 0, 5][..], b"short"].concat());
+    assert_eq!(encoder.into_rest().len(), taken * piece.len());
+    assert!(taken * piece.len() <= (1 << 20) + piece.len(), "{taken}");
+}
+
+#[test]
 fn values_are_what_the_server_sends() {
     let check =
         |kind: Kind, text: &str, bytes: &[u8]| assert_eq!(value(kind, text).unwrap(), bytes, "{text}");
