@@ -68,6 +68,9 @@ pub enum Cause {
     /// The server has too much to do, or something failed there.
     #[error("the server is busy or failed ({0})")]
     Busy(Said),
+    /// An answer that S3 did not give, but something on the way to it.
+    #[error("something else than S3 answers ({0})")]
+    Foreign(Said),
     /// No connection came about.
     #[error("cannot connect: {0}")]
     Unreachable(String),
@@ -157,8 +160,8 @@ impl Cause {
                 _,
                 "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException",
             ) => Self::OtherRegion { region: region.map(printable).or_else(|| expected_region(message)) },
-            // The server gave up waiting for us.
-            (_, "RequestTimeout") => Self::Busy(said),
+            // The server gave up waiting for us; or it began to say yes and then could not, which comes with status 200.
+            (_, "RequestTimeout" | "InternalError" | "SlowDown" | "ServiceUnavailable") => Self::Busy(said),
             (301 | 307, _) => Self::OtherRegion { region: region.map(printable) },
             (401 | 403, _) => Self::Denied(said),
             (404, "") => Self::NotFound,
@@ -172,6 +175,11 @@ impl Cause {
         }
     }
 
+    /// An answer that something on the way gave: while a server starts anew, what stands before it may say that nothing is there.
+    pub(crate) fn foreign(status: u16, message: &str) -> Self {
+        Self::Foreign(Said::new(status, "", message))
+    }
+
     /// Whether the same request may well succeed a little later.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(
@@ -179,6 +187,7 @@ impl Cause {
             Self::Conflict(_)
                 | Self::DamagedOnTheWay(_)
                 | Self::Busy(_)
+                | Self::Foreign(_)
                 | Self::Unreachable(_)
                 | Self::Broken(_)
                 | Self::Silent(_)
@@ -187,7 +196,10 @@ impl Cause {
 
     /// Whether nobody knows what has become of the request: it may have taken effect all the same.
     pub(crate) fn leaves_doubt(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Unreachable(_) | Self::Broken(_) | Self::Silent(_))
+        matches!(
+            self,
+            Self::Busy(_) | Self::Foreign(_) | Self::Unreachable(_) | Self::Broken(_) | Self::Silent(_)
+        )
     }
 
     /// Whether the answer had no body that would say more, as those to `HEAD` have none.
@@ -229,7 +241,7 @@ impl Cause {
                     .to_owned()
             }
             Self::Untrusted(_) => "name the authority that signed it with --ca-file".to_owned(),
-            Self::Unreachable(_) => "look at the endpoint and at the network".to_owned(),
+            Self::Unreachable(_) | Self::Foreign(_) => "look at the endpoint and at the network".to_owned(),
             Self::Busy(_) | Self::Broken(_) | Self::Silent(_) => {
                 "run it again later: what was sent is not sent again".to_owned()
             }
@@ -290,6 +302,7 @@ mod tests {
         assert!(matches!(answer(400, "ExpiredToken"), Cause::Expired(_)));
         assert!(matches!(answer(400, "RequestTimeout"), Cause::Busy(_)));
         assert!(matches!(answer(503, "SlowDown"), Cause::Busy(_)));
+        assert!(matches!(answer(200, "InternalError"), Cause::Busy(_)), "it may come after the first yes");
         assert!(matches!(answer(418, "Teapot"), Cause::Other(_)));
     }
 

@@ -45,6 +45,13 @@ const PIECE_LEN: usize = 128 << 10;
 const PIECES_AHEAD: usize = 2;
 /// How much room is made for an object before its bytes arrive, whatever the server says of its length.
 const ROOM_MAX: u64 = 64 << 20;
+/// No object is longer: packs, which are the longest, end soon after 32 MiB.
+const WHOLE_LEN_MAX: u64 = 1 << 30;
+const HALF_A_PAGE: &str = "the server lists objects without their keys or lengths";
+/// What is not listed would be taken for deleted.
+const HALF_A_LIST: &str =
+    "the server lists a part of the objects, and does not say how to ask for the others";
+const NO_LENGTH: &str = "the server does not say how long the object is";
 /// Where a put says which one it is: its maker finds out by it whether it took effect.
 const MARK: &str = "icecore-put";
 
@@ -188,7 +195,14 @@ impl Client {
         let answer = self.run(&watch, async {
             let answer = request.send().await.map_err(|error| of_sdk(&error))?;
             partial.tag = answer.e_tag;
-            let body_len = u64::try_from(answer.content_length.unwrap_or_default()).unwrap_or_default();
+            let body_len = answer.content_length.and_then(|len| u64::try_from(len).ok());
+            let body_len = body_len.ok_or_else(|| Cause::Unusable(NO_LENGTH.to_owned()))?;
+            let body_len_max = end.map_or(WHOLE_LEN_MAX.saturating_sub(have), |end| end - from);
+            if body_len > body_len_max {
+                let found =
+                    format!("the server sends {body_len} bytes where {body_len_max} are expected at most");
+                return Err(Cause::Unusable(found));
+            }
             partial.len = match (&wanted, &answer.content_range) {
                 (None, _) => body_len,
                 (Some(_), Some(range)) => {
@@ -196,7 +210,7 @@ impl Client {
                 }
                 (Some(_), None) => return Err(other_range(wanted.as_ref(), "all of it")),
             };
-            let room = body_len.min(ROOM_MAX).min(end.map_or(u64::MAX, |end| end - from));
+            let room = body_len.min(ROOM_MAX);
             partial.bytes.reserve(usize::try_from(room).unwrap_or_default());
             let mut body = answer.body;
             loop {
@@ -269,12 +283,17 @@ impl Client {
             .set_continuation_token(from.map(str::to_owned));
         let answer =
             self.run(&self.watch(), async { request.send().await.map_err(|error| of_sdk(&error)) })?;
-        let objects = answer.contents.unwrap_or_default().into_iter();
-        let objects = objects.filter_map(|object| {
-            Some((object.key?, u64::try_from(object.size.unwrap_or_default()).unwrap_or_default()))
+        let objects = answer.contents.unwrap_or_default().into_iter().map(|object| {
+            let len = object.size.and_then(|len| u64::try_from(len).ok());
+            object.key.zip(len).ok_or_else(|| Cause::Unusable(HALF_A_PAGE.to_owned()))
         });
+        let objects = objects.collect::<Result<_, _>>()?;
         let more = answer.is_truncated.unwrap_or_default();
-        Ok(Page { objects: objects.collect(), next: answer.next_continuation_token.filter(|_| more) })
+        let next = answer.next_continuation_token.filter(|_| more);
+        if more && next.is_none() {
+            return Err(Cause::Unusable(HALF_A_LIST.to_owned()));
+        }
+        Ok(Page { objects, next })
     }
 
     /// Removes the object, if it is there.

@@ -8,6 +8,10 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::cause::Cause;
 
+/// What most servers for S3 say in each answer, and nothing else does. Where it is missing, only words that nobody but S3 has say that an object
+/// is not there: to believe anybody else could cost data.
+const REQUEST_ID: &str = "x-amz-request-id";
+
 /// What the SDK's error means.
 pub(crate) fn of_sdk<E>(error: &SdkError<E, HttpResponse>) -> Cause
 where
@@ -21,7 +25,14 @@ where
             let (raw, meta) = (answer.raw(), answer.err().meta());
             let region = raw.headers().get("x-amz-bucket-region");
             let (code, message) = (meta.code().unwrap_or_default(), meta.message().unwrap_or_default());
-            Cause::of_answer(raw.status().as_u16(), code, message, region)
+            let status = raw.status().as_u16();
+            match Cause::of_answer(status, code, message, region) {
+                // For an answer without a body, the SDK makes a code up.
+                Cause::NotFound if code != "NoSuchKey" && raw.headers().get(REQUEST_ID).is_none() => {
+                    Cause::foreign(status, message)
+                }
+                cause => cause,
+            }
         }
         SdkError::TimeoutError(_) => Cause::Broken(chain(error)),
         SdkError::DispatchFailure(_) => {

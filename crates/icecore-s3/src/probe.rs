@@ -53,6 +53,19 @@ impl Probe {
         kept(&self.create) && kept(&self.replace)
     }
 
+    /// The same, or why it is not known.
+    ///
+    /// # Errors
+    /// If one of the two could not be tried, and the other one does not tell already.
+    pub fn finding(self) -> Result<bool> {
+        match (self.create, self.replace) {
+            (Ok(Condition::Kept), Ok(Condition::Kept)) => Ok(true),
+            (Ok(Condition::Ignored | Condition::Refused), _)
+            | (_, Ok(Condition::Ignored | Condition::Refused)) => Ok(false),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+
     /// What failed, with a word for it.
     pub fn failures(&self) -> impl Iterator<Item = (&'static str, &Error)> {
         let outcomes = [

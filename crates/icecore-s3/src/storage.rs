@@ -1,5 +1,6 @@
 //! The contract of [`Storage`], kept with the requests of [`Client`].
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ impl Shared {
     /// Answers to `HEAD` have no body, so that one that says no does not say why: a missing bucket looks like a missing object. Where that
     /// matters, something else is asked that says it.
     pub(crate) fn head(&self, key: &str) -> Result<Head, Cause> {
-        let cause = match self.ask(|| self.client.head(key)) {
+        let cause = match self.ask(|| self.head_once(key)) {
             Ok(head) => return Ok(head),
             Err(Cause::NotFound) if self.bucket_seen.load(Ordering::Relaxed) => return Err(Cause::NotFound),
             Err(cause) if !cause.is_mute() => return Err(cause),
@@ -80,6 +81,19 @@ impl Shared {
         // Who may not list learns no more than before.
         match self.ask(|| self.client.list(key, None, Some(1))) {
             Err(Cause::Denied(_)) | Ok(_) => Err(cause),
+            Err(told) => Err(told),
+        }
+    }
+
+    /// Where nothing tells that it is S3 who says no, the object itself is asked for: that answer has words.
+    fn head_once(&self, key: &str) -> Result<Head, Cause> {
+        let cause = match self.client.head(key) {
+            Err(cause @ Cause::Foreign(_)) => cause,
+            outcome => return outcome,
+        };
+        match self.client.get(key, Some(&(0..1)), &mut Partial::default()) {
+            // It has come in between, or whoever said no was wrong: it is asked again.
+            Ok(()) | Err(Cause::OutOfRange) => Err(cause),
             Err(told) => Err(told),
         }
     }
@@ -206,19 +220,18 @@ impl Shared {
     pub(crate) fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, Cause> {
         let mut objects = Vec::new();
         let mut from: Option<String> = None;
+        let mut seen = HashSet::new();
         loop {
             let page = self.ask(|| self.client.list(&self.location.key(prefix), from.as_deref(), None))?;
             objects.extend(page.objects.into_iter().filter_map(|(key, len)| {
                 let name = self.location.name(&key)?;
                 is_name(name).then(|| ObjectMeta { name: name.to_owned(), len })
             }));
-            if page.next.is_some() && page.next == from {
-                return Err(Cause::Unusable("the server sends the same page again and again".to_owned()));
+            let Some(next) = page.next else { break };
+            if !seen.insert(next.clone()) {
+                return Err(Cause::Unusable("the server sends the same pages again and again".to_owned()));
             }
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
+            from = Some(next);
         }
         // Not every server keeps the order, and a page may come twice.
         objects.sort_by(|a, b| a.name.cmp(&b.name));
@@ -344,7 +357,8 @@ impl Storage for S3Storage {
         let key = self.key(name);
         let put = self.shared.put(&key, bytes, Condition::Absent);
         let tag = put.map_err(self.fail("cannot write", name))?;
-        Ok(Box::new(S3Hold { storage: self.clone(), name: name.to_owned(), key, tag, withdrawn: false }))
+        let storage = self.clone();
+        Ok(Box::new(S3Hold { storage, name: name.to_owned(), key, tag, in_doubt: None, withdrawn: false }))
     }
 
     /// No lock in S3 ends with its process.
@@ -386,14 +400,15 @@ struct S3Hold {
     key: String,
     /// What the server said last of what we put. It keeps us from bringing back what somebody has removed because we seemed dead.
     tag: Option<String>,
+    /// What the last update would have made of it, if nobody knows whether it did.
+    in_doubt: Option<Vec<u8>>,
 }
 
 impl Hold for S3Hold {
     fn update(&mut self, bytes: &[u8]) -> icecore_storage::Result<()> {
-        let condition = self.tag.as_deref().map_or(Condition::Always, Condition::Tag);
-        let put = self.storage.shared.put(&self.key, bytes, condition);
-        self.tag = put.map_err(self.storage.fail("cannot write", &self.name))?;
-        Ok(())
+        self.settle_doubt()
+            .and_then(|()| self.put(bytes))
+            .map_err(self.storage.fail("cannot write", &self.name))
     }
 
     fn release(mut self: Box<Self>) -> icecore_storage::Result<()> {
@@ -402,6 +417,29 @@ impl Hold for S3Hold {
 }
 
 impl S3Hold {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Cause> {
+        let condition = self.tag.as_deref().map_or(Condition::Always, Condition::Tag);
+        match self.storage.shared.put(&self.key, bytes, condition) {
+            Ok(tag) => self.tag = tag,
+            Err(cause) => {
+                self.in_doubt = cause.leaves_doubt().then(|| bytes.to_vec());
+                return Err(cause);
+            }
+        }
+        Ok(())
+    }
+
+    /// If the last update took effect and no answer said so, the object is still ours, with another tag.
+    fn settle_doubt(&mut self) -> Result<(), Cause> {
+        let Some(bytes) = &self.in_doubt else { return Ok(()) };
+        let found = self.storage.shared.get(&self.key, None)?;
+        if found.bytes == bytes {
+            self.tag = found.tag;
+        }
+        self.in_doubt = None;
+        Ok(())
+    }
+
     /// Deletes the object, which is tried some times, and not for ever: what stays is told from what lives by its standing still.
     fn withdraw(&mut self) -> Result<(), Cause> {
         self.withdrawn = true;

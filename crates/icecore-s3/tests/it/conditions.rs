@@ -140,3 +140,29 @@ fn a_held_object_that_was_removed_is_not_brought_back() {
     hold.update(b"3").unwrap_err();
     assert_eq!(storage.list("").unwrap(), []);
 }
+
+#[test]
+fn a_held_object_whose_update_was_never_answered_can_still_be_updated() {
+    let place = Place::new();
+    let storage = place.storage();
+    let mut hold = storage.hold("claims/1", b"0").unwrap();
+    place.server.inject(S3Fault::new(S3Call::Any, Trouble::DropAnswer).for_good());
+    hold.update(b"1").unwrap_err();
+    place.server.heal();
+    assert_eq!(storage.get("claims/1").unwrap(), &b"1"[..], "it took effect");
+    hold.update(b"2").unwrap();
+    assert_eq!(storage.get("claims/1").unwrap(), &b"2"[..]);
+}
+
+#[test]
+fn a_held_object_that_was_replaced_in_doubt_is_left_to_who_has_replaced_it() {
+    let place = Place::new();
+    let storage = place.storage();
+    let mut hold = storage.hold("claims/1", b"0").unwrap();
+    place.server.inject(S3Fault::new(S3Call::Put, Trouble::CutBefore).for_good());
+    hold.update(b"1").unwrap_err();
+    place.server.heal();
+    storage.put("claims/1", b"x", PutMode::Overwrite).unwrap();
+    hold.update(b"2").unwrap_err();
+    assert_eq!(storage.get("claims/1").unwrap(), &b"x"[..]);
+}

@@ -188,3 +188,50 @@ fn a_server_that_cannot_delete_many_deletes_one_by_one() {
     storage.delete_all(&["a/1", "a/2", "a/3"].map(str::to_owned)).unwrap();
     assert_eq!(storage.list("").unwrap(), []);
 }
+
+#[test]
+fn a_page_that_says_404_is_no_missing_object() {
+    // What stands before a server that starts anew says that nothing is there.
+    let place = Place::new();
+    let storage = place.storage();
+    storage.put("packs/1", b"1", PutMode::CreateNew).unwrap();
+    for text in ["404 page not found\n", ""] {
+        for call in [S3Call::Get, S3Call::Head, S3Call::List, S3Call::Put] {
+            place.server.inject(S3Fault::new(call, Trouble::Page(404, text)).times(2));
+        }
+        assert_eq!(storage.get("packs/1").unwrap(), &b"1"[..]);
+        assert_eq!(storage.len("packs/1").unwrap(), 1);
+        assert_eq!(storage.list("packs/").unwrap().len(), 1);
+        storage.put("packs/1", b"1", PutMode::Overwrite).unwrap();
+        assert_eq!(place.server.heal(), 0, "{text:?}: each request met it");
+
+        place.server.inject(S3Fault::new(S3Call::Any, Trouble::Page(404, text)).for_good());
+        for error in [storage.get("packs/1").unwrap_err(), storage.len("packs/1").unwrap_err()] {
+            assert_eq!(error.kind, ErrorKind::Other);
+            assert!(sentence(&error).contains("something else than S3 answers (404"), "{}", sentence(&error));
+        }
+        place.server.heal();
+    }
+}
+
+#[test]
+fn servers_that_leave_no_trace_in_answers_are_asked_twice_for_what_is_missing() {
+    let place = Place::new();
+    let storage = place.storage();
+    storage.put("packs/1", b"1", PutMode::CreateNew).unwrap();
+    place.server.take_requests();
+    place.server.inject(S3Fault::new(S3Call::Head, Trouble::Page(404, "")));
+    assert_eq!(storage.len("packs/2").unwrap_err().kind, ErrorKind::NotFound);
+    let calls: Vec<_> = place.server.take_requests().into_iter().map(|request| request.call).collect();
+    assert_eq!(calls, [S3Call::Head, S3Call::Get]);
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_not_read_to_its_end() {
+    let place = Place::new();
+    let storage = place.storage();
+    storage.put("packs/1", b"0123456789", PutMode::CreateNew).unwrap();
+    place.server.inject(S3Fault::new(S3Call::Get, Trouble::Endless));
+    let error = storage.get("packs/1").unwrap_err();
+    assert!(sentence(&error).contains("does not say how long"), "{}", sentence(&error));
+}

@@ -5,7 +5,7 @@ use std::fs;
 use icecore_storage::{PutMode, Storage as _};
 use icecore_testkit::s3::{S3Call, S3Fault, Trouble};
 
-use crate::support::Place;
+use crate::support::{Place, sentence};
 
 #[test]
 fn a_listing_has_all_pages() {
@@ -53,4 +53,36 @@ fn a_bucket_without_a_prefix_is_listed_whole() {
     }
     let names: Vec<_> = storage.list("").unwrap().into_iter().map(|object| object.name).collect();
     assert_eq!(names, ["config", "packs/00/1"]);
+}
+
+#[test]
+fn a_list_that_is_cut_off_is_no_list() {
+    // To take it for all there is would let a collection delete what the rest of it needs.
+    let place = Place::new();
+    let storage = place.storage();
+    storage.put("packs/1", b"1", PutMode::CreateNew).unwrap();
+    for (page, says) in [
+        ("<IsTruncated>true</IsTruncated>", "lists a part of the objects"),
+        (
+            "<IsTruncated>false</IsTruncated><Contents><Size>1</Size></Contents>",
+            "without their keys or lengths",
+        ),
+        (
+            "<IsTruncated>false</IsTruncated><Contents><Key>packs/1</Key></Contents>",
+            "without their keys or lengths",
+        ),
+        (
+            "<IsTruncated>true</IsTruncated><NextContinuationToken>1</NextContinuationToken>",
+            "again and again",
+        ),
+    ] {
+        let text: &'static str =
+            format!(r#"<?xml version="1.0" encoding="UTF-8"?><ListBucketResult>{page}</ListBucketResult>"#)
+                .leak();
+        place.server.inject(S3Fault::new(S3Call::List, Trouble::Page(200, text)).for_good());
+        let error = storage.list("packs/").unwrap_err();
+        place.server.heal();
+        assert!(sentence(&error).contains(says), "{}", sentence(&error));
+    }
+    assert_eq!(storage.list("packs/").unwrap().len(), 1);
 }

@@ -61,6 +61,10 @@ pub enum Trouble {
     Answer(u16, &'static str),
     /// The same, although the request took effect.
     AnswerAfter(u16, &'static str),
+    /// The answer is that of some other server on the way: this status and text, and nothing that S3 says.
+    Page(u16, &'static str),
+    /// The answer's body has no end, and does not say how long it is.
+    Endless,
     /// The answer sends the client to this region.
     OtherRegion(&'static str),
 }

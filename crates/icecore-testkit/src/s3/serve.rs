@@ -73,10 +73,30 @@ async fn answer(
     faults: Arc<Faults>,
 ) -> Result<Response<Body>, Failure> {
     let request = request.map(Body::from);
-    let Some(trouble) = faults.meet(S3Request::of(&request)) else {
-        return Ok(service.call(request).await?);
+    let trouble = faults.meet(S3Request::of(&request));
+    let is_a_page = matches!(trouble, Some(Trouble::Page(..)));
+    let mut answer = match trouble {
+        None => service.call(request).await?,
+        Some(trouble) => meet(trouble, request, service).await?,
     };
+    if !is_a_page {
+        answer.headers_mut().insert("x-amz-request-id", HeaderValue::from_static("4442587FB7D0A2F9"));
+    }
+    Ok(answer)
+}
+
+async fn meet(
+    trouble: Trouble,
+    request: Request<Body>,
+    service: S3Service,
+) -> Result<Response<Body>, Failure> {
     match trouble {
+        Trouble::Page(status, text) => {
+            let is_head = request.method() == "HEAD";
+            request.into_body().collect().await?;
+            let body = if is_head { Body::empty() } else { Body::from(text.to_owned()) };
+            Ok(Response::builder().status(status).header(CONTENT_TYPE, "text/plain").body(body)?)
+        }
         Trouble::CutBefore => cut(),
         Trouble::CutRequest(len) => {
             let mut body = request.into_body();
@@ -128,6 +148,7 @@ async fn answer(
             whole(service.call(request).await?).await?;
             error(status, code, is_head)
         }
+        Trouble::Endless => Ok(Response::new(Body::http_body(Endless))),
         Trouble::OtherRegion(region) => {
             let is_head = request.method() == "HEAD";
             request.into_body().collect().await?;
@@ -182,5 +203,17 @@ impl http_body::Body for Cut {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.len)
+    }
+}
+
+/// A body that goes on for as long as somebody reads it.
+struct Endless;
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; 4096])))))
     }
 }
