@@ -28,9 +28,9 @@ pub(crate) struct WriterClaim {
 
 impl Drop for WriterClaim {
     fn drop(&mut self) {
-        let released = self.hold.take().map_or(Ok(()), Hold::release);
-        // One that could not be withdrawn is the next process's; one that was left behind is nobody's, for its marker must stay.
-        if released.is_ok()
+        // One that was left behind stays, and so does what is remembered of it.
+        let Some(hold) = self.hold.take() else { return };
+        if hold.release().is_ok()
             && let Some(remembered) = self.remembered.take()
         {
             remembered.forget();
@@ -122,12 +122,18 @@ impl WriterClaim {
             Ok(false) => return Err(StoreError::Fenced),
             Err(_) => (),
         }
-        let claim = names::claim(&self.id);
-        if store.storage.holder(&claim).is_ok_and(|holder| holder == Holder::Unknown) {
-            if store.fence(&claim).is_ok() && is_there().is_ok_and(|is_there| is_there) {
+        if !store.storage.knows_holders() {
+            let fenced = store.fence(&names::claim(&self.id));
+            if fenced.is_ok() && is_there().is_ok_and(|is_there| is_there) {
                 return Ok(());
             }
             std::mem::forget(self.hold.take());
+            // If the marker could not be put, the next process of this machine does it, or a collector in time.
+            if fenced.is_ok()
+                && let Some(remembered) = self.remembered.take()
+            {
+                remembered.forget();
+            }
         }
         Err(error.into())
     }
@@ -151,6 +157,9 @@ impl WriterClaim {
 
     /// Creates the manifest that `bytes` are, which makes the snapshot exist; a collector that gave this writer up has created it before.
     pub(crate) fn publish(&mut self, store: &Store, bytes: &[u8]) -> Result<()> {
+        if let Some(remembered) = &self.remembered {
+            remembered.note_publishing();
+        }
         match store.storage.put(&names::snapshot(&self.id), bytes, PutMode::CreateNew) {
             Ok(()) => Ok(()),
             Err(error) if error.kind == ErrorKind::AlreadyExists => Err(StoreError::Fenced),
@@ -377,6 +386,22 @@ impl Store {
         let marker = Manifest::encode_fence(&name, &self.key, &self.machine.salt());
         match self.storage.put(&name, &marker, PutMode::CreateNew) {
             Err(error) if error.kind != ErrorKind::AlreadyExists => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Settles what a dead writer left that may have sent its manifest right before. That may be on its way still, and must not arrive when nobody
+    /// waits for it any more: if it is not there, a marker takes its place, and stays with the claim.
+    pub(crate) fn settle_dead(&self, claim_name: &str) -> Result<()> {
+        let name = names::snapshot(id_of(claim_name));
+        // Not every place heeds the condition of a marker: what is there is not replaced.
+        if !self.cannot_publish(id_of(claim_name))? {
+            self.fence(claim_name)?;
+        }
+        let bytes = self.storage.get(&name)?;
+        match Manifest::decode(&name, &bytes, &self.key) {
+            Ok(Some(_)) => self.delete_if_there(claim_name),
+            // The marker; or what is there is damaged, and for people to look at.
             _ => Ok(()),
         }
     }

@@ -1,11 +1,12 @@
 //! Claims that this machine has made where nobody can tell whether their makers live.
 //!
 //! A file beside the index stands for each of them, locked for as long as its process lives. Whoever finds one that is not locked
-//! withdraws the claim, which protects nothing any more and would only make collections wait. A claim that nobody remembers is fenced in
-//! time: see [`FencePolicy`](crate::FencePolicy).
+//! withdraws the claim, which protects nothing any more and would only make collections wait: unless the file says that the manifest was being
+//! sent, which may arrive after its sender has died. A claim that nobody remembers is fenced in time: see
+//! [`FencePolicy`](crate::FencePolicy).
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -13,12 +14,15 @@ use icecore_format::names;
 
 use crate::store::Store;
 
+/// What a file says whose claim's manifest is being sent.
+const PUBLISHING: &[u8] = b"publishing\n";
+
 /// A claim that is remembered. Dropped, it is left for the next process to withdraw.
 #[derive(Debug)]
 pub(crate) struct Remembered {
     path: PathBuf,
-    /// Carries the lock.
-    _file: File,
+    /// Carries the lock, and is empty until the manifest is sent.
+    file: File,
 }
 
 impl Remembered {
@@ -31,8 +35,17 @@ impl Remembered {
             file.lock()?;
             // Whoever looks for dead ones may have taken it between the two: then it has no name any more.
             if is_named(&file)? {
-                return Ok(Self { path, _file: file });
+                return Ok(Self { path, file });
             }
+        }
+    }
+
+    /// The manifest is about to be sent.
+    pub(crate) fn note_publishing(&self) {
+        let noted = (&self.file).write_all(PUBLISHING).and_then(|()| self.file.sync_data());
+        if noted.is_err() {
+            // Nobody may withdraw the claim, then.
+            let _ = fs::remove_file(&self.path);
         }
     }
 
@@ -67,8 +80,13 @@ impl Store {
                 continue;
             };
             let Ok(file) = File::open(entry.path()) else { continue };
-            let is_dead = file.try_lock().is_ok() && is_named(&file).unwrap_or(false);
-            if is_dead && self.clear_claim(&names::claim(claim)).is_ok() {
+            if file.try_lock().is_err() || !is_named(&file).unwrap_or(false) {
+                continue;
+            }
+            let Ok(len) = file.metadata().map(|metadata| metadata.len()) else { continue };
+            let claim = names::claim(claim);
+            let settled = if len == 0 { self.clear_claim(&claim) } else { self.settle_dead(&claim) };
+            if settled.is_ok() {
                 let _ = fs::remove_file(entry.path());
             }
         }

@@ -3,8 +3,8 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use icecore_storage::{
@@ -18,12 +18,27 @@ pub struct FarStorage {
     /// Whether a put takes effect whatever it is conditional on, and says so.
     ignores_conditions: bool,
     is_dead: Arc<AtomicBool>,
+    last_put: Arc<Mutex<LastPut>>,
+}
+
+/// The put at which a machine dies.
+#[derive(Debug, Default)]
+struct LastPut {
+    /// How the object's name begins, if the machine is to die.
+    prefix: Option<String>,
+    /// What was sent and has not arrived.
+    late: Option<(String, Vec<u8>)>,
 }
 
 impl FarStorage {
     /// An empty place that heeds conditions.
     pub fn new() -> Self {
-        Self { inner: MemoryStorage::new(), ignores_conditions: false, is_dead: Arc::default() }
+        Self {
+            inner: MemoryStorage::new(),
+            ignores_conditions: false,
+            is_dead: Arc::default(),
+            last_put: Arc::default(),
+        }
     }
 
     /// An empty place that answers to conditional puts as to others.
@@ -34,12 +49,30 @@ impl FarStorage {
     /// Another machine's way to the same objects.
     #[must_use]
     pub fn another_machine(&self) -> Self {
-        Self { is_dead: Arc::default(), ..self.clone() }
+        Self { is_dead: Arc::default(), last_put: Arc::default(), ..self.clone() }
     }
 
     /// This machine dies: from now on it reaches nothing, and what it holds stays.
     pub fn die(&self) {
         self.is_dead.store(true, Ordering::SeqCst);
+    }
+
+    /// This machine dies right after it has sent an object whose name begins so: it has not arrived yet.
+    ///
+    /// # Panics
+    ///
+    /// If another thread did.
+    pub fn die_at_put_of(&self, prefix: &str) {
+        self.last_put.lock().expect("nobody panics").prefix = Some(prefix.to_owned());
+    }
+
+    /// The name and the bytes of what was sent and has not arrived.
+    ///
+    /// # Panics
+    ///
+    /// If another thread did.
+    pub fn take_late(&self) -> Option<(String, Vec<u8>)> {
+        self.last_put.lock().expect("nobody panics").late.take()
     }
 
     fn alive(&self, name: &str) -> Result<&MemoryStorage> {
@@ -71,6 +104,12 @@ impl Storage for FarStorage {
 
     fn put(&self, name: &str, bytes: &[u8], mode: PutMode<'_>) -> Result<()> {
         let mode = if self.ignores_conditions { PutMode::Overwrite } else { mode };
+        let mut last = self.last_put.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.prefix.as_ref().is_some_and(|prefix| name.starts_with(prefix)) {
+            *last = LastPut { prefix: None, late: Some((name.to_owned(), bytes.to_vec())) };
+            self.die();
+        }
+        drop(last);
         self.alive(name)?.put(name, bytes, mode)
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use icecore_format::Label;
-use icecore_storage::Storage;
+use icecore_storage::{PutMode, Storage};
 use icecore_store::{
     Clock, FencePolicy, GcOptions, Monitor, RateLimit, Silent, Store, StoreError, Transfer, TransferOptions,
 };
@@ -243,6 +243,40 @@ fn a_machine_withdraws_the_claims_of_its_own_that_died_and_no_others() {
     for dir in [one, two] {
         let left: Vec<_> = std::fs::read_dir(dir.path().join("index.claims")).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn a_manifest_that_its_dead_writer_had_sent_does_not_arrive_after_its_claim_is_gone() {
+    let far = FarStorage::new();
+    let pair = Pair::between(Fixture::memory(Crypto::Encrypted), Arc::new(far.clone()));
+    let dir = tempfile::tempdir().unwrap();
+    let dying = far.another_machine();
+    // The storage gets the manifest, and the machine dies before it is put.
+    dying.die_at_put_of("snapshots/");
+    begin_with(&machine(&dying, dir.path()), "shop", b"x").commit(|_| ()).unwrap_err();
+    let late = dying.take_late().unwrap();
+    let next = machine(&far, dir.path());
+    let kept = write(&next, "shop", &[("a", b"y")]).id;
+    pair.remote.gc(&gc_options(), &Silent).unwrap();
+    // It arrives now, and finds its place taken.
+    far.put(&late.0, &late.1, PutMode::CreateNew).unwrap_err();
+    check_sound(&next, &BTreeMap::from([(kept, b"y".to_vec())]));
+}
+
+#[test]
+fn a_snapshot_whose_writer_died_right_after_it_was_published_stays() {
+    for far in [FarStorage::new(), FarStorage::ignoring_conditions()] {
+        let _pair = Pair::between(Fixture::memory(Crypto::Plain), Arc::new(far.clone()));
+        let dir = tempfile::tempdir().unwrap();
+        let dying = far.another_machine();
+        dying.die_at_put_of("snapshots/");
+        begin_with(&machine(&dying, dir.path()), "shop", b"x").commit(|_| ()).unwrap_err();
+        let (name, bytes) = dying.take_late().unwrap();
+        far.put(&name, &bytes, PutMode::CreateNew).unwrap();
+        let next = machine(&far, dir.path());
+        write(&next, "shop", &[("a", b"y")]);
+        assert_eq!((ids(&next).len(), far.list("claims/").unwrap().len()), (2, 0));
     }
 }
 
