@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use icecore::Probe;
+use icecore_store::StoreError;
 
 use crate::commands;
 use crate::context::{Context, Opened};
@@ -125,7 +127,8 @@ impl ExclusiveArgs {
             return Ok(());
         }
         let probe = icecore::probe_place(&opened.place, &context.surroundings())?;
-        if probe.is_none_or(|probe| probe.keeps_conditions()) {
+        // What could not be tried is no reason to go on as if nobody else wrote.
+        if probe.map_or(Ok(true), Probe::finding).map_err(StoreError::from)? {
             return Ok(());
         }
         let message = format!(
