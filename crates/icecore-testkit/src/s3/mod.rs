@@ -18,7 +18,7 @@ mod serve;
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +74,16 @@ impl S3Server {
     ///
     /// If it does not start, as all methods do when something is wrong.
     pub fn start() -> Self {
-        Self::start_with(None)
+        Self::start_in(Path::new("/tmp"))
+    }
+
+    /// The same with its objects in a new folder below `dir`, which goes with the server.
+    ///
+    /// # Panics
+    ///
+    /// If nothing can be made there.
+    pub fn start_in(dir: &Path) -> Self {
+        Self::start_with(dir, None)
     }
 
     /// The same behind TLS.
@@ -83,11 +92,11 @@ impl S3Server {
     ///
     /// Also if the certificate cannot be used.
     pub fn start_with_tls(identity: &Identity) -> Self {
-        Self::start_with(Some(identity))
+        Self::start_with(Path::new("/tmp"), Some(identity))
     }
 
-    fn start_with(identity: Option<&Identity>) -> Self {
-        let folder = TempDir::new_in("/tmp").expect("room for objects");
+    fn start_with(dir: &Path, identity: Option<&Identity>) -> Self {
+        let folder = TempDir::new_in(dir).expect("room for objects");
         let files = FileSystem::new(folder.path()).expect("the folder is there");
         let bucket = Bucket::new(files, folder.path());
         let mut service = S3ServiceBuilder::new(bucket.clone());
