@@ -2,6 +2,8 @@
 //! bucket is no missing object, a list of unfinished uploads, and words for uploads and parts that are not there.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +19,7 @@ use s3s::dto::{
     GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
     ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput,
     ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, MultipartUpload,
-    PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp, UploadPartInput, UploadPartOutput,
+    PutObjectInput, PutObjectOutput, Range, StreamingBlob, Timestamp, UploadPartInput, UploadPartOutput,
 };
 use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
@@ -174,6 +176,17 @@ async fn whole(body: Option<StreamingBlob>, md5: Option<&str>, len: Option<i64>)
     }
 }
 
+/// A part of a file, or all of it.
+fn read(path: &Path, range: Option<Range>) -> S3Result<Bytes> {
+    let missing = |_| s3_error!(NoSuchKey);
+    let file = File::open(path).map_err(missing)?;
+    let len = file.metadata().map_err(missing)?.len();
+    let wanted = range.map_or(Ok(0..len), |range| range.check(len))?;
+    let mut bytes = vec![0; usize::try_from(wanted.end - wanted.start).unwrap_or_default()];
+    file.read_exact_at(&mut bytes, wanted.start).map_err(missing)?;
+    Ok(Bytes::from(bytes))
+}
+
 fn blob(bytes: Bytes) -> StreamingBlob {
     StreamingBlob::from(Body::from(bytes))
 }
@@ -212,13 +225,8 @@ impl S3 for Bucket {
             return Err(s3_error!(PreconditionFailed));
         }
         // In one piece: the files come in pieces of 4 KiB, which would be what a measurement measures.
-        let bytes = tokio::fs::read(path).await.map_err(|_| s3_error!(NoSuchKey))?;
-        let mut bytes = Bytes::from(bytes);
-        if let Some(range) = range {
-            let range = range.check(bytes.len() as u64)?;
-            let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-            bytes = bytes.slice(at(range.start)..at(range.end));
-        }
+        let bytes = tokio::task::spawn_blocking(move || read(&path, range)).await;
+        let bytes = bytes.map_err(|error| s3_error!(error, InternalError))??;
         answer.output.body = Some(blob(bytes));
         Ok(answer)
     }
