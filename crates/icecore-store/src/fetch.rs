@@ -1,4 +1,4 @@
-//! Reading many small objects at once.
+//! Reading much at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,6 +6,10 @@ use std::thread;
 
 use bytes::Bytes;
 use icecore_storage::{self as storage, Storage};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::machine::Hands;
+use crate::store::Store;
 
 /// Fewer requests for each thread are made by the caller's.
 const REQUESTS_A_THREAD: usize = 4;
@@ -45,4 +49,24 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(
     let mut answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
     answers.sort_unstable_by_key(|(at, _)| *at);
     answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+impl Store {
+    /// Has something fetched and decoded beside others. Far away most of that is waiting, which takes more threads than there are processors.
+    pub(crate) fn spawn_fetch(&self, job: impl FnOnce() + Send + 'static) {
+        match (self.machine.hands(), self.fetchers()) {
+            (Hands::Many, Some(pool)) => pool.spawn(job),
+            (hands, _) => hands.spawn(job),
+        }
+    }
+
+    fn fetchers(&self) -> Option<&ThreadPool> {
+        self.manifests.as_ref()?;
+        let make = || {
+            let threads = self.storage.concurrency().get();
+            // Without them it takes longer.
+            ThreadPoolBuilder::new().num_threads(threads).thread_name(|_| "fetcher".to_owned()).build().ok()
+        };
+        self.fetchers.get_or_init(make).as_ref()
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use icecore_chunk::{Cutter, Sketcher};
 use icecore_format::{
@@ -10,6 +10,7 @@ use icecore_format::{
     names,
 };
 use icecore_storage::{ErrorKind, PutMode, Storage};
+use rayon::ThreadPool;
 
 use crate::copies::{get_either, put_copy};
 use crate::index::Index;
@@ -81,6 +82,8 @@ pub struct Store {
     pub(crate) packs: PackReader,
     /// Where the storage is far away.
     pub(crate) manifests: Option<ManifestCache>,
+    /// Threads that wait for what is far away.
+    pub(crate) fetchers: OnceLock<Option<ThreadPool>>,
     pub(crate) machine: Arc<dyn Machine>,
 }
 
@@ -209,7 +212,8 @@ impl Store {
         let packs = PackReader::new(Arc::clone(&storage), key.clone());
         let sketcher = Sketcher::new(config.chunk_sizes, seed.as_ref().map(|seed| &seed.0));
         let (index, machine) = (Index::new(index_path), Arc::new(ThisMachine::default()));
-        Self { storage, config, key, cutter, sketcher, index, packs, manifests: None, machine }
+        let fetchers = OnceLock::new();
+        Self { storage, config, key, cutter, sketcher, index, packs, manifests: None, fetchers, machine }
     }
 
     /// Keeps manifests that were read beside the index, where reading them costs more than a file: of a store that is far away.

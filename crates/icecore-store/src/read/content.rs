@@ -86,7 +86,7 @@ impl<'a, R: Iterator<Item = Result<ChunkRef>>> ContentReader<'a, R> {
             let len = picks.iter().map(|(chunk, _)| u64::from(chunk.len)).sum();
             let (done, bytes) = bounded(1);
             let (store, pack, run) = (Arc::clone(self.store), first.pack, first.span.run);
-            self.store.machine.hands().spawn(move || {
+            self.store.spawn_fetch(move || {
                 // Nobody waits for it when the reader was dropped.
                 let _ = done.send(read_picks(&store, &pack, run, &picks));
             });
