@@ -315,6 +315,31 @@ impl Store {
         Ok(false)
     }
 
+    /// Whether somebody who collects was given up and may still be there: when it moves again it deletes the next packs by their names, before it
+    /// learns of it. The claims in `own` are the caller's.
+    ///
+    /// To be asked after the condemned lists were loaded: whoever gave it up took its list away later.
+    pub(crate) fn has_fenced_collector(&self, own: &BTreeSet<String>) -> Result<bool> {
+        for object in self.storage.list(names::CLAIMS)? {
+            let id = id_of(&object.name);
+            if own.contains(id) {
+                continue;
+            }
+            let bytes = match self.storage.get(&object.name) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            };
+            // A claim that cannot be read may be anybody's.
+            let may_collect =
+                Claim::decode(&object.name, &bytes).map_or(true, |claim| claim.holder == COLLECTOR);
+            if may_collect && self.cannot_publish(id)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Returns when no writer of an older epoch but the one with the claim `own` can publish any more: each has ended, died, or been
     /// fenced.
     pub(crate) fn wait_for_older(

@@ -90,11 +90,11 @@ impl Store {
 
     fn collect(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcReport> {
         // A claim of our own, from the beginning to the end: a collector that starts now sees us, and leaves us alone.
-        let claim = WriterClaim::register(self, COLLECTOR)?;
+        let mut claim = WriterClaim::register(self, COLLECTOR)?;
         if self.is_collecting_before(claim.id())? {
             return Err(StoreError::Busy { what: "another collection" });
         }
-        match self.collect_as(&claim, options, monitor) {
+        match self.collect_as(&mut claim, options, monitor) {
             // Nobody else takes packs that were listed. Where nobody can tell whether the other one lives, it is not seen before.
             Err(error) if error.is_gone() => Err(StoreError::Busy { what: "another collection" }),
             done => done,
@@ -104,7 +104,7 @@ impl Store {
     /// Collects, under a claim that is there.
     fn collect_as(
         self: &Arc<Self>,
-        claim: &WriterClaim,
+        claim: &mut WriterClaim,
         options: &GcOptions,
         monitor: &dyn Monitor,
     ) -> Result<GcReport> {
@@ -156,8 +156,7 @@ impl Store {
         let (held, gone): (Vec<_>, Vec<_>) = known.into_iter().partition(|pack| held.contains(&pack.id));
         let condemned = [unknown, held].concat();
         let list = self.condemn(first, &condemned)?;
-        claim.check_unfenced(self)?;
-        self.delete_packs(&gone)?;
+        self.delete_packs(claim, &gone)?;
         // The lists go last: while a pack may still be there, a list says that it does not count.
         claim.check_unfenced(self)?;
         // Who deleted some of them may not have come to make it durable: a pack must not come back without the list, nor without what it is
@@ -191,7 +190,7 @@ impl Store {
     /// Deletes condemned packs, unless writers run that may not know the list.
     fn execute(
         self: &Arc<Self>,
-        claim: &WriterClaim,
+        claim: &mut WriterClaim,
         first: Epoch,
         list: &str,
         condemned: Vec<PackUse>,
@@ -205,8 +204,7 @@ impl Store {
         let needed = self.needed_since(plan, &condemned, monitor)?;
         let (acquitted, dead): (Vec<_>, Vec<_>) =
             condemned.into_iter().partition(|pack| needed.contains(&pack.id));
-        claim.check_unfenced(self)?;
-        self.delete_packs(&dead)?;
+        self.delete_packs(claim, &dead)?;
         claim.check_unfenced(self)?;
         self.delete_if_there(list)?;
         Ok(Executed { dead, acquitted, waiting: Vec::new() })
@@ -388,8 +386,11 @@ impl Store {
         Ok(needed)
     }
 
-    fn delete_packs(&self, packs: &[PackUse]) -> Result<()> {
+    /// Deletes packs, for as long as nobody else has taken this collection for dead.
+    fn delete_packs(&self, claim: &mut WriterClaim, packs: &[PackUse]) -> Result<()> {
         for group in packs.chunks(PACKS_A_TRANSACTION) {
+            claim.beat();
+            claim.check_unfenced(self)?;
             let tables: Vec<_> = group.iter().map(|pack| (pack.id, self.packs.open(&pack.id).ok())).collect();
             // The index first: nobody is sent to a pack that is not there. A crash in between leaves packs that are still condemned.
             let tables = tables.iter().map(|(id, open)| (id, open.as_ref().map(|open| &open.toc)));
@@ -399,12 +400,12 @@ impl Store {
                 Err(error) if error.is_full() => self.index.remove()?,
                 done => done?,
             }
-            for pack in group {
-                self.packs.forget(&pack.id);
-                self.delete_if_there(&names::pack(&pack.id))?;
-                if self.has_parity() {
-                    self.delete_if_there(&names::parity(&pack.id))?;
-                }
+            group.iter().for_each(|pack| self.packs.forget(&pack.id));
+            let named =
+                |name: fn(&PackId) -> String| group.iter().map(|pack| name(&pack.id)).collect::<Vec<_>>();
+            self.storage.delete_all(&named(names::pack))?;
+            if self.has_parity() {
+                self.storage.delete_all(&named(names::parity))?;
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use super::send::{Load, Way};
 use super::{Direction, Transfer, TransferPlan};
 use crate::absent::Absent;
 use crate::claim::WriterClaim;
-use crate::index::IndexReader;
+use crate::index::{IndexReader, PackRecord};
 use crate::snapshots::Snapshot;
 use crate::{Monitor, Result, StoreError, random};
 
@@ -152,7 +152,8 @@ impl Transfer {
         monitor: &dyn Monitor,
     ) -> std::result::Result<(), Failure> {
         let failed = Failure::at(batch.len());
-        let Receiver { absent, mut barred, removals } = self.receiver(rotten).map_err(&failed)?;
+        let own = turns.iter().map(|turn| turn.claim.id().to_owned()).collect();
+        let Receiver { absent, mut barred, removals } = self.receiver(&own, rotten).map_err(&failed)?;
         let needs = self.settled_needs(batch, &absent, &mut barred, monitor)?;
         let claims = Mutex::new(turns);
         let beat = || {
@@ -182,16 +183,27 @@ impl Transfer {
 
     /// What counts as absent at the receiver, now that we are registered there, and what must not be sent as it is. Its index knows all that
     /// lies there.
-    fn receiver(&self, rotten: &BTreeSet<PackId>) -> Result<Receiver> {
+    fn receiver(&self, own: &BTreeSet<String>, rotten: &BTreeSet<PackId>) -> Result<Receiver> {
         if self.direction == Direction::Pull {
             // Crashed ones may have left packs that were never whole.
             self.to.storage.clear_unfinished()?;
         }
         let condemned = self.to.condemned_packs()?;
         self.to.refresh_index_to_write(&condemned)?;
-        let barred = self.barred(&condemned)?.union(rotten).copied().collect();
+        let mut barred: BTreeSet<PackId> = self.barred(&condemned)?.union(rotten).copied().collect();
+        if self.to.has_fenced_collector(own)? {
+            barred.extend(self.unsent_packs()?);
+        }
         let removals = self.to.index.read(IndexReader::removals)?;
         Ok(Receiver { absent: self.to.absent(condemned)?, barred, removals })
+    }
+
+    /// Packs of the sender that the receiver does not have.
+    fn unsent_packs(&self) -> Result<BTreeSet<PackId>> {
+        let ids = |packs: Vec<(u32, PackRecord)>| packs.into_iter().map(|(_, record)| record.id).collect();
+        let theirs: BTreeSet<PackId> = ids(self.to.index.read(IndexReader::packs)?);
+        let ours: BTreeSet<PackId> = ids(self.from.index.read(IndexReader::packs)?);
+        Ok(ours.difference(&theirs).copied().collect())
     }
 
     /// Creates the one object that makes the snapshot exist at the receiver.

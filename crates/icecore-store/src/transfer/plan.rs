@@ -14,8 +14,8 @@ use crate::{Monitor, Result, StoreError};
 /// How often what is needed is looked for again because packs of the sender went meanwhile.
 pub(super) const GONE_MAX: u32 = 5;
 
-/// Requests that a writer makes whatever it sends: the epoch twice, the condemned lists and the packs.
-const REQUESTS_A_BATCH: u64 = 4;
+/// Requests that a writer makes whatever it sends: the epoch twice, the condemned lists, the packs and the claims.
+const REQUESTS_A_BATCH: u64 = 5;
 /// A snapshot's claim is put, looked at and deleted, and its manifest is put.
 const REQUESTS_A_SNAPSHOT: u64 = 4;
 /// Table, header, trailer and length of a pack, and about as many requests for what is copied.

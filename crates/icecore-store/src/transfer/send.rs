@@ -15,8 +15,8 @@ use crate::index::IndexWriter;
 use crate::pack::SealedPack;
 use crate::{Counter, Monitor, Result, StoreError};
 
-/// Bytes of packs that are under way at a time.
-const UNDER_WAY_MAX: u64 = 96 << 20;
+/// Bytes of packs that are under way at a time: three, each of which ends soon after 32 MiB.
+const UNDER_WAY_MAX: u64 = 104 << 20;
 
 /// What has gone over, and how those who wait for it are kept alive.
 pub(super) struct Way<'a> {

@@ -11,7 +11,7 @@ use icecore_storage::{PutMode, Storage};
 use icecore_store::{
     Clock, FencePolicy, GcOptions, Monitor, RateLimit, Silent, Store, StoreError, Transfer, TransferOptions,
 };
-use icecore_testkit::FarStorage;
+use icecore_testkit::{Call, FarStorage, RecordingStorage};
 
 use super::{Pair, check_sound, ids, night, nights, pull, push, transfer_options};
 use crate::support::{BOTH, Crypto, Fixture, begin_with, find, gc_options, in_time, noise, open, write};
@@ -244,6 +244,34 @@ fn a_machine_withdraws_the_claims_of_its_own_that_died_and_no_others() {
         let left: Vec<_> = std::fs::read_dir(dir.path().join("index.claims")).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
     }
+}
+
+#[test]
+fn a_collector_that_was_given_up_and_moves_again_takes_nothing_that_was_pushed_since() {
+    let far = FarStorage::new();
+    let pair = Pair::between(Fixture::memory(Crypto::Plain), Arc::new(far.clone()));
+    let content = noise(1, 300_000);
+    let id = write(&pair.local.store, "shop", &[("a", &content)]).id;
+    assert!(pair.push(&[id]).packs > 2);
+    pair.remote.delete_snapshot(&find(&pair.remote, id)).unwrap();
+    // It stops after the first pack, is given up, and all of it is collected and pushed again.
+    let (local, remote, once) =
+        (Arc::clone(&pair.local.store), Arc::clone(&pair.remote), std::sync::Once::new());
+    let slow = RecordingStorage::watched(far.another_machine(), move |recorded| {
+        if recorded.call == Call::Delete && recorded.name.starts_with("packs/") {
+            once.call_once(|| {
+                remote.gc(&fence_at_once(), &Silent).unwrap();
+                assert_eq!(push(&local, &remote, &[id]).unwrap().published, [id]);
+            });
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let slow = open(Arc::new(slow) as Arc<dyn Storage>, dir.path().join("index.redb"));
+    let error = slow.gc(&gc_options(), &Silent).unwrap_err();
+    assert!(matches!(error, StoreError::Fenced), "{error:?}");
+    check_sound(&pair.remote, &BTreeMap::from([(id, content)]));
+    // What was pushed is not sent again, under whatever name it lies there.
+    assert_eq!(pair.push(&[id]).packs, 0);
 }
 
 #[test]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use icecore_format::Label;
 use icecore_storage::{MemoryStorage, Storage};
-use icecore_store::{Silent, Store, Unlock, VerifyExtent};
+use icecore_store::{InitOptions, Silent, Store, Unlock, VerifyExtent};
 use icecore_testkit::{Call, RecordingStorage};
 
 use super::{Pair, ids, pull, push};
-use crate::support::{Crypto, Fixture, noise, write};
+use crate::support::{Crypto, Fixture, noise, options, read, write};
 
 type Recording = RecordingStorage<MemoryStorage>;
 
@@ -109,7 +109,7 @@ fn a_nightly_push_takes_a_stated_number_of_requests() {
     assert_eq!((sent.published.len(), sent.packs), (1, 1));
     let carrying_out = requests(&recording);
     assert_eq!(planning, counts(&[("get", 1), ("list", 4)]));
-    assert_eq!(carrying_out, counts(&[("get", 2), ("hold", 1), ("list", 2), ("len", 1), ("put", 2)]));
+    assert_eq!(carrying_out, counts(&[("get", 2), ("hold", 1), ("list", 3), ("len", 1), ("put", 2)]));
     // And the claim is deleted, which the hold does.
     assert_eq!(usize::try_from(planned).unwrap(), carrying_out.values().sum::<usize>() + 1);
 }
@@ -148,4 +148,32 @@ fn a_pull_of_one_snapshot_reads_each_pack_once() {
     assert_eq!((of(Call::Get), of(Call::List)), (packs + 2, 4), "{asked:#?}");
     // Tables: the end and the header of each, and whether it is still there once it is known.
     assert!(of(Call::GetRange) <= 2 * packs && of(Call::Len) == packs, "{asked:#?}");
+}
+
+#[test]
+fn a_restore_from_afar_reads_what_its_snapshot_takes_and_little_more() {
+    let recording = Arc::new(RecordingStorage::new(MemoryStorage::new()));
+    let sizes = InitOptions { pack_len: 4 << 20, body_len: 1 << 18, ..options(Crypto::Plain) };
+    let local = Fixture::new(Arc::new(MemoryStorage::new()), &sizes);
+    let pair = Pair::between(local, Arc::clone(&recording) as Arc<dyn Storage>);
+    // Three nights of a source, and others that do not belong to it.
+    let mut content = noise(1, 12_000_000);
+    let mut last = None;
+    for night in 0..3 {
+        content.iter_mut().skip(night * 31).step_by(90_000).for_each(|byte| *byte ^= 1);
+        last = Some(write(&pair.local.store, "shop", &[("a", &content)]).id);
+        write(&pair.local.store, "other", &[("a", &noise(7 + night as u64, 3_000_000))]);
+    }
+    let last = last.unwrap();
+    pair.push(&ids(&pair.local.store));
+    // What it takes where nothing else is.
+    let alone =
+        pair.local.store.clone_to(Arc::new(MemoryStorage::new()), "alone", pair.dir.path().join("alone"));
+    let stored = push(&pair.local.store, &Arc::new(alone.unwrap()), &[last]).unwrap().bytes;
+    recording.take();
+    assert_eq!(read(&far(&pair, "another"), last).unwrap(), content);
+    let is_read = |call: &Call| matches!(call, Call::Get | Call::GetRange);
+    let fetched = recording.take().into_iter().filter(|recorded| is_read(&recorded.call));
+    let fetched: u64 = fetched.map(|recorded| recorded.count).sum();
+    assert!(fetched * 10 <= stored * 11, "{fetched} bytes for {stored}");
 }
