@@ -68,8 +68,8 @@ pub enum Cause {
     /// The server has too much to do, or something failed there.
     #[error("the server is busy or failed ({0})")]
     Busy(Said),
-    /// No connection came about.
-    #[error("cannot connect: {0}")]
+    /// No connection came about to this server, for this reason.
+    #[error("cannot connect to {0}")]
     Unreachable(String),
     /// The server's certificate is not trusted.
     #[error("the server's certificate is not trusted: {0}")]
@@ -249,15 +249,22 @@ impl Cause {
             Self::NotFound => (ErrorKind::NotFound, io::ErrorKind::NotFound),
             Self::Precondition => (ErrorKind::AlreadyExists, io::ErrorKind::AlreadyExists),
             Self::OutOfRange => (ErrorKind::OutOfRange, io::ErrorKind::UnexpectedEof),
-            Self::Denied(_)
-            | Self::UnknownKey(_)
+            Self::Denied(_) => (ErrorKind::Denied, io::ErrorKind::PermissionDenied),
+            Self::UnknownKey(_)
             | Self::WrongSecret(_)
             | Self::Expired(_)
             | Self::NoCredentials(_)
-            | Self::ClockSkew(_) => (ErrorKind::Denied, io::ErrorKind::PermissionDenied),
+            | Self::ClockSkew(_) => (ErrorKind::Away, io::ErrorKind::PermissionDenied),
+            Self::NoBucket
+            | Self::OtherRegion { .. }
+            | Self::Conflict(_)
+            | Self::Busy(_)
+            | Self::Unreachable(_)
+            | Self::Untrusted(_)
+            | Self::Broken(_) => (ErrorKind::Away, io::ErrorKind::Other),
+            Self::Silent(_) => (ErrorKind::Away, io::ErrorKind::TimedOut),
             Self::Full(_) => (ErrorKind::Full, io::ErrorKind::StorageFull),
             Self::Interrupted => (ErrorKind::Interrupted, io::ErrorKind::Other),
-            Self::Silent(_) => (ErrorKind::Other, io::ErrorKind::TimedOut),
             Self::Unsupported(_) => (ErrorKind::Other, io::ErrorKind::Unsupported),
             _ => (ErrorKind::Other, io::ErrorKind::Other),
         };
@@ -324,7 +331,7 @@ mod tests {
     #[test]
     fn the_cause_is_found_again_in_the_error() {
         let error = Cause::NoBucket.error("cannot read", "s3://none/config".to_owned());
-        assert_eq!(error.kind, ErrorKind::Other, "a missing bucket is no missing object");
+        assert_eq!(error.kind, ErrorKind::Away, "a missing bucket is no missing object");
         assert_eq!(Cause::of(&error), Some(&Cause::NoBucket));
         let full: &dyn std::error::Error = &error;
         assert_eq!(full.to_string(), "cannot read s3://none/config");
