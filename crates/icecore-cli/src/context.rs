@@ -17,6 +17,11 @@ use crate::units::printable;
 
 /// Holds the clock still, for tests.
 const NOW_VARIABLE: &str = "ICECORE_NOW";
+/// How often the programs of AWS try a request.
+const ATTEMPTS_VARIABLE: &str = "AWS_MAX_ATTEMPTS";
+
+/// What to do where a remote should have a store: `init` would make another one.
+pub(crate) const NO_REMOTE_STORE: &str = "`icecore push` makes it there, of the store at hand; `icecore remote list` shows the remotes that have a name";
 
 /// The surroundings of a command.
 #[derive(Debug)]
@@ -117,7 +122,8 @@ impl Context {
 
     /// What opening a store needs besides its place.
     pub(crate) fn surroundings(&self) -> Surroundings {
-        Surroundings { cache: self.cache.clone(), interrupt: Arc::clone(&self.interrupt) }
+        let attempts = std::env::var(ATTEMPTS_VARIABLE).ok().and_then(|text| text.trim().parse().ok());
+        Surroundings { cache: self.cache.clone(), interrupt: Arc::clone(&self.interrupt), attempts }
     }
 
     /// What `icecore.toml` says, if there is one.
@@ -181,7 +187,11 @@ impl Context {
 
     /// Opens the store that is meant.
     pub(crate) fn open(&self) -> Result<Opened> {
-        self.open_at(self.meant_place()?)
+        let opened = self.open_at(self.meant_place()?);
+        match self.remote {
+            Some(_) => opened.map_err(|error| error.if_not_found(NO_REMOTE_STORE)),
+            None => opened,
+        }
     }
 
     /// Opens the store at a place.

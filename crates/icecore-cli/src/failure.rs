@@ -123,6 +123,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         ),
         Error::Capture(error) => return explain_capture(error),
         Error::Restore(error) => return explain_restore(error),
+        Error::Config { path, .. } if path.ends_with(icecore::REMOTES_FILE) => (
+            S::Failed,
+            "docs/s3.md shows what stands in it; nothing else stands there, so it may also be removed",
+        ),
         Error::Config { .. } => {
             (S::Failed, "docs/services.md shows what stands in it; --store PATH names a store without it")
         }
@@ -178,6 +182,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
     (status, Some(hint.to_owned()))
 }
 
+fn s3_cause(error: &io::Error) -> Option<&icecore::S3Cause> {
+    error.get_ref()?.downcast_ref()
+}
+
 fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
     use ExitStatus as S;
     let (status, hint) = match error {
@@ -217,7 +225,7 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
             S::Damaged,
             "nothing can be read without it: put `config` back from a copy of the store, if there is one",
         ),
-        StoreError::Damaged { object, .. } if object == "config" => (
+        StoreError::Damaged { object, .. } if object == "config" || object.ends_with(": config") => (
             S::Damaged,
             "its copy is damaged too, and nothing can be read without it: put `config` back from a copy of the store, if there is one",
         ),
@@ -230,6 +238,9 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
             (None, ErrorKind::Denied) => (S::Failed, "look at the owner and the permissions of the store"),
             _ => return (S::Failed, None),
         },
+        StoreError::Unread { source, .. } if s3_cause(source).is_some() => {
+            return (S::Failed, s3_cause(source).and_then(icecore::S3Cause::hint));
+        }
         StoreError::Unread { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             (S::Failed, "look at the owner and the permissions of the store")
         }

@@ -71,8 +71,8 @@ pub enum Cause {
     /// An answer that S3 did not give, but something on the way to it.
     #[error("something else than S3 answers ({0})")]
     Foreign(Said),
-    /// No connection came about.
-    #[error("cannot connect: {0}")]
+    /// No connection came about to this server, for this reason.
+    #[error("cannot connect to {0}")]
     Unreachable(String),
     /// The server's certificate is not trusted.
     #[error("the server's certificate is not trusted: {0}")]
@@ -261,15 +261,23 @@ impl Cause {
             Self::NotFound => (ErrorKind::NotFound, io::ErrorKind::NotFound),
             Self::Precondition => (ErrorKind::AlreadyExists, io::ErrorKind::AlreadyExists),
             Self::OutOfRange => (ErrorKind::OutOfRange, io::ErrorKind::UnexpectedEof),
-            Self::Denied(_)
-            | Self::UnknownKey(_)
+            Self::Denied(_) => (ErrorKind::Denied, io::ErrorKind::PermissionDenied),
+            Self::UnknownKey(_)
             | Self::WrongSecret(_)
             | Self::Expired(_)
             | Self::NoCredentials(_)
-            | Self::ClockSkew(_) => (ErrorKind::Denied, io::ErrorKind::PermissionDenied),
+            | Self::ClockSkew(_) => (ErrorKind::Away, io::ErrorKind::PermissionDenied),
+            Self::NoBucket
+            | Self::OtherRegion { .. }
+            | Self::Conflict(_)
+            | Self::Busy(_)
+            | Self::Foreign(_)
+            | Self::Unreachable(_)
+            | Self::Untrusted(_)
+            | Self::Broken(_) => (ErrorKind::Away, io::ErrorKind::Other),
+            Self::Silent(_) => (ErrorKind::Away, io::ErrorKind::TimedOut),
             Self::Full(_) => (ErrorKind::Full, io::ErrorKind::StorageFull),
             Self::Interrupted => (ErrorKind::Interrupted, io::ErrorKind::Other),
-            Self::Silent(_) => (ErrorKind::Other, io::ErrorKind::TimedOut),
             Self::Unsupported(_) => (ErrorKind::Other, io::ErrorKind::Unsupported),
             _ => (ErrorKind::Other, io::ErrorKind::Other),
         };
@@ -337,7 +345,7 @@ mod tests {
     #[test]
     fn the_cause_is_found_again_in_the_error() {
         let error = Cause::NoBucket.error("cannot read", "s3://none/config".to_owned());
-        assert_eq!(error.kind, ErrorKind::Other, "a missing bucket is no missing object");
+        assert_eq!(error.kind, ErrorKind::Away, "a missing bucket is no missing object");
         assert_eq!(Cause::of(&error), Some(&Cause::NoBucket));
         let full: &dyn std::error::Error = &error;
         assert_eq!(full.to_string(), "cannot read s3://none/config");

@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 
 use crate::cause::Cause;
 use crate::failure::{chain, of_sdk};
-use crate::options::{self, Encryption, S3Options};
+use crate::options::{self, Encryption, Endpoint, S3Options};
 use crate::setup;
 
 /// How long a wait lasts before the user's wish to stop is looked at again.
@@ -61,6 +61,7 @@ pub(crate) struct Client {
     runtime: Option<Runtime>,
     s3: aws_sdk_s3::Client,
     bucket: String,
+    endpoint: Option<Endpoint>,
     storage_class: Option<StorageClass>,
     encryption: Option<ServerSideEncryption>,
     kms_key: Option<String>,
@@ -145,7 +146,8 @@ impl Client {
         let watch = Watch::new(options.silence_max, Some(Arc::clone(&options.interrupt)));
         let shared =
             runtime.block_on(watch.over(async { Ok(setup::loader(options, trust).load().await) }))?;
-        let s3 = setup::client(options, &shared)?;
+        let endpoint = setup::endpoint(options, &shared)?;
+        let s3 = setup::client(options, &shared, endpoint.as_ref())?;
         let (encryption, kms_key) = match &options.encryption {
             None => (None, None),
             Some(Encryption::Aes256) => (Some(ServerSideEncryption::Aes256), None),
@@ -155,12 +157,18 @@ impl Client {
             runtime: Some(runtime),
             s3,
             bucket: bucket.to_owned(),
+            endpoint,
             storage_class: options.storage_class.as_ref().map(|class| StorageClass::from(class.as_str())),
             encryption,
             kms_key,
             silence_max: options.silence_max,
             interrupt: Arc::clone(&options.interrupt),
         })
+    }
+
+    /// The server, if it is not that of AWS.
+    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoint.as_ref()
     }
 
     /// The flag that the user's wish to stop sets.
@@ -468,7 +476,17 @@ impl Client {
 
     fn run<T>(&self, watch: &Watch, request: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
         let runtime = self.runtime.as_ref().ok_or(Cause::Interrupted)?;
-        runtime.block_on(watch.over(request))
+        runtime.block_on(watch.over(request)).map_err(|cause| self.with_server(cause))
+    }
+
+    /// Who it was that could not be reached, or be trusted.
+    fn with_server(&self, cause: Cause) -> Cause {
+        let server = || self.endpoint.as_ref().map_or("AWS", Endpoint::as_str);
+        match cause {
+            Cause::Unreachable(why) => Cause::Unreachable(format!("{}: {why}", server())),
+            Cause::Untrusted(why) => Cause::Untrusted(format!("{}: {why}", server())),
+            cause => cause,
+        }
     }
 }
 

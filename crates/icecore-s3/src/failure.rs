@@ -40,7 +40,7 @@ where
             if text.contains("certificate") {
                 return Cause::Untrusted(text);
             }
-            match is_connecting(&text) {
+            match is_connecting(error) {
                 true => Cause::Unreachable(text),
                 false => Cause::Broken(text),
             }
@@ -55,8 +55,16 @@ where
 }
 
 /// As far as the text tells: there was no connection yet. Nothing may depend on it.
-fn is_connecting(text: &str) -> bool {
-    ["client error (Connect)", "connect timeout"].iter().any(|words| text.contains(words))
+fn is_connecting(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if ["client error (Connect)", "connect timeout"].iter().any(|words| text.contains(words)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Credentials that could not be had come as any kind of error; what lies at its bottom tells.
@@ -78,8 +86,8 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     while let Some(error) = cause {
         let text = error.to_string();
         let text = text.split(" (os error").next().unwrap_or_default();
-        let says_something =
-            !["dispatch failure", "io error", "other", "client error", "service error"].contains(&text);
+        let says_something = !["dispatch failure", "io error", "other", "service error"].contains(&text)
+            && !text.starts_with("client error");
         if says_something && texts.last().is_none_or(|last| !last.ends_with(text)) {
             texts.push(text.to_owned());
         }

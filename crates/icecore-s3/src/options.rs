@@ -91,10 +91,10 @@ pub enum Addressing {
 /// Whether a put may come with a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Conditions {
-    /// `If-None-Match` and `If-Match` are sent.
+    /// `If-None-Match` and `If-Match` are sent, unless the server has refused them once.
     #[default]
     Send,
-    /// The server refuses requests that have them: what is there is looked at before the put. Between the two somebody else may put as well.
+    /// They are not: what is there is looked at before the put. Between the two somebody else may put as well.
     Avoid,
 }
 

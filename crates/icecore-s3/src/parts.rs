@@ -10,7 +10,6 @@ use ulid::Ulid;
 use crate::cause::Cause;
 use crate::client::{Condition, UploadMarker};
 use crate::options::PART_LEN_MIN;
-use crate::retry::Tries;
 use crate::storage::{Shared, settle_condition};
 
 /// How many parts an object has at most.
@@ -102,7 +101,7 @@ impl Shared {
         mark: &str,
         bytes: &[u8],
     ) -> Result<Option<String>, Cause> {
-        let mut tries = Tries::new(&self.options);
+        let mut tries = self.tries();
         let mut in_doubt = false;
         loop {
             let cause = match self.client.complete_upload(key, id, tags, condition) {

@@ -10,6 +10,8 @@ use crate::options::S3Options;
 
 /// How long a wait lasts before the user's wish to stop is looked at again.
 const TICK: Duration = Duration::from_millis(100);
+/// How often a server is tried at most that cannot be reached, and never could.
+const STRANGER_TRIES_MAX: u32 = 4;
 
 /// How often one request was tried. Between two tries lies a wait that doubles, less up to a half: many who were refused at once do not come back
 /// at once.
@@ -17,6 +19,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub(crate) struct Tries {
     made: u32,
     max: u32,
+    is_stranger: bool,
     backoff: Duration,
     backoff_max: Duration,
     interrupt: Arc<AtomicBool>,
@@ -27,16 +30,26 @@ impl Tries {
         Self {
             made: 0,
             max: options.attempts.get(),
+            is_stranger: false,
             backoff: options.backoff,
             backoff_max: options.backoff_max,
             interrupt: Arc::clone(&options.interrupt),
         }
     }
 
+    /// Of a server that has not answered yet.
+    pub(crate) fn of_a_stranger(self) -> Self {
+        Self { is_stranger: true, ..self }
+    }
+
     /// Waits until it is time to try again what failed for this reason; gives the reason back if that would help nothing.
     pub(crate) fn again_after(&mut self, cause: Cause) -> Result<(), Cause> {
         self.made += 1;
-        if !cause.is_transient() || self.made >= self.max {
+        let max = match cause {
+            Cause::Unreachable(_) if self.is_stranger => self.max.min(STRANGER_TRIES_MAX),
+            _ => self.max,
+        };
+        if !cause.is_transient() || self.made >= max {
             return Err(cause);
         }
         let mut rest = self.wait().mul_f64(0.5 + fastrand::f64() / 2.0);
@@ -92,6 +105,15 @@ mod tests {
     fn what_will_not_get_better_is_not_tried_again() {
         let mut tries = Tries::new(&options(3, Duration::ZERO));
         assert_eq!(tries.again_after(Cause::NoBucket), Err(Cause::NoBucket));
+    }
+
+    #[test]
+    fn what_was_never_reached_is_given_up_sooner_than_what_breaks() {
+        let mut tries = Tries::new(&options(100, Duration::ZERO)).of_a_stranger();
+        let unreachable = || Cause::Unreachable("refused".to_owned());
+        (1..STRANGER_TRIES_MAX).for_each(|_| assert_eq!(tries.again_after(unreachable()), Ok(())));
+        assert_eq!(tries.again_after(broken()), Ok(()));
+        assert_eq!(tries.again_after(unreachable()), Err(unreachable()));
     }
 
     #[test]

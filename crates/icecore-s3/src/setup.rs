@@ -10,11 +10,12 @@ use aws_sdk_s3::config::{
     Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
+use aws_types::service_config::ServiceConfigKey;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use crate::cause::Cause;
-use crate::options::{self, Addressing, Credentials, S3Options};
+use crate::options::{Addressing, Credentials, Endpoint, OptionError, S3Options};
 
 /// The authorities of the system, unless nothing is private anyway, and those of the file.
 pub(crate) fn trust_store(options: &S3Options) -> Result<TrustStore, Cause> {
@@ -81,16 +82,33 @@ fn with_region(loader: ConfigLoader, options: &S3Options) -> ConfigLoader {
     loader.region(chain)
 }
 
-pub(crate) fn client(options: &S3Options, shared: &SdkConfig) -> Result<aws_sdk_s3::Client, Cause> {
-    let endpoint = options.endpoint.as_ref().map(options::Endpoint::as_str);
+/// The server, if it is not that of AWS: the one that was named, or else the one that the environment or the profile names, for S3 or for all.
+pub(crate) fn endpoint(options: &S3Options, shared: &SdkConfig) -> Result<Option<Endpoint>, Cause> {
+    if let Some(endpoint) = &options.endpoint {
+        return Ok(Some(endpoint.clone()));
+    }
+    let of_s3 = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url");
+    let of_s3 = of_s3.build().ok().and_then(|key| shared.service_config()?.load_config(key));
+    let found = of_s3.or_else(|| shared.endpoint_url().map(str::to_owned));
+    let parsed = found.map(|url| url.parse()).transpose();
+    parsed.map_err(|error: OptionError| {
+        Cause::Unusable(format!("taken from AWS_ENDPOINT_URL or the profile: {error}"))
+    })
+}
+
+pub(crate) fn client(
+    options: &S3Options,
+    shared: &SdkConfig,
+    endpoint: Option<&Endpoint>,
+) -> Result<aws_sdk_s3::Client, Cause> {
     let in_path = match options.addressing {
         Addressing::Path => true,
         Addressing::Host => false,
-        Addressing::Auto => endpoint.or(shared.endpoint_url()).is_some(),
+        Addressing::Auto => endpoint.is_some(),
     };
     let region = shared.region().cloned();
     let region = match region {
-        None if endpoint.or(shared.endpoint_url()).is_some() => Region::from_static("us-east-1"),
+        None if endpoint.is_some() => Region::from_static("us-east-1"),
         None => {
             let why = "no region is known: name the bucket's with --region, AWS_REGION or in the profile";
             return Err(Cause::Unusable(why.to_owned()));
@@ -108,7 +126,7 @@ pub(crate) fn client(options: &S3Options, shared: &SdkConfig) -> Result<aws_sdk_
         // The store checks every byte that it reads.
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     if let Some(endpoint) = endpoint {
-        config = config.endpoint_url(endpoint);
+        config = config.endpoint_url(endpoint.as_str());
     }
     Ok(aws_sdk_s3::Client::from_conf(config.build()))
 }

@@ -13,7 +13,7 @@ use ulid::Ulid;
 use crate::cause::Cause;
 use crate::client::{Client, Condition, Head, Partial};
 use crate::location::S3Location;
-use crate::options::{Conditions, S3Options};
+use crate::options::{Conditions, Endpoint, S3Options};
 use crate::retry::Tries;
 
 /// What lies below is no object of the store: it comes and goes while somebody looks what the bucket can do.
@@ -37,6 +37,10 @@ pub(crate) struct Shared {
     pub(crate) options: S3Options,
     /// Some answer has said that the bucket is there.
     bucket_seen: AtomicBool,
+    /// The server has taken a request that had a condition.
+    conditions_taken: AtomicBool,
+    /// The server has refused the first of them for that.
+    conditions_refused: AtomicBool,
 }
 
 impl S3Storage {
@@ -44,7 +48,14 @@ impl S3Storage {
     pub fn open(location: S3Location, options: S3Options) -> icecore_storage::Result<Self> {
         let client = Client::new(location.bucket(), &options)
             .map_err(|cause| cause.error("cannot open", location.to_string()))?;
-        let shared = Shared { client, location, options, bucket_seen: AtomicBool::new(false) };
+        let shared = Shared {
+            client,
+            location,
+            options,
+            bucket_seen: AtomicBool::new(false),
+            conditions_taken: AtomicBool::new(false),
+            conditions_refused: AtomicBool::new(false),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -52,12 +63,23 @@ impl S3Storage {
     pub fn location(&self) -> &S3Location {
         &self.shared.location
     }
+
+    /// The server they are on, wherever its name was found; `None` is that of AWS.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        self.shared.client.endpoint()
+    }
 }
 
 impl Shared {
+    /// Until a server has answered it may be misspelt, and is not waited for as long as one that has gone.
+    pub(crate) fn tries(&self) -> Tries {
+        let tries = Tries::new(&self.options);
+        if self.bucket_seen.load(Ordering::Relaxed) { tries } else { tries.of_a_stranger() }
+    }
+
     /// Makes a request until it succeeds or never will. It must not matter how often it took effect.
     pub(crate) fn ask<T>(&self, mut request: impl FnMut() -> Result<T, Cause>) -> Result<T, Cause> {
-        let mut tries = Tries::new(&self.options);
+        let mut tries = self.tries();
         loop {
             match request() {
                 Ok(answer) => {
@@ -99,7 +121,7 @@ impl Shared {
     }
 
     pub(crate) fn get(&self, key: &str, range: Option<&Range<u64>>) -> Result<Partial, Cause> {
-        let mut tries = Tries::new(&self.options);
+        let mut tries = self.tries();
         let mut partial = Partial::default();
         loop {
             let had = partial.bytes.len();
@@ -141,10 +163,21 @@ impl Shared {
         bytes: &[u8],
         condition: Condition<'_>,
     ) -> Result<Option<String>, Cause> {
-        let condition = match self.options.conditions {
-            Conditions::Send => condition,
-            Conditions::Avoid => self.look_first(key, condition)?,
-        };
+        let is_sent =
+            self.options.conditions == Conditions::Send && !self.conditions_refused.load(Ordering::Relaxed);
+        if is_sent {
+            let outcome = self.put_as_told(key, bytes, condition);
+            let is_refused = matches!(outcome, Err(Cause::Unsupported(_)));
+            // Who has taken one before means something else.
+            if condition == Condition::Always || !is_refused || self.conditions_taken.load(Ordering::Relaxed)
+            {
+                let is_taken = matches!(outcome, Ok(_) | Err(Cause::Precondition));
+                self.conditions_taken.fetch_or(is_taken && condition != Condition::Always, Ordering::Relaxed);
+                return outcome;
+            }
+            self.conditions_refused.store(true, Ordering::Relaxed);
+        }
+        let condition = self.look_first(key, condition)?;
         self.put_as_told(key, bytes, condition)
     }
 
@@ -159,7 +192,7 @@ impl Shared {
             return self.put_in_parts(key, bytes, condition);
         }
         let mark = (condition != Condition::Always).then(|| Ulid::generate().to_string());
-        let mut tries = Tries::new(&self.options);
+        let mut tries = self.tries();
         let mut in_doubt = false;
         loop {
             let cause = match self.client.put(key, bytes, condition, mark.as_deref()) {
@@ -241,7 +274,7 @@ impl Shared {
 
     fn delete_many(&self, keys: &[String]) -> Result<(), (String, Cause)> {
         let first = || keys.first().cloned().unwrap_or_default();
-        let mut tries = Tries::new(&self.options);
+        let mut tries = self.tries();
         let mut rest = keys.to_vec();
         loop {
             let cause = match self.client.delete_many(&rest) {

@@ -15,6 +15,8 @@ pub enum ErrorKind {
     Denied,
     /// No space, quota or inode left.
     Full,
+    /// The storage cannot be had now, or not by us: that says nothing of the object.
+    Away,
     /// The user wants it to stop. No error of the system means that, so that [`Error::new`] never says it.
     Interrupted,
     /// Anything else.

@@ -164,7 +164,7 @@ impl Store {
         unlock: Unlock<'_>,
     ) -> Result<Self> {
         let no_store = || StoreError::NoStore { place: place.to_owned() };
-        let config = match get_either(&*storage, names::CONFIG, Config::decode) {
+        let config = match read_config(&*storage, place) {
             Ok(Some(config)) => config,
             // A crashed init leaves other things behind, but no pack and no snapshot.
             Ok(None) => {
@@ -176,18 +176,7 @@ impl Store {
                     no_store()
                 });
             }
-            // Something else that is called so; in a store, where an epoch lies beside, it is the configuration after all.
-            Err(StoreError::Damaged { source: DecodeError::NotIcecore, .. })
-                if storage.len(names::EPOCH).is_err() =>
-            {
-                return Err(no_store());
-            }
-            Err(StoreError::StoreTooNew { found, supported, .. }) => {
-                return Err(StoreError::StoreTooNew { place: place.to_owned(), found, supported });
-            }
-            Err(StoreError::Damaged { source, .. }) => {
-                return Err(StoreError::Damaged { object: format!("{place}: {}", names::CONFIG), source });
-            }
+            Err(StoreError::PlaceTaken { .. }) => return Err(no_store()),
             Err(error) => return Err(error),
         };
         let key = match (&config.crypto, unlock) {
@@ -243,4 +232,22 @@ impl Store {
     pub fn index(&self) -> &Index {
         &self.index
     }
+}
+
+/// What says how the store is read; `None` if nothing does. `place` names it in errors.
+pub(crate) fn read_config(storage: &dyn Storage, place: &str) -> Result<Option<Config>> {
+    let place = || place.to_owned();
+    get_either(storage, names::CONFIG, Config::decode).map_err(|error| match error {
+        // Something else that is called so; in a store, where an epoch lies beside, it is the configuration after all.
+        StoreError::Damaged { source: DecodeError::NotIcecore, .. } if storage.len(names::EPOCH).is_err() => {
+            StoreError::PlaceTaken { place: place(), object: names::CONFIG.to_owned() }
+        }
+        StoreError::StoreTooNew { found, supported, .. } => {
+            StoreError::StoreTooNew { place: place(), found, supported }
+        }
+        StoreError::Damaged { source, .. } => {
+            StoreError::Damaged { object: format!("{}: {}", place(), names::CONFIG), source }
+        }
+        error => error,
+    })
 }

@@ -34,7 +34,7 @@ pub use icecore_store::{
     StoreError, SystemClock, Transfer, TransferOptions, TransferPlan, VerifyExtent, VerifyReport,
 };
 pub use nearest::{did_you_mean, nearest};
-pub use open::{Surroundings, cache_of, empty_same, init, is_store, open, open_same, probe_place};
+pub use open::{Surroundings, cache_of, empty_same, init, is_store, open, open_as, open_same, probe_place};
 pub use origin::{place_of, places_of_series};
 pub use place::{Place, STORE_DIR, find_store};
 pub use probe::{Probed, probe};

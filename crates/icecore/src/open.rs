@@ -1,5 +1,6 @@
 //! Making and opening a store.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,6 +24,8 @@ pub struct Surroundings {
     pub cache: Option<PathBuf>,
     /// Set when the user wants it to stop.
     pub interrupt: Arc<AtomicBool>,
+    /// How often a request to a server is tried, if somebody said so.
+    pub attempts: Option<NonZeroU32>,
 }
 
 /// Makes a store; in a directory that must be empty or not exist, or in S3 where nothing lies.
@@ -59,12 +62,30 @@ pub fn open(
     Ok(Arc::new(if site.is_far { store.far_away() } else { store }))
 }
 
-/// Whether there is a store.
+/// Opens what must be the same store as `store`, at another place. It needs no password.
+///
+/// # Errors
+/// If there is none, or another one.
+pub fn open_as(store: &Store, place: &Place, around: &Surroundings) -> Result<Arc<Store>> {
+    if place.as_directory().is_some_and(|dir| !dir.is_dir()) {
+        return Err(StoreError::NoStore { place: place.to_string() }.into());
+    }
+    let site = Site::of(place, around)?;
+    let unlock = Unlock::Key(store.key().clone());
+    let opened = Store::open(site.storage, &place.to_string(), site.index, unlock)?;
+    let (expected, found) = (store.config().store_id, opened.config().store_id);
+    if expected != found {
+        return Err(StoreError::AnotherStore { expected, found }.into());
+    }
+    Ok(Arc::new(if site.is_far { opened.far_away() } else { opened }))
+}
+
+/// Whether there is a store, were it only the copy of its configuration that is left.
 pub fn is_store(place: &Place, around: &Surroundings) -> Result<bool> {
     if place.as_directory().is_some_and(|dir| !dir.is_dir()) {
         return Ok(false);
     }
-    Ok(has_store(&*Site::of(place, around)?.storage)?)
+    Ok(has_config(&*Site::of(place, around)?.storage)?)
 }
 
 /// Opens the store at `place`, which is made there if nothing is: empty, with the id, the settings and the keys of `store`. It needs no password, for it is
@@ -75,7 +96,7 @@ pub fn is_store(place: &Place, around: &Surroundings) -> Result<bool> {
 pub fn open_same(store: &Store, place: &Place, around: &Surroundings) -> Result<Arc<Store>> {
     let site = Site::of(place, around)?;
     if let Place::Directory(dir) = place
-        && !has_store(&*site.storage)?
+        && !has_config(&*site.storage)?
     {
         must_be_free(dir)?;
     }
@@ -92,7 +113,7 @@ pub fn empty_same(store: &Store, index: &Path) -> Result<Arc<Store>> {
 /// What a bucket lets us do, and whether its server keeps conditions; `None` of a directory, which does.
 pub fn probe_place(place: &Place, around: &Surroundings) -> Result<Option<Probe>> {
     let Place::S3(location, options) = place else { return Ok(None) };
-    let storage = S3Storage::open(location.clone(), with_interrupt(options, around));
+    let storage = S3Storage::open(location.clone(), within(options, around));
     Ok(Some(storage.map_err(StoreError::from)?.probe()))
 }
 
@@ -123,23 +144,33 @@ impl Site {
                             .to_owned(),
                     )
                 })?;
-                // The same bucket on another server is another one.
-                let endpoint = options.endpoint.as_ref().map(ToString::to_string).unwrap_or_default();
-                let index = cached_index(format!("{endpoint} {location}").as_bytes(), cache);
-                let storage = S3Storage::open(location.clone(), with_interrupt(options, around));
+                let storage = S3Storage::open(location.clone(), within(options, around));
                 let storage = Arc::new(storage.map_err(StoreError::from)?);
+                // The same bucket on another server is another one.
+                let endpoint = storage.endpoint().map(ToString::to_string).unwrap_or_default();
+                let index = cached_index(format!("{endpoint} {location}").as_bytes(), cache);
                 Ok(Self { storage, index, is_far: true })
             }
         }
     }
 }
 
-fn with_interrupt(options: &S3Options, around: &Surroundings) -> S3Options {
-    S3Options { interrupt: Arc::clone(&around.interrupt), ..options.clone() }
+fn within(options: &S3Options, around: &Surroundings) -> S3Options {
+    let attempts = around.attempts.unwrap_or(options.attempts);
+    S3Options { interrupt: Arc::clone(&around.interrupt), attempts, ..options.clone() }
 }
 
 fn has_store(storage: &dyn Storage) -> std::result::Result<bool, StoreError> {
-    match storage.len(names::CONFIG) {
+    has(storage, names::CONFIG)
+}
+
+/// The same, were it only the copy that is left.
+fn has_config(storage: &dyn Storage) -> std::result::Result<bool, StoreError> {
+    Ok(has_store(storage)? || has(storage, &names::copy_of(names::CONFIG))?)
+}
+
+fn has(storage: &dyn Storage, name: &str) -> std::result::Result<bool, StoreError> {
+    match storage.len(name) {
         Ok(_) => Ok(true),
         Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error.into()),

@@ -4,7 +4,7 @@ use icecore::{InitOptions, Place, Remote};
 use icecore_format::KdfCost;
 use serde_json::json;
 
-use crate::context::Context;
+use crate::context::{Context, NO_REMOTE_STORE};
 use crate::failure::{CommandError, Result};
 use crate::password;
 use crate::status::ExitStatus;
@@ -88,7 +88,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<Exi
 /// Makes an empty place here of a store that is elsewhere already.
 fn join(ui: &mut Ui, context: &Context, place: &Place, from: &str) -> Result<ExitStatus> {
     let remote_place = context.remote_place(from)?;
-    let remote = context.open_at(remote_place.clone())?;
+    let remote = context.open_at(remote_place.clone());
+    let remote = remote.map_err(|error| error.if_not_found(NO_REMOTE_STORE))?;
     let store = icecore::open_same(&remote.store, place, &context.surroundings())?;
     // A name it has already; anything else gets one.
     let is_name = !from.contains('/');

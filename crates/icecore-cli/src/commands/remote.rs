@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use icecore::{Condition, Place, Probe, Remote};
+use icecore::{Condition, Place, Probe, Remote, S3Cause, StoreError};
 use serde_json::json;
 
 use crate::context::Context;
@@ -183,8 +183,13 @@ fn same(one: &std::path::Path, other: &std::path::Path) -> bool {
 /// Finds out what a place lets us do; tells all of it, or only what is not as it should be.
 fn look(ui: &mut Ui, context: &Context, place: &Place, is_told: bool) -> Result<ExitStatus> {
     let around = context.surroundings();
+    let is_store = match icecore::is_store(place, &around) {
+        // Nothing else would go better.
+        Err(error) if !is_denied(&error) => return Err(error.into()),
+        is_store => is_store,
+    };
     let probe = icecore::probe_place(place, &around)?;
-    let holds = match icecore::is_store(place, &around) {
+    let holds = match is_store {
         Ok(true) => Some(context.open_at(place.clone())?.store.config().store_id.to_string()),
         Ok(false) => None,
         // Told with the rest.
@@ -204,6 +209,12 @@ fn look(ui: &mut Ui, context: &Context, place: &Place, is_told: bool) -> Result<
         (false, false) => ExitStatus::Findings,
         (false, true) => ExitStatus::Success,
     })
+}
+
+/// Whether whoever asks is known, but may not do this.
+fn is_denied(error: &icecore::Error) -> bool {
+    let icecore::Error::Store(StoreError::Storage(error)) = error else { return false };
+    matches!(S3Cause::of(error), Some(S3Cause::Denied(_)))
 }
 
 /// What is not as it should be, in sentences.

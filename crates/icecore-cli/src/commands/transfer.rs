@@ -5,12 +5,12 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use icecore::{
-    Counter, RateLimit, Sent, Snapshot, SnapshotId, StoreError, SystemClock, Transfer, TransferOptions,
-    TransferPlan, is_safety,
+    Counter, RateLimit, Sent, Snapshot, SnapshotId, SystemClock, Transfer, TransferOptions, TransferPlan,
+    is_safety,
 };
 use serde_json::json;
 
-use crate::context::Context;
+use crate::context::{Context, NO_REMOTE_STORE};
 use crate::failure::{CommandError, Result, sentence};
 use crate::progress::Progress;
 use crate::select::{Listing, shortened};
@@ -81,7 +81,8 @@ pub(crate) fn push(ui: &mut Ui, context: &Context, args: &PushArgs) -> Result<Ex
     };
     let listing = opened.listing(ui)?;
     let transfer = Transfer::push(Arc::clone(&opened.store), remote, options(context, args.limit_upload))?;
-    let words = Words { doing: "Pushing", done: "Pushed", there: place.to_string() };
+    let there = place.to_string();
+    let words = Words { doing: "Pushing", done: "Pushed", undone: "was not pushed", there, from: None };
     let status = run(ui, context, &args.transfer, &transfer, &listing, &words);
     drop(scratch);
     status
@@ -91,13 +92,13 @@ pub(crate) fn pull(ui: &mut Ui, context: &Context, args: &PullArgs) -> Result<Ex
     let opened = context.open()?;
     let place = context.remote_place(&args.transfer.to)?;
     let around = context.surroundings();
-    if !icecore::is_store(&place, &around)? {
-        return Err(StoreError::NoStore { place: place.to_string() }.into());
-    }
-    let remote = icecore::open_same(&opened.store, &place, &around)?;
+    let remote = icecore::open_as(&opened.store, &place, &around);
+    let remote = remote.map_err(|error| CommandError::from(error).if_not_found(NO_REMOTE_STORE))?;
     let listing = Listing::of(&remote, ui)?;
     let transfer = Transfer::pull(Arc::clone(&opened.store), remote, options(context, args.limit_download))?;
-    let words = Words { doing: "Pulling", done: "Pulled", there: opened.place.to_string() };
+    let there = opened.place.to_string();
+    let from = Some(args.transfer.to.as_str());
+    let words = Words { doing: "Pulling", done: "Pulled", undone: "was not pulled", there, from };
     run(ui, context, &args.transfer, &transfer, &listing, &words)
 }
 
@@ -107,11 +108,14 @@ fn options(context: &Context, limit: Option<NonZeroU64>) -> TransferOptions {
 }
 
 /// How a direction is told of.
-struct Words {
+struct Words<'a> {
     doing: &'static str,
     done: &'static str,
+    undone: &'static str,
     /// The receiver.
     there: String,
+    /// The sender, if it is a remote.
+    from: Option<&'a str>,
 }
 
 fn run(
@@ -120,7 +124,7 @@ fn run(
     args: &TransferArgs,
     transfer: &Transfer,
     listing: &Listing,
-    words: &Words,
+    words: &Words<'_>,
 ) -> Result<ExitStatus> {
     let chosen = choose(context, args, listing)?;
     let ids: Vec<SnapshotId> = chosen.iter().map(|snapshot| snapshot.id).collect();
@@ -142,7 +146,7 @@ fn run(
     };
     let (sent, present) = sent?;
     show_sent(ui, &sent, present, words)?;
-    Ok(judge(ui, &sent, listing))
+    Ok(judge(ui, &sent, listing, words))
 }
 
 /// The snapshots that are meant, newest first.
@@ -173,7 +177,7 @@ fn choose<'s>(context: &Context, args: &TransferArgs, listing: &'s Listing) -> R
     Ok(all.filter(|it| !is_safety(it) && sources.insert(it.info().source.as_str())).collect())
 }
 
-fn show_plan(ui: &mut Ui, context: &Context, plan: &TransferPlan, words: &Words) -> Result<ExitStatus> {
+fn show_plan(ui: &mut Ui, context: &Context, plan: &TransferPlan, words: &Words<'_>) -> Result<ExitStatus> {
     if ui.json {
         let snapshots: Vec<_> = plan
             .send
@@ -226,7 +230,7 @@ fn show_plan(ui: &mut Ui, context: &Context, plan: &TransferPlan, words: &Words)
     Ok(if plan.damaged.is_empty() { ExitStatus::Success } else { ExitStatus::Damaged })
 }
 
-fn show_sent(ui: &mut Ui, sent: &Sent, present: usize, words: &Words) -> Result<()> {
+fn show_sent(ui: &mut Ui, sent: &Sent, present: usize, words: &Words<'_>) -> Result<()> {
     if ui.json {
         let failed: Vec<_> = sent
             .failed
@@ -267,17 +271,24 @@ fn show_sent(ui: &mut Ui, sent: &Sent, present: usize, words: &Words) -> Result<
 }
 
 /// Tells of what could not be sent, or not be read.
-fn judge(ui: &mut Ui, sent: &Sent, listing: &Listing) -> ExitStatus {
+fn judge(ui: &mut Ui, sent: &Sent, listing: &Listing, words: &Words<'_>) -> ExitStatus {
     for failed in &sent.failed {
         let id = shortened(&failed.id.to_string());
-        ui.warn(format_args!("snapshot {id} was not sent: {}", sentence(&failed.error)));
+        ui.warn(format_args!("snapshot {id} {}: {}", words.undone, sentence(&failed.error)));
     }
     for error in &sent.label_errors {
-        ui.warn(format_args!("a label was not sent: {}", sentence(error)));
+        ui.warn(format_args!("a label {}: {}", words.undone, sentence(error)));
     }
-    if !sent.failed.is_empty() || listing.damaged > 0 {
-        ui.hint("`icecore verify` tells what is damaged, `icecore repair` sets it aside");
+    let is_damage = listing.damaged > 0 || sent.failed.iter().any(|failed| failed.error.is_damage());
+    if is_damage {
+        let there = words.from.map_or(String::new(), |from| format!(" --remote {}", printable(from)));
+        ui.hint(format_args!(
+            "`icecore verify{there}` tells what is damaged, `icecore repair{there}` sets it aside"
+        ));
         ExitStatus::Damaged
+    } else if !sent.failed.is_empty() {
+        ui.hint("what has arrived is not sent again");
+        ExitStatus::Failed
     } else if !sent.label_errors.is_empty() {
         ExitStatus::Findings
     } else {

@@ -1,6 +1,15 @@
 //! Stores elsewhere: pushed to, pulled from, joined, and worked on directly.
 
+mod another;
+mod broken;
+mod conditions;
+mod damaged;
+mod encrypted;
+mod killed;
+mod refused;
 mod s3;
+mod site;
+mod together;
 
 use std::fs;
 

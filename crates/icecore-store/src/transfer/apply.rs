@@ -1,6 +1,7 @@
 //! Carrying a transfer out.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use icecore_format::{Manifest, PackId, SnapshotId, names};
@@ -236,6 +237,8 @@ impl Transfer {
 fn rotten_pack(error: &StoreError) -> Option<PackId> {
     match error {
         StoreError::Damaged { object, .. } => names::parse_pack(object),
+        // Who may not read it may not read parts of it.
+        StoreError::Unread { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => None,
         StoreError::Unread { object, .. } => names::parse_pack(object),
         _ => None,
     }

@@ -7,7 +7,7 @@ use icecore_format::{Config, DecodeError, Epoch, KeyFile, names};
 use icecore_storage::{ErrorKind, PutMode, Storage};
 
 use crate::copies::{get_either, put_copy};
-use crate::store::Store;
+use crate::store::{Store, read_config};
 use crate::{Result, StoreError};
 
 impl Store {
@@ -19,7 +19,7 @@ impl Store {
     /// # Errors
     /// If another store lies there, or anything else.
     pub fn clone_to(&self, storage: Arc<dyn Storage>, place: &str, index_path: PathBuf) -> Result<Self> {
-        if let Some(found) = get_either(&*storage, names::CONFIG, Config::decode)? {
+        if let Some(found) = read_config(&*storage, place)? {
             // Whoever crashed while making it may not have come to this.
             storage.settle(names::CONFIG)?;
             return self.opened_as(found, storage, index_path);
@@ -33,12 +33,22 @@ impl Store {
                 keys.push((name, bytes));
             }
         }
-        for object in storage.list("")? {
-            let name = object.name.strip_prefix(names::COPIES).unwrap_or(&object.name);
-            let is_key = keys.iter().any(|(key, _)| key == name);
-            if !is_key && object.name != names::EPOCH {
-                return Err(StoreError::PlaceTaken { place: place.to_owned(), object: object.name });
-            }
+        let mut objects: Vec<String> = storage.list("")?.into_iter().map(|object| object.name).collect();
+        objects.retain(|object| {
+            let name = object.strip_prefix(names::COPIES).unwrap_or(object);
+            object != names::EPOCH && !keys.iter().any(|(key, _)| key == name)
+        });
+        // Somebody else has made it since.
+        if objects.iter().any(|object| object == names::CONFIG)
+            && let Some(found) = read_config(&*storage, place)?
+        {
+            return self.opened_as(found, storage, index_path);
+        }
+        if objects.iter().any(|object| names::parse_pack(object).is_some()) {
+            return Err(StoreError::ConfigMissing { place: place.to_owned() });
+        }
+        if let Some(object) = objects.into_iter().next() {
+            return Err(StoreError::PlaceTaken { place: place.to_owned(), object });
         }
         for (name, bytes) in &keys {
             storage.put(name, bytes, PutMode::Overwrite)?;

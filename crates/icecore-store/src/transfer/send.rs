@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use icecore_format::{DEPTH_MAX, Digest, PackId, names};
+use bytes::Bytes;
+use icecore_format::{DEPTH_MAX, DecodeError, Digest, PackId, names};
 use icecore_storage::PutMode;
 
 use super::Transfer;
@@ -17,6 +18,8 @@ use crate::{Counter, Monitor, Result, StoreError};
 
 /// Bytes of packs that are under way at a time: three, each of which ends soon after 32 MiB.
 const UNDER_WAY_MAX: u64 = 104 << 20;
+/// How often a pack is read that is not as its name says.
+const READS_MAX: usize = 2;
 
 /// What has gone over, and how those who wait for it are kept alive.
 pub(super) struct Way<'a> {
@@ -100,7 +103,7 @@ impl Way<'_> {
 
     /// Sends a pack as it is, if it is as its name says.
     fn send_whole(&self, id: &PackId) -> Result<()> {
-        let Transfer { from, to, .. } = self.transfer;
+        let Transfer { to, .. } = self.transfer;
         self.check_cancelled()?;
         let known = to
             .index
@@ -113,11 +116,7 @@ impl Way<'_> {
             return Ok(());
         }
         self.limit(planned.map_or(0, |planned| planned.len))?;
-        let bytes = from.packs.whole(id)?;
-        if PackId(Digest::of(&bytes)) != *id {
-            from.packs.forget(id);
-            return Err(StoreError::damaged(names::pack(id))(icecore_format::DecodeError::Damaged));
-        }
+        let bytes = self.read_whole(id)?;
         let open = to.packs.parse(id, &bytes)?;
         let len = bytes.len() as u64;
         let parity_len = to.put_parity(id, &bytes)?;
@@ -130,6 +129,18 @@ impl Way<'_> {
         })?;
         self.count(len + parity_len);
         Ok(())
+    }
+
+    /// A pack of the sender that is as its name says. One that is not may only have been damaged on its way, and is read a second time.
+    fn read_whole(&self, id: &PackId) -> Result<Bytes> {
+        for _ in 0..READS_MAX {
+            let bytes = self.transfer.from.packs.whole(id)?;
+            if PackId(Digest::of(&bytes)) == *id {
+                return Ok(bytes);
+            }
+            self.transfer.from.packs.forget(id);
+        }
+        Err(StoreError::damaged(names::pack(id))(DecodeError::Damaged))
     }
 
     /// Copies what is needed of packs into new ones.

@@ -51,6 +51,8 @@ pub enum Trouble {
     CutAnswer(usize),
     /// The request takes effect; the answer's body ends after so many bytes, as if that were all.
     Truncate(usize),
+    /// The request takes effect; one bit of the answer's body is another, at this byte.
+    Flip(usize),
     /// The request waits so long before it takes effect.
     Delay(Duration),
     /// There never is an answer; the request takes no effect.
@@ -74,6 +76,7 @@ pub enum Trouble {
 pub struct S3Fault {
     call: S3Call,
     key: &'static str,
+    whole: bool,
     after: usize,
     times: usize,
     trouble: Trouble,
@@ -82,13 +85,19 @@ pub struct S3Fault {
 impl S3Fault {
     /// Hits the next request of this kind.
     pub fn new(call: S3Call, trouble: Trouble) -> Self {
-        Self { call, key: "", after: 0, times: 1, trouble }
+        Self { call, key: "", whole: false, after: 0, times: 1, trouble }
     }
 
     /// Only requests about keys that contain this.
     #[must_use]
     pub fn key(self, key: &'static str) -> Self {
         Self { key, ..self }
+    }
+
+    /// Only requests for objects from their beginning to their end.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self { whole: true, ..self }
     }
 
     /// Lets so many of them pass before.
@@ -195,7 +204,9 @@ impl Faults {
     pub(super) fn meet(&self, request: S3Request) -> Option<Trouble> {
         let mut state = self.state();
         let fits = |fault: &S3Fault| {
-            [S3Call::Any, request.call].contains(&fault.call) && request.key.contains(fault.key)
+            [S3Call::Any, request.call].contains(&fault.call)
+                && request.key.contains(fault.key)
+                && !(fault.whole && request.header("range").is_some())
         };
         let at = state.faults.iter().position(fits);
         state.requests.push(request);

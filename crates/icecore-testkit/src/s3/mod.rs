@@ -22,8 +22,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use s3s::auth::SimpleAuth;
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::service::S3ServiceBuilder;
+use s3s::{S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -51,6 +52,20 @@ pub struct S3Server {
     bucket: Bucket,
     faults: Arc<Faults>,
     runtime: Option<Runtime>,
+}
+
+/// Whom it knows.
+struct OneUser;
+
+#[async_trait::async_trait]
+impl S3Auth for OneUser {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        if access_key == ACCESS_KEY {
+            Ok(SecretKey::from(SECRET_KEY))
+        } else {
+            Err(s3_error!(InvalidAccessKeyId))
+        }
+    }
 }
 
 impl Drop for S3Server {
@@ -100,7 +115,7 @@ impl S3Server {
         let files = FileSystem::new(folder.path()).expect("the folder is there");
         let bucket = Bucket::new(files, folder.path());
         let mut service = S3ServiceBuilder::new(bucket.clone());
-        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        service.set_auth(OneUser);
         let faults = Arc::new(Faults::default());
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         let runtime = threads.worker_threads(2).thread_name("s3-server").enable_all().build();

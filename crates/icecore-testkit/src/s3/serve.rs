@@ -128,6 +128,15 @@ async fn meet(
             *answer.body_mut() = Body::from(body);
             Ok(answer)
         }
+        Trouble::Flip(at) => {
+            let (parts, body) = whole(service.call(request).await?).await?;
+            let mut body = body.to_vec();
+            body.get_mut(at).into_iter().for_each(|byte| *byte ^= 4);
+            let mut answer = Response::from_parts(parts, Body::empty());
+            answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            *answer.body_mut() = Body::from(Bytes::from(body));
+            Ok(answer)
+        }
         Trouble::Delay(time) => {
             tokio::time::sleep(time).await;
             Ok(service.call(request).await?)

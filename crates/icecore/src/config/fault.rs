@@ -27,6 +27,9 @@ fn what(message: &str, before: &str, line: &str) -> String {
     if let Some((found, known)) = said.filter(|(found, _)| found.starts_with("unknown field ")) {
         return unknown_key(&quoted(found).join(""), &quoted(known));
     }
+    if line.trim_start().starts_with("[[remotes") {
+        return "a remote is written [remotes.NAME], in single brackets".to_owned();
+    }
     if line.trim_start().starts_with("[[") {
         return "a service is written [services.NAME], in single brackets".to_owned();
     }
@@ -46,6 +49,7 @@ fn what(message: &str, before: &str, line: &str) -> String {
         Some(("invalid basic string" | "invalid literal string", _)) => {
             "a text lacks its closing quote".to_owned()
         }
+        _ if message.starts_with("missing field") => format!("{} is missing here", quoted(message).join("")),
         _ if message.starts_with("duplicate key") => "what this line says was said above already".to_owned(),
         _ => message.replace('\n', " "),
     }
@@ -54,11 +58,16 @@ fn what(message: &str, before: &str, line: &str) -> String {
 fn unknown_key(key: &str, known: &[String]) -> String {
     let known_here = known.join(", ");
     let is_service = known.iter().any(|key| key == "engine");
+    let is_remote = known.iter().any(|key| key == "endpoint");
     match key {
         "password" | "pass" | "pwd" if is_service => {
             "a password does not stand in this file by itself, which others may read: password_file, password_env or password_command say where it is".to_owned()
         }
         _ if is_service => format!("a service has no key {key:?}; known are {known_here}"),
+        _ if is_remote && ["secret", "access_key", "token", "password"].iter().any(|word| key.contains(word)) => {
+            "who we are does not stand in this file, which others may read: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say it, or a profile".to_owned()
+        }
+        _ if is_remote => format!("a remote has no key {key:?}; known are {known_here}"),
         _ => format!("{key:?} means nothing here; known are {known_here}, and a service is written [services.NAME]"),
     }
 }
@@ -69,7 +78,9 @@ fn kind(wanted: &str) -> &'static str {
         "u16" => "a number from 0 to 65535",
         "a boolean" => "true or false",
         "a sequence" => "a list of texts, such as [\"pass\", \"show\", \"shop\"]",
-        "struct Service" | "a map" => "a table of its own, [services.NAME], with its keys below",
+        "struct Remote" => "a table of its own, [remotes.NAME], with its keys below",
+        "a map" => "a table for each, such as [services.NAME] or [remotes.NAME]",
+        "struct Service" => "a table of its own, [services.NAME], with its keys below",
         _ => "a text in quotes",
     }
 }
@@ -133,5 +144,17 @@ mod tests {
         check("[services.a]\nurl = 'x'\nurl = 'y'\n", "line 3: what this line says was said above already");
         check("[services]\na = { path = 'hush', engine = 5 }\n", "line 2: engine must be a text in quotes");
         check("store = 5\n", "line 1: store must be a text in quotes");
+        check(
+            "[remotes.a]\nurl = 's3://a'\nregio = 'x'\n",
+            "line 3: a remote has no key \"regio\"; known are url",
+        );
+        check(
+            "[remotes.a]\nurl = 's3://a'\nsecret_key = 'hush'\n",
+            "line 3: who we are does not stand in this file",
+        );
+        check("[remotes]\na = 's3://hush'\n", "line 2: a must be a table of its own, [remotes.NAME]");
+        check("[[remotes.a]]\nurl = 'x'\n", "line 1: a remote is written [remotes.NAME]");
+        check("[remotes.a]\nregion = 'x'\n", "url is missing here");
+        check("remotes = 3\n", "line 1: remotes must be a table for each");
     }
 }

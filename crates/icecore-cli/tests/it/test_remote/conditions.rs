@@ -1,0 +1,35 @@
+//! Servers that do not keep conditions: what deletes must be alone there, and all else needs none.
+
+use icecore_testkit::s3::Manners;
+
+use super::content;
+use super::site::{Site, URL};
+use crate::support::TestEnv;
+
+#[test]
+fn only_what_deletes_must_be_alone() {
+    for manners in [Manners::Ignore, Manners::Refuse, Manners::Race] {
+        let site = Site::new();
+        site.server.behave(manners);
+        let env = TestEnv::new();
+        env.write("data", content(1));
+        env.ok(&["create", "data"]);
+        let said = site.fails(&env, 3, &["remote", "check", URL]);
+        assert!(said.contains("--exclusive"), "{manners:?}: {said}");
+        site.ok(&env, &["push", URL]);
+        site.ok(&env, &["pull", URL]);
+        site.ok(&env, &["create", "data", "--name", "there", "--store", URL]);
+        let other = site.joined();
+        site.ok(&other, &["pull", "origin"]);
+        site.ok(&other, &["restore", "there", "--to", "back"]);
+        assert!(other.read("back") == content(1));
+        for command in [&["gc"][..], &["delete", "there", "--yes"]] {
+            let said = site.fails(&env, 15, &[command, &["--store", URL]].concat());
+            assert!(said.contains(URL) && said.contains("does not keep conditions"), "{manners:?}: {said}");
+            assert!(said.contains("hint: ") && said.contains("--exclusive"), "{manners:?}: {said}");
+            site.ok(&env, &[command, &["--store", URL, "--exclusive"]].concat());
+        }
+        site.ok(&env, &["gc", "--store", URL, "--dry-run"]);
+        site.ok(&env, &["verify", "--store", URL]);
+    }
+}
