@@ -50,18 +50,44 @@ impl Absent {
 impl Store {
     /// What counts as absent beside `condemned` packs.
     pub(crate) fn absent(&self, condemned: BTreeSet<PackId>) -> Result<Absent> {
-        let unsound = self.unsound_packs()?;
+        let unsound = self.put_unsound_last()?;
         let mut wanted = HashSet::new();
         for id in &unsound {
             if let Some(open) = self.open_if_there(id)? {
-                let places = self.base_places(&open)?;
-                let is_lost = |place: &Option<PackId>| place.is_none_or(|pack| unsound.contains(&pack));
-                let lost = places.into_iter().filter(|(_, place)| is_lost(place));
+                let bases = self.base_holders(&open)?.into_iter();
+                let lost = bases.filter(|(_, holders)| holders.iter().all(|pack| unsound.contains(pack)));
                 wanted.extend(lost.map(|(base, _)| base));
             }
         }
         let packs = condemned.into_iter().chain(unsound).collect();
         Ok(Absent { packs, wanted })
+    }
+
+    /// Lets what lies in packs with lost bases, and elsewhere too, be found elsewhere. Returns these packs.
+    ///
+    /// A writer that a collection has fenced may go on for a while, and store again what is there, coded on what is not. Such a pack, which the
+    /// index may have met last, must not stand before those from which the same can be read.
+    pub(crate) fn put_unsound_last(&self) -> Result<BTreeSet<PackId>> {
+        let unsound = self.unsound_packs()?;
+        let mut open = Vec::new();
+        for id in &unsound {
+            open.extend(self.open_if_there(id)?);
+        }
+        if open.is_empty() {
+            return Ok(unsound);
+        }
+        let moved = self.index.write(|index| {
+            let numbers = index.numbers_of(&unsound)?;
+            open.iter().try_for_each(|pack| index.put_last(&pack.id, &pack.toc, &numbers))
+        });
+        match moved {
+            // Then they stay where they are: that is a reader's loss, for now, and no writer's.
+            Err(error) if error.is_full() || error.is_denied() => (),
+            done => done?,
+        }
+        // Where bases were found is remembered with the packs.
+        unsound.iter().for_each(|id| self.packs.forget(id));
+        Ok(unsound)
     }
 
     /// For each chunk, whether a pack holds it that is not absent.
@@ -80,21 +106,22 @@ impl Store {
         let is_suspect = |record: &PackRecord| record.deltas > 0 && !record.is_sound(removals);
         let suspects: BTreeSet<PackId> =
             packs.into_iter().filter(|(_, record)| is_suspect(record)).map(|(_, record)| record.id).collect();
-        // For each suspect the packs that it is coded on.
-        let mut under: BTreeMap<PackId, BTreeSet<PackId>> = BTreeMap::new();
+        // For each suspect the packs that it is coded on: of those that hold the same base one is enough.
+        let mut under: BTreeMap<PackId, BTreeSet<Vec<PackId>>> = BTreeMap::new();
         let mut unsound = BTreeSet::new();
         for id in &suspects {
-            let places = self.open_if_there(id)?.map(|open| self.base_places(&open)).transpose()?;
-            let packs = places.and_then(|places| places.into_iter().map(|(_, pack)| pack).collect());
-            match packs {
-                Some(packs) => drop(under.insert(*id, packs)),
+            match self.open_if_there(id)? {
+                Some(open) => {
+                    let holders = self.base_holders(&open)?.into_iter().map(|(_, holders)| holders);
+                    under.insert(*id, holders.collect());
+                }
                 None => drop(unsound.insert(*id)),
             }
         }
         loop {
-            let falls = |packs: &BTreeSet<PackId>| !packs.is_disjoint(&unsound);
+            let is_lost = |holders: &Vec<PackId>| holders.iter().all(|pack| unsound.contains(pack));
             let fallen: Vec<PackId> =
-                under.iter().filter(|(_, packs)| falls(packs)).map(|(id, _)| *id).collect();
+                under.iter().filter(|(_, bases)| bases.iter().any(is_lost)).map(|(id, _)| *id).collect();
             if fallen.is_empty() {
                 break;
             }
@@ -131,11 +158,11 @@ impl Store {
         }
     }
 
-    /// The bases of a pack's runs, and in which packs they lie.
-    fn base_places(&self, open: &OpenPack) -> Result<Vec<(ShortId, Option<PackId>)>> {
-        let places = self.index.read(|index| index.run_base_places(open.deltas().map(|(_, run)| run)))?;
-        let bases = open.deltas().flat_map(|(_, run)| run.base_ids());
-        let packs = places.into_iter().flatten().map(|place| place.map(|(pack, _)| pack));
-        Ok(bases.zip(packs).collect())
+    /// The bases of a pack's runs, and all packs in which they lie.
+    fn base_holders(&self, open: &OpenPack) -> Result<Vec<(ShortId, Vec<PackId>)>> {
+        self.index.read(|index| {
+            let bases = open.deltas().flat_map(|(_, run)| run.bases.iter().map(|base| (base.id, run.depth)));
+            bases.map(|(base, depth)| Ok((base, index.holders(&base, depth)?))).collect()
+        })
     }
 }

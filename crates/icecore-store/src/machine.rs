@@ -119,6 +119,14 @@ impl Hands {
         }
     }
 
+    /// How many threads may wait for answers side by side, of `most`.
+    pub(crate) fn waiting(self, most: usize) -> usize {
+        match self {
+            Self::Many => most,
+            Self::One => 1,
+        }
+    }
+
     /// How many threads may do the same thing side by side, of `most`.
     pub(crate) fn count(self, most: usize) -> usize {
         match self {

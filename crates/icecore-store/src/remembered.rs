@@ -74,12 +74,15 @@ impl Store {
             return;
         }
         let Ok(entries) = fs::read_dir(self.claims_dir()) else { return };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let Some(claim) = name.to_str().filter(|name| name.parse::<ulid::Ulid>().is_ok()) else {
+        // In the order in which they were made, not in that of the directory.
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort_unstable();
+        for path in paths {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(claim) = name.filter(|name| name.parse::<ulid::Ulid>().is_ok()) else {
                 continue;
             };
-            let Ok(file) = File::open(entry.path()) else { continue };
+            let Ok(file) = File::open(&path) else { continue };
             if file.try_lock().is_err() || !is_named(&file).unwrap_or(false) {
                 continue;
             }
@@ -87,7 +90,7 @@ impl Store {
             let claim = names::claim(claim);
             let settled = if len == 0 { self.clear_claim(&claim) } else { self.settle_dead(&claim) };
             if settled.is_ok() {
-                let _ = fs::remove_file(entry.path());
+                let _ = fs::remove_file(&path);
             }
         }
     }

@@ -30,7 +30,7 @@ pub use far::FarStorage;
 pub use faulty::{Calls, ERROR_KINDS, Fault, FaultyStorage};
 pub use recording::{Recorded, RecordingStorage};
 pub use schedule::{
-    Fate, Fates, MACHINE_THREAD, REQUEST_TIME, Schedule, ScheduledStorage, SharedStorage, Weather,
+    Fate, Fates, Line, MACHINE_THREAD, REQUEST_TIME, Schedule, ScheduledStorage, SharedStorage, Weather,
 };
 pub use sim::{SimDisk, SimFile, Survival};
 

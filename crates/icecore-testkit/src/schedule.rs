@@ -21,6 +21,8 @@ use crate::Call;
 pub const MACHINE_THREAD: &str = "machine";
 /// How much time a request takes.
 pub const REQUEST_TIME: Duration = Duration::from_secs(20);
+/// What machines come to know of each other by, and how they take things from each other: it is at these requests that who comes first matters.
+const TURNING_POINTS: [&str; 4] = ["epoch", "claims", "condemned", "snapshots"];
 /// A run that takes more requests than this does not end.
 const REQUESTS_MAX: u64 = 60_000;
 /// Requests that are remembered word by word.
@@ -37,8 +39,17 @@ pub struct Weather {
     pub crashes: u32,
     /// How many of ten thousand requests fail.
     pub failures: u32,
-    /// Whether changes of which the caller learns nothing may still take effect much later.
+    /// Whether changes of which the caller learns nothing may still take effect much later, where they go far.
     pub wandering: bool,
+}
+
+/// How far a request goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// It stays on the machine, or in the house: what failed is over.
+    Short,
+    /// Through networks, where it may be under way still when nobody waits for it any more.
+    Long,
 }
 
 /// What becomes of a request.
@@ -110,6 +121,19 @@ struct State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Kind(Call, String);
 
+impl Kind {
+    fn new(call: Call, name: &str) -> Self {
+        Self(call, name.split('/').next().unwrap_or_default().to_owned())
+    }
+
+    /// Whether what another machine does next may depend on it.
+    fn is_turning_point(&self) -> bool {
+        let Self(call, place) = self;
+        let folder = place.rsplit(':').next().unwrap_or_default();
+        TURNING_POINTS.contains(&folder) || (*call == Call::Delete && folder == "packs")
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 struct MachineState {
     /// It does nothing before.
@@ -118,6 +142,10 @@ struct MachineState {
     wakes_after: Option<(Kind, u32)>,
     has_ended: bool,
     is_dead: bool,
+    /// How often it has died.
+    deaths: u64,
+    /// Whether its last request was a turning point.
+    has_turned: bool,
     /// Requests that failed, deaths among them.
     faults: u64,
 }
@@ -186,14 +214,21 @@ impl Schedule {
 
     /// Waits for the machine's next turn, and says what becomes of its request. All that wandered and has arrived by now is for the
     /// caller to apply first.
-    pub fn turn(&self, me: usize, call: Call, name: &str) -> Fate {
+    pub fn turn(&self, me: usize, call: Call, name: &str, line: Line) -> Fate {
         let mut state = self.lock();
         if state.machines[me].is_dead || state.is_endless() {
             return Fate::Dead;
         }
-        // Reading packs is most of what machines do, and the least of what they can do to each other.
-        let is_common = matches!(call, Call::GetRange | Call::Len);
-        let stalls = state.weather.stalls * if is_common { 1 } else { 4 };
+        let kind = Kind::new(call, name);
+        let turns = kind.is_turning_point();
+        // Before such a request and after it. Reading packs is most of what machines do, and the least of what they can do to each other.
+        let attention = match call {
+            _ if turns || state.machines[me].has_turned => 12,
+            Call::GetRange | Call::Len => 1,
+            _ => 4,
+        };
+        state.machines[me].has_turned = turns;
+        let stalls = state.weather.stalls * attention;
         if state.chance(stalls) {
             state.stall(me);
         }
@@ -203,7 +238,7 @@ impl Schedule {
             return Fate::Dead;
         }
         state.fates.requests += 1;
-        let fate = state.fate(call);
+        let fate = state.fate(call, line);
         match fate {
             Fate::Answered | Fate::Dead => (),
             Fate::Refused => state.fates.refused += 1,
@@ -211,13 +246,14 @@ impl Schedule {
             Fate::Wanders(_) => state.fates.wandered += 1,
             Fate::DiesBefore | Fate::DiesAfter | Fate::DiesAndWanders(_) => {
                 state.machines[me].is_dead = true;
+                state.machines[me].deaths += 1;
                 state.fates.deaths += 1;
             }
         }
         if fate != Fate::Answered {
             state.machines[me].faults += 1;
         } else if call.changes() {
-            state.tell_of(Kind(call, name.split('/').next().unwrap_or_default().to_owned()));
+            state.tell_of(kind);
         }
         state.note(&format!("{me} {} {name} {fate:?}", call.as_str()));
         fate
@@ -242,6 +278,13 @@ impl Schedule {
     /// Whether the machine has died and not come back.
     pub fn is_dead(&self, me: usize) -> bool {
         self.lock().machines[me].is_dead
+    }
+
+    /// Which of its lives the machine has, if it lives.
+    pub fn life(&self, me: usize) -> Option<u64> {
+        let state = self.lock();
+        let machine = state.machines.get(me)?;
+        (!machine.is_dead && !machine.has_ended).then_some(machine.deaths)
     }
 
     /// Brings a dead machine back, some time later.
@@ -322,7 +365,11 @@ impl State {
         };
         self.machines[me].wakes_at = self.clock + REQUEST_TIME * requests;
         if self.random.u8(..4) > 0 {
-            let kind = self.random.choice(&self.kinds).cloned();
+            let turning_points = self.kinds.iter().filter(|kind| kind.is_turning_point());
+            let kind = match self.random.bool() {
+                true => self.random.choice(turning_points.collect::<Vec<_>>()).cloned(),
+                false => self.random.choice(&self.kinds).cloned(),
+            };
             let count = self.random.u32(1..3);
             self.machines[me].wakes_after = kind.map(|kind| (kind, count));
         }
@@ -367,8 +414,9 @@ impl State {
         self.random.choice(awake)
     }
 
-    fn fate(&mut self, call: Call) -> Fate {
-        let wanders = self.weather.wandering && call.changes() && self.random.u8(..3) == 0;
+    fn fate(&mut self, call: Call, line: Line) -> Fate {
+        let may_wander = self.weather.wandering && line == Line::Long && call.changes();
+        let wanders = may_wander && self.random.u8(..3) == 0;
         if self.chance(self.weather.crashes) {
             let before = self.random.bool();
             return match wanders {
@@ -428,7 +476,7 @@ mod tests {
     fn run(seed: u64) -> (u64, Fates) {
         let weather = Weather { sticky: 50, stalls: 300, crashes: 50, failures: 200, wandering: true };
         let schedule = Schedule::new(seed, 3, weather, false);
-        let shared = SharedStorage::new(true, false);
+        let shared = SharedStorage::new("", true, false);
         let work = |me: usize| {
             let storage = ScheduledStorage::new(Arc::clone(&shared), Arc::clone(&schedule), me, || ());
             let schedule = Arc::clone(&schedule);
@@ -459,7 +507,8 @@ mod tests {
     #[test]
     fn in_fair_weather_a_scheduled_storage_keeps_the_contract() {
         let schedule = Schedule::new(1, 1, Weather::default(), false);
-        let storage = ScheduledStorage::new(SharedStorage::new(true, false), Arc::clone(&schedule), 0, || ());
+        let storage =
+            ScheduledStorage::new(SharedStorage::new("", true, false), Arc::clone(&schedule), 0, || ());
         let said = schedule.run(vec![Box::new(|| icecore_storage::conformance::run(&storage))]);
         assert_eq!(said, [""; 0]);
     }

@@ -279,13 +279,23 @@ impl Store {
         marks: &mut Marks,
         monitor: &dyn Monitor,
     ) -> Result<()> {
+        let mut is_sorted = false;
         loop {
             *marks = Marks::default();
             self.mark(snapshots, marks, monitor)?;
             self.mark_bases(&BTreeSet::new(), marks, monitor)?;
-            if marks.is_complete() || !self.ask_index_again(since)? {
+            if marks.is_complete() {
                 return marks.resolved();
             }
+            // What is marked where it cannot be read may lie elsewhere too.
+            if !is_sorted && !self.put_unsound_last()?.is_empty() {
+                is_sorted = true;
+                continue;
+            }
+            if !self.ask_index_again(since)? {
+                return marks.resolved();
+            }
+            is_sorted = false;
         }
     }
 

@@ -92,6 +92,25 @@ impl IndexReader {
         Ok(None)
     }
 
+    /// All packs that hold a chunk less deep than `depth`.
+    pub(crate) fn holders(&self, id: &ShortId, depth: u8) -> Result<Vec<PackId>> {
+        let (Some(chunks), (from, to)) = (&self.chunks, id.bounds()) else { return Ok(Vec::new()) };
+        let mut found = chunks.range::<&[u8; 32]>(from.as_bytes()..=to.as_bytes()).map_err(read_error)?;
+        let Some(found) = found.next() else { return Ok(Vec::new()) };
+        let (id, place) = found.map_err(read_error)?;
+        let mut places = vec![place.value()];
+        if let Some(spares) = &self.spares {
+            for spare in spares.get(id.value()).map_err(read_error)? {
+                places.push(spare.map_err(read_error)?.value());
+            }
+        }
+        let mut packs = Vec::new();
+        for place in places.into_iter().map(tables::unpack_place).filter(|place| place.depth < depth) {
+            packs.extend(self.pack(place.pack)?.map(|record| record.id));
+        }
+        Ok(packs)
+    }
+
     /// Whether a chunk lies, less deep than `below`, in a pack with a number that is not among `absent`.
     pub(crate) fn holds(&self, id: &ShortId, below: u8, absent: &HashSet<u32>) -> Result<bool> {
         let counts = |place: u64| {

@@ -1,6 +1,6 @@
 //! What changes in the index.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use icecore_format::{PackId, PackToc, Run};
 use redb::{ReadableMultimapTable as _, ReadableTable as _};
@@ -54,11 +54,7 @@ impl<'a> IndexWriter<'a> {
         {
             return Ok(number);
         }
-        let next = self.meta.get(NEXT_NUMBER).map_err(read_error)?.map_or(0, |next| next.value());
-        let number = u32::try_from(next).map_err(|_| {
-            read_error(redb::StorageError::Corrupted("the index has run out of pack numbers".to_owned()))
-        })?;
-        self.meta.insert(NEXT_NUMBER, next + 1).map_err(read_error)?;
+        let number = self.next_number()?;
         let record = PackRecord::new(id, len, toc);
         self.packs.insert(number, record.encode().as_slice()).map_err(read_error)?;
         self.numbers.insert(id.as_bytes(), number).map_err(read_error)?;
@@ -76,6 +72,16 @@ impl<'a> IndexWriter<'a> {
             }
         }
         self.add_sketches(toc.runs())?;
+        Ok(number)
+    }
+
+    /// A number that no pack has had.
+    fn next_number(&mut self) -> Result<u32> {
+        let next = self.meta.get(NEXT_NUMBER).map_err(read_error)?.map_or(0, |next| next.value());
+        let number = u32::try_from(next).map_err(|_| {
+            read_error(redb::StorageError::Corrupted("the index has run out of pack numbers".to_owned()))
+        })?;
+        self.meta.insert(NEXT_NUMBER, next + 1).map_err(read_error)?;
         Ok(number)
     }
 
@@ -140,6 +146,52 @@ impl<'a> IndexWriter<'a> {
             }
         }
         if without.is_empty() { Ok(()) } else { self.forget_places(&without) }
+    }
+
+    /// The numbers of these packs.
+    pub(crate) fn numbers_of(&self, ids: &BTreeSet<PackId>) -> Result<HashSet<u32>> {
+        let mut numbers = HashSet::new();
+        for id in ids {
+            numbers.extend(self.numbers.get(id.as_bytes()).map_err(read_error)?.map(|number| number.value()));
+        }
+        Ok(numbers)
+    }
+
+    /// Lets chunks that lie in this pack and elsewhere too be found elsewhere: from now on it comes after all packs that are known. Nothing
+    /// changes if it does so already, but for packs with these numbers, which are no better.
+    pub(crate) fn put_last(&mut self, id: &PackId, toc: &PackToc, no_better: &HashSet<u32>) -> Result<()> {
+        let Some(number) = self.numbers.get(id.as_bytes()).map_err(read_error)?.map(|number| number.value())
+        else {
+            return Ok(());
+        };
+        let mut is_before = false;
+        for chunk in toc.chunks() {
+            let place = self.chunks.get(chunk.id.as_bytes()).map_err(read_error)?.map(|place| place.value());
+            let is_found_here = place.is_some_and(|place| tables::unpack_place(place).pack == number);
+            for spare in self.spares.get(chunk.id.as_bytes()).map_err(read_error)? {
+                let other = tables::unpack_place(spare.map_err(read_error)?.value()).pack;
+                // Of spares, those with low numbers come first.
+                is_before |= !no_better.contains(&other) && (is_found_here || number < other);
+            }
+        }
+        let record = self.packs.get(number).map_err(read_error)?.and_then(|r| PackRecord::decode(r.value()));
+        let Some(record) = record.filter(|_| is_before) else { return Ok(()) };
+        self.numbers.remove(id.as_bytes()).map_err(read_error)?;
+        self.packs.remove(number).map_err(read_error)?;
+        self.forget_listed(number, toc)?;
+        let number = self.next_number()?;
+        self.packs.insert(number, record.encode().as_slice()).map_err(read_error)?;
+        self.numbers.insert(id.as_bytes(), number).map_err(read_error)?;
+        let chunks = toc.runs().flat_map(|run| run.chunks.iter().map(|chunk| (chunk.id, run.depth)));
+        for ((id, depth), ordinal) in chunks.zip(0u32..) {
+            let place = tables::pack_place(ChunkPlace { pack: number, ordinal, depth });
+            if self.chunks.get(id.as_bytes()).map_err(read_error)?.is_some() {
+                self.spares.insert(id.as_bytes(), place).map_err(read_error)?;
+            } else {
+                self.chunks.insert(id.as_bytes(), place).map_err(read_error)?;
+            }
+        }
+        self.add_sketches(toc.runs())
     }
 
     /// Forgets the places in a pack that its table lists.

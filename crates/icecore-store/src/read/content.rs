@@ -178,6 +178,8 @@ fn read_picks(
         Ok(bytes) => Ok((*chunk, if copies { Bytes::copy_from_slice(&bytes) } else { bytes })),
         // A collection rewrote the pack since it was looked up: the chunks lie elsewhere now.
         Err(error) if error.is_gone() => Ok((*chunk, store.read_chunk(&chunk.id)?)),
+        // What it is coded on is gone; it may lie elsewhere too.
+        Err(StoreError::ChunkMissing { .. }) => Ok((*chunk, store.read_chunk(&chunk.id)?)),
         Err(error) => Err(error),
     };
     picks.iter().map(&mut read).collect()
@@ -260,6 +262,7 @@ impl Store {
     /// One chunk's bytes, checked.
     pub(crate) fn read_chunk(&self, id: &ChunkId) -> Result<Bytes> {
         let mut tried = None;
+        let mut is_sorted = false;
         loop {
             let found = self.locate(&[id.short()], ANY_DEPTH)?;
             let Some((pack, place)) = found.into_iter().next() else {
@@ -274,6 +277,12 @@ impl Store {
                     tried = Some(pack.id);
                     self.packs.forget(&pack.id);
                     self.forget_if_gone(&pack.id)?;
+                }
+                Err(error @ StoreError::ChunkMissing { .. }) if !is_sorted => {
+                    is_sorted = true;
+                    if self.put_unsound_last()?.is_empty() {
+                        return Err(error);
+                    }
                 }
                 Err(error) => return Err(error),
             }

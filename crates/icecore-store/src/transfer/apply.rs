@@ -15,7 +15,7 @@ use crate::absent::Absent;
 use crate::claim::WriterClaim;
 use crate::index::{IndexReader, PackRecord};
 use crate::snapshots::Snapshot;
-use crate::{Monitor, Result, StoreError, random};
+use crate::{Monitor, Result, StoreError};
 
 /// Snapshots that are sent under claims of one epoch: enough to be worth the requests, few enough not to be waited for too long.
 pub(super) const SNAPSHOTS_A_BATCH: usize = 16;
@@ -220,7 +220,8 @@ impl Transfer {
             Err(error) => return Err(StoreError::unread(&snapshot.object)(error)),
         };
         let name = names::snapshot(turn.claim.id());
-        let renamed = Manifest::rename(&snapshot.object, &bytes, &name, &self.to.key, &random::salt());
+        let renamed =
+            Manifest::rename(&snapshot.object, &bytes, &name, &self.to.key, &self.to.machine.salt());
         let (id, bytes) = renamed
             .map_err(StoreError::damaged(&snapshot.object))?
             .filter(|(id, _)| *id == snapshot.id)

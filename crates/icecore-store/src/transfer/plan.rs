@@ -158,8 +158,16 @@ impl Transfer {
         monitor: &dyn Monitor,
     ) -> std::result::Result<Needs, Failure> {
         let mut gone = 0;
+        let mut is_sorted = false;
         loop {
             match self.needs(snapshots, absent, barred, monitor) {
+                // What is needed of a pack that has lost what it is coded on may lie elsewhere too.
+                Err(failure @ Failure { error: StoreError::ChunkMissing { .. }, .. }) if !is_sorted => {
+                    is_sorted = true;
+                    if self.from.put_unsound_last().map_err(Failure::at(failure.at))?.is_empty() {
+                        return Err(failure);
+                    }
+                }
                 Err(failure) if failure.error.is_gone() && gone < GONE_MAX => {
                     gone += 1;
                     self.from.refresh_index(&BTreeSet::new()).map_err(Failure::at(failure.at))?;

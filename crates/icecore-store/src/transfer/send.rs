@@ -72,7 +72,8 @@ impl Way<'_> {
     fn send_all(&self, packs: &[PackId]) -> Result<()> {
         let longest = packs.iter().filter_map(|id| Some(self.needs.packs.get(id)?.record?.len)).max();
         let by_memory = usize::try_from(UNDER_WAY_MAX / longest.unwrap_or(1).max(1)).unwrap_or(usize::MAX);
-        let workers = self.transfer.far().storage.concurrency().get().min(by_memory).min(packs.len());
+        let at_once = self.transfer.far().storage.concurrency().get().min(by_memory).min(packs.len());
+        let workers = self.transfer.to.machine.hands().waiting(at_once);
         let next = AtomicUsize::new(0);
         let failure = Mutex::new(None);
         let work = || {

@@ -45,6 +45,7 @@ impl Store {
         monitor: &dyn Monitor,
     ) -> Result<HashSet<PackId>> {
         let mut since = self.refresh_index(&BTreeSet::new())?;
+        self.put_unsound_last()?;
         let mut packs = HashSet::new();
         let mut walk = NodeWalk::default();
         for snapshot in snapshots {
@@ -113,6 +114,8 @@ impl Store {
         if damage.findings.is_empty() {
             return Ok(());
         }
+        // The index may have been made anew since.
+        self.put_unsound_last()?;
         let known = self.index.read(IndexReader::packs)?;
         let unreadable =
             self.chunks_of(known.into_iter().filter(|(_, pack)| damage.whole_packs.contains(&pack.id)))?;

@@ -9,13 +9,15 @@ use icecore_format::{
 };
 use icecore_storage::{LocalStorage, MemoryStorage, PutMode};
 use icecore_store::{
-    GcOptions, InitOptions, Silent, SnapshotReader, Store, StoreError, VerifyExtent, VerifyReport,
+    GcOptions, InitOptions, Silent, SnapshotReader, Store, StoreError, Transfer, TransferOptions,
+    VerifyExtent, VerifyReport,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::support::{
-    BOTH, Crypto, Fixture, begin_with, check_all, find, gc_options, in_time, noise, options, read, write,
+    BOTH, Crypto, Fixture, begin_with, check_all, find, gc_options, in_time, noise, open, options, read,
+    write,
 };
 
 /// A night's changes: every 4,000 bytes, 30 of them.
@@ -356,6 +358,47 @@ fn nobody_refers_to_a_delta_whose_base_is_lost() {
             assert!(read(&fixture.another_process(), id).unwrap() == content);
         }
     }
+}
+
+/// As a writer leaves it that was fenced and went on for a while: what it stored again is coded on what a collection took.
+#[test]
+fn what_cannot_be_read_in_one_pack_is_read_from_another() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let one = noise(26, 60_000);
+    let changed = night(&one, 27);
+    let base = put(&fixture.store, &one);
+    let lost = fixture.names("packs/");
+    let first = put(&fixture.store, &changed);
+    let stranded: Vec<_> = fixture.names("packs/").into_iter().filter(|name| !lost.contains(name)).collect();
+    lost.iter().for_each(|name| fixture.storage.delete(name).unwrap());
+    let again = put(&fixture.another_process(), &changed);
+    // The first ones are not there any more, but for a pack; and whoever has listed the others comes to it last.
+    [base, first].into_iter().for_each(|id| delete(&fixture.store, id));
+    let hidden: Vec<_> = stranded.iter().map(|name| (name, fixture.storage.get(name).unwrap())).collect();
+    let index = |n: &str| open(Arc::clone(&fixture.storage), fixture.dir.path().join(n));
+    let processes = ["reader", "verifier", "collector", "pusher"].map(|name| {
+        stranded.iter().for_each(|name| drop(fixture.storage.delete(name)));
+        let store = index(name);
+        assert!(read(&store, again).unwrap() == changed);
+        hidden.iter().for_each(|(name, bytes)| {
+            fixture.storage.put(name, bytes, PutMode::CreateNew).unwrap();
+        });
+        store.stats().unwrap();
+        store
+    });
+    let [reader, verifier, collector, pusher] = processes;
+    assert!(read(&reader, again).unwrap() == changed);
+    assert_eq!(verify(&verifier).findings, []);
+    let there = pusher.clone_to(Arc::new(MemoryStorage::new()), "there", fixture.dir.path().join("there"));
+    let there = Arc::new(there.unwrap());
+    let push = Transfer::push(pusher, Arc::clone(&there), TransferOptions::default()).unwrap();
+    let sent = push.carry_out(push.plan(&[again], &Silent).unwrap(), &Silent).unwrap();
+    assert_eq!(sent.published, [again], "{sent:?}");
+    assert!(read(&there, again).unwrap() == changed);
+    let report = collector.gc(&gc_options(), &Silent).unwrap();
+    assert!(report.harmed.is_empty() && report.packs_damaged.is_empty(), "{report:?}");
+    assert!(read(&collector, again).unwrap() == changed);
+    assert!(stranded.iter().all(|name| !fixture.names("packs/").contains(name)));
 }
 
 /// A base helps only if it lies less deep than what is coded on it.

@@ -1,4 +1,4 @@
-//! Writers, deleters, readers and collectors on machines that take turns, stand still, fail and die, as a seed decides.
+//! Writers, deleters, readers, collectors, pushers and pullers on machines that take turns, stand still, fail and die, as a seed decides.
 //!
 //! `ICECORE_SIMULATION_SEEDS` says how many seeds are tried, `ICECORE_SIMULATION_SEED` which one is to be told request by request.
 
@@ -9,6 +9,7 @@ mod machine;
 mod model;
 mod scenario;
 mod site;
+mod transfers;
 mod worker;
 
 use std::panic;

@@ -1,4 +1,4 @@
-//! One storage, and how each machine sees it.
+//! A storage that machines share, and how each of them sees it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,12 +13,14 @@ use icecore_storage::{
     Error, ErrorKind, Hold, Holder, MemoryStorage, ObjectMeta, PutMode, Result, Storage, Version,
 };
 
-use super::{Fate, Schedule};
+use super::{Fate, Line, Schedule};
 use crate::Call;
 
 /// What all machines share.
 #[derive(Debug)]
 pub struct SharedStorage {
+    /// What the schedule calls it, before the names of its objects.
+    place: String,
     objects: MemoryStorage,
     /// Whether it can be told if the maker of an object lives.
     tells_holders: bool,
@@ -29,8 +31,10 @@ pub struct SharedStorage {
 
 #[derive(Debug, Default)]
 struct SharedState {
-    /// Objects that say that their makers live: which machines those are.
-    held: BTreeMap<String, usize>,
+    /// Objects that say that their makers live: which machines those are, and in which of their lives.
+    held: BTreeMap<String, (usize, Option<u64>)>,
+    /// Those that somebody else has deleted although their makers lived.
+    robbed: Vec<String>,
     /// Changes on their way, and when they arrive.
     wandering: Vec<(Duration, Change)>,
 }
@@ -51,10 +55,10 @@ enum Mode {
 }
 
 impl SharedStorage {
-    /// An empty one.
-    pub fn new(tells_holders: bool, ignores_conditions: bool) -> Arc<Self> {
-        let (objects, state) = (MemoryStorage::new(), Mutex::default());
-        Arc::new(Self { objects, tells_holders, ignores_conditions, state })
+    /// An empty one. Where there are several, each has a `place` of its own, which the trace names.
+    pub fn new(place: &str, tells_holders: bool, ignores_conditions: bool) -> Arc<Self> {
+        let (place, objects, state) = (place.to_owned(), MemoryStorage::new(), Mutex::default());
+        Arc::new(Self { place, objects, tells_holders, ignores_conditions, state })
     }
 
     /// What there is, for somebody who is no machine.
@@ -67,8 +71,14 @@ impl SharedStorage {
         self.tells_holders
     }
 
-    /// All changes that are still on their way arrive.
+    /// Objects that were taken from living holders by somebody else.
+    pub fn robbed(&self) -> Vec<String> {
+        self.state().robbed.clone()
+    }
+
+    /// All machines have ended: nobody holds anything any more, and all changes that are still on their way arrive.
     pub fn settle(&self) {
+        self.state().held.clear();
         self.arrive(Duration::MAX);
     }
 
@@ -132,13 +142,30 @@ impl ScheduledStorage {
     }
 
     fn turn(&self, call: Call, name: &str) -> Fate {
-        let fate = self.schedule.turn(self.machine, call, name);
+        let (line, name) = (self.line(), format!("{}{name}", self.shared.place));
+        let fate = self.schedule.turn(self.machine, call, &name, line);
         self.shared.arrive(self.schedule.clock());
         if fate.is_death() {
-            self.shared.state().held.retain(|_, holder| *holder != self.machine);
             (self.dies)();
         }
         fate
+    }
+
+    /// Who can tell whether others live is near them.
+    fn line(&self) -> Line {
+        if self.shared.tells_holders { Line::Short } else { Line::Long }
+    }
+
+    /// Whether a living machine holds the object, and which one.
+    fn living_holder(&self, name: &str) -> Option<usize> {
+        let (holder, life) = *self.shared.state().held.get(name)?;
+        (life.is_some() && self.schedule.life(holder) == life).then_some(holder)
+    }
+
+    fn note_robbery(&self, name: &str) {
+        if self.living_holder(name).is_some_and(|holder| holder != self.machine) {
+            self.shared.state().robbed.push(name.to_owned());
+        }
     }
 
     fn look<T>(&self, call: Call, name: &str, look: impl FnOnce(&MemoryStorage) -> Result<T>) -> Result<T> {
@@ -152,6 +179,9 @@ impl ScheduledStorage {
         let (Change::Put(name, ..) | Change::Delete(name)) = &change;
         let fate = self.turn(call, name);
         let error = failed(if call == Call::Delete { "cannot delete" } else { "cannot write" }, name, fate);
+        if call == Call::Delete {
+            self.note_robbery(name);
+        }
         match fate {
             Fate::Answered => return self.shared.apply(&change),
             Fate::AnswerLost | Fate::DiesAfter => drop(self.shared.apply(&change)),
@@ -211,20 +241,24 @@ impl Storage for ScheduledStorage {
 
     fn hold(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn Hold>> {
         self.change(Call::Hold, put(name, bytes, PutMode::CreateNew))?;
-        self.shared.state().held.insert(name.to_owned(), self.machine);
-        Ok(Box::new(ScheduledHold { storage: self.clone(), name: name.to_owned() }))
+        let holder = (self.machine, self.schedule.life(self.machine));
+        self.shared.state().held.insert(name.to_owned(), holder);
+        Ok(Box::new(ScheduledHold { storage: self.clone(), name: name.to_owned(), is_over: false }))
     }
 
     fn holder(&self, name: &str) -> Result<Holder> {
         self.look(Call::Holder, name, |objects| {
             objects.len(name)?;
-            let is_held = self.shared.state().held.contains_key(name);
-            Ok(match (self.shared.tells_holders, is_held) {
-                (false, _) => Holder::Unknown,
-                (true, true) => Holder::Alive,
-                (true, false) => Holder::Dead,
+            Ok(match self.living_holder(name) {
+                _ if !self.shared.tells_holders => Holder::Unknown,
+                Some(_) => Holder::Alive,
+                None => Holder::Dead,
             })
         })
+    }
+
+    fn knows_holders(&self) -> bool {
+        self.shared.tells_holders
     }
 
     fn concurrency(&self) -> NonZeroUsize {
@@ -236,17 +270,36 @@ impl Storage for ScheduledStorage {
 struct ScheduledHold {
     storage: ScheduledStorage,
     name: String,
+    is_over: bool,
+}
+
+impl ScheduledHold {
+    fn withdraw(&mut self) -> Result<()> {
+        self.is_over = true;
+        let deleted = self.storage.delete(&self.name);
+        self.storage.shared.state().held.remove(&self.name);
+        deleted
+    }
 }
 
 impl Hold for ScheduledHold {
     fn update(&mut self, bytes: &[u8]) -> Result<()> {
         self.storage.put(&self.name, bytes, PutMode::Overwrite)
     }
+
+    fn release(mut self: Box<Self>) -> Result<()> {
+        match self.withdraw() {
+            // Somebody else has.
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
+    }
 }
 
 impl Drop for ScheduledHold {
     fn drop(&mut self) {
-        let _ = self.storage.delete(&self.name);
-        self.storage.shared.state().held.remove(&self.name);
+        if !self.is_over {
+            let _ = self.withdraw();
+        }
     }
 }

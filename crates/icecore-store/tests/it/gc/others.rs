@@ -80,7 +80,7 @@ fn a_collection_from_under_which_another_takes_packs_gives_way() {
     let small = InitOptions { pack_len: 6000, ..options(Crypto::Plain) };
     for at in 0..20 {
         let schedule = Schedule::new(0, 1, Weather::default(), false);
-        let shared = SharedStorage::new(false, false);
+        let shared = SharedStorage::new("", false, false);
         let storage = Arc::new(ScheduledStorage::new(shared, schedule, 0, || ()));
         let fixture = Fixture::new(Arc::clone(&storage) as _, &small);
         let other = open(storage, fixture.dir.path().join("other.redb"));

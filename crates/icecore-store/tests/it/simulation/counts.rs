@@ -6,7 +6,7 @@ use std::fmt;
 use icecore_testkit::Fates;
 
 /// What must have happened at least once among some thousand seeds.
-const EXPECTED: [&str; 28] = [
+const EXPECTED: [&str; 39] = [
     "answers lost",
     "chunks coded as deltas",
     "claims made anew",
@@ -19,14 +19,23 @@ const EXPECTED: [&str; 28] = [
     "conditions ignored",
     "deaths",
     "deaths of collectors",
+    "deaths of pullers",
+    "deaths of pushers",
     "deaths of writers",
     "deletions",
     "fences put",
+    "labels sent",
     "packs acquitted",
     "packs condemned for later",
     "packs deleted",
+    "packs of which some is sent",
     "packs rewritten",
+    "packs sent whole",
     "parts reused",
+    "pullers fenced",
+    "pulls",
+    "pushers fenced",
+    "pushes",
     "requests refused",
     "requests that wandered",
     "restores",
@@ -34,6 +43,8 @@ const EXPECTED: [&str; 28] = [
     "snapshots published",
     "snapshots published as their parents",
     "snapshots published in spite of a failed request",
+    "snapshots sent",
+    "transfers that met a deletion",
     "writers fenced",
 ];
 

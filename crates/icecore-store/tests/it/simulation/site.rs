@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use icecore_format::ChunkSizes;
@@ -14,14 +14,15 @@ use tempfile::TempDir;
 use super::counts::Counts;
 use super::machine::SimulatedMachine;
 use super::model::Model;
-use super::scenario::Scenario;
+use super::scenario::{SHARED, Scenario};
 use super::worker::Worker;
 
 pub(super) struct Site {
     pub(super) scenario: Scenario,
     pub(super) schedule: Arc<Schedule>,
-    pub(super) shared: Arc<SharedStorage>,
-    pub(super) model: Mutex<Model>,
+    /// As many as the scenario has places.
+    pub(super) storages: Vec<Arc<SharedStorage>>,
+    pub(super) models: Vec<Mutex<Model>>,
     pub(super) counts: Arc<Mutex<Counts>>,
     indexes: TempDir,
 }
@@ -29,7 +30,13 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new(scenario: Scenario, tell: bool) -> Self {
         let schedule = Schedule::new(scenario.seed, scenario.machines.len(), scenario.weather, tell);
-        let shared = SharedStorage::new(scenario.tells_holders, scenario.ignores_conditions);
+        let storages: Vec<Arc<SharedStorage>> = (0..)
+            .zip(&scenario.places)
+            .map(|(at, place)| {
+                let name = if at == SHARED { String::new() } else { format!("home{at}:") };
+                SharedStorage::new(&name, place.tells_holders, place.ignores_conditions)
+            })
+            .collect();
         // Nothing of an index needs to survive us: where there is a disk in memory, it lies there.
         let memory = Path::new("/dev/shm");
         let indexes = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -42,10 +49,14 @@ impl Site {
             deltas: scenario.deltas,
             ..InitOptions::new("2026-11-20T10:00:00Z")
         };
-        let objects: Arc<dyn Storage> = Arc::new(shared.objects().clone());
-        Store::init(objects, indexes.path().join("index.redb"), &options).expect("init");
-        let (model, counts) = (Mutex::default(), Arc::default());
-        Self { scenario, schedule, shared, model, counts, indexes }
+        let objects = |at: usize| Arc::new(storages[at].objects().clone()) as Arc<dyn Storage>;
+        let index = || indexes.path().join("index.redb");
+        let shared = Store::init(objects(SHARED), index(), &options).expect("init");
+        for at in SHARED + 1..storages.len() {
+            shared.clone_to(objects(at), "home", index()).expect("clone");
+        }
+        let (models, counts) = (storages.iter().map(|_| Mutex::default()).collect(), Arc::default());
+        Self { scenario, schedule, storages, models, counts, indexes }
     }
 
     /// Lets all machines do their errands. Returns what was wrong.
@@ -54,7 +65,7 @@ impl Site {
             let mut worker = Worker::new(self, number);
             Box::new(move || worker.live()) as Box<dyn FnOnce() + Send + '_>
         };
-        if self.scenario.ignores_conditions {
+        if self.scenario.places.iter().any(|place| place.ignores_conditions) {
             self.count("conditions ignored", 1);
         }
         self.schedule.run((0..self.scenario.machines.len()).map(worker).collect())
@@ -73,9 +84,13 @@ impl Site {
         SimulatedMachine::new(Arc::clone(schedule), number, seed, skew)
     }
 
-    /// Where a machine keeps its index.
-    pub(super) fn index_path(&self, number: usize) -> PathBuf {
-        let dir = self.indexes.path().join(format!("m{number}"));
+    pub(super) fn model(&self, place: usize) -> MutexGuard<'_, Model> {
+        self.models[place].lock().unwrap()
+    }
+
+    /// Where a machine keeps its index of a place.
+    pub(super) fn index_path(&self, number: usize, place: usize) -> PathBuf {
+        let dir = self.indexes.path().join(format!("m{number}p{place}"));
         fs::create_dir_all(&dir).expect("a directory");
         dir.join("index.redb")
     }

@@ -1,7 +1,8 @@
 //! What a machine does from its first errand to its last, through its deaths.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,8 +16,7 @@ use icecore_testkit::{Call, REQUEST_TIME, Recorded, RecordingStorage, ScheduledS
 
 use super::content::Recipe;
 use super::machine::SimulatedMachine;
-use super::model::Fact;
-use super::scenario::{Errand, How};
+use super::scenario::{Errand, How, Plan, SHARED};
 use super::site::Site;
 use crate::support::restore;
 
@@ -24,58 +24,54 @@ use crate::support::restore;
 const WRITE_LEN: usize = 1000;
 
 pub(super) struct Worker<'s> {
-    site: &'s Site,
-    number: usize,
-    random: fastrand::Rng,
-    machine: Arc<SimulatedMachine>,
-    storage: ScheduledStorage,
-    errands: Vec<Errand>,
+    pub(super) site: &'s Site,
+    pub(super) number: usize,
+    pub(super) random: fastrand::Rng,
+    pub(super) machine: Arc<SimulatedMachine>,
+    plan: Plan,
     done: usize,
 }
 
 /// A store, and what was asked of its storage.
-struct Opened {
-    store: Arc<Store>,
+pub(super) struct Opened {
+    pub(super) store: Arc<Store>,
     asked: Arc<RecordingStorage<ScheduledStorage>>,
 }
 
+/// What a machine has open, by places.
+type AllOpened = BTreeMap<usize, Opened>;
+
 impl<'s> Worker<'s> {
     pub(super) fn new(site: &'s Site, number: usize) -> Self {
-        let index = site.index_path(number);
-        // What a dead machine finds when it comes back is the file as it was in that moment.
-        let (at_death, index) = (index.with_extension("death"), index);
-        let dies = move || drop(fs::copy(&index, &at_death));
-        let (shared, schedule) = (Arc::clone(&site.shared), Arc::clone(&site.schedule));
-        let storage = ScheduledStorage::new(shared, schedule, number, dies);
         let machine = site.machine(&site.schedule, number, number);
         let random = fastrand::Rng::with_seed(!site.scenario.seed ^ (number as u64) << 48);
-        let errands = site.scenario.machines[number].clone();
-        Self { site, number, random, machine, storage, errands, done: 0 }
+        let plan = site.scenario.machines[number].clone();
+        Self { site, number, random, machine, plan, done: 0 }
     }
 
     pub(super) fn live(&mut self) {
-        let mut opened = None;
-        while self.done < self.errands.len() && !self.site.schedule.is_endless() {
-            if opened.is_none() {
-                opened = self.open();
+        let mut opened = AllOpened::new();
+        while let Some((errand, place)) = self.plan.errands.get(self.done).copied() {
+            if self.site.schedule.is_endless() {
+                return;
             }
-            if let Some(opened) = &opened {
-                let errand = self.errands[self.done];
+            let needed = if errand.is_transfer() { vec![place, SHARED] } else { vec![place] };
+            if needed.into_iter().all(|place| self.open(place, &mut opened)) {
                 self.done += 1;
                 let before = self.site.schedule.faults(self.number);
-                self.site.schedule.note(&format!("{} {errand:?}", self.number));
-                let outcome = self.run(errand, opened);
+                self.site.schedule.note(&format!("{} {errand:?} at {place}", self.number));
+                let outcome = self.run(errand, place, &opened);
                 self.site.schedule.note(&format!("{} {outcome:?}", self.number));
                 self.excuse(before, errand, outcome);
             }
             if self.site.schedule.is_dead(self.number) {
-                opened = None;
+                opened.clear();
                 if !self.come_back() {
                     return;
                 }
             } else if self.random.u8(..3) > 0 {
                 // Most commands are processes of their own.
-                opened = None;
+                opened.clear();
             }
         }
     }
@@ -91,39 +87,69 @@ impl<'s> Worker<'s> {
         let what = match (&error, errand) {
             (_, Errand::Write(_)) if is_dead => "deaths of writers",
             (_, Errand::Collect(_)) if is_dead => "deaths of collectors",
+            (_, Errand::Push(_)) if is_dead => "deaths of pushers",
+            (_, Errand::Pull(_)) if is_dead => "deaths of pullers",
             (StoreError::Fenced, Errand::Write(_)) => "writers fenced",
             (StoreError::Fenced, Errand::Collect(_)) => "collectors fenced",
+            (StoreError::Fenced, Errand::Push(_)) => "pushers fenced",
+            (StoreError::Fenced, Errand::Pull(_)) => "pullers fenced",
             (StoreError::Busy { .. }, Errand::Collect(_)) => "collections that gave way",
             (StoreError::NoSnapshot { .. }, Errand::Delete) => "deletions that came second",
             (StoreError::NoSnapshot { .. }, Errand::Restore) => "restores that met a deletion",
+            (StoreError::NoSnapshot { .. }, errand) if errand.is_transfer() => {
+                "transfers that met a deletion"
+            }
             _ if site.schedule.faults(self.number) > faults_before => "errands that failed",
             _ => panic!("{errand:?}: {error:?}"),
         };
         site.count(what, 1);
     }
 
-    /// Opens the store; nothing if the machine is out of luck.
-    fn open(&mut self) -> Option<Opened> {
+    /// Opens the store at a place, unless it is open. False if the machine is out of luck.
+    fn open(&self, place: usize, opened: &mut AllOpened) -> bool {
+        if opened.contains_key(&place) {
+            return true;
+        }
         let before = self.site.schedule.faults(self.number);
-        let watcher = self.watcher();
-        let asked = Arc::new(RecordingStorage::watched(self.storage.clone(), watcher));
-        let path = self.site.index_path(self.number);
+        let asked = Arc::new(RecordingStorage::watched(self.storage(place), self.watcher(place)));
+        let path = self.site.index_path(self.number, place);
         match Store::open(Arc::clone(&asked) as _, "here", path, Unlock::Ask(&mut || None)) {
             Ok(store) => {
                 let machine = Arc::clone(&self.machine);
-                Some(Opened { store: Arc::new(store.on(machine)), asked })
+                let store = store.on(machine);
+                let is_near = self.site.scenario.places[place].tells_holders;
+                let store = Arc::new(if is_near { store } else { store.far_away() });
+                opened.insert(place, Opened { store, asked });
+                true
             }
             Err(error) => {
-                let excused = self.site.schedule.faults(self.number) > before;
-                assert!(excused || self.site.schedule.is_endless(), "open: {error:?}");
-                None
+                assert!(self.has_faults_since(before) || self.site.schedule.is_endless(), "open: {error:?}");
+                false
             }
         }
     }
 
+    /// What the machine sees of a place.
+    fn storage(&self, place: usize) -> ScheduledStorage {
+        // What a dead machine finds when it comes back is each file as it was in that moment.
+        let indexes = self.indexes();
+        let dies = move || {
+            for index in &indexes {
+                let _ = fs::copy(index, index.with_extension("death"));
+            }
+        };
+        let (shared, schedule) = (Arc::clone(&self.site.storages[place]), Arc::clone(&self.site.schedule));
+        ScheduledStorage::new(shared, schedule, self.number, dies)
+    }
+
+    fn indexes(&self) -> Vec<PathBuf> {
+        let places: BTreeSet<usize> = [SHARED, self.plan.home].into();
+        places.into_iter().map(|place| self.site.index_path(self.number, place)).collect()
+    }
+
     /// Counts what this machine condemns and then acquits.
-    fn watcher(&self) -> impl Fn(&Recorded) + Send + Sync + 'static {
-        let (shared, counts) = (Arc::clone(&self.site.shared), Arc::clone(&self.site.counts));
+    fn watcher(&self, place: usize) -> impl Fn(&Recorded) + Send + Sync + 'static {
+        let (shared, counts) = (Arc::clone(&self.site.storages[place]), Arc::clone(&self.site.counts));
         let lists: Mutex<BTreeMap<String, Condemned>> = Mutex::default();
         move |recorded: &Recorded| {
             if !recorded.name.starts_with(names::CONDEMNED) {
@@ -147,59 +173,72 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// Whether the machine comes back; with its index as it was, as it was long ago, or without it.
+    /// Whether the machine comes back; with each index as it was, as it was long ago, or without it.
     fn come_back(&mut self) -> bool {
         if self.random.u8(..4) == 0 {
             return false;
         }
-        let index = self.site.index_path(self.number);
-        let (at_death, long_ago) = (index.with_extension("death"), index.with_extension("ago"));
-        match self.random.u8(..3) {
-            0 => drop(fs::remove_file(&index)),
-            1 if long_ago.exists() => drop(fs::copy(&long_ago, &index)),
-            _ if at_death.exists() => drop(fs::copy(&at_death, &index)),
-            _ => (),
+        for index in self.indexes() {
+            let (at_death, long_ago) = (index.with_extension("death"), index.with_extension("ago"));
+            match self.random.u8(..3) {
+                0 => {
+                    let _ = fs::remove_file(&index);
+                    // What is remembered beside it goes with it.
+                    let _ = fs::remove_dir_all(index.with_extension("claims"));
+                    let _ = fs::remove_dir_all(index.with_extension("manifests"));
+                }
+                1 if long_ago.exists() => drop(fs::copy(&long_ago, &index)),
+                _ if at_death.exists() => drop(fs::copy(&at_death, &index)),
+                _ => (),
+            }
+            let _ = fs::copy(&at_death, &long_ago);
+            let _ = fs::remove_file(&at_death);
         }
-        let _ = fs::copy(&at_death, &long_ago);
-        let _ = fs::remove_file(&at_death);
         let after = Duration::from_secs(self.random.u64(..100_000) >> self.random.u32(..16));
         self.site.schedule.revive(self.number, after);
         true
     }
 
-    fn run(&mut self, errand: Errand, opened: &Opened) -> Result<()> {
-        let store = &opened.store;
-        match errand {
-            Errand::Write(how) => self.write(how, opened),
-            Errand::Delete => self.delete(store),
-            Errand::Collect(options) => self.collect(&options, opened),
-            Errand::Restore => self.restore(store),
-            Errand::Verify => self.verify(store),
+    fn run(&mut self, errand: Errand, place: usize, opened: &AllOpened) -> Result<()> {
+        let (here, shared) = (&opened[&place], opened.get(&SHARED));
+        match (errand, shared) {
+            (Errand::Push(which), Some(shared)) => self.push(which, (here, place), (shared, SHARED)),
+            (Errand::Pull(which), Some(shared)) => self.pull(which, (here, place), (shared, SHARED)),
+            (Errand::Write(how), _) => self.write(how, here, place),
+            (Errand::Delete, _) => self.delete(&here.store, place),
+            (Errand::Collect(options), _) => self.collect(&options, here, place),
+            (Errand::Restore, _) => self.restore(&here.store),
+            (Errand::Verify, _) => self.verify(&here.store),
+            (Errand::Push(_) | Errand::Pull(_), None) => unreachable!("it was opened"),
         }
     }
 
     /// All snapshots. None may be damaged, if nothing happened to the machine.
-    fn list(&self, store: &Arc<Store>) -> Result<Vec<Snapshot>> {
+    pub(super) fn list(&self, store: &Arc<Store>) -> Result<Vec<Snapshot>> {
         let before = self.site.schedule.faults(self.number);
         let (snapshots, damaged) = store.snapshots()?;
         assert!(damaged.is_empty() || self.has_faults_since(before), "{damaged:?}");
         Ok(snapshots)
     }
 
-    fn has_faults_since(&self, before: u64) -> bool {
+    pub(super) fn has_faults_since(&self, before: u64) -> bool {
         self.site.schedule.faults(self.number) > before
+    }
+
+    /// Some think about what they have seen for a while.
+    pub(super) fn think(&mut self) {
+        if self.random.bool() {
+            self.machine.sleep(REQUEST_TIME * self.random.u32(..300));
+        }
     }
 
     fn pick(&mut self, store: &Arc<Store>) -> Result<Option<Snapshot>> {
         let snapshots = self.list(store)?;
-        // Some think about it for a while.
-        if self.random.bool() {
-            self.machine.sleep(REQUEST_TIME * self.random.u32(..300));
-        }
+        self.think();
         Ok(self.random.choice(snapshots))
     }
 
-    fn write(&mut self, how: How, opened: &Opened) -> Result<()> {
+    fn write(&mut self, how: How, opened: &Opened, place: usize) -> Result<()> {
         let store = &opened.store;
         let parent = if how == How::Whole { None } else { self.pick(store)? };
         let variety = self.site.scenario.variety;
@@ -211,20 +250,23 @@ impl<'s> Worker<'s> {
             _ => Recipe::draw(&mut self.random, variety),
         };
         let host = format!("m{}.{}", self.number, self.done);
-        self.site.model.lock().unwrap().snapshots.insert(host.clone(), Fact::InDoubt);
+        let arrival = self.site.model(place).begin_arrival(&host);
         let before = self.site.schedule.faults(self.number);
         let outcome = self.publish(how, opened, parent.as_ref(), &recipe, &host);
-        let fact = match &outcome {
-            Ok(_) => Fact::Published,
-            Err(StoreError::Fenced) => Fact::Fenced,
-            Err(_) => Fact::InDoubt,
-        };
-        self.site.model.lock().unwrap().snapshots.insert(host.clone(), fact);
+        {
+            let mut model = self.site.model(place);
+            match &outcome {
+                Ok(_) => model.succeed(&arrival),
+                Err(StoreError::Fenced) => model.note_fenced(&arrival),
+                Err(_) => (),
+            }
+            model.comes_once(&arrival);
+        }
         let written = match outcome {
             Ok(written) => written,
             Err(error) => {
                 if !matches!(error, StoreError::Fenced) && self.has_faults_since(before) {
-                    let what = match self.is_there(&host) {
+                    let what = match self.is_there(&host, place) {
                         true => "commits in doubt that were published",
                         false => "commits in doubt that failed",
                     };
@@ -240,7 +282,7 @@ impl<'s> Worker<'s> {
         self.site.count("chunks coded as deltas", written.info.delta_chunks);
         if self.random.u8(..3) == 0 {
             store.add_label(&written.id, &Label::Tag("kept".to_owned()))?;
-            self.site.model.lock().unwrap().tagged.insert(host);
+            self.site.model(place).note_tag(&host);
         }
         Ok(())
     }
@@ -299,8 +341,8 @@ impl<'s> Worker<'s> {
     }
 
     /// Whether a snapshot is there, as nobody on a machine could tell.
-    fn is_there(&self, host: &str) -> bool {
-        let objects = self.site.shared.objects();
+    fn is_there(&self, host: &str, place: usize) -> bool {
+        let objects = self.site.storages[place].objects();
         objects.list(names::SNAPSHOTS).unwrap().iter().any(|object| {
             let bytes = objects.get(&object.name).unwrap();
             let manifest = Manifest::decode(&object.name, &bytes, &StoreKey::Plain).unwrap();
@@ -308,17 +350,27 @@ impl<'s> Worker<'s> {
         })
     }
 
-    fn delete(&mut self, store: &Arc<Store>) -> Result<()> {
+    /// Whether what failed may still take effect at a place.
+    pub(super) fn may_wander(&self, place: usize) -> bool {
+        self.site.scenario.weather.wandering && !self.site.scenario.places[place].tells_holders
+    }
+
+    fn delete(&mut self, store: &Arc<Store>, place: usize) -> Result<()> {
+        let listed_at = self.site.model(place).now();
         let Some(snapshot) = self.pick(store)? else { return Ok(()) };
-        let host = snapshot.info().host.clone();
-        self.site.model.lock().unwrap().deleting.insert(host.clone());
-        store.delete_snapshot(&snapshot)?;
-        self.site.model.lock().unwrap().deleted.insert(host);
+        let deletion = self.site.model(place).begin_deletion(&snapshot.info().host, listed_at);
+        let deleted = store.delete_snapshot(&snapshot);
+        let mut model = self.site.model(place);
+        match &deleted {
+            Ok(()) => model.succeed(&deletion),
+            Err(_) => model.give_up(&deletion, self.may_wander(place)),
+        }
+        deleted?;
         self.site.count("deletions", 1);
         Ok(())
     }
 
-    fn collect(&mut self, options: &GcOptions, opened: &Opened) -> Result<()> {
+    fn collect(&mut self, options: &GcOptions, opened: &Opened, place: usize) -> Result<()> {
         opened.asked.take();
         let before = self.site.schedule.faults(self.number);
         let outcome = opened.store.gc(options, &Silent);
@@ -336,8 +388,8 @@ impl<'s> Worker<'s> {
         if !self.has_faults_since(before) {
             assert!(report.packs_damaged.is_empty(), "{report:?}");
             assert!(report.bases_lost == 0, "{report:?}");
-            let model = self.site.model.lock().unwrap();
-            assert!(report.harmed.is_empty() || !model.deleting.is_empty(), "{report:?}");
+            let deletions = self.site.model(place).has_deletions();
+            assert!(report.harmed.is_empty() || deletions, "{report:?}");
         }
         Ok(())
     }
