@@ -228,8 +228,14 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
             (_, ErrorKind::Interrupted) => return (S::Interrupted, None),
             (Some(cause), _) => return (S::Failed, cause.hint()),
             (None, ErrorKind::Denied) => (S::Failed, "look at the owner and the permissions of the store"),
+            (None, ErrorKind::Unreachable) => {
+                (S::Failed, "the place where the store lies does not answer: is it still mounted?")
+            }
             _ => return (S::Failed, None),
         },
+        StoreError::Unread { source, .. } if let Some(cause) = icecore::S3Cause::of_source(source) => {
+            return (S::Failed, cause.hint());
+        }
         StoreError::Unread { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             (S::Failed, "look at the owner and the permissions of the store")
         }
