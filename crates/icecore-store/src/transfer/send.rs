@@ -11,8 +11,8 @@ use icecore_storage::PutMode;
 use super::Transfer;
 use super::needs::Needs;
 use crate::gc::Rewriter;
-use crate::index::IndexWriter;
-use crate::pack::SealedPack;
+use crate::index::{IndexWriter, PackRecord};
+use crate::pack::{OpenPack, SealedPack};
 use crate::{Counter, Monitor, Result, StoreError};
 
 /// Bytes of packs that are under way at a time.
@@ -35,6 +35,31 @@ pub(super) struct Way<'a> {
 pub(super) struct Load {
     pub(super) packs: u64,
     pub(super) bytes: u64,
+}
+
+impl Transfer {
+    /// Whether the receiver has a pack, as far as it knows.
+    pub(super) fn is_there(&self, pack: &PackRecord) -> Result<bool> {
+        let known = self.to.index.read(|index| {
+            Ok(index.number(&pack.id)?.map(|number| index.pack(number)).transpose()?.flatten())
+        })?;
+        Ok(known.is_some_and(|known| known.len == pack.len))
+    }
+
+    /// Puts a pack of the sender with its parity, if these bytes are what its name says. Returns its table, and how many bytes that were.
+    pub(super) fn put_whole(&self, id: &PackId, bytes: &[u8]) -> Result<(OpenPack, u64)> {
+        let Self { from, to, .. } = self;
+        if PackId(Digest::of(bytes)) != *id {
+            from.packs.forget(id);
+            return Err(StoreError::damaged(names::pack(id))(icecore_format::DecodeError::Damaged));
+        }
+        let open = to.packs.parse(id, bytes)?;
+        let parity_len = to.put_parity(id, bytes)?;
+        // Whatever lay there under this name was the same, or damaged.
+        to.storage.put(&names::pack(id), bytes, PutMode::Overwrite)?;
+        to.packs.forget(id);
+        Ok((open, bytes.len() as u64 + parity_len))
+    }
 }
 
 impl Way<'_> {
@@ -102,33 +127,21 @@ impl Way<'_> {
     fn send_whole(&self, id: &PackId) -> Result<()> {
         let Transfer { from, to, .. } = self.transfer;
         self.check_cancelled()?;
-        let known = to
-            .index
-            .read(|index| Ok(index.number(id)?.map(|number| index.pack(number)).transpose()?.flatten()))?;
         let planned = self.needs.packs.get(id).and_then(|needed| needed.record);
-        if let (Some(known), Some(planned)) = (known, planned)
-            && known.len == planned.len
+        if let Some(planned) = planned
+            && self.transfer.is_there(&planned)?
         {
-            // It is there, and only lacked what it is coded on.
+            // It only lacked what it is coded on.
             return Ok(());
         }
         self.limit(planned.map_or(0, |planned| planned.len))?;
         let bytes = from.packs.whole(id)?;
-        if PackId(Digest::of(&bytes)) != *id {
-            from.packs.forget(id);
-            return Err(StoreError::damaged(names::pack(id))(icecore_format::DecodeError::Damaged));
-        }
-        let open = to.packs.parse(id, &bytes)?;
-        let len = bytes.len() as u64;
-        let parity_len = to.put_parity(id, &bytes)?;
-        // Whatever lay there under this name was the same, or damaged.
-        to.storage.put(&names::pack(id), &bytes, PutMode::Overwrite)?;
-        to.packs.forget(id);
+        let (open, stored) = self.transfer.put_whole(id, &bytes)?;
         to.index.write(|index| {
-            index.add_pack((*id, len, &open.toc))?;
+            index.add_pack((*id, bytes.len() as u64, &open.toc))?;
             self.note_sound(index, id)
         })?;
-        self.count(len + parity_len);
+        self.count(stored);
         Ok(())
     }
 
