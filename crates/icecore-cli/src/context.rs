@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore::{Database, Environment, Error, Place, Project, Remotes, Snapshot, Source, Store, Surroundings};
+use icecore::{
+    Database, Environment, Error, Place, Project, Remotes, Snapshot, Source, Store, StoreError, Surroundings,
+};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -115,6 +117,11 @@ impl Context {
         Ok(self.remotes()?.place(text, &self.cwd)?)
     }
 
+    /// Whether the store that is worked on is named by --remote.
+    pub(crate) fn is_remote_named(&self) -> bool {
+        self.remote.is_some()
+    }
+
     /// What opening a store needs besides its place.
     pub(crate) fn surroundings(&self) -> Surroundings {
         Surroundings { cache: self.cache.clone(), interrupt: Arc::clone(&self.interrupt) }
@@ -182,6 +189,15 @@ impl Context {
     /// Opens the store that is meant.
     pub(crate) fn open(&self) -> Result<Opened> {
         self.open_at(self.meant_place()?)
+    }
+
+    /// Opens the same store at another place, where it must be. It needs no password.
+    pub(crate) fn open_same(&self, store: &Store, place: &Place) -> Result<Arc<Store>> {
+        let around = self.surroundings();
+        if !icecore::is_store(place, &around)? {
+            return Err(StoreError::NoStore { place: place.to_string() }.into());
+        }
+        Ok(icecore::open_same(store, place, &around)?)
     }
 
     /// Opens the store at a place.

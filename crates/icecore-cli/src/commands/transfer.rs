@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use icecore::{
-    Counter, RateLimit, Sent, Snapshot, SnapshotId, StoreError, SystemClock, Transfer, TransferOptions,
-    TransferPlan, is_safety,
+    Counter, RateLimit, Sent, Snapshot, SnapshotId, SystemClock, Transfer, TransferOptions, TransferPlan,
+    is_safety,
 };
 use serde_json::json;
 
@@ -90,11 +90,7 @@ pub(crate) fn push(ui: &mut Ui, context: &Context, args: &PushArgs) -> Result<Ex
 pub(crate) fn pull(ui: &mut Ui, context: &Context, args: &PullArgs) -> Result<ExitStatus> {
     let opened = context.open()?;
     let place = context.remote_place(&args.transfer.to)?;
-    let around = context.surroundings();
-    if !icecore::is_store(&place, &around)? {
-        return Err(StoreError::NoStore { place: place.to_string() }.into());
-    }
-    let remote = icecore::open_same(&opened.store, &place, &around)?;
+    let remote = context.open_same(&opened.store, &place)?;
     let listing = Listing::of(&remote, ui)?;
     let transfer = Transfer::pull(Arc::clone(&opened.store), remote, options(context, args.limit_download))?;
     let words = Words { doing: "Pulling", done: "Pulled", there: opened.place.to_string() };

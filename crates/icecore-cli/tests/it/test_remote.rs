@@ -1,5 +1,6 @@
 //! Stores elsewhere: pushed to, pulled from, joined, and worked on directly.
 
+mod repairs;
 mod s3;
 
 use std::fs;
