@@ -68,7 +68,7 @@ fn an_unknown_key_is_refused() {
     let place = Place::new();
     let storage = with_keys(&place, "AKIDNOBODY", "whatever");
     let error = storage.list("").unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Unreachable, "{}", sentence(&error));
+    assert_eq!(error.kind, ErrorKind::Denied, "{}", sentence(&error));
 }
 
 #[test]
