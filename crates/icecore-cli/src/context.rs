@@ -120,6 +120,11 @@ impl Context {
         Ok(self.remotes()?.place(text, &self.cwd)?)
     }
 
+    /// Whether the store that is worked on is named by --remote.
+    pub(crate) fn is_remote_named(&self) -> bool {
+        self.remote.is_some()
+    }
+
     /// What opening a store needs besides its place.
     pub(crate) fn surroundings(&self) -> Surroundings {
         let attempts = std::env::var(ATTEMPTS_VARIABLE).ok().and_then(|text| text.trim().parse().ok());
@@ -192,6 +197,12 @@ impl Context {
             Some(_) => opened.map_err(|error| error.if_not_found(NO_REMOTE_STORE)),
             None => opened,
         }
+    }
+
+    /// Opens the same store at another place, where it must be. It needs no password.
+    pub(crate) fn open_same(&self, store: &Store, place: &Place) -> Result<Arc<Store>> {
+        let opened = icecore::open_as(store, place, &self.surroundings());
+        opened.map_err(|error| CommandError::from(error).if_not_found(NO_REMOTE_STORE))
     }
 
     /// Opens the store at a place.

@@ -182,10 +182,6 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
     (status, Some(hint.to_owned()))
 }
 
-fn s3_cause(error: &io::Error) -> Option<&icecore::S3Cause> {
-    error.get_ref()?.downcast_ref()
-}
-
 fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
     use ExitStatus as S;
     let (status, hint) = match error {
@@ -236,10 +232,13 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
             (_, ErrorKind::Interrupted) => return (S::Interrupted, None),
             (Some(cause), _) => return (S::Failed, cause.hint()),
             (None, ErrorKind::Denied) => (S::Failed, "look at the owner and the permissions of the store"),
+            (None, ErrorKind::Unreachable) => {
+                (S::Failed, "the place where the store lies does not answer: is it still mounted?")
+            }
             _ => return (S::Failed, None),
         },
-        StoreError::Unread { source, .. } if s3_cause(source).is_some() => {
-            return (S::Failed, s3_cause(source).and_then(icecore::S3Cause::hint));
+        StoreError::Unread { source, .. } if let Some(cause) = icecore::S3Cause::of_source(source) => {
+            return (S::Failed, cause.hint());
         }
         StoreError::Unread { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             (S::Failed, "look at the owner and the permissions of the store")

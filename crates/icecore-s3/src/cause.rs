@@ -252,7 +252,12 @@ impl Cause {
 
     /// The [`Cause`] of a failed request, if S3 gave one.
     pub fn of(error: &Error) -> Option<&Self> {
-        error.source.get_ref()?.downcast_ref()
+        Self::of_source(&error.source)
+    }
+
+    /// The same, of what lies below an [`Error`].
+    pub fn of_source(source: &io::Error) -> Option<&Self> {
+        source.get_ref()?.downcast_ref()
     }
 
     /// The error for a request that was about `place`.
@@ -262,11 +267,12 @@ impl Cause {
             Self::Precondition => (ErrorKind::AlreadyExists, io::ErrorKind::AlreadyExists),
             Self::OutOfRange => (ErrorKind::OutOfRange, io::ErrorKind::UnexpectedEof),
             Self::Denied(_) => (ErrorKind::Denied, io::ErrorKind::PermissionDenied),
+            // Of whichever object it is asked, the place answers the same.
             Self::UnknownKey(_)
             | Self::WrongSecret(_)
             | Self::Expired(_)
             | Self::NoCredentials(_)
-            | Self::ClockSkew(_) => (ErrorKind::Away, io::ErrorKind::PermissionDenied),
+            | Self::ClockSkew(_) => (ErrorKind::Unreachable, io::ErrorKind::PermissionDenied),
             Self::NoBucket
             | Self::OtherRegion { .. }
             | Self::Conflict(_)
@@ -274,8 +280,8 @@ impl Cause {
             | Self::Foreign(_)
             | Self::Unreachable(_)
             | Self::Untrusted(_)
-            | Self::Broken(_) => (ErrorKind::Away, io::ErrorKind::Other),
-            Self::Silent(_) => (ErrorKind::Away, io::ErrorKind::TimedOut),
+            | Self::Broken(_) => (ErrorKind::Unreachable, io::ErrorKind::Other),
+            Self::Silent(_) => (ErrorKind::Unreachable, io::ErrorKind::TimedOut),
             Self::Full(_) => (ErrorKind::Full, io::ErrorKind::StorageFull),
             Self::Interrupted => (ErrorKind::Interrupted, io::ErrorKind::Other),
             Self::Unsupported(_) => (ErrorKind::Other, io::ErrorKind::Unsupported),
@@ -345,7 +351,7 @@ mod tests {
     #[test]
     fn the_cause_is_found_again_in_the_error() {
         let error = Cause::NoBucket.error("cannot read", "s3://none/config".to_owned());
-        assert_eq!(error.kind, ErrorKind::Away, "a missing bucket is no missing object");
+        assert_eq!(error.kind, ErrorKind::Unreachable, "a missing bucket is no missing object");
         assert_eq!(Cause::of(&error), Some(&Cause::NoBucket));
         let full: &dyn std::error::Error = &error;
         assert_eq!(full.to_string(), "cannot read s3://none/config");

@@ -15,8 +15,8 @@ pub enum ErrorKind {
     Denied,
     /// No space, quota or inode left.
     Full,
-    /// The storage cannot be had now, or not by us: that says nothing of the object.
-    Away,
+    /// The place does not answer, or does not know us any more: that says nothing about any object in it.
+    Unreachable,
     /// The user wants it to stop. No error of the system means that, so that [`Error::new`] never says it.
     Interrupted,
     /// Anything else.
@@ -50,6 +50,13 @@ impl Error {
             io::ErrorKind::UnexpectedEof => ErrorKind::OutOfRange,
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+            // A share whose server is gone.
+            io::ErrorKind::StaleNetworkFileHandle
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown => ErrorKind::Unreachable,
             _ => ErrorKind::Other,
         };
         Self { kind, action, place: place.into(), source }

@@ -223,6 +223,14 @@ impl StoreError {
         }
     }
 
+    /// What went wrong and why, as one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Whether there is no room left to write.
     pub fn is_full(&self) -> bool {
         let full = |kind| matches!(kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);

@@ -7,7 +7,6 @@ use icecore_storage::{ErrorKind, PutMode};
 
 use crate::fetch::get_all;
 use crate::snapshots::SnapshotLabels;
-use crate::snapshots::still_listed;
 use crate::store::Store;
 use crate::{Result, StoreError};
 
@@ -42,7 +41,7 @@ impl Store {
                 // Taken away since it was listed.
                 Err(error) if error.kind == ErrorKind::NotFound => continue,
                 Err(error) => {
-                    damaged.push(still_listed(StoreError::unread(name)(error))?);
+                    damaged.push(self.still_listed(StoreError::unread(name)(error))?);
                     continue;
                 }
             };

@@ -44,7 +44,9 @@ pub use index::{Index, IndexReader, PackRecord};
 pub use machine::{Hands, Machine};
 pub use monitor::{Counter, Monitor, Silent};
 pub use read::{ContentReader, Depths, PartReader, Piece, SalvageReader, SnapshotReader};
-pub use repair::{BrokenSnapshot, DamagedPack, RepairOptions, RepairPlan, RepairReport};
+pub use repair::{
+    BrokenSnapshot, DamagedPack, FetchPlan, NotFetched, RepairOptions, RepairPlan, RepairReport,
+};
 pub use snapshots::{Snapshot, SnapshotLabels};
 pub use stats::Stats;
 pub use store::{InitOptions, Store, Unlock};

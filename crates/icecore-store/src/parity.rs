@@ -90,18 +90,19 @@ impl Store {
     }
 
     /// What is wrong with the parity of a pack that is there.
-    pub(crate) fn check_parity(&self, id: &PackId) -> Option<String> {
+    pub(crate) fn check_parity(&self, id: &PackId) -> Result<Option<String>> {
         if !self.has_parity() {
-            return None;
+            return Ok(None);
         }
-        match self.storage.get(&names::parity(id)) {
+        let name = names::parity(id);
+        Ok(match self.storage.get(&name) {
             Ok(bytes) => Parity::check(id, &bytes).err().map(|error| error.to_string()),
             Err(error) if error.kind == ErrorKind::NotFound => {
                 // A collection may just have taken both.
                 self.storage.len(&names::pack(id)).is_ok().then(|| "the pack has no parity".to_owned())
             }
-            Err(error) => Some(StoreError::from(error).to_string()),
-        }
+            Err(error) => Some(self.still_listed(StoreError::unread(&name)(error))?.to_string()),
+        })
     }
 
     /// Whether a pack can be healed.

@@ -102,7 +102,7 @@ impl Store {
                     Err(error) if error.kind == ErrorKind::NotFound => continue,
                     // The others are there all the same.
                     Err(error) => {
-                        damaged.push(still_listed(StoreError::unread(&object.name)(error))?);
+                        damaged.push(self.still_listed(StoreError::unread(&object.name)(error))?);
                         continue;
                     }
                 };
@@ -170,6 +170,12 @@ impl Store {
         kept.into_iter().filter_map(|kept| kept.map(Ok).or_else(|| read.next())).collect()
     }
 
+    /// An error that concerns one record, and not the others; any other is handed back as an error.
+    pub(crate) fn still_listed(&self, error: StoreError) -> Result<StoreError> {
+        self.check_reach(&error)?;
+        if error.is_out_of_reach() { Ok(error) } else { Err(error) }
+    }
+
     /// What to say when a snapshot that was listed cannot be read: if it was deleted since, its chunks may be gone with right.
     pub fn unless_deleted(&self, snapshot: &Snapshot, error: StoreError) -> StoreError {
         let is_gone =
@@ -196,9 +202,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// An error that concerns one record, and not the others; any other is handed back as an error.
-pub(crate) fn still_listed(error: StoreError) -> Result<StoreError> {
-    if error.is_out_of_reach() { Ok(error) } else { Err(error) }
 }

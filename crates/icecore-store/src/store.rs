@@ -218,6 +218,19 @@ impl Store {
         Self { machine, ..self }
     }
 
+    /// An object that could not be read may be the only one of that kind; but if the place does not answer for another one either, it is the
+    /// place that cannot be reached, and that is the error.
+    pub(crate) fn check_reach(&self, error: &StoreError) -> Result<()> {
+        if !matches!(error, StoreError::Unread { .. }) {
+            return Ok(());
+        }
+        match self.storage.len(names::CONFIG) {
+            // There is a copy, or the store would not have been opened.
+            Err(error) if error.kind != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// What the store is.
     pub fn config(&self) -> &Config {
         &self.config

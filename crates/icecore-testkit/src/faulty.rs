@@ -11,12 +11,13 @@ use icecore_storage::{Error, ErrorKind, Hold, Holder, ObjectMeta, PutMode, Resul
 use crate::Call;
 
 /// Every kind of error that a storage can answer with.
-pub const ERROR_KINDS: [ErrorKind; 6] = [
+pub const ERROR_KINDS: [ErrorKind; 7] = [
     ErrorKind::NotFound,
     ErrorKind::AlreadyExists,
     ErrorKind::OutOfRange,
     ErrorKind::Denied,
     ErrorKind::Full,
+    ErrorKind::Unreachable,
     ErrorKind::Other,
 ];
 

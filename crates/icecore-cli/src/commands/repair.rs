@@ -1,19 +1,20 @@
 //! `icecore repair`
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use icecore::{BrokenSnapshot, Counter, RepairOptions, RepairPlan, RepairReport};
+use icecore::{BrokenSnapshot, Counter, RepairOptions, RepairPlan, RepairReport, Transfer, TransferOptions};
 use icecore_format::names;
-use icecore_store::{FencePolicy, FindingKind};
+use icecore_store::{FencePolicy, FetchPlan, FindingKind};
 use serde_json::{Value, json};
 
-use crate::context::Context;
-use crate::failure::Result;
+use crate::context::{Context, Opened};
+use crate::failure::{CommandError, Result, sentence};
 use crate::progress::Progress;
 use crate::select::shortened;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
-use crate::units::{counted, parse_duration, printable};
+use crate::units::{Bytes, counted, parse_duration, printable};
 
 /// Parts named in one line.
 const PARTS_SHOWN_MAX: usize = 5;
@@ -26,12 +27,16 @@ const LOST: &str = "; this snapshot is lost, and the next gc frees what only it 
 /// Makes the index anew (the next night then costs what changed since its rows were stored whole, once), reads everything, and heals
 /// damaged packs by their parity, if the store has any (`init --parity`). It copies what can be read of the others, and moves these and
 /// other records that cannot be read below `damaged/` in the store. Nothing is deleted. What was lost is stored again when a snapshot that
-/// has it is taken, which makes older snapshots whole again too; so repair, then take new snapshots.
+/// has it is taken, which makes older snapshots whole again too; so repair, then take new snapshots. With `--from`, what is damaged or
+/// missing comes from the same store elsewhere, as far as that has it and it is right there.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RepairArgs {
     /// Only show what is damaged and what would be done
     #[arg(long)]
     dry_run: bool,
+    /// Fetch what is damaged or missing from a remote: its name, a URL, or a path from / or ./
+    #[arg(long, value_name = "REMOTE")]
+    from: Option<String>,
     /// Delete the snapshots that are not whole at the end; `gc` then gives their space back
     #[arg(long)]
     drop_broken: bool,
@@ -41,19 +46,24 @@ pub(crate) struct RepairArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RepairArgs) -> Result<ExitStatus> {
-    let store = context.open()?.store;
+    let opened = context.open()?;
+    // Whether it can be reached is found out before everything is read here.
+    let from = args.from.as_deref().map(|text| Elsewhere::open(context, &opened, text)).transpose()?;
+    let store = opened.store;
     let now = u64::try_from(context.now.as_second()).unwrap_or(0);
     let drawing = Progress::begin(ui, context, Counter::ReadBytes, "Reading");
     let plan = match args.dry_run {
         true => store.preview_repair(now, &*drawing.monitor()),
         false => store.plan_repair(now, &*drawing.monitor()),
     };
+    let fetch = plan.as_ref().ok().filter(|plan| args.dry_run && !plan.is_empty()).zip(from.as_ref());
+    let fetch = fetch.map(|(plan, from)| from.transfer.plan_repair(plan, &*drawing.monitor())).transpose();
     drawing.end();
-    let plan = plan?;
+    let (plan, fetch) = (plan?, fetch?);
     if args.dry_run && ui.json {
-        ui.document(&plan_entry(&plan))?;
+        ui.document(&plan_entry(&plan, fetch.as_ref()))?;
     } else if args.dry_run {
-        show_plan(ui, context, &plan)?;
+        show_plan(ui, context, &plan, fetch.as_ref().zip(from.as_ref()))?;
     }
     if args.dry_run {
         return Ok(if plan.is_empty() { ExitStatus::Success } else { ExitStatus::Findings });
@@ -71,10 +81,18 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RepairArgs) -> Result<E
     let fence = FencePolicy { after: args.fence_after, ..FencePolicy::default() };
     let options = RepairOptions { drop_broken: args.drop_broken, fence };
     let drawing = Progress::begin(ui, context, Counter::ReadBytes, "Repairing");
-    let report = store.repair(&plan, &options, now, &*drawing.monitor());
+    let report = match &from {
+        Some(from) => from.transfer.repair(&plan, &options, now, &*drawing.monitor()),
+        None => store.repair(&plan, &options, now, &*drawing.monitor()),
+    };
     drawing.end();
     let report = report?;
-    show_report(ui, context, &plan, &report)?;
+    show_report(ui, context, &plan, &report, from.as_ref())?;
+    for missed in &report.not_fetched {
+        let (object, message) = (not_fetched(&missed.object), printable(&missed.message));
+        let there = from.as_ref().map(|from| from.place.as_str()).unwrap_or_default();
+        ui.warn(format_args!("{object} could not be had from {there}: {message}"));
+    }
     for pack in &report.unread {
         ui.warn(format_args!(
             "pack {pack} could not be read and was left as it is: look at the disk, or move the pack away"
@@ -91,7 +109,11 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RepairArgs) -> Result<E
     for record in &report.left {
         ui.warn(format_args!("{} was left as it is: a writer that runs may need it", printable(record)));
     }
+    if let (Some(text), false) = (&args.from, lost.is_empty()) {
+        ui.hint(format_args!("`icecore pull {text} --all` brings back what is there and not here"));
+    }
     let whole = report.broken.is_empty()
+        && report.not_fetched.is_empty()
         && report.unread.is_empty()
         && plan.unread_records.is_empty()
         && report.left.is_empty()
@@ -99,12 +121,49 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RepairArgs) -> Result<E
     Ok(if whole { ExitStatus::Success } else { ExitStatus::Findings })
 }
 
+/// The same store elsewhere, from which good copies come.
+struct Elsewhere {
+    transfer: Transfer,
+    place: String,
+}
+
+impl Elsewhere {
+    fn open(context: &Context, opened: &Opened, text: &str) -> Result<Self> {
+        let place = context.remote_place(text)?;
+        let is_same = match (place.as_directory(), opened.place.as_directory()) {
+            (Some(there), Some(here)) => there.canonicalize().ok() == here.canonicalize().ok(),
+            _ => place.to_string() == opened.place.to_string(),
+        };
+        if is_same {
+            return Err(CommandError::usage(format!("{place} is the store itself")));
+        }
+        let there = context.open_same(&opened.store, &place)?;
+        let options = TransferOptions { host: context.host(), limit: None };
+        // What is repaired counts as near, wherever it is: it is asked first.
+        let transfer = Transfer::pull(Arc::clone(&opened.store), there, options)?;
+        Ok(Self { transfer, place: place.to_string() })
+    }
+}
+
+/// An object, or the id of a snapshot, as people see it.
+fn not_fetched(object: &str) -> String {
+    match object.contains('/') {
+        true => printable(object),
+        false => format!("what snapshot {} lacks", shortened(object)),
+    }
+}
+
 /// The manifests that were set aside.
 fn lost_snapshots(report: &RepairReport) -> Vec<&String> {
     report.set_aside.iter().filter(|name| name.starts_with(names::SNAPSHOTS)).collect()
 }
 
-fn show_plan(ui: &mut Ui, context: &Context, plan: &RepairPlan) -> Result<()> {
+fn show_plan(
+    ui: &mut Ui,
+    context: &Context,
+    plan: &RepairPlan,
+    fetch: Option<(&FetchPlan, &Elsewhere)>,
+) -> Result<()> {
     if plan.is_empty() {
         return ui.line("Nothing is damaged");
     }
@@ -127,25 +186,47 @@ fn show_plan(ui: &mut Ui, context: &Context, plan: &RepairPlan) -> Result<()> {
     for id in &plan.parity {
         ui.line(format_args!("make the parity of pack {id} anew"))?;
     }
-    for pack in plan.packs.iter().filter(|pack| !pack.healable) {
+    let comes = |id| fetch.is_some_and(|(fetch, _)| fetch.replaced.contains(id));
+    for pack in plan.packs.iter().chain(&plan.unread).filter(|pack| comes(&pack.id)) {
+        ui.line(format_args!("fetch pack {}: {}", pack.id, pack.message))?;
+    }
+    for pack in plan.packs.iter().filter(|pack| !pack.healable && !comes(&pack.id)) {
         ui.line(format_args!(
             "copy what can be read of pack {}, then set it aside: {}",
             pack.id, pack.message
         ))?;
     }
-    for pack in &plan.unread {
+    for pack in plan.unread.iter().filter(|pack| !comes(&pack.id)) {
         ui.line(format_args!("leave pack {} as it is: {}", pack.id, pack.message))?;
     }
     for broken in &plan.broken {
         ui.line(broken_line(context, broken))?;
     }
+    if let Some((fetch, Elsewhere { place, .. })) = fetch {
+        let (packs, bytes) = (counted(fetch.packs, "pack"), Bytes(fetch.bytes));
+        ui.line(format_args!("Would fetch up to {bytes} in {packs} from {place}"))?;
+        for lacking in &fetch.lacking {
+            let (id, error) = (not_fetched(&lacking.id.to_string()), sentence(&lacking.error));
+            ui.warn(format_args!("{id} cannot be had from {place}: {error}"));
+        }
+    }
     Ok(())
 }
 
-fn show_report(ui: &mut Ui, context: &Context, plan: &RepairPlan, report: &RepairReport) -> Result<()> {
+fn show_report(
+    ui: &mut Ui,
+    context: &Context,
+    plan: &RepairPlan,
+    report: &RepairReport,
+    from: Option<&Elsewhere>,
+) -> Result<()> {
     if ui.json {
         return ui.document(&json!({
             "healed": report.healed,
+            "fetched": report.fetched,
+            "fetched_bytes": report.fetched_bytes,
+            "records_fetched": report.records_fetched,
+            "not_fetched": report.not_fetched.iter().map(|it| json!({ "object": it.object, "reason": it.message })).collect::<Vec<_>>(),
             "parity_made": report.parity_made,
             "set_aside": report.set_aside.len(),
             "lost": lost_snapshots(report),
@@ -171,6 +252,16 @@ fn show_report(ui: &mut Ui, context: &Context, plan: &RepairPlan, report: &Repai
     }
     if report.healed > 0 {
         ui.line(format_args!("Healed {} by parity", counted(report.healed, "pack")))?;
+    }
+    if let Some(Elsewhere { place, .. }) = from
+        && report.fetched + report.records_fetched > 0
+    {
+        let (packs, bytes) = (counted(report.fetched, "pack"), Bytes(report.fetched_bytes));
+        let records = match report.records_fetched {
+            0 => String::new(),
+            records => format!(" and {}", counted(records, "record")),
+        };
+        ui.line(format_args!("Fetched {packs}{records} from {place}: {bytes}"))?;
     }
     if report.parity_made > 0 {
         ui.line(format_args!("Made the parity of {} anew", counted(report.parity_made, "pack")))?;
@@ -212,17 +303,22 @@ fn unread_records(plan: &RepairPlan) -> impl Iterator<Item = String> {
     plan.unread_records.iter().map(|record| record.object.clone())
 }
 
-fn plan_entry(plan: &RepairPlan) -> Value {
+fn plan_entry(plan: &RepairPlan, fetch: Option<&FetchPlan>) -> Value {
     let records = plan.records.iter().chain(&plan.renewed);
     let records = records.map(|record| json!({ "kind": record.kind.as_str(), "object": record.object }));
     let packs = plan
         .packs
         .iter()
         .map(|pack| json!({ "id": pack.id.to_string(), "reason": pack.message, "healable": pack.healable }));
+    let lacking = fetch.iter().flat_map(|fetch| &fetch.lacking);
+    let lacking = lacking.map(|it| json!({ "id": it.id, "reason": sentence(&it.error) }));
     json!({
         "records": records.collect::<Vec<_>>(),
         "packs": packs.collect::<Vec<_>>(),
         "unread": plan.unread.iter().map(|pack| names::pack(&pack.id)).chain(unread_records(plan)).collect::<Vec<_>>(),
+        "fetch_packs": fetch.map_or(0, |fetch| fetch.packs),
+        "fetch_bytes": fetch.map_or(0, |fetch| fetch.bytes),
+        "lacking": lacking.collect::<Vec<_>>(),
         "parity": plan.parity.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "broken": plan.broken.iter().map(broken_entry).collect::<Vec<_>>(),
     })

@@ -10,7 +10,7 @@ use icecore::{
 };
 use serde_json::json;
 
-use crate::context::{Context, NO_REMOTE_STORE};
+use crate::context::Context;
 use crate::failure::{CommandError, Result, sentence};
 use crate::progress::Progress;
 use crate::select::{Listing, shortened};
@@ -91,9 +91,7 @@ pub(crate) fn push(ui: &mut Ui, context: &Context, args: &PushArgs) -> Result<Ex
 pub(crate) fn pull(ui: &mut Ui, context: &Context, args: &PullArgs) -> Result<ExitStatus> {
     let opened = context.open()?;
     let place = context.remote_place(&args.transfer.to)?;
-    let around = context.surroundings();
-    let remote = icecore::open_as(&opened.store, &place, &around);
-    let remote = remote.map_err(|error| CommandError::from(error).if_not_found(NO_REMOTE_STORE))?;
+    let remote = context.open_same(&opened.store, &place)?;
     let listing = Listing::of(&remote, ui)?;
     let transfer = Transfer::pull(Arc::clone(&opened.store), remote, options(context, args.limit_download))?;
     let there = opened.place.to_string();

@@ -1,12 +1,14 @@
 //! `icecore verify`
 
-use icecore::{Counter, Snapshot, VerifyExtent, VerifyReport};
+use std::sync::Arc;
+
+use icecore::{Counter, Snapshot, Store, VerifyExtent, VerifyReport};
 use icecore_store::{Finding, FindingKind};
 use serde_json::json;
 
 use crate::args::ServiceArgs;
 use crate::context::Context;
-use crate::failure::Result;
+use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
 use crate::select::{Listing, shortened};
 use crate::status::ExitStatus;
@@ -19,11 +21,12 @@ const PARTS_SHOWN_MAX: usize = 5;
 /// Read back what is stored and check it
 ///
 /// Everything, unless a share is asked for. What was not verified for longest comes first, so that a small share every night checks all of
-/// it in time. Damage is named with the snapshots and parts it affects, and the exit status is 13.
+/// it in time. Damage is named with the snapshots and parts it affects, and the exit status is 13. `verify REMOTE`, with the name of a
+/// remote or a URL, verifies what lies there, as `verify --remote REMOTE` does.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// Only what these snapshots need
-    #[arg(value_name = "SNAPSHOT")]
+    /// Only what these snapshots need; or a remote
+    #[arg(value_name = "SNAPSHOT|REMOTE")]
     snapshots: Vec<String>,
     /// Read only this share of the data, in whole packs and at least one: 10% or 0.1
     #[arg(long, value_name = "P", value_parser = parse_share, group = "extent")]
@@ -49,7 +52,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &VerifyArgs) -> Result<E
         (None, Some(budget)) => VerifyExtent::Budget(budget),
         (None, None) => VerifyExtent::Everything,
     };
-    let store = context.open()?.store;
+    let (store, selectors) = match meant_remote(context, &selectors)? {
+        Some(store) => (store, Vec::new()),
+        None => (context.open()?.store, selectors),
+    };
     // What cannot be listed is among the findings of the whole; it need not be told twice.
     let (snapshots, errors) = store.snapshots()?;
     let listing = Listing { snapshots, damaged: errors.len() };
@@ -62,6 +68,36 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &VerifyArgs) -> Result<E
     let report = report?;
     tell(ui, &report, &listing.snapshots, extent)?;
     Ok(if report.findings.is_empty() { ExitStatus::Success } else { ExitStatus::Damaged })
+}
+
+/// The store elsewhere that is meant, if the only argument is the URL of one, or the name of a remote.
+fn meant_remote(context: &Context, selectors: &[String]) -> Result<Option<Arc<Store>>> {
+    let [text] = selectors else { return Ok(None) };
+    if context.is_remote_named() {
+        return Ok(None);
+    }
+    if ["s3://", "file://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Ok(Some(context.open_at(context.remote_place(text)?)?.store));
+    }
+    if !context.remotes()?.iter().any(|(name, _)| name == text) {
+        return Ok(None);
+    }
+    let place = context.remote_place(text)?;
+    let own = match context.open() {
+        // With the name of a remote in icecore.toml there need not be a store here.
+        Err(CommandError::Failure(failure)) if failure.status == ExitStatus::NotFound => {
+            return Ok(Some(context.open_at(place)?.store));
+        }
+        own => own?.store,
+    };
+    let (snapshots, errors) = own.snapshots()?;
+    if (Listing { snapshots, damaged: errors.len() }).resolve(context, text).is_ok() {
+        let message = format!("{text} is a snapshot here, and a remote");
+        return Err(CommandError::usage(message).hint(format!(
+            "`icecore verify {text}~0` verifies the snapshot, `icecore verify --remote {text}` the remote"
+        )));
+    }
+    context.open_same(&own, &place).map(Some)
 }
 
 fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExtent) -> Result<()> {

@@ -270,9 +270,30 @@ fn damage_is_told_as_documented() {
     std::fs::write(&record, &whole[..whole.len() / 2]).unwrap();
     let verified = parse(&env.run(&["--json", "verify"]));
     check("`icecore verify`", &[verified]);
-    let planned = parse(&env.run(&["--json", "repair", "--dry-run"]));
+    // Elsewhere it lies the same, and is damaged, too: what is there can be had, but not all of it.
+    let elsewhere = env.path("elsewhere");
+    copy_tree(&env.path(".icecore"), &elsewhere);
+    let from = format!("file://{}", elsewhere.display());
+    let pack = elsewhere.join(large.strip_prefix(env.path(".icecore")).unwrap());
+    std::fs::remove_file(&pack).unwrap();
+    let planned = parse(&env.run(&["--json", "repair", "--dry-run", "--from", &from]));
     check_table("`icecore repair`", 0, &[planned]);
+    std::fs::write(&pack, "nothing").unwrap();
+    let tried = TestEnv::bare();
+    copy_tree(&env.path(".icecore"), &tried.path(".icecore"));
+    let tried = parse(&tried.run(&["--json", "repair", "--from", &from]));
     let kept = parse(&env.run(&["--json", "repair"]));
     let dropped = parse(&env.run(&["--json", "repair", "--drop-broken", "--yes"]));
-    check_table("`icecore repair`", 1, &[kept, dropped]);
+    check_table("`icecore repair`", 1, &[tried, kept, dropped]);
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_tree(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
 }

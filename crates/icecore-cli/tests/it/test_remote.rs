@@ -7,6 +7,7 @@ mod damaged;
 mod encrypted;
 mod killed;
 mod refused;
+mod repairs;
 mod s3;
 mod site;
 mod together;

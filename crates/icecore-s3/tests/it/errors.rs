@@ -21,14 +21,14 @@ fn a_missing_bucket_is_never_a_missing_object() {
     let storage = place.storage_at("s3://backups/db");
     let hints = "look at the bucket's name";
     let says = "there is no such bucket";
-    check(&storage.get("config").unwrap_err(), ErrorKind::Away, says, hints);
-    check(&storage.get_range("config", 0..1).unwrap_err(), ErrorKind::Away, says, hints);
-    check(&storage.len("config").unwrap_err(), ErrorKind::Away, says, hints);
-    check(&storage.delete("config").unwrap_err(), ErrorKind::Away, says, hints);
-    check(&storage.list("").unwrap_err(), ErrorKind::Away, says, hints);
-    check(&storage.put("config", b"", PutMode::CreateNew).unwrap_err(), ErrorKind::Away, says, hints);
-    check(&storage.delete_all(&["config".to_owned()]).unwrap_err(), ErrorKind::Away, says, hints);
-    check(&storage.holder("claims/1").unwrap_err(), ErrorKind::Away, says, hints);
+    check(&storage.get("config").unwrap_err(), ErrorKind::Unreachable, says, hints);
+    check(&storage.get_range("config", 0..1).unwrap_err(), ErrorKind::Unreachable, says, hints);
+    check(&storage.len("config").unwrap_err(), ErrorKind::Unreachable, says, hints);
+    check(&storage.delete("config").unwrap_err(), ErrorKind::Unreachable, says, hints);
+    check(&storage.list("").unwrap_err(), ErrorKind::Unreachable, says, hints);
+    check(&storage.put("config", b"", PutMode::CreateNew).unwrap_err(), ErrorKind::Unreachable, says, hints);
+    check(&storage.delete_all(&["config".to_owned()]).unwrap_err(), ErrorKind::Unreachable, says, hints);
+    check(&storage.holder("claims/1").unwrap_err(), ErrorKind::Unreachable, says, hints);
     let text = sentence(&storage.get("config").unwrap_err());
     assert_eq!(text, "cannot read s3://backups/db/config: there is no such bucket");
 }
@@ -47,7 +47,7 @@ fn wrong_keys_are_told_from_each_other_and_from_missing_rights() {
     let place = Place::new();
     let storage = with_keys(&place, place.server.access_key(), "another secret");
     let hints = "AWS_SECRET_ACCESS_KEY";
-    check(&storage.get("config").unwrap_err(), ErrorKind::Away, "the secret key does not fit", hints);
+    check(&storage.get("config").unwrap_err(), ErrorKind::Unreachable, "the secret key does not fit", hints);
     let storage = place.storage();
     for (status, code, says, hints) in [
         (403, "InvalidAccessKeyId", "does not know the access key", "AWS_ACCESS_KEY_ID"),
@@ -57,7 +57,8 @@ fn wrong_keys_are_told_from_each_other_and_from_missing_rights() {
     ] {
         place.server.inject(S3Fault::new(S3Call::Put, Trouble::Answer(status, code)));
         let error = storage.put("config", b"", PutMode::Overwrite).unwrap_err();
-        let kind = if code == "AccessDenied" { ErrorKind::Denied } else { ErrorKind::Away };
+        // What is denied may be one object.
+        let kind = if code == "AccessDenied" { ErrorKind::Denied } else { ErrorKind::Unreachable };
         check(&error, kind, says, hints);
     }
 }
@@ -67,19 +68,19 @@ fn an_unknown_key_is_refused() {
     let place = Place::new();
     let storage = with_keys(&place, "AKIDNOBODY", "whatever");
     let error = storage.list("").unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Away, "{}", sentence(&error));
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{}", sentence(&error));
 }
 
 #[test]
 fn requests_without_an_answer_body_are_explained_all_the_same() {
     let place = Place::new();
     let keyless = with_keys(&place, place.server.access_key(), "another secret");
-    check(&keyless.len("config").unwrap_err(), ErrorKind::Away, "the secret key does not fit", "");
+    check(&keyless.len("config").unwrap_err(), ErrorKind::Unreachable, "the secret key does not fit", "");
     let storage = place.storage();
     place.server.inject(S3Fault::new(S3Call::Any, Trouble::OtherRegion("eu-west-1")).for_good());
     let says = "the bucket is in eu-west-1";
-    check(&storage.len("config").unwrap_err(), ErrorKind::Away, says, "--region eu-west-1");
-    check(&storage.get("config").unwrap_err(), ErrorKind::Away, says, "--region eu-west-1");
+    check(&storage.len("config").unwrap_err(), ErrorKind::Unreachable, says, "--region eu-west-1");
+    check(&storage.get("config").unwrap_err(), ErrorKind::Unreachable, says, "--region eu-west-1");
 }
 
 #[test]
@@ -108,11 +109,16 @@ fn a_server_that_is_not_there_is_unreachable() {
     let endpoint = Some(format!("http://{closed}").parse().unwrap());
     let storage = place.storage_with(S3Options { endpoint, ..options() });
     let error = storage.get("config").unwrap_err();
-    check(&error, ErrorKind::Away, "cannot connect to ", "look at the endpoint");
+    check(&error, ErrorKind::Unreachable, "cannot connect to ", "look at the endpoint");
     assert!(sentence(&error).contains("refused"), "{}", sentence(&error));
     let endpoint = Some("http://nowhere.invalid".parse().unwrap());
     let storage = place.storage_with(S3Options { endpoint, ..options() });
-    check(&storage.get("config").unwrap_err(), ErrorKind::Away, "cannot connect to ", "look at the endpoint");
+    check(
+        &storage.get("config").unwrap_err(),
+        ErrorKind::Unreachable,
+        "cannot connect to ",
+        "look at the endpoint",
+    );
 }
 
 #[test]

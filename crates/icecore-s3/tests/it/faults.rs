@@ -55,7 +55,7 @@ fn trouble_that_does_not_pass_is_told_after_some_tries() {
         place.server.take_requests();
         let error = storage.put("packs/1", b"1", PutMode::Overwrite).unwrap_err();
         place.server.heal();
-        assert_eq!(error.kind, ErrorKind::Away);
+        assert_eq!(error.kind, ErrorKind::Unreachable);
         let text = sentence(&error);
         assert!(text.starts_with("cannot write s3://bucket/packs/1: ") && text.contains(says), "{text}");
         assert_eq!(place.server.take_requests().len(), 5, "{trouble:?}");
@@ -127,7 +127,7 @@ fn a_range_that_comes_short_is_asked_for_again() {
     assert!(storage.get_range("packs/1", 500..1_500).unwrap() == bytes[500..1_500]);
     place.server.inject(S3Fault::new(S3Call::Get, Trouble::Truncate(0)).for_good());
     let error = storage.get_range("packs/1", 500..1_500).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Away, "that it is short is not the object's fault");
+    assert_eq!(error.kind, ErrorKind::Unreachable, "that it is short is not the object's fault");
     assert!(sentence(&error).contains("0 of 1000 bytes came"), "{}", sentence(&error));
 }
 
@@ -207,7 +207,7 @@ fn a_page_that_says_404_is_no_missing_object() {
 
         place.server.inject(S3Fault::new(S3Call::Any, Trouble::Page(404, text)).for_good());
         for error in [storage.get("packs/1").unwrap_err(), storage.len("packs/1").unwrap_err()] {
-            assert_eq!(error.kind, ErrorKind::Away);
+            assert_eq!(error.kind, ErrorKind::Unreachable);
             assert!(sentence(&error).contains("something else than S3 answers (404"), "{}", sentence(&error));
         }
         place.server.heal();

@@ -44,14 +44,14 @@ impl SalvageReader<'_> {
     fn read(&self, chunk: &ChunkRef) -> Result<Piece> {
         match self.reader.chunk(chunk) {
             Ok(bytes) => Ok(Piece::Bytes(bytes)),
-            Err(error) => lost(chunk.len.into(), error),
+            Err(error) => self.lost(chunk.len.into(), error),
         }
     }
-}
 
-/// Damage makes a hole; anything else is an error.
-fn lost(len: u64, error: StoreError) -> Result<Piece> {
-    if error.is_out_of_reach() { Ok(Piece::Lost(len)) } else { Err(error) }
+    /// Damage makes a hole; anything else is an error.
+    fn lost(&self, len: u64, error: StoreError) -> Result<Piece> {
+        self.reader.store().still_listed(error).map(|_| Piece::Lost(len))
+    }
 }
 
 impl Iterator for SalvageReader<'_> {
@@ -62,7 +62,7 @@ impl Iterator for SalvageReader<'_> {
             let (len, piece) = match self.tree.step()? {
                 Step::Chunk(_, chunk) if u64::from(chunk.len) <= self.skip => (u64::from(chunk.len), None),
                 Step::Chunk(_, chunk) => (u64::from(chunk.len), Some(self.read(&chunk))),
-                Step::Lost { span, error } => (span, Some(lost(span, error))),
+                Step::Lost { span, error } => (span, Some(self.lost(span, error))),
             };
             let skip = self.skip.min(len);
             self.skip -= skip;

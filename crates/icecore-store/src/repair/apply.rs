@@ -6,10 +6,12 @@ use std::sync::Arc;
 use icecore_format::{Condemned, PackId, names};
 use icecore_storage::{ErrorKind, Holder, PutMode};
 
+use super::fetch::NotFetched;
 use super::plan::{self, BrokenSnapshot, RepairPlan};
 use crate::claim::{COLLECTOR, FencePolicy, WriterClaim};
 use crate::gc::Rewriter;
 use crate::store::Store;
+use crate::transfer::Transfer;
 use crate::verify::{Extent, Finding};
 use crate::{Monitor, Result, StoreError};
 
@@ -27,6 +29,14 @@ pub struct RepairOptions {
 pub struct RepairReport {
     /// Packs that are whole again by their parity.
     pub healed: u64,
+    /// Packs that came from elsewhere, be it as they lie there or made of some of them.
+    pub fetched: u64,
+    /// Their bytes, and those of their parity.
+    pub fetched_bytes: u64,
+    /// Labels and keys that came from elsewhere.
+    pub records_fetched: u64,
+    /// What elsewhere is damaged or missing as well.
+    pub not_fetched: Vec<NotFetched>,
     /// Packs that were right, and have parity again.
     pub parity_made: u64,
     /// Packs that could not be read, and were left as they are.
@@ -54,6 +64,18 @@ impl Store {
         now: u64,
         monitor: &dyn Monitor,
     ) -> Result<RepairReport> {
+        self.repair_with(None, plan, options, now, monitor)
+    }
+
+    /// As [`Store::repair`], with what the sender of a transfer to here has.
+    pub(super) fn repair_with(
+        self: &Arc<Self>,
+        from: Option<&Transfer>,
+        plan: &RepairPlan,
+        options: &RepairOptions,
+        now: u64,
+        monitor: &dyn Monitor,
+    ) -> Result<RepairReport> {
         let mut report = RepairReport::default();
         self.settle_aside()?;
         self.settle_healed()?;
@@ -61,7 +83,7 @@ impl Store {
         if self.is_collecting_before(claim.id())? {
             return Err(StoreError::Busy { what: "a collection" });
         }
-        let packs = self.heal_all(plan, monitor, &mut report)?;
+        let packs = self.heal_all(from, plan, monitor, &mut report)?;
         for id in &plan.parity {
             report.parity_made += u64::from(self.make_parity(id)?);
         }
@@ -72,6 +94,9 @@ impl Store {
         for name in
             plan.records.iter().map(|finding| &finding.object).filter(|name| unreadable.contains(*name))
         {
+            if self.fetch_record(from, name, &mut report)? {
+                continue;
+            }
             match self.may_be_needed(name)? {
                 true => report.left.push(name.clone()),
                 false => report.set_aside.extend(self.set_aside(name)?),
@@ -94,20 +119,21 @@ impl Store {
             self.delete_if_there(&list)?;
         }
         drop(claim);
+        self.fetch_lacking(from, plan, monitor, &mut report)?;
         self.settle_broken(plan, options, now, monitor, &mut report)?;
         Ok(report)
     }
 
-    /// Heals what parity heals. Returns the damaged packs that it does not.
+    /// Heals what parity heals, or who has the same pack. Returns the damaged packs that stay so.
     fn heal_all(
         &self,
+        from: Option<&Transfer>,
         plan: &RepairPlan,
         monitor: &dyn Monitor,
         report: &mut RepairReport,
     ) -> Result<Vec<PackId>> {
         let mut healed = Vec::new();
-        let outcome = self.heal_each(plan, monitor, report, &mut healed);
-        report.healed = healed.len() as u64;
+        let outcome = self.heal_each(from, plan, monitor, report, &mut healed);
         // Whatever came after: what was known of them may be wrong. The index learns of them anew, as of any pack that it does not know.
         self.forget_packs(&healed)?;
         outcome
@@ -115,6 +141,7 @@ impl Store {
 
     fn heal_each(
         &self,
+        from: Option<&Transfer>,
         plan: &RepairPlan,
         monitor: &dyn Monitor,
         report: &mut RepairReport,
@@ -127,10 +154,15 @@ impl Store {
                 return Err(StoreError::Cancelled);
             }
             // A healed pack is what it always was: nobody needs to be waited for.
-            match pack.healable && self.heal(&pack.id)? {
-                true => healed.push(pack.id),
-                false if is_unread => report.unread.push(pack.id),
-                false => damaged.push(pack.id),
+            if pack.healable && self.heal(&pack.id)? {
+                report.healed += 1;
+                healed.push(pack.id);
+            } else if self.fetch_pack(from, &pack.id, report)? {
+                healed.push(pack.id);
+            } else if is_unread {
+                report.unread.push(pack.id);
+            } else {
+                damaged.push(pack.id);
             }
         }
         Ok(damaged)
@@ -162,7 +194,9 @@ impl Store {
         let findings = self.verify(None, Extent::Structure, now, monitor)?.findings;
         // Nobody was asked about what the plan did not show, nor is a snapshot given up because of a cable.
         let is_shown = |broken: &BrokenSnapshot| plan.broken.iter().any(|shown| shown.id == broken.id);
-        let all_read = plan.unread.is_empty() && report.unread.is_empty();
+        let all_read = plan.unread.is_empty()
+            && report.unread.is_empty()
+            && report.not_fetched.iter().all(|object| object.is_damaged);
         let drops = |broken: &BrokenSnapshot| options.drop_broken && all_read && is_shown(broken);
         (report.dropped, report.broken) = plan::broken(&snapshots, &findings).into_iter().partition(drops);
         for snapshot in &snapshots {

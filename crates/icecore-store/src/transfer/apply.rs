@@ -53,12 +53,21 @@ struct Turn {
 }
 
 /// What is known of the receiver.
-struct Receiver {
-    absent: Absent,
+pub(super) struct Receiver {
+    pub(super) absent: Absent,
     /// Packs that must not be sent as they are.
-    barred: BTreeSet<PackId>,
+    pub(super) barred: BTreeSet<PackId>,
     /// See [`Way::removals`].
-    removals: u64,
+    pub(super) removals: u64,
+}
+
+/// What has kept a transfer from going straight on.
+#[derive(Debug, Default)]
+pub(super) struct Setbacks {
+    /// Packs that are not as their names say: of these the chunks that are needed may still be right.
+    pub(super) rotten: BTreeSet<PackId>,
+    /// How often packs of the sender went meanwhile.
+    gone: u32,
 }
 
 impl Transfer {
@@ -73,30 +82,20 @@ impl Transfer {
         monitor.expect(plan.bytes());
         sent.failed.extend(plan.damaged.into_iter().map(|(id, error)| FailedSnapshot { id, error }));
         let mut left = plan.snapshots;
-        // Packs that are not as their names say: of these the chunks that are needed may still be right.
-        let mut rotten = BTreeSet::new();
-        let mut gone = 0;
+        let mut setbacks = Setbacks::default();
         while !left.is_empty() {
             let mut batch: Vec<Snapshot> = left.iter().take(SNAPSHOTS_A_BATCH).cloned().collect();
             let before = sent.published.len();
-            let outcome = self.send_batch(&batch, &rotten, &mut sent, monitor);
+            let outcome = self.send_batch(&batch, &setbacks.rotten, &mut sent, monitor);
             let published: BTreeSet<SnapshotId> = sent.published.iter().skip(before).copied().collect();
             left.retain(|snapshot| !published.contains(&snapshot.id));
-            gone = if published.is_empty() { gone } else { 0 };
-            match outcome {
-                Ok(()) => (),
-                Err(Failure { error, .. }) if error.is_gone() && gone < GONE_MAX => {
-                    gone += 1;
-                    self.from.refresh_index(&BTreeSet::new())?;
-                }
-                Err(failure) => match rotten_pack(&failure.error).filter(|id| !rotten.contains(id)) {
-                    Some(id) => drop(rotten.insert(id)),
-                    None => {
-                        let (id, error) = self.give_up(&mut batch, failure)?;
-                        left.retain(|snapshot| snapshot.id != id);
-                        sent.failed.push(FailedSnapshot { id, error });
-                    }
-                },
+            setbacks.gone = if published.is_empty() { setbacks.gone } else { 0 };
+            if let Err(failure) = outcome
+                && let Some((snapshot, error)) = self.get_over(failure, &mut batch, &mut setbacks)?
+            {
+                left.retain(|other| other.id != snapshot.id);
+                let error = self.from.unless_deleted(&snapshot, error);
+                sent.failed.push(FailedSnapshot { id: snapshot.id, error });
             }
         }
         for name in plan.label_names {
@@ -115,6 +114,26 @@ impl Transfer {
             }
         }
         Ok(sent)
+    }
+
+    /// Makes it possible to go on after a failure: without a snapshot that cannot be sent, which is returned, or with what is known better by now.
+    pub(super) fn get_over(
+        &self,
+        failure: Failure,
+        snapshots: &mut Vec<Snapshot>,
+        setbacks: &mut Setbacks,
+    ) -> Result<Option<(Snapshot, StoreError)>> {
+        self.from.check_reach(&failure.error)?;
+        if failure.error.is_gone() && setbacks.gone < GONE_MAX {
+            setbacks.gone += 1;
+            self.from.refresh_index(&BTreeSet::new())?;
+            return Ok(None);
+        }
+        if let Some(id) = rotten_pack(&failure.error).filter(|id| !setbacks.rotten.contains(id)) {
+            setbacks.rotten.insert(id);
+            return Ok(None);
+        }
+        self.give_up(snapshots, failure).map(Some)
     }
 
     /// Registers a writer for each snapshot, and sends and publishes one after the other.
@@ -154,7 +173,8 @@ impl Transfer {
     ) -> std::result::Result<(), Failure> {
         let failed = Failure::at(batch.len());
         let own = turns.iter().map(|turn| turn.claim.id().to_owned()).collect();
-        let Receiver { absent, mut barred, removals } = self.receiver(&own, rotten).map_err(&failed)?;
+        let Receiver { absent, mut barred, removals } =
+            self.receiver(&own, rotten, &BTreeSet::new()).map_err(&failed)?;
         let needs = self.settled_needs(batch, &absent, &mut barred, monitor)?;
         let claims = Mutex::new(turns);
         let beat = || {
@@ -183,14 +203,20 @@ impl Transfer {
     }
 
     /// What counts as absent at the receiver, now that we are registered there, and what must not be sent as it is. Its index knows all that
-    /// lies there.
-    fn receiver(&self, own: &BTreeSet<String>, rotten: &BTreeSet<PackId>) -> Result<Receiver> {
+    /// lies there, but for the claims in `own`. What lies in packs that are `unread` counts as absent, too.
+    pub(super) fn receiver(
+        &self,
+        own: &BTreeSet<String>,
+        rotten: &BTreeSet<PackId>,
+        unread: &BTreeSet<PackId>,
+    ) -> Result<Receiver> {
         if self.direction == Direction::Pull {
             // Crashed ones may have left packs that were never whole.
             self.to.storage.clear_unfinished()?;
         }
-        let condemned = self.to.condemned_packs()?;
+        let mut condemned = self.to.condemned_packs()?;
         self.to.refresh_index_to_write(&condemned)?;
+        condemned.extend(unread);
         let mut barred: BTreeSet<PackId> = self.barred(&condemned)?.union(rotten).copied().collect();
         if self.to.has_fenced_collector(own)? {
             barred.extend(self.unsent_packs()?);

@@ -13,6 +13,7 @@
 mod apply;
 mod clone;
 mod labels;
+mod lacking;
 mod limit;
 mod needs;
 mod plan;
@@ -71,6 +72,11 @@ impl Transfer {
     pub fn pull(local: Arc<Store>, remote: Arc<Store>, options: TransferOptions) -> Result<Self> {
         check_same(&local, &remote)?;
         Ok(Self { from: remote, to: local, direction: Direction::Pull, options })
+    }
+
+    /// The receiver.
+    pub(crate) fn to(&self) -> &Arc<Store> {
+        &self.to
     }
 
     fn far(&self) -> &Store {

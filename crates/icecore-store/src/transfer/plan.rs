@@ -111,7 +111,12 @@ impl Transfer {
             self.to.refresh_index(&condemned)?;
             let mut barred = self.barred(&condemned)?;
             let absent = self.to.absent(condemned)?;
-            self.estimate(&mut chosen, &absent, &mut barred, &mut plan, monitor)?;
+            let given_up =
+                self.estimate(&mut chosen, &absent, &mut barred, &BTreeSet::new(), &mut plan, monitor)?;
+            let told = |(snapshot, error): (Snapshot, StoreError)| {
+                (snapshot.id, self.from.unless_deleted(&snapshot, error))
+            };
+            plan.damaged = given_up.into_iter().map(told).collect();
         }
         plan.send = chosen
             .iter()
@@ -177,24 +182,31 @@ impl Transfer {
         }
     }
 
-    /// Adds up what sending `snapshots` takes. Those that cannot be sent are taken out.
-    fn estimate(
+    /// Adds up what sending `snapshots` takes, but for packs that are `known` to come anyway. Those that cannot be sent are
+    /// taken out, and returned.
+    pub(super) fn estimate(
         &self,
         snapshots: &mut Vec<Snapshot>,
         absent: &Absent,
         barred: &mut BTreeSet<PackId>,
+        known: &BTreeSet<PackId>,
         plan: &mut TransferPlan,
         monitor: &dyn Monitor,
-    ) -> Result<()> {
+    ) -> Result<Vec<(Snapshot, StoreError)>> {
+        let mut given_up = Vec::new();
         let needs = loop {
             match self.settled_needs(snapshots, absent, barred, monitor) {
                 Ok(needs) => break needs,
-                Err(failure) => plan.damaged.push(self.give_up(snapshots, failure)?),
+                Err(failure) => given_up.push(self.give_up(snapshots, failure)?),
             }
         };
         let parity = self.to.config.parity;
         for (id, needed) in &needs.packs {
             let Some(record) = needed.record else { continue };
+            // It only lacks what it is coded on, or comes anyway.
+            if known.contains(id) || (needed.whole && self.is_there(&record)?) {
+                continue;
+            }
             if needed.whole {
                 plan.packs += 1;
                 plan.pack_bytes += record.len + Parity::stored_len(record.len, parity);
@@ -214,7 +226,7 @@ impl Transfer {
             // Its manifest.
             Direction::Pull => count,
         };
-        Ok(())
+        Ok(given_up)
     }
 
     /// Takes a snapshot out that cannot be sent, because of something stored at the sender; any other error is one.
@@ -222,14 +234,13 @@ impl Transfer {
         &self,
         snapshots: &mut Vec<Snapshot>,
         failure: Failure,
-    ) -> Result<(SnapshotId, StoreError)> {
+    ) -> Result<(Snapshot, StoreError)> {
         let Failure { at, error } = failure;
+        self.from.check_reach(&error)?;
         let is_the_senders = error.is_out_of_reach() || matches!(error, StoreError::NoSnapshot { .. });
         if !is_the_senders || at >= snapshots.len() {
             return Err(error);
         }
-        let snapshot = snapshots.remove(at);
-        let error = self.from.unless_deleted(&snapshot, error);
-        Ok((snapshot.id, error))
+        Ok((snapshots.remove(at), error))
     }
 }

@@ -12,8 +12,8 @@ use icecore_storage::PutMode;
 use super::Transfer;
 use super::needs::Needs;
 use crate::gc::Rewriter;
-use crate::index::IndexWriter;
-use crate::pack::SealedPack;
+use crate::index::{IndexWriter, PackRecord};
+use crate::pack::{OpenPack, SealedPack};
 use crate::{Counter, Monitor, Result, StoreError};
 
 /// Bytes of packs that are under way at a time: three, each of which ends soon after 32 MiB.
@@ -38,6 +38,39 @@ pub(super) struct Way<'a> {
 pub(super) struct Load {
     pub(super) packs: u64,
     pub(super) bytes: u64,
+}
+
+impl Transfer {
+    /// Whether the receiver has a pack, as far as it knows.
+    pub(super) fn is_there(&self, pack: &PackRecord) -> Result<bool> {
+        let known = self.to.index.read(|index| {
+            Ok(index.number(&pack.id)?.map(|number| index.pack(number)).transpose()?.flatten())
+        })?;
+        Ok(known.is_some_and(|known| known.len == pack.len))
+    }
+
+    /// A pack of the sender that is as its name says. One that is not may only have been damaged on its way, and is read a second time.
+    pub(super) fn read_whole(&self, id: &PackId) -> Result<Bytes> {
+        for _ in 0..READS_MAX {
+            let bytes = self.from.packs.whole(id)?;
+            if PackId(Digest::of(&bytes)) == *id {
+                return Ok(bytes);
+            }
+            self.from.packs.forget(id);
+        }
+        Err(StoreError::damaged(names::pack(id))(DecodeError::Damaged))
+    }
+
+    /// Puts a pack that is as its name says, with its parity. Returns its table, and how many bytes that were.
+    pub(super) fn put_whole(&self, id: &PackId, bytes: &[u8]) -> Result<(OpenPack, u64)> {
+        let to = &self.to;
+        let open = to.packs.parse(id, bytes)?;
+        let parity_len = to.put_parity(id, bytes)?;
+        // Whatever lay there under this name was the same, or damaged.
+        to.storage.put(&names::pack(id), bytes, PutMode::Overwrite)?;
+        to.packs.forget(id);
+        Ok((open, bytes.len() as u64 + parity_len))
+    }
 }
 
 impl Way<'_> {
@@ -106,42 +139,22 @@ impl Way<'_> {
     fn send_whole(&self, id: &PackId) -> Result<()> {
         let Transfer { to, .. } = self.transfer;
         self.check_cancelled()?;
-        let known = to
-            .index
-            .read(|index| Ok(index.number(id)?.map(|number| index.pack(number)).transpose()?.flatten()))?;
         let planned = self.needs.packs.get(id).and_then(|needed| needed.record);
-        if let (Some(known), Some(planned)) = (known, planned)
-            && known.len == planned.len
+        if let Some(planned) = planned
+            && self.transfer.is_there(&planned)?
         {
-            // It is there, and only lacked what it is coded on.
+            // It only lacked what it is coded on.
             return Ok(());
         }
         self.limit(planned.map_or(0, |planned| planned.len))?;
-        let bytes = self.read_whole(id)?;
-        let open = to.packs.parse(id, &bytes)?;
-        let len = bytes.len() as u64;
-        let parity_len = to.put_parity(id, &bytes)?;
-        // Whatever lay there under this name was the same, or damaged.
-        to.storage.put(&names::pack(id), &bytes, PutMode::Overwrite)?;
-        to.packs.forget(id);
+        let bytes = self.transfer.read_whole(id)?;
+        let (open, stored) = self.transfer.put_whole(id, &bytes)?;
         to.index.write(|index| {
-            index.add_pack((*id, len, &open.toc))?;
+            index.add_pack((*id, bytes.len() as u64, &open.toc))?;
             self.note_sound(index, id)
         })?;
-        self.count(len + parity_len);
+        self.count(stored);
         Ok(())
-    }
-
-    /// A pack of the sender that is as its name says. One that is not may only have been damaged on its way, and is read a second time.
-    fn read_whole(&self, id: &PackId) -> Result<Bytes> {
-        for _ in 0..READS_MAX {
-            let bytes = self.transfer.from.packs.whole(id)?;
-            if PackId(Digest::of(&bytes)) == *id {
-                return Ok(bytes);
-            }
-            self.transfer.from.packs.forget(id);
-        }
-        Err(StoreError::damaged(names::pack(id))(DecodeError::Damaged))
     }
 
     /// Copies what is needed of packs into new ones.

@@ -35,7 +35,10 @@ impl Store {
         for id in self.listed_packs()?.keys().filter(|id| !known.contains(id)) {
             match self.packs.read_toc(id) {
                 Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => (),
-                Err(error) => drop(damage.pack(pack_kind(&error), id, &full_message(&error), Vec::new())),
+                Err(error) => {
+                    let error = self.pack_error(error)?;
+                    damage.pack(pack_kind(&error), id, &full_message(&error), Vec::new());
+                }
                 Ok(_) => (),
             }
         }
@@ -110,23 +113,31 @@ impl Store {
         report.chunks = 0;
         let outcomes: Mutex<Vec<(PackRecord, Result<CheckedPack>)>> = Mutex::default();
         let next = AtomicUsize::new(0);
+        let failure = Mutex::new(None);
         std::thread::scope(|scope| {
             for _ in 0..self.machine.hands().count(PACKS_AT_ONCE) {
                 scope.spawn(|| {
                     while let Some(pack) = read.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let cancelled = monitor.is_cancelled();
-                        let outcome = if cancelled {
-                            Err(StoreError::Cancelled)
-                        } else {
-                            let checked = self.check_pack(pack, monitor);
-                            checked
-                                .map(|checked| CheckedPack { parity: self.check_parity(&pack.id), ..checked })
-                        };
-                        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((*pack, outcome));
+                        match self.look_at_pack(pack, monitor) {
+                            Ok(outcome) => {
+                                outcomes
+                                    .lock()
+                                    .unwrap_or_else(PoisonError::into_inner)
+                                    .push((*pack, outcome));
+                            }
+                            Err(error) => {
+                                // The others would find the same.
+                                next.store(read.len(), Ordering::Relaxed);
+                                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                            }
+                        }
                     }
                 });
             }
         });
+        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
         let mut verified = Vec::new();
         let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
         outcomes.sort_by_key(|(pack, _)| pack.id);
@@ -147,6 +158,26 @@ impl Store {
             }
         }
         Ok(verified)
+    }
+
+    /// What is to be said of one pack; an error if it is none of the pack's.
+    fn look_at_pack(&self, pack: &PackRecord, monitor: &dyn Monitor) -> Result<Result<CheckedPack>> {
+        if monitor.is_cancelled() {
+            return Err(StoreError::Cancelled);
+        }
+        Ok(match self.check_pack(pack, monitor) {
+            Ok(checked) => Ok(CheckedPack { parity: self.check_parity(&pack.id)?, ..checked }),
+            Err(error) if error.is_gone() => Err(error),
+            Err(error) => Err(self.pack_error(error)?),
+        })
+    }
+
+    /// An error that is a pack's own; any other is handed back as an error. A bad sector, or a right that is missing, keeps nobody from looking at
+    /// the other packs.
+    fn pack_error(&self, error: StoreError) -> Result<StoreError> {
+        self.check_reach(&error)?;
+        let is_short = matches!(&error, StoreError::Storage(error) if error.kind == ErrorKind::OutOfRange);
+        if error.is_out_of_reach() || is_short { Ok(error) } else { Err(error) }
     }
 
     /// Reads one pack whole: its hash, its table, every body, every chunk.
@@ -213,11 +244,7 @@ impl Store {
             damage.vanished.insert(pack.id);
             return Ok(());
         }
-        // A bad sector, or a right that is missing, keeps nobody from looking at the other packs.
-        let is_short = matches!(&error, StoreError::Storage(error) if error.kind == ErrorKind::OutOfRange);
-        if !error.is_out_of_reach() && !is_short {
-            return Err(error);
-        }
+        let error = self.pack_error(error)?;
         self.packs.forget(&pack.id);
         let mut chunks = Vec::new();
         let mut readable = false;

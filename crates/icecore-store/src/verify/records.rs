@@ -15,7 +15,11 @@ impl Store {
         match self.read_record(names::EPOCH, epoch) {
             Ok(()) => (),
             // There is always one; the next writer makes it anew.
-            Err(error) => findings.push(Finding::of_record(names::EPOCH, &error)),
+            Err(error) if error.is_gone() => findings.push(Finding::of_record(names::EPOCH, &error)),
+            Err(error) => {
+                let error = self.still_listed(error)?;
+                findings.push(Finding::of_record(names::EPOCH, &error));
+            }
         }
         let claim = |name: &str, bytes: &[u8]| Claim::decode(name, bytes).map(drop);
         let condemned = |name: &str, bytes: &[u8]| Condemned::decode(name, bytes).map(drop);
@@ -31,7 +35,10 @@ impl Store {
                     Ok(()) => (),
                     // Withdrawn or worked off since it was listed.
                     Err(StoreError::Storage(error)) if error.kind == ErrorKind::NotFound => (),
-                    Err(error) => findings.push(Finding::of_record(&object.name, &error)),
+                    Err(error) => {
+                        let error = self.still_listed(error)?;
+                        findings.push(Finding::of_record(&object.name, &error));
+                    }
                 }
             }
         }

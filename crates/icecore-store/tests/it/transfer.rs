@@ -2,6 +2,7 @@
 
 mod others;
 mod packs;
+mod repairs;
 mod requests;
 mod sides;
 

@@ -17,7 +17,7 @@ use super::{Pair, check_sound, ids, night, nights, pull, push, transfer_options}
 use crate::support::{BOTH, Crypto, Fixture, begin_with, find, gc_options, in_time, noise, open, write};
 
 /// Does something once, when so many bytes have gone over.
-struct After<F: Fn() + Send + Sync>(std::sync::Once, F);
+pub(super) struct After<F: Fn() + Send + Sync>(pub(super) std::sync::Once, pub(super) F);
 
 impl<F: Fn() + Send + Sync> Monitor for After<F> {
     fn count(&self, _: icecore_store::Counter, _: u64) {
