@@ -50,7 +50,7 @@ impl fmt::Display for Place {
 /// The store that was named, or that `icecore.toml` names, or the nearest `.icecore` directory from `from` upwards.
 pub fn find_store(named: Option<&str>, project: Option<&Project>, from: &Path) -> Result<Place> {
     let place = |text: &str, dir: &Path| {
-        let settings = project.and_then(|project| project.config.remotes.values().find(|it| it.url == text));
+        let settings = project.and_then(|project| project.config.remotes.values().find(|it| it.is_at(text)));
         settings.map_or_else(|| Remote::at(text).place(dir), |remote| remote.place(dir))
     };
     if let Some(named) = named {

@@ -53,6 +53,11 @@ impl Remote {
         Self { url: url.into(), ..Self::default() }
     }
 
+    /// Whether this URL means the same, with or without a `/` at its end.
+    pub(crate) fn is_at(&self, url: &str) -> bool {
+        self.url.trim_end_matches('/') == url.trim_end_matches('/')
+    }
+
     /// The place that is meant; paths start at `from`.
     ///
     /// # Errors
@@ -117,6 +122,12 @@ impl Remotes {
         self.known.iter().map(|(name, (remote, _))| (name.as_str(), remote))
     }
 
+    /// The name of the remote that is called so, or that has this URL.
+    pub fn name_of(&self, text: &str) -> Option<&str> {
+        let is_it = |(name, remote): &(&str, &Remote)| *name == text || remote.is_at(text);
+        self.iter().find(is_it).map(|(name, _)| name)
+    }
+
     /// The place that a name, a URL or a path with a `/`, `./` or `../` at its beginning means.
     ///
     /// # Errors
@@ -127,7 +138,7 @@ impl Remotes {
         }
         if text.contains("://") {
             // One of this URL says more than a URL can.
-            let by_url = self.known.values().find(|(remote, _)| remote.url == text);
+            let by_url = self.known.values().find(|(remote, _)| remote.is_at(text));
             return by_url.map_or_else(|| Remote::at(text).place(from), |(remote, dir)| remote.place(dir));
         }
         // What is a path beyond doubt: a mistyped name must not become a directory.

@@ -91,15 +91,14 @@ fn join(ui: &mut Ui, context: &Context, place: &Place, from: &str) -> Result<Exi
     let remote = context.open_at(remote_place.clone());
     let remote = remote.map_err(|error| error.if_not_found(NO_REMOTE_STORE))?;
     let store = icecore::open_same(&remote.store, place, &context.surroundings())?;
-    // A name it has already; anything else gets one.
-    let is_name = !from.contains('/');
+    // One that is known by a name needs no other.
+    let remotes = context.remotes()?;
+    let known = remotes.name_of(from);
     let mut added = None;
-    if let (Some(dir), false) = (place.as_directory(), is_name) {
+    if let (Some(dir), None, None) = (place.as_directory(), known, remotes.name_of(ORIGIN)) {
         let url = if from.contains("://") { from.to_owned() } else { remote_place.to_string() };
-        if !context.remotes()?.iter().any(|(name, _)| name == ORIGIN) {
-            icecore::add_remote(dir, ORIGIN, &Remote::at(url))?;
-            added = Some(ORIGIN);
-        }
+        icecore::add_remote(dir, ORIGIN, &Remote::at(url))?;
+        added = Some(ORIGIN);
     }
     let id = store.config().store_id.to_string();
     if ui.json {
@@ -117,7 +116,7 @@ fn join(ui: &mut Ui, context: &Context, place: &Place, from: &str) -> Result<Exi
         ui.line(place)?;
     } else {
         ui.line(format_args!("Made a place in {place} for the store at {remote_place}"))?;
-        let name = added.unwrap_or(from);
+        let name = added.or(known).unwrap_or(from);
         ui.hint(format_args!("`icecore pull {name}` brings the newest snapshot of each source, `icecore list --remote {name}` shows all"));
     }
     Ok(ExitStatus::Success)

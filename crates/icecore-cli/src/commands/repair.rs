@@ -8,6 +8,7 @@ use icecore_format::names;
 use icecore_store::{FencePolicy, FetchPlan, FindingKind};
 use serde_json::{Value, json};
 
+use crate::args::ExclusiveArgs;
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result, sentence};
 use crate::progress::Progress;
@@ -43,10 +44,15 @@ pub(crate) struct RepairArgs {
     /// After how long without a sign of life a writer is given up
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
     fence_after: Duration,
+    #[command(flatten)]
+    alone: ExclusiveArgs,
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RepairArgs) -> Result<ExitStatus> {
     let opened = context.open()?;
+    if !args.dry_run {
+        args.alone.check(context, &opened, "repairing")?;
+    }
     // Whether it can be reached is found out before everything is read here.
     let from = args.from.as_deref().map(|text| Elsewhere::open(context, &opened, text)).transpose()?;
     let store = opened.store;

@@ -185,3 +185,19 @@ fn an_encrypted_store_is_joined_with_its_password() {
     other.ok(&["restore", "data", "--to", "back", "--password-file", &theirs]);
     assert_eq!(other.read("back"), content(4));
 }
+
+#[test]
+fn who_joins_at_a_url_that_has_a_name_goes_on_under_that_name() {
+    let (one, other) = (TestEnv::new(), TestEnv::bare());
+    one.write("data", content(1));
+    one.ok(&["create", "data"]);
+    let url = format!("file://{}", one.path("shared").display());
+    one.ok(&["push", &url]);
+    other.write("icecore.toml", format!("[remotes.team]\nurl = \"{url}\"\n"));
+    let said = other.ok(&["init", "--from", &format!("{url}/"), "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["remote"], serde_json::Value::Null, "{said}");
+    other.ok(&["pull", "team"]);
+    other.ok(&["restore", "data", "--to", "back"]);
+    assert_eq!(other.read("back"), content(1));
+}

@@ -1,6 +1,6 @@
 //! Servers that do not keep conditions: what deletes must be alone there, and all else needs none.
 
-use icecore_testkit::s3::Manners;
+use icecore_testkit::s3::{Manners, S3Call, S3Fault, Trouble};
 
 use super::content;
 use super::site::{Site, URL};
@@ -23,7 +23,7 @@ fn only_what_deletes_must_be_alone() {
         site.ok(&other, &["pull", "origin"]);
         site.ok(&other, &["restore", "there", "--to", "back"]);
         assert!(other.read("back") == content(1));
-        for command in [&["gc"][..], &["delete", "there", "--yes"]] {
+        for command in [&["gc"][..], &["repair"], &["delete", "there", "--yes"]] {
             let said = site.fails(&env, 15, &[command, &["--store", URL]].concat());
             assert!(said.contains(URL) && said.contains("does not keep conditions"), "{manners:?}: {said}");
             assert!(said.contains("hint: ") && said.contains("--exclusive"), "{manners:?}: {said}");
@@ -32,4 +32,21 @@ fn only_what_deletes_must_be_alone() {
         site.ok(&env, &["gc", "--store", URL, "--dry-run"]);
         site.ok(&env, &["verify", "--store", URL]);
     }
+}
+
+#[test]
+fn a_look_that_fails_is_no_reason_to_give_up_what_keeps_others_safe() {
+    let site = Site::new();
+    let env = TestEnv::new();
+    env.write("data", content(1));
+    env.ok(&["create", "data"]);
+    site.ok(&env, &["push", URL]);
+    site.server
+        .inject(S3Fault::new(S3Call::Put, Trouble::Answer(403, "AccessDenied")).key("tmp/").for_good());
+    let said = site.fails(&env, 1, &["gc", "--store", URL]);
+    assert!(said.contains("access is denied") && !said.contains("--exclusive"), "{said}");
+    // Who may only read is told what is not allowed, and may add it all the same.
+    site.ok(&env, &["remote", "add", "team", URL]);
+    let said = site.fails(&env, 3, &["remote", "check", "team"]);
+    assert!(said.contains("access is denied"), "{said}");
 }
