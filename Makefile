@@ -51,8 +51,9 @@ fuzz:
 
 bench: build
 	scripts/install-packages bench
-	$(CARGO) build --release --locked -p icecore-testkit --example generate
+	$(CARGO) build --release --locked -p icecore-testkit --features s3 --example generate --example s3_server
 	benches/compare.sh --output target/comparison.md
+	benches/s3.sh --output target/s3.md
 
 clean:
 	$(CARGO) clean

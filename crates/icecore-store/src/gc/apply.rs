@@ -12,6 +12,7 @@ use super::mark::Marks;
 use super::plan::{self, GcOptions, GcPlan, PackUse};
 use super::rewrite::Rewritten;
 use crate::claim::{COLLECTOR, WriterClaim};
+use crate::fetch::in_parallel;
 use crate::index::{IndexBirth, IndexReader};
 use crate::snapshots::Snapshot;
 use crate::store::Store;
@@ -76,7 +77,9 @@ impl Store {
         if matches!(&outcome, Err(error) if error.is_full()) && self.storage.release_reserve()? {
             outcome = self.collect(options, monitor);
         }
-        if matches!(&outcome, Err(error) if error.is_full()) && self.index.give_up()? {
+        if matches!(&outcome, Err(error) if error.is_full() && self.may_be_of_index(error))
+            && self.index.give_up()?
+        {
             outcome = self.collect(options, monitor);
         }
         let report = outcome?;
@@ -401,7 +404,7 @@ impl Store {
         for group in packs.chunks(PACKS_A_TRANSACTION) {
             claim.beat();
             claim.check_unfenced(self)?;
-            let tables: Vec<_> = group.iter().map(|pack| (pack.id, self.packs.open(&pack.id).ok())).collect();
+            let tables = in_parallel(&*self.storage, group, |pack| (pack.id, self.packs.open(&pack.id).ok()));
             // The index first: nobody is sent to a pack that is not there. A crash in between leaves packs that are still condemned.
             let tables = tables.iter().map(|(id, open)| (id, open.as_ref().map(|open| &open.toc)));
             let forgotten = self.index.write(|index| index.remove_packs(tables));

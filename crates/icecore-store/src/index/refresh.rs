@@ -43,11 +43,20 @@ impl Store {
 
     fn refresh_and_list(&self, condemned: &BTreeSet<PackId>) -> Result<(IndexBirth, BTreeMap<PackId, u64>)> {
         match self.refresh_once(condemned) {
-            Err(error) if (error.is_full() || error.is_denied()) && self.index.use_memory()? => {
+            Err(error)
+                if (error.is_full() || error.is_denied())
+                    && self.may_be_of_index(&error)
+                    && self.index.use_memory()? =>
+            {
                 self.refresh_once(condemned)
             }
             done => done,
         }
+    }
+
+    /// Whether the disk that an error is about may be that of the index: what is far away is on another.
+    pub(crate) fn may_be_of_index(&self, error: &StoreError) -> bool {
+        self.manifests.is_none() || !matches!(error, StoreError::Storage(_))
     }
 
     fn refresh_once(&self, condemned: &BTreeSet<PackId>) -> Result<(IndexBirth, BTreeMap<PackId, u64>)> {
@@ -140,11 +149,13 @@ impl Store {
 
     /// Forgets those of the packs that are really not there: another process may have stored them since they were listed.
     fn forget_gone<'p>(&self, ids: impl Iterator<Item = &'p PackId>) -> Result<()> {
+        let ids: Vec<PackId> = ids.copied().collect();
+        let lens = in_parallel(&*self.storage, &ids, |id| self.storage.len(&names::pack(id)));
         let mut gone = Vec::new();
-        for id in ids {
-            match self.storage.len(&names::pack(id)) {
+        for (id, len) in ids.into_iter().zip(lens) {
+            match len {
                 Ok(_) => (),
-                Err(error) if error.kind == ErrorKind::NotFound => gone.push(*id),
+                Err(error) if error.kind == ErrorKind::NotFound => gone.push(id),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -7,7 +7,7 @@
 //! A base lies less deep than what is coded on it, and a part has a byte at least: that bounds the recursion and the work.
 
 use std::cell::{Cell, LazyCell, OnceCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -431,15 +431,7 @@ impl Store {
     fn locate_each(&self, ids: &[ShortId], below: u8) -> Result<Vec<Option<Found>>> {
         let located = match self.locate(ids, below) {
             Ok(located) => located.into_iter().map(Some).collect(),
-            // One by one: what is not needed may be missing.
-            Err(StoreError::ChunkMissing { .. }) => {
-                let each = ids.iter().map(|id| match self.locate(std::slice::from_ref(id), below) {
-                    Ok(located) => Ok(located.into_iter().next()),
-                    Err(StoreError::ChunkMissing { .. }) => Ok(None),
-                    Err(error) => Err(error),
-                });
-                each.collect::<Result<Vec<_>>>()?
-            }
+            Err(StoreError::ChunkMissing { .. }) => self.locate_some(ids, below)?,
             Err(error) => return Err(error),
         };
         let span = |found: Option<(Arc<OpenPack>, ChunkPlace)>| {
@@ -448,6 +440,31 @@ impl Store {
             Some((pack, span))
         };
         Ok(located.into_iter().map(span).collect())
+    }
+
+    /// Some were not found, and the index has been brought up to date meanwhile: what it does not know now is missing.
+    fn locate_some(&self, ids: &[ShortId], below: u8) -> Result<Vec<Option<(Arc<OpenPack>, ChunkPlace)>>> {
+        let nowhere = HashSet::new();
+        let is_known = self.index.read(|index| {
+            ids.iter().map(|id| index.holds(id, below, &nowhere)).collect::<Result<Vec<bool>>>()
+        })?;
+        let known = ids.iter().zip(&is_known).filter(|(_, is_known)| **is_known).map(|(id, _)| *id);
+        let known: Vec<ShortId> = known.collect();
+        let mut located = match self.locate(&known, below) {
+            Ok(located) => located.into_iter().map(Some).collect::<Vec<_>>(),
+            // A pack is gone. One by one: what is not needed may be missing.
+            Err(StoreError::ChunkMissing { .. }) => {
+                let each = known.iter().map(|id| match self.locate(std::slice::from_ref(id), below) {
+                    Ok(located) => Ok(located.into_iter().next()),
+                    Err(StoreError::ChunkMissing { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                });
+                each.collect::<Result<_>>()?
+            }
+            Err(error) => return Err(error),
+        }
+        .into_iter();
+        Ok(is_known.iter().map(|is_known| is_known.then(|| located.next().flatten()).flatten()).collect())
     }
 
     /// The bytes of the bases of a run that lies at `depth`, one after the other, every chunk checked. They are looked for in `likely` packs
