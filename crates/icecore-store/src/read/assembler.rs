@@ -375,6 +375,8 @@ impl From<StoreError> for Failure {
 
 /// Where a chunk was found.
 type Found = (Arc<OpenPack>, ChunkSpan);
+/// A pack, and where in it a chunk lies.
+type Located = (Arc<OpenPack>, ChunkPlace);
 
 fn to_u32(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
@@ -434,7 +436,7 @@ impl Store {
             Err(StoreError::ChunkMissing { .. }) => self.locate_some(ids, below)?,
             Err(error) => return Err(error),
         };
-        let span = |found: Option<(Arc<OpenPack>, ChunkPlace)>| {
+        let span = |found: Option<Located>| {
             let (pack, place) = found?;
             let (span, _) = pack.locate(place.ordinal)?;
             Some((pack, span))
@@ -443,7 +445,7 @@ impl Store {
     }
 
     /// Some were not found, and the index has been brought up to date meanwhile: what it does not know now is missing.
-    fn locate_some(&self, ids: &[ShortId], below: u8) -> Result<Vec<Option<(Arc<OpenPack>, ChunkPlace)>>> {
+    fn locate_some(&self, ids: &[ShortId], below: u8) -> Result<Vec<Option<Located>>> {
         let nowhere = HashSet::new();
         let is_known = self.index.read(|index| {
             ids.iter().map(|id| index.holds(id, below, &nowhere)).collect::<Result<Vec<bool>>>()
