@@ -38,7 +38,7 @@ pub use open::{Surroundings, cache_of, empty_same, init, is_store, open, open_as
 pub use origin::{place_of, places_of_series};
 pub use place::{Place, STORE_DIR, find_store};
 pub use probe::{Probed, probe};
-pub use remote::{REMOTES_FILE, Remote, Remotes, add_remote, remove_remote};
+pub use remote::{REMOTES_FILE, Remote, Remotes, add_remote, is_plain_path, remove_remote};
 pub use restore::{
     Database, DatabasePlan, Destination, ExistingDatabase, RestoreOptions, Restored, RestoredFile,
     RestoredKeys, SqliteOptions, TablePlan, is_base_backup, plan_database, plan_redis, plan_sqlite,

@@ -142,12 +142,17 @@ impl Remotes {
             return by_url.map_or_else(|| Remote::at(text).place(from), |(remote, dir)| remote.place(dir));
         }
         // What is a path beyond doubt: a mistyped name must not become a directory.
-        if ["/", "./", "../"].iter().any(|start| text.starts_with(start)) {
+        if is_plain_path(text) {
             return Remote::at(text).place(from);
         }
         let near = nearest(text, self.known.keys().map(String::as_str)).map(str::to_owned);
         Err(Error::NoRemote { name: text.to_owned(), near })
     }
+}
+
+/// Whether this is a path beyond doubt, and no name.
+pub fn is_plain_path(text: &str) -> bool {
+    ["/", "./", "../"].iter().any(|start| text.starts_with(start))
 }
 
 /// Writes down a remote of the store in `store_dir`, durably.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use icecore::{Condition, Place, Probe, Remote, S3Cause, StoreError};
+use icecore::{Condition, Error, Place, Probe, Remote, S3Cause, Store, StoreError};
 use serde_json::json;
 
 use crate::context::Context;
@@ -87,6 +87,14 @@ fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Result<ExitStatus> {
     let opened = context.open()?;
     let dir = own_dir(&opened.place)?;
     let is_path = !args.url.contains("://");
+    if is_path && !icecore::is_plain_path(&args.url) {
+        let message =
+            format!("{:?} is neither a URL nor a path that begins with `/`, `./` or `../`", args.url);
+        return Err(CommandError::usage(message).hint("a place in S3 is s3://BUCKET/PREFIX"));
+    }
+    if in_project(context, &args.name)? {
+        return Err(CommandError::usage(format!("icecore.toml has a remote {} already", args.name)));
+    }
     let url =
         if is_path { context.cwd.join(&args.url).to_string_lossy().into_owned() } else { args.url.clone() };
     let remote = Remote {
@@ -104,7 +112,7 @@ fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Result<ExitStatus> {
         return Err(CommandError::usage(format!("{place} is the store itself")));
     }
     if !args.no_check {
-        let status = look(ui, context, &place, false)?;
+        let status = look(ui, context, &place, Some(&opened.store), false)?;
         if !matches!(status, ExitStatus::Success | ExitStatus::Findings) {
             return Err(CommandError::new(
                 status,
@@ -153,6 +161,10 @@ fn list(ui: &mut Ui, context: &Context) -> Result<ExitStatus> {
 
 fn remove(ui: &mut Ui, context: &Context, name: &str) -> Result<ExitStatus> {
     let opened = context.open()?;
+    if in_project(context, name)? {
+        let message = format!("the remote {name} stands in icecore.toml: take it out there");
+        return Err(CommandError::usage(message));
+    }
     icecore::remove_remote(own_dir(&opened.place)?, name)?;
     if ui.json {
         ui.document(&json!({ "removed": name }))?;
@@ -164,7 +176,14 @@ fn remove(ui: &mut Ui, context: &Context, name: &str) -> Result<ExitStatus> {
 
 fn check(ui: &mut Ui, context: &Context, text: &str) -> Result<ExitStatus> {
     let place = context.remote_place(text)?;
-    look(ui, context, &place, true)
+    // A place may be looked at before there is a store here.
+    let own = context.open().ok().map(|opened| opened.store);
+    look(ui, context, &place, own.as_deref(), true)
+}
+
+/// Whether `icecore.toml` has a remote of this name, which goes before that of the store.
+fn in_project(context: &Context, name: &str) -> Result<bool> {
+    Ok(context.project()?.is_some_and(|project| project.config.remotes.contains_key(name)))
 }
 
 /// The directory of the store, where names of remotes are written down.
@@ -181,7 +200,13 @@ fn same(one: &std::path::Path, other: &std::path::Path) -> bool {
 }
 
 /// Finds out what a place lets us do; tells all of it, or only what is not as it should be.
-fn look(ui: &mut Ui, context: &Context, place: &Place, is_told: bool) -> Result<ExitStatus> {
+fn look(
+    ui: &mut Ui,
+    context: &Context,
+    place: &Place,
+    own: Option<&Store>,
+    is_told: bool,
+) -> Result<ExitStatus> {
     let around = context.surroundings();
     let is_store = match icecore::is_store(place, &around) {
         // Nothing else would go better.
@@ -189,14 +214,32 @@ fn look(ui: &mut Ui, context: &Context, place: &Place, is_told: bool) -> Result<
         is_store => is_store,
     };
     let probe = icecore::probe_place(place, &around)?;
+    let mut is_another = false;
     let holds = match is_store {
-        Ok(true) => Some(context.open_at(place.clone())?.store.config().store_id.to_string()),
+        Ok(true) => {
+            let id = match own.map(|own| icecore::open_as(own, place, &around)) {
+                None => context.open_at(place.clone())?.store.config().store_id,
+                Some(Ok(store)) => store.config().store_id,
+                Some(Err(Error::Store(StoreError::AnotherStore { found, .. }))) if is_told => {
+                    is_another = true;
+                    found
+                }
+                Some(Err(error)) => return Err(error.into()),
+            };
+            Some(id.to_string())
+        }
         Ok(false) => None,
         // Told with the rest.
         Err(_) if probe.as_ref().is_some_and(|probe| probe.failures().next().is_some()) => None,
         Err(error) => return Err(error.into()),
     };
-    let findings = probe.as_ref().map(findings).unwrap_or_default();
+    let mut findings = probe.as_ref().map(findings).unwrap_or_default();
+    if is_another {
+        findings.insert(
+            0,
+            "it is another store than the one here: nothing can be pushed to it or pulled".to_owned(),
+        );
+    }
     // Who may only read, or write but not delete, may well be meant to.
     let failed = probe.as_ref().is_some_and(|probe| probe.list.is_err() || probe.get.is_err());
     if is_told {
@@ -212,8 +255,8 @@ fn look(ui: &mut Ui, context: &Context, place: &Place, is_told: bool) -> Result<
 }
 
 /// Whether whoever asks is known, but may not do this.
-fn is_denied(error: &icecore::Error) -> bool {
-    let icecore::Error::Store(StoreError::Storage(error)) = error else { return false };
+fn is_denied(error: &Error) -> bool {
+    let Error::Store(StoreError::Storage(error)) = error else { return false };
     matches!(S3Cause::of(error), Some(S3Cause::Denied(_)))
 }
 
@@ -223,7 +266,7 @@ fn findings(probe: &Probe) -> Vec<String> {
         probe.failures().map(|(what, error)| format!("cannot {what}: {}", sentence(error))).collect();
     if findings.is_empty() && !probe.keeps_conditions() {
         findings.push(
-            "the server does not keep conditions: pushing, pulling and taking snapshots are safe, for they need none; to collect and to delete, \
+            "the server does not keep conditions: pushing, pulling and taking snapshots are safe, for they need none; to collect, to repair and to delete, \
             nobody else may write, and --exclusive says so"
                 .to_owned(),
         );
