@@ -13,6 +13,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often a server is tried at most that cannot be reached, and never could.
 const STRANGER_TRIES_MAX: u32 = 4;
 
+/// How often a server is tried that has never answered, and does not end the connection.
+const SILENT_TRIES_MAX: u32 = 2;
+
 /// How often one request was tried. Between two tries lies a wait that doubles, less up to a half: many who were refused at once do not come back
 /// at once.
 #[derive(Debug)]
@@ -47,6 +50,8 @@ impl Tries {
         self.made += 1;
         let max = match cause {
             Cause::Unreachable(_) if self.is_stranger => self.max.min(STRANGER_TRIES_MAX),
+            // One that accepts and says nothing takes a minute each time.
+            Cause::Silent(_) if self.is_stranger => self.max.min(SILENT_TRIES_MAX),
             _ => self.max,
         };
         if !cause.is_transient() || self.made >= max {

@@ -2,7 +2,8 @@
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -47,7 +48,8 @@ pub(crate) fn loader(options: &S3Options, trust: TrustStore) -> ConfigLoader {
     let http =
         aws_smithy_http_client::Builder::new().tls_provider(provider).tls_context(context).build_https();
     let timeouts = TimeoutConfig::builder().connect_timeout(options.connect_timeout).build();
-    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
+    let defaults = aws_config::defaults(BehaviorVersion::latest());
+    let loader = defaults.http_client(http.clone()).timeout_config(timeouts);
     let loader = with_region(loader, options);
     let loader = match &options.profile {
         Some(profile) => loader.profile_name(profile),
@@ -60,7 +62,15 @@ pub(crate) fn loader(options: &S3Options, trust: TrustStore) -> ConfigLoader {
                 access_key, secret_key, token, None, "options",
             ))
         }
-        None => loader,
+        None => match &options.profile {
+            // Who is named goes before who is found in the environment.
+            Some(profile) => {
+                let config = ProviderConfig::without_region().with_http_client(http);
+                let found = ProfileFileCredentialsProvider::builder().configure(&config);
+                loader.credentials_provider(found.profile_name(profile).build())
+            }
+            None => loader,
+        },
     }
 }
 

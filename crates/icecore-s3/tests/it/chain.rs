@@ -83,6 +83,10 @@ fn keys_come_from_a_profile() {
     for profile in ["backups", "asked"] {
         assert_eq!(run(&[in_file, (ENDPOINT, &endpoint), (PROFILE, profile)]), "found: 0");
     }
+    // Who is named goes before who is found.
+    let found = [("AWS_ACCESS_KEY_ID", "AKIDNOBODY"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let named = run(&[found[0], found[1], in_file, (ENDPOINT, &endpoint), (PROFILE, "backups")]);
+    assert_eq!(named, "found: 0");
     let other = run(&[in_file, (ENDPOINT, &endpoint)]);
     assert!(other.starts_with("failed: cannot list s3://bucket/: "), "{other}");
     let missing = run(&[in_file, (ENDPOINT, &endpoint), (PROFILE, "mistyped")]);
