@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::args::{ColorWhen, GlobalArgs};
 use crate::failure::{CommandError, Failure, Result};
+use crate::hints::at_remote;
 use crate::signals::Prompt;
 use crate::status::ExitStatus;
 use crate::units::printable;
@@ -26,6 +27,8 @@ pub(crate) struct Ui {
     color_stderr: bool,
     /// Standard output carries data: results go to standard error.
     pub(crate) stdout_taken: bool,
+    /// The remote that is worked on: hints are about it.
+    pub(crate) remote: Option<String>,
     /// What was noted so far, for the result as JSON.
     pub(crate) notes: Vec<String>,
 }
@@ -57,6 +60,7 @@ impl Ui {
             quiet: global.quiet,
             verbose: global.verbose,
             assume_yes: global.yes,
+            remote: global.remote.clone(),
             color_stdout: wants_color(global.color, io::stdout().is_terminal()),
             color_stderr: wants_color(global.color, io::stderr().is_terminal()),
             stdout_taken: false,
@@ -124,7 +128,12 @@ impl Ui {
     /// What to do next, where it is not obvious.
     pub(crate) fn hint(&mut self, line: impl fmt::Display) {
         let label = paint(self.color_stderr, "36", "hint:");
+        let line = self.of_remote(&line.to_string());
         self.status(format_args!("{label} {line}"));
+    }
+
+    fn of_remote(&self, hint: &str) -> String {
+        self.remote.as_deref().map_or_else(|| hint.to_owned(), |remote| at_remote(hint, &printable(remote)))
     }
 
     /// Something that is not as it should be, although the work went on. `-q` does not hide it.
@@ -155,6 +164,7 @@ impl Ui {
         };
         // What a stranger's store holds may be in it.
         let message = message.split('\n').map(printable).collect::<Vec<_>>().join("\n");
+        let hint = hint.as_deref().map(|hint| self.of_remote(hint));
         if self.json {
             let document = serde_json::json!({ "error": message, "status": status.code(), "hint": hint });
             drop(writeln!(io::stderr(), "{document}"));

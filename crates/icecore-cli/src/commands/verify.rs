@@ -53,7 +53,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &VerifyArgs) -> Result<E
         (None, None) => VerifyExtent::Everything,
     };
     let (store, selectors) = match meant_remote(context, &selectors)? {
-        Some(store) => (store, Vec::new()),
+        Some(store) => {
+            ui.remote = selectors.into_iter().next();
+            (store, Vec::new())
+        }
         None => (context.open()?.store, selectors),
     };
     // What cannot be listed is among the findings of the whole; it need not be told twice.
@@ -97,7 +100,7 @@ fn meant_remote(context: &Context, selectors: &[String]) -> Result<Option<Arc<St
             "`icecore verify {text}~0` verifies the snapshot, `icecore verify --remote {text}` the remote"
         )));
     }
-    context.open_same(&own, &place).map(Some)
+    Context::open_same(&own, &place, &context.surroundings()).map(Some)
 }
 
 fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExtent) -> Result<()> {
