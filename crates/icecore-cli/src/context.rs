@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore::{Database, Environment, Error, Place, Project, Remotes, Snapshot, Source, Store, Surroundings};
+use icecore::{
+    Database, Environment, Error, Limits, Place, Project, Remotes, Snapshot, Source, Store, Surroundings,
+};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -128,7 +130,12 @@ impl Context {
     /// What opening a store needs besides its place.
     pub(crate) fn surroundings(&self) -> Surroundings {
         let attempts = std::env::var(ATTEMPTS_VARIABLE).ok().and_then(|text| text.trim().parse().ok());
-        Surroundings { cache: self.cache.clone(), interrupt: Arc::clone(&self.interrupt), attempts }
+        Surroundings {
+            cache: self.cache.clone(),
+            interrupt: Arc::clone(&self.interrupt),
+            attempts,
+            limits: Limits::default(),
+        }
     }
 
     /// What `icecore.toml` says, if there is one.
@@ -200,8 +207,8 @@ impl Context {
     }
 
     /// Opens the same store at another place, where it must be. It needs no password.
-    pub(crate) fn open_same(&self, store: &Store, place: &Place) -> Result<Arc<Store>> {
-        let opened = icecore::open_as(store, place, &self.surroundings());
+    pub(crate) fn open_same(store: &Store, place: &Place, around: &Surroundings) -> Result<Arc<Store>> {
+        let opened = icecore::open_as(store, place, around);
         opened.map_err(|error| CommandError::from(error).if_not_found(NO_REMOTE_STORE))
     }
 

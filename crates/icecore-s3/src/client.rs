@@ -24,6 +24,7 @@ use aws_sdk_s3::types::{
 };
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
+use icecore_storage::{Limits, RateLimit};
 use md5::{Digest as _, Md5};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -66,6 +67,7 @@ pub(crate) struct Client {
     encryption: Option<ServerSideEncryption>,
     kms_key: Option<String>,
     silence_max: Duration,
+    limits: Limits,
     interrupt: Arc<AtomicBool>,
 }
 
@@ -162,6 +164,7 @@ impl Client {
             encryption,
             kms_key,
             silence_max: options.silence_max,
+            limits: options.limits.clone(),
             interrupt: Arc::clone(&options.interrupt),
         })
     }
@@ -223,7 +226,10 @@ impl Client {
             let mut body = answer.body;
             loop {
                 match body.try_next().await {
-                    Ok(Some(piece)) => partial.bytes.extend_from_slice(&piece),
+                    Ok(Some(piece)) => {
+                        partial.bytes.extend_from_slice(&piece);
+                        pay(self.limits.download.as_deref(), piece.len(), &watch).await;
+                    }
                     Ok(None) => return Ok(()),
                     Err(error) => return Err(Cause::Broken(chain(&error))),
                 }
@@ -275,7 +281,9 @@ impl Client {
         let watch = self.watch();
         let answer = self.run(
             &watch,
-            feed.during(bytes, &watch, async { request.send().await.map_err(|error| of_sdk(&error)) }),
+            feed.during(bytes, &watch, self.limits.upload.as_deref(), async {
+                request.send().await.map_err(|error| of_sdk(&error))
+            }),
         )?;
         Ok(answer.e_tag)
     }
@@ -377,7 +385,9 @@ impl Client {
         let watch = self.watch();
         let answer = self.run(
             &watch,
-            feed.during(bytes, &watch, async { request.send().await.map_err(|error| of_sdk(&error)) }),
+            feed.during(bytes, &watch, self.limits.upload.as_deref(), async {
+                request.send().await.map_err(|error| of_sdk(&error))
+            }),
         )?;
         answer.e_tag.ok_or_else(|| Cause::Broken("the part got no tag".to_owned()))
     }
@@ -538,6 +548,18 @@ impl Watch {
     }
 }
 
+/// Waits until so many bytes may move. That is no silence of the server's.
+async fn pay(limit: Option<&RateLimit>, len: usize, watch: &Watch) {
+    let Some(limit) = limit else { return };
+    let mut left = limit.take(len as u64);
+    while !left.is_zero() {
+        let nap = left.min(TICK);
+        tokio::time::sleep(nap).await;
+        left -= nap;
+        watch.touch();
+    }
+}
+
 /// Hands bytes to a connection, piece by piece.
 struct Feed {
     /// None if the body has them already.
@@ -546,10 +568,20 @@ struct Feed {
 
 impl Feed {
     /// Does so until the request is answered, which may be before the last piece.
-    async fn during<T>(self, bytes: &[u8], watch: &Watch, request: impl Future<Output = T>) -> T {
+    async fn during<T>(
+        self,
+        bytes: &[u8],
+        watch: &Watch,
+        limit: Option<&RateLimit>,
+        request: impl Future<Output = T>,
+    ) -> T {
+        if self.sender.is_none() {
+            pay(limit, bytes.len(), watch).await;
+        }
         let feed = async {
             if let Some(sender) = self.sender {
                 for piece in bytes.chunks(PIECE_LEN) {
+                    pay(limit, piece.len(), watch).await;
                     if sender.send(Bytes::copy_from_slice(piece)).await.is_err() {
                         break;
                     }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use icecore_storage::Limits;
+
 /// The least that S3 takes as a part which is not the last.
 pub(crate) const PART_LEN_MIN: usize = 5 << 20;
 
@@ -47,6 +49,8 @@ pub struct S3Options {
     pub concurrency: NonZeroUsize,
     /// Whether the server can be asked for conditional writes.
     pub conditions: Conditions,
+    /// How many bytes of objects may go and come a second.
+    pub limits: Limits,
     /// Set when the user wants it to stop.
     pub interrupt: Arc<AtomicBool>,
 }
@@ -71,6 +75,7 @@ impl Default for S3Options {
             part_len: 64 << 20,
             concurrency: NonZeroUsize::MIN.saturating_add(15),
             conditions: Conditions::default(),
+            limits: Limits::default(),
             interrupt: Arc::default(),
         }
     }

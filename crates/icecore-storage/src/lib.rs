@@ -11,12 +11,16 @@
 pub mod conformance;
 mod disk;
 mod error;
+mod limit;
+mod limited;
 mod local;
 mod memory;
 mod storage;
 
 pub use disk::{Disk, DiskFile, Entry, OsDisk};
 pub use error::{Error, ErrorKind, Result};
+pub use limit::{Clock, Limits, RateLimit, SystemClock};
+pub use limited::LimitedStorage;
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
 pub use storage::{Hold, Holder, ObjectMeta, PutMode, Storage, Version};

@@ -50,10 +50,7 @@ pub use repair::{
 pub use snapshots::{Snapshot, SnapshotLabels};
 pub use stats::Stats;
 pub use store::{InitOptions, Store, Unlock};
-pub use transfer::{
-    Clock, FailedSnapshot, PlannedSnapshot, RateLimit, Sent, SystemClock, Transfer, TransferOptions,
-    TransferPlan,
-};
+pub use transfer::{FailedSnapshot, PlannedSnapshot, Sent, Transfer, TransferOptions, TransferPlan};
 pub use tree::TreeReader;
 pub use verify::{Extent as VerifyExtent, Finding, FindingKind, VerifyReport};
 pub use write::{SnapshotHead, SnapshotWriter, Written};

@@ -28,10 +28,11 @@ pub use environment::Environment;
 pub use error::{Error, Result};
 pub use icecore_format::SnapshotId;
 pub use icecore_s3::{Cause as S3Cause, Condition, Probe};
+pub use icecore_storage::{Limits, RateLimit};
 pub use icecore_store::{
-    BrokenSnapshot, Clock, Counter, Depths, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RateLimit,
-    RepairOptions, RepairPlan, RepairReport, Sent, Silent, Snapshot, SnapshotReader, Stats, Store,
-    StoreError, SystemClock, Transfer, TransferOptions, TransferPlan, VerifyExtent, VerifyReport,
+    BrokenSnapshot, Counter, Depths, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RepairOptions,
+    RepairPlan, RepairReport, Sent, Silent, Snapshot, SnapshotReader, Stats, Store, StoreError, Transfer,
+    TransferOptions, TransferPlan, VerifyExtent, VerifyReport,
 };
 pub use nearest::{did_you_mean, nearest};
 pub use open::{Surroundings, cache_of, empty_same, init, is_store, open, open_as, open_same, probe_place};

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use icecore_format::{Digest, names};
 use icecore_s3::{Probe, S3Options, S3Storage};
-use icecore_storage::{ErrorKind, LocalStorage, MemoryStorage, Storage};
+use icecore_storage::{ErrorKind, LimitedStorage, Limits, LocalStorage, MemoryStorage, Storage};
 use icecore_store::{InitOptions, Store, StoreError, Unlock};
 
 use rustix::fs::{Access, access};
@@ -26,6 +26,8 @@ pub struct Surroundings {
     pub interrupt: Arc<AtomicBool>,
     /// How often a request to a server is tried, if somebody said so.
     pub attempts: Option<NonZeroU32>,
+    /// How many bytes may go to the place and come from it a second.
+    pub limits: Limits,
 }
 
 /// Makes a store; in a directory that must be empty or not exist, or in S3 where nothing lies.
@@ -135,7 +137,13 @@ impl Site {
                     }
                     _ => dir.join(INDEX_FILE),
                 };
-                Ok(Self { storage: Arc::new(LocalStorage::new(dir)), index, is_far: false })
+                let storage = LocalStorage::new(dir);
+                let interrupt = Arc::clone(&around.interrupt);
+                let storage: Arc<dyn Storage> = match around.limits.is_none() {
+                    true => Arc::new(storage),
+                    false => Arc::new(LimitedStorage::new(storage, around.limits.clone(), interrupt)),
+                };
+                Ok(Self { storage, index, is_far: false })
             }
             Place::S3(location, options) => {
                 let cache = around.cache.as_deref().ok_or_else(|| {
@@ -157,7 +165,8 @@ impl Site {
 
 fn within(options: &S3Options, around: &Surroundings) -> S3Options {
     let attempts = around.attempts.unwrap_or(options.attempts);
-    S3Options { interrupt: Arc::clone(&around.interrupt), attempts, ..options.clone() }
+    let (interrupt, limits) = (Arc::clone(&around.interrupt), around.limits.clone());
+    S3Options { interrupt, attempts, limits, ..options.clone() }
 }
 
 fn has_store(storage: &dyn Storage) -> std::result::Result<bool, StoreError> {

@@ -143,8 +143,8 @@ impl Elsewhere {
         if is_same {
             return Err(CommandError::usage(format!("{place} is the store itself")));
         }
-        let there = context.open_same(&opened.store, &place)?;
-        let options = TransferOptions { host: context.host(), limit: None };
+        let there = Context::open_same(&opened.store, &place, &context.surroundings())?;
+        let options = TransferOptions { host: context.host() };
         // What is repaired counts as near, wherever it is: it is asked first.
         let transfer = Transfer::pull(Arc::clone(&opened.store), there, options)?;
         Ok(Self { transfer, place: place.to_string() })

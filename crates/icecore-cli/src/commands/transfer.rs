@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use icecore::{
-    Counter, RateLimit, Sent, Snapshot, SnapshotId, SystemClock, Transfer, TransferOptions, TransferPlan,
-    is_safety,
+    Counter, Limits, RateLimit, Sent, Snapshot, SnapshotId, Surroundings, Transfer, TransferOptions,
+    TransferPlan, is_safety,
 };
 use serde_json::json;
 
@@ -68,7 +68,8 @@ struct TransferArgs {
 pub(crate) fn push(ui: &mut Ui, context: &Context, args: &PushArgs) -> Result<ExitStatus> {
     let opened = context.open()?;
     let place = context.remote_place(&args.transfer.to)?;
-    let around = context.surroundings();
+    let limits = Limits { upload: limit(args.limit_upload), ..Limits::default() };
+    let around = Surroundings { limits, ..context.surroundings() };
     let mut scratch = None;
     let remote = if args.transfer.dry_run && !icecore::is_store(&place, &around)? {
         // What would be made there: nothing is, yet.
@@ -80,7 +81,7 @@ pub(crate) fn push(ui: &mut Ui, context: &Context, args: &PushArgs) -> Result<Ex
         icecore::open_same(&opened.store, &place, &around)?
     };
     let listing = opened.listing(ui)?;
-    let transfer = Transfer::push(Arc::clone(&opened.store), remote, options(context, args.limit_upload))?;
+    let transfer = Transfer::push(Arc::clone(&opened.store), remote, options(context))?;
     let there = place.to_string();
     let words = Words { doing: "Pushing", done: "Pushed", undone: "was not pushed", there, from: None };
     let status = run(ui, context, &args.transfer, &transfer, &listing, &words);
@@ -91,18 +92,23 @@ pub(crate) fn push(ui: &mut Ui, context: &Context, args: &PushArgs) -> Result<Ex
 pub(crate) fn pull(ui: &mut Ui, context: &Context, args: &PullArgs) -> Result<ExitStatus> {
     let opened = context.open()?;
     let place = context.remote_place(&args.transfer.to)?;
-    let remote = context.open_same(&opened.store, &place)?;
+    let limits = Limits { download: limit(args.limit_download), ..Limits::default() };
+    let around = Surroundings { limits, ..context.surroundings() };
+    let remote = Context::open_same(&opened.store, &place, &around)?;
     let listing = Listing::of(&remote, ui)?;
-    let transfer = Transfer::pull(Arc::clone(&opened.store), remote, options(context, args.limit_download))?;
+    let transfer = Transfer::pull(Arc::clone(&opened.store), remote, options(context))?;
     let there = opened.place.to_string();
     let from = Some(args.transfer.to.as_str());
     let words = Words { doing: "Pulling", done: "Pulled", undone: "was not pulled", there, from };
     run(ui, context, &args.transfer, &transfer, &listing, &words)
 }
 
-fn options(context: &Context, limit: Option<NonZeroU64>) -> TransferOptions {
-    let limit = limit.map(|bytes| Arc::new(RateLimit::new(bytes, Arc::new(SystemClock::default()))));
-    TransferOptions { host: context.host(), limit }
+fn options(context: &Context) -> TransferOptions {
+    TransferOptions { host: context.host() }
+}
+
+fn limit(bytes_a_second: Option<NonZeroU64>) -> Option<Arc<RateLimit>> {
+    bytes_a_second.map(|bytes| Arc::new(RateLimit::of(bytes)))
 }
 
 /// How a direction is told of.

@@ -6,6 +6,7 @@ mod conditions;
 mod errors;
 mod faults;
 mod headers;
+mod limits;
 mod listing;
 mod parts;
 mod probe;

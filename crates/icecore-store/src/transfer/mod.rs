@@ -14,13 +14,11 @@ mod apply;
 mod clone;
 mod labels;
 mod lacking;
-mod limit;
 mod needs;
 mod plan;
 mod send;
 
 pub use apply::{FailedSnapshot, Sent};
-pub use limit::{Clock, RateLimit, SystemClock};
 pub use plan::{PlannedSnapshot, TransferPlan};
 
 use std::sync::Arc;
@@ -33,8 +31,6 @@ use crate::{Result, StoreError};
 pub struct TransferOptions {
     /// The machine it runs on, for people who look at a claim.
     pub host: String,
-    /// Bounds the bytes of packs a second that go to or come from the far side.
-    pub limit: Option<Arc<RateLimit>>,
 }
 
 /// Which side is far away.

@@ -146,7 +146,6 @@ impl Way<'_> {
             // It only lacked what it is coded on.
             return Ok(());
         }
-        self.limit(planned.map_or(0, |planned| planned.len))?;
         let bytes = self.transfer.read_whole(id)?;
         let (open, stored) = self.transfer.put_whole(id, &bytes)?;
         to.index.write(|index| {
@@ -164,7 +163,6 @@ impl Way<'_> {
         }
         let Transfer { from, to, .. } = self.transfer;
         let put = |pack: &SealedPack| {
-            self.limit(pack.bytes.len() as u64)?;
             let len = to.put_pack(pack)?;
             to.index.write(|index| self.note_sound(index, &pack.id))?;
             self.count(len);
@@ -185,10 +183,6 @@ impl Way<'_> {
     /// What the pack is coded on has arrived before, so that nobody has to look for it.
     fn note_sound(&self, index: &mut IndexWriter<'_>, id: &PackId) -> Result<()> {
         index.set_sound(&[*id], self.removals)
-    }
-
-    fn limit(&self, len: u64) -> Result<()> {
-        self.transfer.options.limit.as_ref().map_or(Ok(()), |limit| limit.take(len, self.monitor))
     }
 
     fn count(&self, stored: u64) {

@@ -74,7 +74,7 @@ fn pull(local: &Arc<Store>, remote: &Arc<Store>, ids: &[SnapshotId]) -> Result<S
 }
 
 fn transfer_options() -> TransferOptions {
-    TransferOptions { host: "db3".into(), limit: None }
+    TransferOptions { host: "db3".into() }
 }
 
 fn ids(store: &Store) -> Vec<SnapshotId> {

@@ -24,7 +24,12 @@ impl Place {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let place = icecore::Place::Directory(dir.path().join("store"));
-        let around = icecore::Surroundings { cache: None, interrupt: Arc::default(), attempts: None };
+        let around = icecore::Surroundings {
+            cache: None,
+            interrupt: Arc::default(),
+            attempts: None,
+            limits: icecore::Limits::default(),
+        };
         let store = icecore::init(&place, &around, &InitOptions::new("2026-11-21T00:00:00Z")).unwrap();
         Self { dir, store }
     }

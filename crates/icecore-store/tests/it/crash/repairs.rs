@@ -72,7 +72,7 @@ fn every_crash_point_of_a_repair_by_parity() {
 }
 
 fn options() -> TransferOptions {
-    TransferOptions { host: "db3".to_owned(), limit: None }
+    TransferOptions { host: "db3".to_owned() }
 }
 
 /// Lets the same store elsewhere have what is here.

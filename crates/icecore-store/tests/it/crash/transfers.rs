@@ -28,7 +28,7 @@ fn sender(store: &Arc<Store>, expected: &mut Expected, contents: &[Vec<u8>]) {
 
 fn receive(site: &Site, expected: &mut Expected, is_push: bool) -> Result<()> {
     let sender = Arc::clone(expected.sender.as_ref().expect("there is a sender"));
-    let options = TransferOptions { host: "db3".to_owned(), limit: None };
+    let options = TransferOptions { host: "db3".to_owned() };
     let receiver = site.open()?;
     for (id, content) in &sender.snapshots {
         expected.newborn.insert(content.clone());

@@ -31,7 +31,7 @@ impl Worker<'_> {
     }
 
     fn transfer_options(&self) -> TransferOptions {
-        TransferOptions { host: format!("m{}", self.number), limit: None }
+        TransferOptions { host: format!("m{}", self.number) }
     }
 
     fn send(&mut self, transfer: &Transfer, which: Which, from: End<'_>, to: End<'_>) -> Result<()> {

@@ -1,16 +1,13 @@
 //! Others that work at the same time, and machines that die.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use icecore_format::Label;
 use icecore_storage::{PutMode, Storage};
-use icecore_store::{
-    Clock, FencePolicy, GcOptions, Monitor, RateLimit, Silent, Store, StoreError, Transfer, TransferOptions,
-};
+use icecore_store::{FencePolicy, GcOptions, Monitor, Silent, Store, StoreError, Transfer, TransferOptions};
 use icecore_testkit::{Call, FarStorage, RecordingStorage};
 
 use super::{Pair, check_sound, ids, night, nights, pull, push, transfer_options};
@@ -182,37 +179,6 @@ fn where_conditions_are_ignored_writers_and_pushers_lose_nothing() {
         assert_eq!(pair.push(&all).labels, 1);
         check_sound(&pair.elsewhere("four"), &expected);
     }
-}
-
-#[test]
-fn a_limited_push_takes_its_time() {
-    #[derive(Default)]
-    struct Stopped(std::sync::Mutex<Duration>);
-    impl Clock for Stopped {
-        fn now(&self) -> Duration {
-            *self.0.lock().unwrap()
-        }
-        fn sleep(&self, time: Duration) {
-            *self.0.lock().unwrap() += time;
-        }
-    }
-    let pair = Pair::new(Crypto::Plain);
-    let id = write(&pair.local.store, "shop", &[("a", &noise(1, 300_000))]).id;
-    let clock = Arc::new(Stopped::default());
-    let limit = RateLimit::new(NonZeroU64::new(1000).unwrap(), Arc::clone(&clock) as Arc<dyn Clock>);
-    let options = TransferOptions { limit: Some(Arc::new(limit)), ..transfer_options() };
-    let transfer = Transfer::push(Arc::clone(&pair.local.store), Arc::clone(&pair.remote), options).unwrap();
-    let sent = transfer.carry_out(transfer.plan(&[id], &Silent).unwrap(), &Silent).unwrap();
-    assert!(sent.packs > 2, "{sent:?}");
-    // Each waits for those that were taken before it, and nobody for the last one, whichever that is.
-    let packs = pair.remote_storage.list("packs/").unwrap();
-    let lens = || packs.iter().map(|pack| pack.len);
-    let before_last = lens().sum::<u64>() - lens().max().unwrap();
-    assert!(
-        clock.now() >= Duration::from_secs(before_last / 1000),
-        "{:?} for {before_last} bytes",
-        clock.now()
-    );
 }
 
 /// A store on a place that cannot tell who lives, and the directory of its machine's index.
