@@ -12,7 +12,7 @@ use crate::ui::Ui;
 use crate::units::{parse_percent, parse_size};
 
 /// What a remote is called that a store was joined from.
-const ORIGIN: &str = "origin";
+pub(crate) const ORIGIN: &str = "origin";
 
 /// Make a store
 ///

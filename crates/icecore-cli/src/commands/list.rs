@@ -4,6 +4,7 @@ use icecore::{Selector, Snapshot, parse_time_point, place_of};
 use serde_json::{Value, json};
 
 use crate::args::ServiceArgs;
+use crate::commands::init::ORIGIN;
 use crate::context::Context;
 use crate::failure::Result;
 use crate::select::{Listing, short_id};
@@ -72,7 +73,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ListArgs) -> Result<Exi
     } else if listed.is_empty() {
         if snapshots.is_empty() {
             ui.status("There are no snapshots yet.");
-            ui.hint("`icecore create SOURCE` takes the first");
+            // Whoever has joined a store wants what is there.
+            match context.remotes()?.name_of(ORIGIN) {
+                Some(origin) if !context.is_remote_named() => {
+                    ui.hint(format_args!("`icecore pull {origin}` brings those that are elsewhere"));
+                }
+                _ => ui.hint("`icecore create SOURCE` takes the first"),
+            }
         } else {
             let count = counted(snapshots.len() as u64, "snapshot");
             let tags = icecore::tags_of(&snapshots);

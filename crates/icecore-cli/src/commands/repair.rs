@@ -276,8 +276,10 @@ fn show_report(
         ui.line(format_args!("Cleared or made anew {}", counted(plan.renewed.len() as u64, "record")))?;
     }
     if !report.set_aside.is_empty() {
+        // What cannot be saved here may have come from there.
+        let rest = if from.is_some() { "could not be read" } else { "lost" };
         ui.line(format_args!(
-            "Set {} aside below damaged/: {} saved, {} lost",
+            "Set {} aside below damaged/: {} saved, {} {rest}",
             counted(report.set_aside.len() as u64, "object"),
             counted(report.chunks_saved, "chunk"),
             counted(report.chunks_lost, "chunk"),

@@ -83,7 +83,14 @@ pub(crate) fn push(ui: &mut Ui, context: &Context, args: &PushArgs) -> Result<Ex
     let listing = opened.listing(ui)?;
     let transfer = Transfer::push(Arc::clone(&opened.store), remote, options(context))?;
     let there = place.to_string();
-    let words = Words { doing: "Pushing", done: "Pushed", undone: "was not pushed", there, from: None };
+    let words = Words {
+        doing: "Pushing",
+        done: "Pushed",
+        would: "Would send",
+        undone: "was not pushed",
+        there,
+        from: None,
+    };
     let status = run(ui, context, &args.transfer, &transfer, &listing, &words);
     drop(scratch);
     status
@@ -99,7 +106,14 @@ pub(crate) fn pull(ui: &mut Ui, context: &Context, args: &PullArgs) -> Result<Ex
     let transfer = Transfer::pull(Arc::clone(&opened.store), remote, options(context))?;
     let there = opened.place.to_string();
     let from = Some(args.transfer.to.as_str());
-    let words = Words { doing: "Pulling", done: "Pulled", undone: "was not pulled", there, from };
+    let words = Words {
+        doing: "Pulling",
+        done: "Pulled",
+        would: "Would fetch",
+        undone: "was not pulled",
+        there,
+        from,
+    };
     run(ui, context, &args.transfer, &transfer, &listing, &words)
 }
 
@@ -115,6 +129,7 @@ fn limit(bytes_a_second: Option<NonZeroU64>) -> Option<Arc<RateLimit>> {
 struct Words<'a> {
     doing: &'static str,
     done: &'static str,
+    would: &'static str,
     undone: &'static str,
     /// The receiver.
     there: String,
@@ -169,7 +184,10 @@ fn choose<'s>(context: &Context, args: &TransferArgs, listing: &'s Listing) -> R
         };
         let chosen: Vec<&Snapshot> = all.filter(fits).collect();
         if chosen.is_empty() {
-            let error = CommandError::new(ExitStatus::NotFound, "no snapshot is like that");
+            let tag = args.tag.iter().map(|tag| format!("the tag {:?}", printable(tag)));
+            let source = args.source.iter().map(|source| format!("the source {:?}", printable(source)));
+            let asked = tag.chain(source).collect::<Vec<_>>().join(" and ");
+            let error = CommandError::new(ExitStatus::NotFound, format!("no snapshot has {asked}"));
             return Err(
                 error.hint("`icecore list` shows the snapshots there are, with --remote those elsewhere")
             );
@@ -221,7 +239,8 @@ fn show_plan(ui: &mut Ui, context: &Context, plan: &TransferPlan, words: &Words<
         let labels =
             if plan.labels == 0 { String::new() } else { format!(", {}", counted(plan.labels, "label")) };
         ui.line(format_args!(
-            "Would send {} in {} to {}{labels}: about {}",
+            "{} {} in {} to {}{labels}: about {}",
+            words.would,
             Bytes(plan.bytes()),
             counted(plan.packs + plan.rewritten_packs, "pack"),
             words.there,
