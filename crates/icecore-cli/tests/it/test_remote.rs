@@ -139,7 +139,12 @@ fn names_of_remotes_are_kept_and_forgotten() {
     assert!(one.fails(2, &["remote", "add", "-x", &url]).contains("-x"));
     assert!(one.fails(2, &["remote", "add", "a b", &url]).contains("no name"));
     assert!(one.fails(2, &["remote", "add", "x", "ftp://a/b"]).contains("is not a place"));
-    assert!(one.fails(2, &["remote", "add", "x", ".icecore"]).contains("the store itself"));
+    assert!(one.fails(2, &["remote", "add", "x", "./.icecore"]).contains("the store itself"));
+    // What is meant for a bucket must not become a directory.
+    for text in ["backups/team/app", "s3:/backups/app", ".icecore"] {
+        let said = one.fails(2, &["remote", "add", "x", text]);
+        assert!(said.contains("neither a URL nor a path") && said.contains("s3://BUCKET"), "{said}");
+    }
     assert!(one.fails(2, &["push", "team", "--limit-upload", "0"]).contains("nothing would ever arrive"));
     assert!(one.fails(10, &["push", "tema"]).contains("team"), "what was meant is told");
     let said = one.ok(&["remote", "check", "team"]);
@@ -200,4 +205,31 @@ fn who_joins_at_a_url_that_has_a_name_goes_on_under_that_name() {
     other.ok(&["pull", "team"]);
     other.ok(&["restore", "data", "--to", "back"]);
     assert_eq!(other.read("back"), content(1));
+}
+
+#[test]
+fn a_name_of_the_project_file_is_neither_taken_nor_forgotten() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", "[remotes.team]\nurl = \"./shared\"\n");
+    assert!(env.fails(2, &["remote", "add", "team", "./other"]).contains("icecore.toml has a remote team"));
+    assert!(env.fails(2, &["remote", "remove", "team"]).contains("stands in icecore.toml"));
+}
+
+#[test]
+fn a_remote_that_is_another_store_is_not_added() {
+    let (one, other) = (TestEnv::new(), TestEnv::new());
+    let url = format!("file://{}", other.path(".icecore").display());
+    one.fails(15, &["remote", "add", "team", &url]);
+    assert!(!one.ok(&["remote", "list"]).contains("team"));
+    let said = one.fails(3, &["remote", "check", &url]);
+    assert!(said.contains("another store"), "{said}");
+}
+
+#[test]
+fn hints_about_a_remote_name_it() {
+    let (one, _other, _shared, url) = two_machines();
+    one.ok(&["remote", "add", "team", &url]);
+    one.ok(&["push", "team"]);
+    let said = one.fails(10, &["show", "nothing", "--remote", "team"]);
+    assert!(said.contains("--remote team"), "{said}");
 }
