@@ -476,7 +476,7 @@ mod tests {
     fn run(seed: u64) -> (u64, Fates) {
         let weather = Weather { sticky: 50, stalls: 300, crashes: 50, failures: 200, wandering: true };
         let schedule = Schedule::new(seed, 3, weather, false);
-        let shared = SharedStorage::new("", true, false);
+        let shared = SharedStorage::new("", false, false);
         let work = |me: usize| {
             let storage = ScheduledStorage::new(Arc::clone(&shared), Arc::clone(&schedule), me, || ());
             let schedule = Arc::clone(&schedule);

@@ -51,7 +51,9 @@ fn some_of_many_nights_are_rewritten_with_what_they_are_coded_on() {
         }
         let id = write(&pair.local.store, "shop", &[("a", &night(4))]).id;
         let sent = pair.push(&[id]);
-        assert!(sent.bytes < 150_000, "{sent:?}");
+        // Where chunks end is different in each store, and so is how much of what is beside them comes along.
+        let all: u64 = pair.local.storage.list("packs/").unwrap().iter().map(|pack| pack.len).sum();
+        assert!(sent.bytes * 3 < all * 2, "{sent:?} of {all}");
         check_sound(&pair.remote, &BTreeMap::from([(id, night(4))]));
         pair.push(&ids(&pair.local.store));
         check_sound(&pair.elsewhere("another"), &pair_contents(&pair));
