@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use icecore_format::Label;
 use icecore_storage::{PutMode, Storage};
-use icecore_store::{FencePolicy, GcOptions, Monitor, Silent, Store, StoreError, Transfer, TransferOptions};
+use icecore_store::{FencePolicy, GcOptions, Monitor, Silent, Store, StoreError, Transfer};
 use icecore_testkit::{Call, FarStorage, RecordingStorage};
 
 use super::{Pair, check_sound, ids, night, nights, pull, push, transfer_options};
