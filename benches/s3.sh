@@ -79,7 +79,8 @@ pull() {
     mkdir "$work/there"
     (cd "$work/there" && quietly "$icecore" init --from s3://bench/store && timed pull "$icecore" pull origin)
 }
-download() { timed download "${plain[@]}" server:bench/plain "$work/downloaded"; }
+# A pull ends when each pack is durable: so does this.
+download() { timed download sh -c 'to=$1; shift; "$@" "$to" && find "$to" -type f -exec sync {} +' download "$work/downloaded" "${plain[@]}" server:bench/plain; }
 restore() {
     rm -rf "$XDG_CACHE_HOME"
     timed restore "$icecore" --store s3://bench/store restore noise --to "$work/restored"
@@ -137,7 +138,7 @@ row() {
     echo "|---|---:|---:|---:|---:|---:|"
     row upload "upload of the packs, rclone" ""
     row push "icecore push" "$(ratio push upload)"
-    row download "download of the packs, rclone" ""
+    row download "download of the packs, rclone and sync" ""
     row pull "icecore pull" "$(ratio pull download)"
     row restore "icecore restore from S3, no cache" "$(ratio restore download)"
 } | if [ -n "$output" ]; then tee -- "$output"; else cat; fi

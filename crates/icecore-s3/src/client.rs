@@ -33,6 +33,7 @@ use crate::cause::Cause;
 use crate::failure::{chain, of_sdk};
 use crate::options::{self, Encryption, Endpoint, S3Options};
 use crate::setup;
+use crate::spare::Spare;
 
 /// How long a wait lasts before the user's wish to stop is looked at again.
 const TICK: Duration = Duration::from_millis(100);
@@ -68,6 +69,8 @@ pub(crate) struct Client {
     kms_key: Option<String>,
     silence_max: Duration,
     limits: Limits,
+    /// For objects that are read whole.
+    pub(crate) spare: Arc<Spare>,
     interrupt: Arc<AtomicBool>,
 }
 
@@ -165,6 +168,7 @@ impl Client {
             kms_key,
             silence_max: options.silence_max,
             limits: options.limits.clone(),
+            spare: Arc::default(),
             interrupt: Arc::clone(&options.interrupt),
         })
     }
@@ -221,8 +225,11 @@ impl Client {
                 }
                 (Some(_), None) => return Err(other_range(wanted.as_ref(), "all of it")),
             };
-            let room = body_len.min(ROOM_MAX);
-            partial.bytes.reserve(usize::try_from(room).unwrap_or_default());
+            let room = usize::try_from(body_len.min(ROOM_MAX)).unwrap_or_default();
+            if range.is_none() && have == 0 {
+                partial.bytes = self.spare.take(room);
+            }
+            partial.bytes.reserve(room);
             let mut body = answer.body;
             loop {
                 match body.try_next().await {

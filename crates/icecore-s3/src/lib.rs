@@ -18,6 +18,7 @@ mod parts;
 mod probe;
 mod retry;
 mod setup;
+mod spare;
 mod storage;
 
 pub use cause::{Cause, Said};

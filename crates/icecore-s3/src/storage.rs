@@ -326,7 +326,7 @@ fn condition_of<'a>(mode: PutMode<'a>) -> Result<Condition<'a>, Cause> {
 impl Storage for S3Storage {
     fn get(&self, name: &str) -> icecore_storage::Result<Bytes> {
         let partial = self.shared.get(&self.key(name), None).map_err(self.fail("cannot read", name))?;
-        Ok(partial.bytes.freeze())
+        Ok(self.shared.client.spare.lend(partial.bytes))
     }
 
     fn get_versioned(&self, name: &str) -> icecore_storage::Result<(Bytes, Version)> {
