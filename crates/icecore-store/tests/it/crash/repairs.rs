@@ -10,8 +10,10 @@ use icecore_store::{
 
 use super::expected::{Expected, Sender};
 use super::site::Site;
-use super::{Operation, every_crash_point, every_crash_point_with_parity, night, prepare_one};
-use crate::support::{find, gc_options, noise};
+use super::{
+    Operation, crash_everywhere, every_crash_point, every_crash_point_with_parity, night, prepare_one,
+};
+use crate::support::{Crypto, find, gc_options, noise};
 
 /// An object to which something was added is not what its name says.
 fn add_to(site: &Site, name: &str) {
@@ -113,9 +115,11 @@ fn lose_much(site: &Site) {
     site.storage.delete(packs.last().expect("there are packs")).expect("delete");
 }
 
+// Each crash of the next two costs much: they are tried in a store of one kind each.
+
 #[test]
 fn every_crash_point_of_a_repair_with_packs_from_elsewhere() {
-    every_crash_point_with_parity(Operation {
+    let operation = Operation {
         prepare: Some(|site, store, expected| {
             expected.write(store, &[("a", &[night(0), noise(2, 80_000)].concat())]);
             expected.write(store, &[("a", &night(1))]);
@@ -124,13 +128,14 @@ fn every_crash_point_of_a_repair_with_packs_from_elsewhere() {
         }),
         work: repair_from_sender,
         done: nothing_is_found,
-    });
+    };
+    crash_everywhere(operation, Crypto::Plain, 5);
 }
 
 /// Elsewhere everything lies in other packs, and comes out of these.
 #[test]
 fn every_crash_point_of_a_repair_with_chunks_from_elsewhere() {
-    every_crash_point(Operation {
+    let operation = Operation {
         prepare: Some(|site, store, expected| {
             let other = noise(3, 60_000);
             let gone = expected.write(store, &[("b", &other), ("a", &night(0))]);
@@ -148,5 +153,6 @@ fn every_crash_point_of_a_repair_with_chunks_from_elsewhere() {
         }),
         work: repair_from_sender,
         done: nothing_is_found,
-    });
+    };
+    crash_everywhere(operation, Crypto::Encrypted, 0);
 }
