@@ -59,6 +59,9 @@ pub enum Cause {
     /// The server does not do what was asked.
     #[error("the server does not know how ({0})")]
     Unsupported(Said),
+    /// The server has no class of storage of this name.
+    #[error("the server does not know the class of storage ({0})")]
+    UnknownClass(Said),
     /// The bytes that arrived are not the bytes that were sent.
     #[error("the bytes were damaged on their way ({0})")]
     DamagedOnTheWay(Said),
@@ -144,6 +147,7 @@ impl Cause {
             (_, "SignatureDoesNotMatch") => Self::WrongSecret(said),
             (_, "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken") => Self::Expired(said),
             (_, "RequestTimeTooSkewed") => Self::ClockSkew(said),
+            (_, "InvalidStorageClass") => Self::UnknownClass(said),
             (_, "InvalidObjectState") => Self::Archived(said),
             (_, "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch") => {
                 Self::DamagedOnTheWay(said)
@@ -238,6 +242,10 @@ impl Cause {
             Self::ClockSkew(_) => "set this host's clock: requests are signed with the time".to_owned(),
             Self::Archived(_) => {
                 "fetch it from the archive with the tools of the provider, and keep stores in classes that are read at once"
+                    .to_owned()
+            }
+            Self::UnknownClass(_) => {
+                "name one that this server has with --storage-class, or none: then it is the bucket's usual one"
                     .to_owned()
             }
             Self::Untrusted(_) => "name the authority that signed it with --ca-file".to_owned(),

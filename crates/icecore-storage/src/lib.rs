@@ -15,6 +15,7 @@ mod limit;
 mod limited;
 mod local;
 mod memory;
+mod secret;
 mod storage;
 
 pub use disk::{Disk, DiskFile, Entry, OsDisk};
@@ -23,4 +24,5 @@ pub use limit::{Clock, Limits, RateLimit, SystemClock};
 pub use limited::LimitedStorage;
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
+pub use secret::without_secret;
 pub use storage::{Hold, Holder, ObjectMeta, PutMode, Storage, Version};

@@ -167,6 +167,37 @@ fn an_endpoint_that_is_none() {
     assert!(told.contains("`localhost:9000` is no endpoint, which looks like"), "{told}");
 }
 
+/// Who has learnt it from other URLs writes keys before an `@`.
+#[test]
+fn a_key_in_a_url_is_not_repeated() {
+    let env = TestEnv::new();
+    for url in [
+        "https://KEY:hunter2@host/b",
+        "s3://KEY:hunter2@backups",
+        "s3://KEY:hun/hunter2@backups",
+        "s3:/K:hunter2@b",
+    ] {
+        for command in
+            COMMANDS.into_iter().chain([&["remote", "add", "URL", "team"][..], &["remote", "remove", "URL"]])
+        {
+            let arguments: Vec<&str> =
+                command.iter().map(|word| if *word == "URL" { url } else { word }).collect();
+            let said = env.run(&arguments);
+            let told = format!("{}{}", said.text(), said.stderr);
+            assert!(said.status != 0 && !told.contains("hunter2"), "{arguments:?}: {told}");
+        }
+    }
+    // Nor one that stands in a file.
+    env.write("icecore.toml", "[remotes.team]\nurl = \"https://KEY:hunter2@host/b\"\n[remotes.other]\nurl = \"s3://backups\"\nendpoint = \"https://KEY:hun/hunter2@host\"\n");
+    for arguments in
+        [&["push", "team"][..], &["push", "other"], &["remote", "list"], &["remote", "list", "--json"]]
+    {
+        let said = env.run(arguments);
+        let told = format!("{}{}", said.text(), said.stderr);
+        assert!(!told.contains("hunter2"), "{arguments:?}: {told}");
+    }
+}
+
 #[test]
 fn an_endpoint_for_s3_alone_serves_as_one_for_all() {
     let site = Site::new();
