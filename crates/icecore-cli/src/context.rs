@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use icecore::{
     Database, Environment, Error, Limits, Place, Project, Remotes, Snapshot, Source, Store, Surroundings,
+    Traffic,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -38,6 +39,8 @@ pub(crate) struct Context {
     config: Option<PathBuf>,
     /// For what may be lost.
     cache: Option<PathBuf>,
+    /// With all places that are opened.
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 /// An open store.
@@ -61,6 +64,7 @@ impl Context {
             interrupt,
             password_file: global.password_file.clone(),
             cache: cache_dir(),
+            traffic: Arc::default(),
             config: global.config.clone(),
             store: global.store.clone().filter(|place| !place.is_empty()),
             remote: global.remote.clone(),
@@ -135,6 +139,7 @@ impl Context {
             interrupt: Arc::clone(&self.interrupt),
             attempts,
             limits: Limits::default(),
+            traffic: Arc::clone(&self.traffic),
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aws_sdk_s3::types;
-use icecore_storage::{Limits, without_secret};
+use icecore_storage::{Limits, Traffic, without_secret};
 
 /// The least that S3 takes as a part which is not the last.
 pub(crate) const PART_LEN_MIN: usize = 5 << 20;
@@ -54,6 +54,8 @@ pub struct S3Options {
     pub limits: Limits,
     /// Set when the user wants it to stop.
     pub interrupt: Arc<AtomicBool>,
+    /// Where somebody may see what requests do that take their time.
+    pub traffic: Arc<Traffic>,
 }
 
 impl Default for S3Options {
@@ -78,6 +80,7 @@ impl Default for S3Options {
             conditions: Conditions::default(),
             limits: Limits::default(),
             interrupt: Arc::default(),
+            traffic: Arc::default(),
         }
     }
 }

@@ -17,6 +17,7 @@ mod local;
 mod memory;
 mod secret;
 mod storage;
+mod traffic;
 
 pub use disk::{Disk, DiskFile, Entry, OsDisk};
 pub use error::{Error, ErrorKind, Result};
@@ -26,3 +27,4 @@ pub use local::LocalStorage;
 pub use memory::MemoryStorage;
 pub use secret::without_secret;
 pub use storage::{Hold, Holder, ObjectMeta, PutMode, Storage, Version};
+pub use traffic::{Moving, Traffic};

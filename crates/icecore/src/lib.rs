@@ -28,7 +28,7 @@ pub use environment::Environment;
 pub use error::{Error, Result};
 pub use icecore_format::SnapshotId;
 pub use icecore_s3::{Cause as S3Cause, Condition, Probe};
-pub use icecore_storage::{Limits, RateLimit, without_secret};
+pub use icecore_storage::{Limits, RateLimit, Traffic, without_secret};
 pub use icecore_store::{
     BrokenSnapshot, Counter, Depths, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RepairOptions,
     RepairPlan, RepairReport, Sent, Silent, Snapshot, SnapshotReader, Stats, Store, StoreError, Transfer,

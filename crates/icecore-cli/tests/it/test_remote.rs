@@ -10,6 +10,7 @@ mod refused;
 mod repairs;
 mod s3;
 mod site;
+mod slow;
 mod together;
 
 use std::fs;

@@ -96,7 +96,13 @@ fn nobody_says_who_we_are() {
     let change = |command: &mut Command| {
         command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     };
-    check(&Site::new(), URL, change, &["there are no credentials"], "--profile");
+    check(
+        &Site::new(),
+        URL,
+        change,
+        &["there are no credentials: neither the environment nor a profile has any"],
+        "AWS_PROFILE",
+    );
 }
 
 #[test]
@@ -140,13 +146,13 @@ fn a_certificate_of_a_stranger() {
 
 #[test]
 fn a_host_without_an_address() {
-    let words = ["cannot connect to http://nowhere.invalid:9000: "];
+    let words = ["cannot connect to http://nowhere.invalid:9000: its name has no address ("];
     check(&Site::new(), URL, at("http://nowhere.invalid:9000"), &words, "look at the endpoint");
 }
 
 #[test]
 fn a_port_where_nobody_listens() {
-    let words = ["cannot connect to http://127.0.0.1:1: ", "refused"];
+    let words = ["cannot connect to http://127.0.0.1:1: Connection refused"];
     check(&Site::new(), URL, at("http://127.0.0.1:1"), &words, "look at the endpoint");
 }
 
@@ -154,7 +160,22 @@ fn a_port_where_nobody_listens() {
 fn a_server_that_speaks_no_tls() {
     let site = Site::new();
     let endpoint = site.server.endpoint().replace("http://", "https://");
-    check(&site, URL, at(&endpoint), &["cannot connect"], "look at the endpoint");
+    check(&site, URL, at(&endpoint), &["cannot connect to ", "it speaks no TLS there"], "with http://");
+}
+
+#[test]
+fn a_server_that_speaks_only_tls() {
+    let authority = Authority::new();
+    let server = S3Server::start_with_tls(&authority.server("IP:127.0.0.1"));
+    server.create_bucket("backups");
+    let site = Site { server };
+    let endpoint = site.server.endpoint().replace("https://", "http://");
+    check(&site, URL, at(&endpoint), &["the connection broke: ", "as by a server that wants https://"], "");
+    // Others say it.
+    let site = Site::new();
+    let page = Trouble::Page(400, "Client sent an HTTP request to an HTTPS server.");
+    site.server.inject(S3Fault::new(S3Call::Any, page).for_good());
+    check(&site, URL, |_| (), &["the server speaks only TLS there"], "begins with https://");
 }
 
 #[test]
