@@ -242,8 +242,11 @@ impl Client {
                 match body.try_next().await {
                     Ok(Some(piece)) => {
                         partial.bytes.extend_from_slice(&piece);
-                        moving.add(piece.len());
-                        pay(self.limits.download.as_deref(), piece.len(), &watch).await;
+                        // Those of a connection may be long.
+                        for piece in piece.chunks(PIECE_LEN) {
+                            pay(self.limits.download.as_deref(), piece.len(), &watch).await;
+                            moving.add(piece.len());
+                        }
                     }
                     Ok(None) => return Ok(()),
                     Err(error) => return Err(Cause::Broken(chain(&error))),
