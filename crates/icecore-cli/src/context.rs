@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use icecore::{
     Database, Environment, Error, Limits, Place, Project, Remotes, Snapshot, Source, Store, Surroundings,
+    Traffic,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -38,6 +39,8 @@ pub(crate) struct Context {
     config: Option<PathBuf>,
     /// For what may be lost.
     cache: Option<PathBuf>,
+    /// With all places that are opened.
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 /// An open store.
@@ -61,6 +64,7 @@ impl Context {
             interrupt,
             password_file: global.password_file.clone(),
             cache: cache_dir(),
+            traffic: Arc::default(),
             config: global.config.clone(),
             store: global.store.clone().filter(|place| !place.is_empty()),
             remote: global.remote.clone(),
@@ -106,7 +110,7 @@ impl Context {
     /// The store that was named, or that is found.
     fn own_place(&self) -> Result<Place> {
         // A directory that is named needs no file, and no file that is right.
-        let is_path = self.store.as_ref().is_some_and(|place| !place.contains("://"));
+        let is_path = self.store.as_ref().is_some_and(|place| !icecore::is_url(place));
         let project = if is_path { None } else { self.project()? };
         Ok(icecore::find_store(self.store.as_deref(), project.as_ref(), &self.cwd)?)
     }
@@ -135,6 +139,7 @@ impl Context {
             interrupt: Arc::clone(&self.interrupt),
             attempts,
             limits: Limits::default(),
+            traffic: Arc::clone(&self.traffic),
         }
     }
 
@@ -179,7 +184,7 @@ impl Context {
             Database::of(source).map_or_else(|| source.place(), |database| database.to_string())
         };
         let is_it = |it: Source| it.engine() == source.engine() && place(&it) == place(source);
-        origin.contains("://") && Source::parse(Path::new(origin), &self.environment()).is_ok_and(is_it)
+        icecore::is_url(origin) && Source::parse(Path::new(origin), &self.environment()).is_ok_and(is_it)
     }
 
     /// What a URL or a path means. The password of a service is that of a URL, too, for the same user of the same server.

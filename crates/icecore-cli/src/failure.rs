@@ -140,6 +140,9 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::NoStoreFound { .. } => {
             (S::NotFound, "make one here with `icecore init`, or name one with --store PATH or ICECORE_STORE")
         }
+        Error::UnknownClass { .. } => {
+            (S::Usage, "a server that is not AWS may have classes of its own: say --endpoint, too")
+        }
         Error::UnknownPlace { .. } => (S::Usage, "give the path of a directory, or s3://BUCKET/PREFIX"),
         Error::NoRemote { .. } => {
             (S::NotFound, "`icecore remote list` shows them; `icecore remote add NAME URL` names one")
@@ -217,14 +220,16 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
             S::Failed,
             "a store is encrypted from the start or never: `icecore init --encrypt` makes a new one",
         ),
-        StoreError::ConfigMissing { .. } => (
-            S::Damaged,
-            "nothing can be read without it: put `config` back from a copy of the store, if there is one",
-        ),
-        StoreError::Damaged { object, .. } if object == "config" || object.ends_with(": config") => (
-            S::Damaged,
-            "its copy is damaged too, and nothing can be read without it: put `config` back from a copy of the store, if there is one",
-        ),
+        StoreError::ConfigMissing { place } => {
+            let back = format!("{place}/config");
+            return (S::Damaged, Some(format!("nothing can be read without it: {}", put_back(&back))));
+        }
+        StoreError::Damaged { object, .. } if object == "config" || object.ends_with(": config") => {
+            let back = object.replace(": config", "/config");
+            let hint =
+                format!("its copy is damaged too, and nothing can be read without it: {}", put_back(&back));
+            return (S::Damaged, Some(hint));
+        }
         error if error.is_full() => {
             (S::Failed, "make room: `icecore delete` and `icecore gc` work on a full disk too")
         }
@@ -275,6 +280,10 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
         _ => return (S::Failed, None),
     };
     (status, Some(hint.to_owned()))
+}
+
+fn put_back(config: &str) -> String {
+    format!("put `{config}` back from a copy of the store, if there is one")
 }
 
 fn explain_capture(error: &CaptureError) -> (ExitStatus, Option<String>) {

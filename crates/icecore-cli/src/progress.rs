@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use icecore::{Counter, Monitor};
+use icecore::{Counter, Monitor, Traffic};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::context::Context;
@@ -17,6 +17,8 @@ use crate::units::{Bytes, Millis, printable};
 /// What takes less than this shows no bar.
 const DELAY: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(100);
+/// So long a place may be silent before it is told.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Counts what an operation does; a thread of its own draws it.
 #[derive(Debug)]
@@ -24,6 +26,9 @@ pub(crate) struct Progress {
     counter: Counter,
     done: AtomicU64,
     total: AtomicU64,
+    /// How far it was when that was last shown.
+    shown: AtomicU64,
+    traffic: Arc<Traffic>,
     /// What is done after all was counted.
     stage: Mutex<Option<Stage>>,
     interrupt: Interrupt,
@@ -57,6 +62,8 @@ impl Progress {
             counter,
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
+            shown: AtomicU64::new(0),
+            traffic: Arc::clone(&context.traffic),
             stage: Mutex::new(None),
             interrupt: Arc::clone(&context.interrupt),
             bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
@@ -66,10 +73,10 @@ impl Progress {
             ended: Mutex::new(false),
             wake: Condvar::new(),
         });
-        let visible = io::stderr().is_terminal() && progress.notices;
-        let drawer = visible.then(|| {
+        let drawer = progress.notices.then(|| {
             let progress = Arc::clone(&progress);
-            thread::Builder::new().name("progress".to_owned()).spawn(move || progress.draw()).ok()
+            let show: fn(&Self) = if io::stderr().is_terminal() { Self::draw } else { Self::tell };
+            thread::Builder::new().name("progress".to_owned()).spawn(move || show(&progress)).ok()
         });
         Drawing { progress, drawer: drawer.flatten() }
     }
@@ -89,12 +96,33 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
+    /// Without a terminal nothing is told but what keeps it waiting; once, until that is over.
+    fn tell(&self) {
+        let mut is_told = false;
+        while !self.wait(TICK) {
+            let silent = self.traffic.silent_for(PATIENCE);
+            if let (false, Some(place)) = (is_told, &silent) {
+                self.notice(&waits_for(place));
+            }
+            is_told = silent.is_some();
+        }
+    }
+
     fn update(&self, elapsed: Duration) {
         let stage = *self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        match stage {
-            Some(stage) => self.show_stage(stage, elapsed),
-            None => self.show_bytes(elapsed),
+        match (self.traffic.silent_for(PATIENCE), stage) {
+            (Some(place), _) => self.show_silence(&place),
+            (None, Some(stage)) => self.show_stage(stage, elapsed),
+            (None, None) => self.show_bytes(elapsed),
         }
+    }
+
+    fn show_silence(&self, place: &str) {
+        let bar = &self.bar;
+        bar.set_style(style("{prefix} {spinner} {msg}"));
+        bar.unset_length();
+        bar.set_message(waits_for(place));
+        bar.tick();
     }
 
     fn show_stage(&self, Stage { what, done, all }: Stage, elapsed: Duration) {
@@ -109,8 +137,8 @@ impl Progress {
 
     fn show_bytes(&self, elapsed: Duration) {
         let bar = &self.bar;
-        let done = self.done.load(Ordering::Relaxed);
         let total = self.total.load(Ordering::Relaxed);
+        let done = self.done_by_now(total);
         let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
         let bytes_per_ms = done / ms;
         let speed = Bytes(bytes_per_ms.saturating_mul(1000));
@@ -135,12 +163,28 @@ impl Progress {
         bar.set_position(done);
     }
 
+    /// With what requests have moved so far that have not ended. What moves again after one has failed is no progress before it is as far as
+    /// the first time.
+    fn done_by_now(&self, total: u64) -> u64 {
+        let done = self.done.load(Ordering::Relaxed);
+        if total == 0 || self.counter == Counter::PlainBytes {
+            return done;
+        }
+        // Not all that moves counts in the end.
+        let by_now = (done + self.traffic.under_way()).min(total.max(done));
+        self.shown.fetch_max(by_now, Ordering::Relaxed).max(by_now)
+    }
+
     /// Waits; true if the operation has ended.
     fn wait(&self, time: Duration) -> bool {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.wake.wait_timeout_while(ended, time, |ended| !*ended);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
+}
+
+fn waits_for(place: &str) -> String {
+    format!("no answer from {place}, still trying")
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -1,6 +1,6 @@
 //! Snapshots in arguments and in what is shown of them.
 
-use icecore::{Error, Selector, Snapshot, Store};
+use icecore::{Error, Selector, Snapshot, Store, StoreError};
 
 use crate::context::Context;
 use crate::failure::{CommandError, Result, sentence};
@@ -33,12 +33,16 @@ pub(crate) struct Listing {
 impl Listing {
     /// All snapshots of a store; tells of records that cannot be read.
     pub(crate) fn of(store: &Store, ui: &mut Ui) -> Result<Self> {
-        let (snapshots, errors) = store.snapshots()?;
+        Ok(Self::told(store.snapshots()?, ui))
+    }
+
+    /// The same of what was read.
+    pub(crate) fn told((snapshots, errors): (Vec<Snapshot>, Vec<StoreError>), ui: &mut Ui) -> Self {
         let damaged = errors.len();
         for error in errors {
             ui.warn(sentence(&Error::from(error)));
         }
-        Ok(Self { snapshots, damaged })
+        Self { snapshots, damaged }
     }
 
     /// The snapshot that a selector means.

@@ -59,6 +59,9 @@ pub enum Cause {
     /// The server does not do what was asked.
     #[error("the server does not know how ({0})")]
     Unsupported(Said),
+    /// The server has no class of storage of this name.
+    #[error("the server does not know the class of storage ({0})")]
+    UnknownClass(Said),
     /// The bytes that arrived are not the bytes that were sent.
     #[error("the bytes were damaged on their way ({0})")]
     DamagedOnTheWay(Said),
@@ -74,6 +77,12 @@ pub enum Cause {
     /// No connection came about to this server, for this reason.
     #[error("cannot connect to {0}")]
     Unreachable(String),
+    /// This server was asked with TLS, and speaks none.
+    #[error("cannot connect to {0}: it speaks no TLS there")]
+    NoTls(String),
+    /// The server was asked without TLS, and wants it.
+    #[error("the server speaks only TLS there")]
+    OnlyTls,
     /// The server's certificate is not trusted.
     #[error("the server's certificate is not trusted: {0}")]
     Untrusted(String),
@@ -124,8 +133,8 @@ impl Said {
     }
 }
 
-/// Without what a terminal would obey.
-fn printable(text: &str) -> String {
+/// Without what a terminal would obey, and not too long.
+pub(crate) fn printable(text: &str) -> String {
     let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     one_line.chars().filter(|char| !char.is_control()).take(SAID_LEN_MAX).collect()
 }
@@ -144,6 +153,7 @@ impl Cause {
             (_, "SignatureDoesNotMatch") => Self::WrongSecret(said),
             (_, "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken") => Self::Expired(said),
             (_, "RequestTimeTooSkewed") => Self::ClockSkew(said),
+            (_, "InvalidStorageClass") => Self::UnknownClass(said),
             (_, "InvalidObjectState") => Self::Archived(said),
             (_, "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch") => {
                 Self::DamagedOnTheWay(said)
@@ -232,16 +242,29 @@ impl Cause {
                 "get new ones (`aws sso login`, or whatever made them) and run it again: what was sent is not sent again"
                     .to_owned()
             }
-            Self::NoCredentials(_) => {
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with --profile".to_owned()
+            Self::NoCredentials(why) if why.contains("/sso/") || why.contains("SSO") => {
+                "log in with `aws sso login`, and run it again".to_owned()
             }
+            Self::NoCredentials(_) => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of ~/.aws with AWS_PROFILE, or with --profile of `icecore remote add`"
+                    .to_owned()
+            }
+            Self::NoTls(_) => "look at the endpoint: where there is no TLS it begins with http://".to_owned(),
+            Self::OnlyTls => "look at the endpoint: where there is TLS it begins with https://".to_owned(),
             Self::ClockSkew(_) => "set this host's clock: requests are signed with the time".to_owned(),
             Self::Archived(_) => {
                 "fetch it from the archive with the tools of the provider, and keep stores in classes that are read at once"
                     .to_owned()
             }
+            Self::UnknownClass(_) => {
+                "name one that this server has with --storage-class, or none: then it is the bucket's usual one"
+                    .to_owned()
+            }
             Self::Untrusted(_) => "name the authority that signed it with --ca-file".to_owned(),
-            Self::Unreachable(_) | Self::Foreign(_) => "look at the endpoint and at the network".to_owned(),
+            Self::Unreachable(_) => {
+                "look at the endpoint and at the network; hosts of AWS have the region in their names".to_owned()
+            }
+            Self::Foreign(_) => "look at the endpoint and at the network".to_owned(),
             Self::Busy(_) | Self::Broken(_) | Self::Silent(_) => {
                 "run it again later: what was sent is not sent again".to_owned()
             }
@@ -279,6 +302,8 @@ impl Cause {
             | Self::Busy(_)
             | Self::Foreign(_)
             | Self::Unreachable(_)
+            | Self::NoTls(_)
+            | Self::OnlyTls
             | Self::Untrusted(_)
             | Self::Broken(_) => (ErrorKind::Unreachable, io::ErrorKind::Other),
             Self::Silent(_) => (ErrorKind::Unreachable, io::ErrorKind::TimedOut),

@@ -24,13 +24,14 @@ use aws_sdk_s3::types::{
 };
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use icecore_storage::{Limits, RateLimit};
+use icecore_storage::{Limits, Moving, RateLimit, Traffic};
 use md5::{Digest as _, Md5};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::cause::Cause;
 use crate::failure::{chain, of_sdk};
+use crate::location::S3Location;
 use crate::options::{self, Encryption, Endpoint, S3Options};
 use crate::setup;
 use crate::spare::Spare;
@@ -41,6 +42,8 @@ const TICK: Duration = Duration::from_millis(100);
 const CLEANUP_MAX: Duration = Duration::from_secs(10);
 /// The same once the user wants to stop: less than he is made to wait at most.
 const HASTY_CLEANUP_MAX: Duration = Duration::from_secs(2);
+/// After this time without anything that moves, the place counts as silent, though the request is not given up yet.
+const QUIET_MAX: Duration = Duration::from_secs(10);
 /// The pieces in which bytes go to a connection.
 const PIECE_LEN: usize = 128 << 10;
 /// How many of them wait.
@@ -63,6 +66,8 @@ pub(crate) struct Client {
     runtime: Option<Runtime>,
     s3: aws_sdk_s3::Client,
     bucket: String,
+    /// The store's place, as it is told.
+    place: String,
     endpoint: Option<Endpoint>,
     storage_class: Option<StorageClass>,
     encryption: Option<ServerSideEncryption>,
@@ -72,6 +77,9 @@ pub(crate) struct Client {
     /// For objects that are read whole.
     pub(crate) spare: Arc<Spare>,
     interrupt: Arc<AtomicBool>,
+    traffic: Arc<Traffic>,
+    /// The server has said something that it would say only to us.
+    is_heard: AtomicBool,
 }
 
 /// When a put may take effect.
@@ -139,7 +147,7 @@ impl Drop for Client {
 
 impl Client {
     /// Finds out where and who we are; asks the bucket nothing.
-    pub(crate) fn new(bucket: &str, options: &S3Options) -> Result<Self, Cause> {
+    pub(crate) fn new(location: &S3Location, options: &S3Options) -> Result<Self, Cause> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(4)
@@ -150,7 +158,7 @@ impl Client {
         let trust = setup::trust_store(options)?;
         let watch = Watch::new(options.silence_max, Some(Arc::clone(&options.interrupt)));
         let shared =
-            runtime.block_on(watch.over(async { Ok(setup::loader(options, trust).load().await) }))?;
+            runtime.block_on(watch.over(async { Ok(setup::loader(options, trust).load().await) }, || ()))?;
         let endpoint = setup::endpoint(options, &shared)?;
         let s3 = setup::client(options, &shared, endpoint.as_ref())?;
         let (encryption, kms_key) = match &options.encryption {
@@ -161,7 +169,8 @@ impl Client {
         Ok(Self {
             runtime: Some(runtime),
             s3,
-            bucket: bucket.to_owned(),
+            bucket: location.bucket().to_owned(),
+            place: location.to_string(),
             endpoint,
             storage_class: options.storage_class.as_ref().map(|class| StorageClass::from(class.as_str())),
             encryption,
@@ -170,6 +179,8 @@ impl Client {
             limits: options.limits.clone(),
             spare: Arc::default(),
             interrupt: Arc::clone(&options.interrupt),
+            traffic: Arc::clone(&options.traffic),
+            is_heard: AtomicBool::new(false),
         })
     }
 
@@ -199,6 +210,8 @@ impl Client {
         };
         let end = range.map(|range| range.end);
         let watch = self.watch();
+        let moving = self.traffic.request();
+        moving.add(partial.bytes.len());
         let request = self
             .s3
             .get_object()
@@ -209,6 +222,7 @@ impl Client {
             .set_if_match(partial.tag.clone().filter(|_| have > 0));
         let answer = self.run(&watch, async {
             let answer = request.send().await.map_err(|error| of_sdk(&error))?;
+            self.traffic.answer(&self.place);
             partial.tag = answer.e_tag;
             let body_len = answer.content_length.and_then(|len| u64::try_from(len).ok());
             let body_len = body_len.ok_or_else(|| Cause::Unusable(NO_LENGTH.to_owned()))?;
@@ -235,7 +249,11 @@ impl Client {
                 match body.try_next().await {
                     Ok(Some(piece)) => {
                         partial.bytes.extend_from_slice(&piece);
-                        pay(self.limits.download.as_deref(), piece.len(), &watch).await;
+                        // Those of a connection may be long.
+                        for piece in piece.chunks(PIECE_LEN) {
+                            pay(self.limits.download.as_deref(), piece.len(), &watch).await;
+                            moving.add(piece.len());
+                        }
                     }
                     Ok(None) => return Ok(()),
                     Err(error) => return Err(Cause::Broken(chain(&error))),
@@ -288,7 +306,7 @@ impl Client {
         let watch = self.watch();
         let answer = self.run(
             &watch,
-            feed.during(bytes, &watch, self.limits.upload.as_deref(), async {
+            feed.during(bytes, &watch, self.limits.upload.as_deref(), &self.traffic.request(), async {
                 request.send().await.map_err(|error| of_sdk(&error))
             }),
         )?;
@@ -392,7 +410,7 @@ impl Client {
         let watch = self.watch();
         let answer = self.run(
             &watch,
-            feed.during(bytes, &watch, self.limits.upload.as_deref(), async {
+            feed.during(bytes, &watch, self.limits.upload.as_deref(), &self.traffic.request(), async {
                 request.send().await.map_err(|error| of_sdk(&error))
             }),
         )?;
@@ -493,13 +511,30 @@ impl Client {
 
     fn run<T>(&self, watch: &Watch, request: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
         let runtime = self.runtime.as_ref().ok_or(Cause::Interrupted)?;
-        runtime.block_on(watch.over(request)).map_err(|cause| self.with_server(cause))
+        let answer = runtime.block_on(watch.over(request, || self.traffic.no_answer(&self.place)));
+        match &answer {
+            Err(cause) if cause.is_transient() => self.traffic.no_answer(&self.place),
+            // To be refused is an answer, too.
+            _ => {
+                self.traffic.answer(&self.place);
+                self.is_heard.store(true, Ordering::Relaxed);
+            }
+        }
+        answer.map_err(|cause| self.with_server(cause))
     }
 
     /// Who it was that could not be reached, or be trusted.
     fn with_server(&self, cause: Cause) -> Cause {
-        let server = || self.endpoint.as_ref().map_or("AWS", Endpoint::as_str);
+        let region = || self.s3.config().region().map_or("", |region| region.as_ref());
+        let server =
+            || self.endpoint.as_ref().map_or_else(|| format!("AWS in {}", region()), ToString::to_string);
+        let is_open = self.endpoint.as_ref().is_some_and(|endpoint| !endpoint.is_private());
         match cause {
+            // Some say nothing at all to those who come without TLS.
+            Cause::Broken(why) if is_open && !self.is_heard.load(Ordering::Relaxed) => {
+                Cause::Broken(format!("{why}, as by a server that wants https://"))
+            }
+            Cause::NoTls(_) => Cause::NoTls(server()),
             Cause::Unreachable(why) => Cause::Unreachable(format!("{}: {why}", server())),
             Cause::Untrusted(why) => Cause::Untrusted(format!("{}: {why}", server())),
             cause => cause,
@@ -537,7 +572,12 @@ impl Watch {
         self.moved.set(Instant::now());
     }
 
-    async fn over<T>(&self, request: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
+    /// `is_quiet` is called again and again while nothing has moved for some time.
+    async fn over<T>(
+        &self,
+        request: impl Future<Output = Result<T, Cause>>,
+        is_quiet: impl Fn(),
+    ) -> Result<T, Cause> {
         let mut request = pin!(request);
         loop {
             if self.interrupt.as_ref().is_some_and(|interrupt| interrupt.load(Ordering::SeqCst)) {
@@ -550,6 +590,9 @@ impl Watch {
             let silence = self.moved.get().elapsed();
             if silence > self.silence_max {
                 return Err(Cause::Silent(silence.as_secs()));
+            }
+            if silence > QUIET_MAX {
+                is_quiet();
             }
         }
     }
@@ -580,6 +623,7 @@ impl Feed {
         bytes: &[u8],
         watch: &Watch,
         limit: Option<&RateLimit>,
+        moving: &Moving<'_>,
         request: impl Future<Output = T>,
     ) -> T {
         if self.sender.is_none() {
@@ -592,6 +636,7 @@ impl Feed {
                     if sender.send(Bytes::copy_from_slice(piece)).await.is_err() {
                         break;
                     }
+                    moving.add(piece.len());
                     watch.touch();
                 }
             }

@@ -6,7 +6,13 @@ use aws_credential_types::provider::error::{CredentialsError, TokenError};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::cause::Cause;
+use crate::cause::{Cause, printable};
+
+/// What the SDK says of a place where nobody has put anything.
+const NOT_ENABLED: &str = "the credential provider was not enabled";
+/// What it means if it says so of all.
+const NOWHERE: &str =
+    "neither the environment nor a profile has any, nor does the machine or the container give some";
 
 /// What most servers for S3 say in each answer, and nothing else does. Where it is missing, only words that nobody but S3 has say that an object
 /// is not there: to believe anybody else could cost data.
@@ -26,6 +32,9 @@ where
             let region = raw.headers().get("x-amz-bucket-region");
             let (code, message) = (meta.code().unwrap_or_default(), meta.message().unwrap_or_default());
             let status = raw.status().as_u16();
+            if status == 400 && raw.body().bytes().is_some_and(wants_tls) {
+                return Cause::OnlyTls;
+            }
             match Cause::of_answer(status, code, message, region) {
                 // For an answer without a body, the SDK makes a code up.
                 Cause::NotFound if code != "NoSuchKey" && raw.headers().get(REQUEST_ID).is_none() => {
@@ -37,11 +46,11 @@ where
         SdkError::TimeoutError(_) => Cause::Broken(chain(error)),
         SdkError::DispatchFailure(_) => {
             let text = chain(error);
-            if text.contains("certificate") {
-                return Cause::Untrusted(text);
-            }
             match is_connecting(error) {
-                true => Cause::Unreachable(text),
+                // Whatever came was nothing that TLS begins with.
+                _ if text.contains("InvalidContentType") => Cause::NoTls(String::new()),
+                _ if text.contains("certificate") => Cause::Untrusted(text),
+                true => Cause::Unreachable(brief(&text)),
                 false => Cause::Broken(text),
             }
         }
@@ -72,11 +81,53 @@ fn of_credentials(error: &(dyn StdError + 'static)) -> Option<Cause> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.is::<CredentialsError>() || error.is::<TokenError>() {
-            return Some(Cause::NoCredentials(chain(error)));
+            return Some(Cause::NoCredentials(why_none(&chain(error))));
         }
         cause = error.source();
     }
     None
+}
+
+/// The SDK has a sentence for each place where it has looked. All of them together help nobody.
+fn why_none(said: &str) -> String {
+    if said.contains("no credentials found in chain") {
+        // Of all that was not there, a profile is the one thing that somebody may have named.
+        let of_profile = said
+            .split_once(" Profile: ")
+            .and_then(|(_, rest)| rest.split_once(" WebIdentityToken: ")?.0.strip_prefix(NOT_ENABLED));
+        let why = of_profile.and_then(|rest| rest.strip_prefix(": "));
+        return why.map_or_else(|| NOWHERE.to_owned(), printable);
+    }
+    let starts = [
+        NOT_ENABLED,
+        "an error occurred while loading credentials",
+        "the credentials provider was not properly configured",
+    ];
+    let bare = starts
+        .iter()
+        .find_map(|start| said.strip_prefix(start)?.strip_prefix(": "))
+        .unwrap_or(said)
+        .trim_end_matches('.');
+    // The last that is asked is the service of a machine in the cloud, which others do not have.
+    if bare.contains("IMDS") { printable(&format!("{NOWHERE} ({bare})")) } else { printable(bare) }
+}
+
+/// Why no connection came about, without the layers that say so.
+fn brief(text: &str) -> String {
+    match (text.strip_prefix("dns error: "), text.strip_prefix("tcp connect error: ")) {
+        (Some(why), _) => {
+            let why = why.strip_prefix("failed to lookup address information: ").unwrap_or(why);
+            format!("its name has no address ({why})")
+        }
+        (None, Some(why)) => why.to_owned(),
+        (None, None) => text.to_owned(),
+    }
+}
+
+/// What servers with TLS say to those who come without.
+fn wants_tls(page: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(page);
+    ["HTTPS server", "HTTPS port"].iter().any(|words| text.contains(words))
 }
 
 /// An error with all its causes, without those that say nothing.

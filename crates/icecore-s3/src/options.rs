@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use icecore_storage::Limits;
+use aws_sdk_s3::types;
+use icecore_storage::{Limits, Traffic, without_secret};
 
 /// The least that S3 takes as a part which is not the last.
 pub(crate) const PART_LEN_MIN: usize = 5 << 20;
@@ -53,6 +54,8 @@ pub struct S3Options {
     pub limits: Limits,
     /// Set when the user wants it to stop.
     pub interrupt: Arc<AtomicBool>,
+    /// Where somebody may see what requests do that take their time.
+    pub traffic: Arc<Traffic>,
 }
 
 impl Default for S3Options {
@@ -77,6 +80,7 @@ impl Default for S3Options {
             conditions: Conditions::default(),
             limits: Limits::default(),
             interrupt: Arc::default(),
+            traffic: Arc::default(),
         }
     }
 }
@@ -144,7 +148,8 @@ impl FromStr for Endpoint {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/[]".contains(&byte);
         if server.is_empty() || server.starts_with(':') || !url.bytes().all(is_plain) {
             return Err(OptionError(format!(
-                "`{text}` is no endpoint, which looks like https://s3.example.org or http://127.0.0.1:9000"
+                "`{}` is no endpoint, which looks like https://s3.example.org or http://127.0.0.1:9000",
+                without_secret(text)
             )));
         }
         Ok(Self(url.to_owned()))
@@ -162,6 +167,11 @@ impl StorageClass {
     /// Its name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Those of AWS. Other servers have others.
+    pub fn of_aws() -> &'static [&'static str] {
+        types::StorageClass::values()
     }
 }
 
@@ -246,8 +256,12 @@ mod tests {
         {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }
-        let error = "https://key:hunter2@a.example".parse::<Endpoint>().unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        for text in
+            ["https://key:hunter2@a.example", "https://key:hun/hunter2@a.example", "key:hunter2@a.example"]
+        {
+            let error = text.parse::<Endpoint>().unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

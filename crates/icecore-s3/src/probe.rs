@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use crate::cause::Cause;
 use crate::client;
-use crate::options::PART_LEN_MIN;
+use crate::options::{PART_LEN_MIN, StorageClass};
 use crate::storage::{S3Storage, TEMP};
 
 /// How often two puts run against each other.
@@ -25,6 +25,8 @@ pub struct Probe {
     pub get: Result<()>,
     /// Sending an object in parts, and giving that up.
     pub parts: Result<()>,
+    /// Putting an object that is long enough for the class of storage, if one is chosen.
+    pub class: Result<()>,
     /// Putting an object only if there is none of its name.
     pub create: Result<Condition>,
     /// Putting an object only if it is still what it was.
@@ -72,7 +74,8 @@ impl Probe {
             ("list", self.list.as_ref().err()),
             ("put", self.put.as_ref().err()),
             ("get", self.get.as_ref().err()),
-            ("parts", self.parts.as_ref().err()),
+            ("put in parts", self.parts.as_ref().err()),
+            ("put in the class of storage", self.class.as_ref().err()),
             ("create", self.create.as_ref().err()),
             ("replace", self.replace.as_ref().err()),
             ("delete", self.delete.as_ref().err()),
@@ -92,6 +95,7 @@ impl S3Storage {
         let put = self.put(&plain, b"probe", PutMode::Overwrite);
         let get = self.probe_get(&plain, put.is_ok());
         let parts = self.probe_parts(&names("parts"));
+        let class = self.probe_class(&names("class"), &mut made);
         let create = self.probe_create(&names("create"), &mut made);
         let replace = self.probe_replace(&plain);
         let mut delete = Ok(());
@@ -105,7 +109,7 @@ impl S3Storage {
                 }
             }
         }
-        Probe { list, put, get, parts, create, replace, delete, left_behind }
+        Probe { list, put, get, parts, class, create, replace, delete, left_behind }
     }
 
     /// Who may only read tries it on something that is not there: to be told so takes the same permission.
@@ -129,6 +133,15 @@ impl S3Storage {
             sent.and(gone)
         };
         send().map_err(self.fail("cannot write", name))
+    }
+
+    /// Some servers look at the class of an upload in parts only when it is completed, if at all.
+    fn probe_class(&self, name: &str, made: &mut Vec<String>) -> Result<()> {
+        if self.shared.options.storage_class.is_none() {
+            return Ok(());
+        }
+        made.push(name.to_owned());
+        self.put(name, &[0; StorageClass::LEN_MIN], PutMode::Overwrite)
     }
 
     /// Twice one after the other, then a few times at once: some servers look first and write then.

@@ -46,7 +46,7 @@ pub(crate) struct Shared {
 impl S3Storage {
     /// The objects at `location`. Finds out who and where we are, but makes no request to the bucket: `config` may tell whether there is a store.
     pub fn open(location: S3Location, options: S3Options) -> icecore_storage::Result<Self> {
-        let client = Client::new(location.bucket(), &options)
+        let client = Client::new(&location, &options)
             .map_err(|cause| cause.error("cannot open", location.to_string()))?;
         let shared = Shared {
             client,

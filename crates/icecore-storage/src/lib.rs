@@ -15,7 +15,9 @@ mod limit;
 mod limited;
 mod local;
 mod memory;
+mod secret;
 mod storage;
+mod traffic;
 
 pub use disk::{Disk, DiskFile, Entry, OsDisk};
 pub use error::{Error, ErrorKind, Result};
@@ -23,4 +25,6 @@ pub use limit::{Clock, Limits, RateLimit, SystemClock};
 pub use limited::LimitedStorage;
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
+pub use secret::without_secret;
 pub use storage::{Hold, Holder, ObjectMeta, PutMode, Storage, Version};
+pub use traffic::{Moving, Traffic};

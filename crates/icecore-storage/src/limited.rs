@@ -9,8 +9,12 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 
 use crate::{
-    Error, ErrorKind, Hold, Holder, Limits, ObjectMeta, PutMode, RateLimit, Result, Storage, Version,
+    Error, ErrorKind, Hold, Holder, Limits, Moving, ObjectMeta, PutMode, RateLimit, Result, Storage, Traffic,
+    Version,
 };
+
+/// What is waited for at a time.
+const PIECE_LEN: usize = 128 << 10;
 
 /// A storage whose objects move whole, so that of each one the time is waited for before it moves on.
 #[derive(Debug)]
@@ -18,34 +22,41 @@ pub struct LimitedStorage<S> {
     inner: S,
     limits: Limits,
     interrupt: Arc<AtomicBool>,
+    traffic: Arc<Traffic>,
 }
 
 impl<S: Storage> LimitedStorage<S> {
-    /// The same within limits; `interrupt` is set when the user wants it to stop.
-    pub fn new(inner: S, limits: Limits, interrupt: Arc<AtomicBool>) -> Self {
-        Self { inner, limits, interrupt }
+    /// The same within limits; `interrupt` is set when the user wants it to stop, and `traffic` shows what has been paid for.
+    pub fn new(inner: S, limits: Limits, interrupt: Arc<AtomicBool>, traffic: Arc<Traffic>) -> Self {
+        Self { inner, limits, interrupt, traffic }
     }
 
     fn pay(
         &self,
         limit: Option<&Arc<RateLimit>>,
-        len: usize,
+        bytes: &[u8],
         action: &'static str,
         name: &str,
-    ) -> Result<()> {
-        if limit.is_none_or(|limit| limit.wait(len as u64, &self.interrupt)) {
-            return Ok(());
+    ) -> Result<Moving<'_>> {
+        let moving = self.traffic.request();
+        let Some(limit) = limit else { return Ok(moving) };
+        for piece in bytes.chunks(PIECE_LEN) {
+            if !limit.wait(piece.len() as u64, &self.interrupt) {
+                let source = io::Error::other("interrupted");
+                return Err(Error { kind: ErrorKind::Interrupted, action, place: name.to_owned(), source });
+            }
+            moving.add(piece.len());
         }
-        let source = io::Error::other("interrupted");
-        Err(Error { kind: ErrorKind::Interrupted, action, place: name.to_owned(), source })
+        Ok(moving)
     }
 
     fn received(&self, bytes: &Bytes, name: &str) -> Result<()> {
-        self.pay(self.limits.download.as_ref(), bytes.len(), "cannot read", name)
+        self.pay(self.limits.download.as_ref(), bytes, "cannot read", name).map(drop)
     }
 
-    fn send(&self, bytes: &[u8], name: &str) -> Result<()> {
-        self.pay(self.limits.upload.as_ref(), bytes.len(), "cannot write", name)
+    /// What is returned is under way until it is dropped.
+    fn send(&self, bytes: &[u8], name: &str) -> Result<Moving<'_>> {
+        self.pay(self.limits.upload.as_ref(), bytes, "cannot write", name)
     }
 }
 
@@ -69,7 +80,7 @@ impl<S: Storage> Storage for LimitedStorage<S> {
     }
 
     fn put(&self, name: &str, bytes: &[u8], mode: PutMode<'_>) -> Result<()> {
-        self.send(bytes, name)?;
+        let _moving = self.send(bytes, name)?;
         self.inner.put(name, bytes, mode)
     }
 
@@ -90,7 +101,7 @@ impl<S: Storage> Storage for LimitedStorage<S> {
     }
 
     fn hold(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn Hold>> {
-        self.send(bytes, name)?;
+        let _moving = self.send(bytes, name)?;
         self.inner.hold(name, bytes)
     }
 
@@ -155,6 +166,7 @@ mod tests {
             MemoryStorage::new(),
             Limits::default(),
             Arc::default(),
+            Arc::default(),
         ));
     }
 
@@ -166,11 +178,12 @@ mod tests {
             Some(Arc::new(RateLimit::new(NonZeroU64::new(rate).unwrap(), clock)))
         };
         let limits = Limits { upload: limit(1000), download: limit(100) };
-        let storage = LimitedStorage::new(MemoryStorage::new(), limits, Arc::default());
+        let storage = LimitedStorage::new(MemoryStorage::new(), limits, Arc::default(), Arc::default());
         storage.put("a", &[1; 3000], PutMode::CreateNew).unwrap();
         assert_eq!(clock.now(), Duration::from_secs(3));
         storage.get_range("a", 0..500).unwrap();
         assert_eq!(clock.now(), Duration::from_secs(8));
+        assert_eq!(storage.traffic.under_way(), 0);
         storage.interrupt.store(true, std::sync::atomic::Ordering::SeqCst);
         assert_eq!(storage.get("a").unwrap_err().kind, ErrorKind::Interrupted);
         assert_eq!(clock.now(), Duration::from_secs(8));

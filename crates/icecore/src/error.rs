@@ -55,6 +55,14 @@ pub enum Error {
         /// What was given.
         place: String,
     },
+    /// AWS has no such class of storage.
+    #[error("AWS knows no class of storage {class:?}{}", meant(near.as_deref()))]
+    UnknownClass {
+        /// What was given.
+        class: String,
+        /// The one that may have been meant.
+        near: Option<String>,
+    },
     /// There is no such remote.
     #[error("there is no remote {name:?}{}", meant(near.as_deref()))]
     NoRemote {

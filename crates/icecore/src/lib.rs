@@ -28,7 +28,7 @@ pub use environment::Environment;
 pub use error::{Error, Result};
 pub use icecore_format::SnapshotId;
 pub use icecore_s3::{Cause as S3Cause, Condition, Probe};
-pub use icecore_storage::{Limits, RateLimit};
+pub use icecore_storage::{Limits, RateLimit, Traffic, without_secret};
 pub use icecore_store::{
     BrokenSnapshot, Counter, Depths, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RepairOptions,
     RepairPlan, RepairReport, Sent, Silent, Snapshot, SnapshotReader, Stats, Store, StoreError, Transfer,
@@ -39,7 +39,7 @@ pub use open::{Surroundings, cache_of, empty_same, init, is_store, open, open_as
 pub use origin::{place_of, places_of_series};
 pub use place::{Place, STORE_DIR, find_store};
 pub use probe::{Probed, probe};
-pub use remote::{REMOTES_FILE, Remote, Remotes, add_remote, is_plain_path, remove_remote};
+pub use remote::{Named, REMOTES_FILE, Remote, Remotes, add_remote, is_plain_path, is_url, remove_remote};
 pub use restore::{
     Database, DatabasePlan, Destination, ExistingDatabase, RestoreOptions, Restored, RestoredFile,
     RestoredKeys, SqliteOptions, TablePlan, is_base_backup, plan_database, plan_redis, plan_sqlite,

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use icecore_format::{Digest, names};
 use icecore_s3::{Probe, S3Options, S3Storage};
-use icecore_storage::{ErrorKind, LimitedStorage, Limits, LocalStorage, MemoryStorage, Storage};
+use icecore_storage::{ErrorKind, LimitedStorage, Limits, LocalStorage, MemoryStorage, Storage, Traffic};
 use icecore_store::{InitOptions, Store, StoreError, Unlock};
 
 use rustix::fs::{Access, access};
@@ -28,6 +28,8 @@ pub struct Surroundings {
     pub attempts: Option<NonZeroU32>,
     /// How many bytes may go to the place and come from it a second.
     pub limits: Limits,
+    /// Where somebody may see what requests do that take their time.
+    pub traffic: Arc<Traffic>,
 }
 
 /// Makes a store; in a directory that must be empty or not exist, or in S3 where nothing lies.
@@ -138,10 +140,12 @@ impl Site {
                     _ => dir.join(INDEX_FILE),
                 };
                 let storage = LocalStorage::new(dir);
-                let interrupt = Arc::clone(&around.interrupt);
+                let (interrupt, traffic) = (Arc::clone(&around.interrupt), Arc::clone(&around.traffic));
                 let storage: Arc<dyn Storage> = match around.limits.is_none() {
                     true => Arc::new(storage),
-                    false => Arc::new(LimitedStorage::new(storage, around.limits.clone(), interrupt)),
+                    false => {
+                        Arc::new(LimitedStorage::new(storage, around.limits.clone(), interrupt, traffic))
+                    }
                 };
                 Ok(Self { storage, index, is_far: false })
             }
@@ -165,8 +169,8 @@ impl Site {
 
 fn within(options: &S3Options, around: &Surroundings) -> S3Options {
     let attempts = around.attempts.unwrap_or(options.attempts);
-    let (interrupt, limits) = (Arc::clone(&around.interrupt), around.limits.clone());
-    S3Options { interrupt, attempts, limits, ..options.clone() }
+    let (interrupt, traffic) = (Arc::clone(&around.interrupt), Arc::clone(&around.traffic));
+    S3Options { interrupt, attempts, limits: around.limits.clone(), traffic, ..options.clone() }
 }
 
 fn has_store(storage: &dyn Storage) -> std::result::Result<bool, StoreError> {

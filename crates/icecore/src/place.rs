@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use icecore_s3::{S3Location, S3Options};
+use icecore_storage::without_secret;
 
-use crate::{Error, Project, Remote, Result};
+use crate::{Error, Project, Remote, Result, is_url};
 
 /// The directory that is found by itself.
 pub const STORE_DIR: &str = ".icecore";
@@ -22,10 +23,13 @@ pub enum Place {
 impl Place {
     /// The directory that a path or a `file://` URL means; a path starts at `from`.
     pub(crate) fn directory(text: &str, from: &Path) -> Result<Self> {
-        match text.split_once("://") {
-            Some(("file", path)) if path.starts_with('/') => Ok(Self::Directory(PathBuf::from(path))),
-            Some(_) => Err(Error::UnknownPlace { place: text.to_owned() }),
-            None => Ok(Self::Directory(from.join(text))),
+        match text.strip_prefix("file://") {
+            Some(path) if path.starts_with('/') => Ok(Self::Directory(PathBuf::from(path))),
+            // With a slash too few it is hardly a directory, either.
+            _ if is_url(text) || text.starts_with("s3:") => {
+                Err(Error::UnknownPlace { place: without_secret(text) })
+            }
+            _ => Ok(Self::Directory(from.join(text))),
         }
     }
 
@@ -88,6 +92,23 @@ mod tests {
         assert_eq!(dir_of(Some("/elsewhere"), &deep).unwrap(), Path::new("/elsewhere"));
         assert_eq!(dir_of(Some("file:///elsewhere"), &deep).unwrap(), Path::new("/elsewhere"));
         assert!(matches!(dir_of(Some("ftp://x/y"), &deep), Err(Error::UnknownPlace { .. })));
+        // A path stays one.
+        assert_eq!(dir_of(Some("/mnt/a://b"), &deep).unwrap(), Path::new("/mnt/a://b"));
+    }
+
+    #[test]
+    fn a_place_that_is_none_is_told_without_its_secret() {
+        for text in [
+            "https://KEY:hush@host/backups",
+            "S3://KEY:hush@backups",
+            "s3://KEY:hush@backups",
+            "s3://KEY:hu/hush@backups",
+            "s3:/KEY:hush@backups",
+            "https://host/backups?X-Amz-Signature=hush",
+        ] {
+            let error = find_store(Some(text), None, Path::new("/")).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hush"), "{error}");
+        }
     }
 
     #[test]

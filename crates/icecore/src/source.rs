@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use icecore_engine::redis::{Address, Endpoint};
 use icecore_engine::{EndpointError, mysql, postgres};
+use icecore_storage::without_secret;
 
 use crate::environment::{Environment, MYSQL_PASSWORD, REDIS_PASSWORD};
 use crate::nearest::nearest;
-use crate::{Error, Result};
+use crate::{Error, Result, is_url};
 
 /// How URLs begin.
 const SCHEMES: [&str; 10] = [
@@ -75,8 +76,8 @@ impl Source {
                 endpoint.tls = endpoint.tls.below(cwd);
                 return Self::Mysql(endpoint).with_password(environment);
             }
-            if url.contains("://") {
-                return Err(Error::UnknownUrl { url: redact(url), near: scheme_near(url) });
+            if is_url(url) {
+                return Err(Error::UnknownUrl { url: without_secret(url), near: scheme_near(url) });
             }
         }
         let path = cwd.join(text);
@@ -85,7 +86,7 @@ impl Source {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let name = text.display().to_string();
                 match scheme_near(&name) {
-                    Some(near) => Err(Error::UnknownUrl { url: redact(&name), near: Some(near) }),
+                    Some(near) => Err(Error::UnknownUrl { url: without_secret(&name), near: Some(near) }),
                     None => Err(Error::NoSource { name, near: None }),
                 }
             }
@@ -218,14 +219,6 @@ pub(crate) fn scheme_near(url: &str) -> Option<&'static str> {
     let bare = |known: &'static str| known.split(':').next().unwrap_or(known);
     let near = nearest(scheme, SCHEMES.map(bare))?;
     SCHEMES.into_iter().find(|known| bare(known) == near)
-}
-
-/// A URL without what may be a password.
-fn redact(url: &str) -> String {
-    match url.split_once(':').and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
-        Some((scheme, host)) => format!("{scheme}://...@{host}"),
-        None => url.to_owned(),
-    }
 }
 
 #[cfg(test)]

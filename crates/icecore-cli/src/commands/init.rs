@@ -4,6 +4,7 @@ use icecore::{InitOptions, Place, Remote};
 use icecore_format::KdfCost;
 use serde_json::json;
 
+use crate::commands::remote::findings;
 use crate::context::{Context, NO_REMOTE_STORE};
 use crate::failure::{CommandError, Result};
 use crate::password;
@@ -82,7 +83,16 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<Exi
         }
         ui.hint("`icecore create SOURCE` takes the first snapshot");
     }
+    warn_of_place(ui, context, &place);
     Ok(ExitStatus::Success)
+}
+
+/// What the place does not let us do is better known before it matters.
+fn warn_of_place(ui: &mut Ui, context: &Context, place: &Place) {
+    // The store is made, and whoever cannot look learns it when it matters.
+    if let Ok(Some(probe)) = icecore::probe_place(place, &context.surroundings()) {
+        findings(&probe).iter().for_each(|finding| ui.warn(finding));
+    }
 }
 
 /// Makes an empty place here of a store that is elsewhere already.
@@ -96,7 +106,7 @@ fn join(ui: &mut Ui, context: &Context, place: &Place, from: &str) -> Result<Exi
     let known = remotes.name_of(from);
     let mut added = None;
     if let (Some(dir), None, None) = (place.as_directory(), known, remotes.name_of(ORIGIN)) {
-        let url = if from.contains("://") { from.to_owned() } else { remote_place.to_string() };
+        let url = if icecore::is_url(from) { from.to_owned() } else { remote_place.to_string() };
         icecore::add_remote(dir, ORIGIN, &Remote::at(url))?;
         added = Some(ORIGIN);
     }
@@ -119,5 +129,6 @@ fn join(ui: &mut Ui, context: &Context, place: &Place, from: &str) -> Result<Exi
         let name = added.or(known).unwrap_or(from);
         ui.hint(format_args!("`icecore pull {name}` brings the newest snapshot of each source, `icecore list --remote {name}` shows all"));
     }
+    warn_of_place(ui, context, place);
     Ok(ExitStatus::Success)
 }

@@ -1,9 +1,10 @@
 //! `icecore remote`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use icecore::{Condition, Error, Place, Probe, Remote, S3Cause, Store, StoreError};
-use serde_json::json;
+use icecore::{Condition, Error, Named, Place, Probe, Remote, S3Cause, Store, StoreError};
+use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::failure::{CommandError, Result, sentence};
@@ -86,10 +87,12 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &RemoteCommand) -> Re
 fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Result<ExitStatus> {
     let opened = context.open()?;
     let dir = own_dir(&opened.place)?;
-    let is_path = !args.url.contains("://");
+    let is_path = !icecore::is_url(&args.url);
     if is_path && !icecore::is_plain_path(&args.url) {
-        let message =
-            format!("{:?} is neither a URL nor a path that begins with `/`, `./` or `../`", args.url);
+        let message = format!(
+            "{:?} is neither a URL nor a path that begins with `/`, `./` or `../`",
+            icecore::without_secret(&args.url)
+        );
         return Err(CommandError::usage(message).hint("a place in S3 is s3://BUCKET/PREFIX"));
     }
     if in_project(context, &args.name)? {
@@ -134,29 +137,47 @@ fn add(ui: &mut Ui, context: &Context, args: &AddArgs) -> Result<ExitStatus> {
 fn list(ui: &mut Ui, context: &Context) -> Result<ExitStatus> {
     let remotes = context.remotes()?;
     if ui.json {
-        ui.document(&json!({ "remotes": remotes.iter().map(|(name, remote)| {
-            json!({ "name": name, "url": remote.url, "endpoint": remote.endpoint, "region": remote.region })
-        }).collect::<Vec<_>>() }))?;
+        let remotes: Vec<_> = remotes.iter().map(|(name, named)| document(name, named)).collect();
+        ui.document(&json!({ "remotes": remotes }))?;
     } else if ui.quiet {
         for (name, _) in remotes.iter() {
             ui.line(name)?;
         }
     } else {
-        let rows: Vec<_> = remotes
-            .iter()
-            .map(|(name, remote)| {
-                let endpoint = remote.endpoint.as_deref().unwrap_or_default();
-                vec![name.to_owned(), printable(&remote.url), printable(endpoint)]
-            })
-            .collect();
+        let rows: Vec<_> = remotes.iter().map(|(name, named)| row(name, named)).collect();
         if rows.is_empty() {
             ui.status("There are no remotes.");
             ui.hint("`icecore remote add NAME URL` names one");
         } else {
-            ui.table(&[("NAME", Column::Left), ("URL", Column::Left), ("ENDPOINT", Column::Left)], rows)?;
+            let head = ["NAME", "URL", "FROM", "SETTINGS"].map(|name| (name, Column::Left));
+            ui.table(&head, rows)?;
         }
     }
     Ok(ExitStatus::Success)
+}
+
+fn row(name: &str, named: &Named) -> Vec<String> {
+    let settings = named.remote.settings().into_iter().map(|(name, value)| format!("{name}={value}"));
+    let settings: Vec<_> = settings.collect();
+    let url = icecore::without_secret(&named.remote.url);
+    vec![name.to_owned(), printable(&url), named.file.to_owned(), printable(&settings.join(" "))]
+}
+
+fn document(name: &str, named: &Named) -> Value {
+    let remote = &named.remote;
+    let settings: BTreeMap<_, _> = remote.settings().into_iter().collect();
+    json!({
+        "name": name,
+        "url": icecore::without_secret(&remote.url),
+        "file": named.file,
+        "endpoint": settings.get("endpoint"),
+        "region": settings.get("region"),
+        "path_style": remote.path_style,
+        "profile": settings.get("profile"),
+        "storage_class": settings.get("storage_class"),
+        "encryption": settings.get("encryption"),
+        "ca_file": settings.get("ca_file"),
+    })
 }
 
 fn remove(ui: &mut Ui, context: &Context, name: &str) -> Result<ExitStatus> {
@@ -241,7 +262,12 @@ fn look(
         );
     }
     // Who may only read, or write but not delete, may well be meant to.
-    let failed = probe.as_ref().is_some_and(|probe| probe.list.is_err() || probe.get.is_err());
+    let has_class = |probe: &Probe| {
+        let refused = |outcome: &Option<&S3Cause>| matches!(outcome, Some(S3Cause::UnknownClass(_)));
+        !probe.failures().any(|(_, error)| refused(&S3Cause::of(error)))
+    };
+    let failed =
+        probe.as_ref().is_some_and(|probe| probe.list.is_err() || probe.get.is_err() || !has_class(probe));
     if is_told {
         tell(ui, place, holds.as_deref(), probe.as_ref(), &findings)?;
     } else {
@@ -261,7 +287,7 @@ fn is_denied(error: &Error) -> bool {
 }
 
 /// What is not as it should be, in sentences.
-fn findings(probe: &Probe) -> Vec<String> {
+pub(super) fn findings(probe: &Probe) -> Vec<String> {
     let mut findings: Vec<String> =
         probe.failures().map(|(what, error)| format!("cannot {what}: {}", sentence(error))).collect();
     if findings.is_empty() && !probe.keeps_conditions() {

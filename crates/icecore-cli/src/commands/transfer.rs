@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::failure::{CommandError, Result, sentence};
-use crate::progress::Progress;
+use crate::progress::{Drawing, Progress};
 use crate::select::{Listing, shortened};
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
@@ -70,6 +70,8 @@ pub(crate) fn push(ui: &mut Ui, context: &Context, args: &PushArgs) -> Result<Ex
     let place = context.remote_place(&args.transfer.to)?;
     let limits = Limits { upload: limit(args.limit_upload), ..Limits::default() };
     let around = Surroundings { limits, ..context.surroundings() };
+    let listing = opened.listing(ui)?;
+    let drawing = Progress::begin(ui, context, Counter::StoredBytes, "Pushing");
     let mut scratch = None;
     let remote = if args.transfer.dry_run && !icecore::is_store(&place, &around)? {
         // What would be made there: nothing is, yet.
@@ -80,18 +82,10 @@ pub(crate) fn push(ui: &mut Ui, context: &Context, args: &PushArgs) -> Result<Ex
     } else {
         icecore::open_same(&opened.store, &place, &around)?
     };
-    let listing = opened.listing(ui)?;
     let transfer = Transfer::push(Arc::clone(&opened.store), remote, options(context))?;
     let there = place.to_string();
-    let words = Words {
-        doing: "Pushing",
-        done: "Pushed",
-        would: "Would send",
-        undone: "was not pushed",
-        there,
-        from: None,
-    };
-    let status = run(ui, context, &args.transfer, &transfer, &listing, &words);
+    let words = Words { done: "Pushed", would: "Would send", undone: "was not pushed", there, from: None };
+    let status = run(ui, context, &args.transfer, &transfer, &listing, drawing, &words);
     drop(scratch);
     status
 }
@@ -101,20 +95,19 @@ pub(crate) fn pull(ui: &mut Ui, context: &Context, args: &PullArgs) -> Result<Ex
     let place = context.remote_place(&args.transfer.to)?;
     let limits = Limits { download: limit(args.limit_download), ..Limits::default() };
     let around = Surroundings { limits, ..context.surroundings() };
+    let begin = |ui: &Ui| Progress::begin(ui, context, Counter::StoredBytes, "Pulling");
+    let drawing = begin(ui);
     let remote = Context::open_same(&opened.store, &place, &around)?;
-    let listing = Listing::of(&remote, ui)?;
+    let listed = remote.snapshots()?;
+    // Warnings may come.
+    drawing.end();
+    let listing = Listing::told(listed, ui);
+    let drawing = begin(ui);
     let transfer = Transfer::pull(Arc::clone(&opened.store), remote, options(context))?;
     let there = opened.place.to_string();
     let from = Some(args.transfer.to.as_str());
-    let words = Words {
-        doing: "Pulling",
-        done: "Pulled",
-        would: "Would fetch",
-        undone: "was not pulled",
-        there,
-        from,
-    };
-    run(ui, context, &args.transfer, &transfer, &listing, &words)
+    let words = Words { done: "Pulled", would: "Would fetch", undone: "was not pulled", there, from };
+    run(ui, context, &args.transfer, &transfer, &listing, drawing, &words)
 }
 
 fn options(context: &Context) -> TransferOptions {
@@ -127,7 +120,6 @@ fn limit(bytes_a_second: Option<NonZeroU64>) -> Option<Arc<RateLimit>> {
 
 /// How a direction is told of.
 struct Words<'a> {
-    doing: &'static str,
     done: &'static str,
     would: &'static str,
     undone: &'static str,
@@ -143,11 +135,11 @@ fn run(
     args: &TransferArgs,
     transfer: &Transfer,
     listing: &Listing,
+    drawing: Drawing,
     words: &Words<'_>,
 ) -> Result<ExitStatus> {
     let chosen = choose(context, args, listing)?;
     let ids: Vec<SnapshotId> = chosen.iter().map(|snapshot| snapshot.id).collect();
-    let drawing = Progress::begin(ui, context, Counter::StoredBytes, words.doing);
     let plan = transfer.plan(&ids, &*drawing.monitor());
     let sent = match (args.dry_run, plan) {
         (true, plan) => {

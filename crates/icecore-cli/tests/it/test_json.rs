@@ -119,6 +119,9 @@ fn stores_elsewhere_are_told_as_documented() {
     let url = format!("file://{}", env.path("elsewhere").display());
     let remote = "`icecore remote`";
     let added = env.json(&["remote", "add", "team", &url]);
+    let all = "endpoint = 'https://s3.example.org'\nregion = 'mars'\npath_style = true\nprofile = 'me'\nstorage_class = 'COLD'\nencryption = 'AES256'\nca_file = 'ca.pem'";
+    let other = "[remotes.other]\nurl = 's3://backups'\npath_style = false";
+    env.write("icecore.toml", format!("[remotes.shared]\nurl = 's3://backups/shop'\n{all}\n{other}\n"));
     check_table(remote, 1, &[env.json(&["remote", "list"])]);
     let checks = [env.json(&["remote", "check", "team"])];
     let transfer = "`icecore push`, `icecore pull`";

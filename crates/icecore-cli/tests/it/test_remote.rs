@@ -10,9 +10,12 @@ mod refused;
 mod repairs;
 mod s3;
 mod site;
+mod slow;
 mod together;
 
 use std::fs;
+
+use icecore_testkit::s3::{S3Call, S3Fault, Trouble};
 
 use crate::support::{TestEnv, check_keys};
 
@@ -155,6 +158,46 @@ fn names_of_remotes_are_kept_and_forgotten() {
     // A project's are everybody's.
     one.write("icecore.toml", format!("[remotes.shared]\nurl = \"{url}\"\n"));
     one.ok(&["push", "shared"]);
+}
+
+#[test]
+fn a_list_of_remotes_shows_how_each_is_reached_and_where_it_stands() {
+    let (one, _other, _shared, url) = two_machines();
+    one.ok(&["remote", "add", "team", &url]);
+    let settings = "endpoint = \"https://s3.example.org\"\nprofile = \"me\"\nstorage_class = \"COLD\"";
+    one.write("icecore.toml", format!("[remotes.everybodys]\nurl = \"s3://backups\"\n{settings}\n"));
+    let said = one.ok(&["remote", "list"]);
+    let lines: Vec<&str> = said.lines().collect();
+    let [head, shared, own] = lines.as_slice() else { panic!("{said}") };
+    assert!(shared.starts_with("everybodys  s3://backups  "), "{said}");
+    assert!(
+        shared.ends_with("icecore.toml  endpoint=https://s3.example.org profile=me storage_class=COLD"),
+        "{said}"
+    );
+    assert!(own.starts_with("team ") && own.ends_with("  remotes.toml"), "{said}");
+    let column = |line: &str, word: &str| line.find(word);
+    assert_eq!(column(head, "FROM"), column(shared, "icecore.toml"), "{said}");
+    assert_eq!(column(head, "FROM"), column(own, "remotes.toml"), "{said}");
+    let told = &one.json(&["remote", "list"])["remotes"];
+    assert_eq!((&told[0]["file"], &told[1]["file"]), (&"icecore.toml".into(), &"remotes.toml".into()));
+    assert_eq!(told[0]["profile"], "me");
+}
+
+#[test]
+fn a_class_of_storage_that_nobody_has_is_not_added() {
+    let env = TestEnv::new();
+    let said = env.fails(2, &["remote", "add", "team", "s3://backups", "--storage-class", "STANDART_IA"]);
+    assert!(said.contains("did you mean \"STANDARD_IA\"?") && said.contains("--endpoint"), "{said}");
+    // Other servers know their own.
+    let site = site::Site::new();
+    let endpoint = site.server.endpoint();
+    let add = ["remote", "add", "team", site::URL, "--endpoint", &endpoint, "--storage-class", "COLD"];
+    let refuse = Trouble::Answer(400, "InvalidStorageClass");
+    site.server.inject(S3Fault::new(S3Call::Put, refuse).key("tmp/").after(1).for_good());
+    let said = site.fails(&env, 1, &add);
+    assert!(said.contains("does not know the class of storage") && said.contains("not added"), "{said}");
+    site.server.heal();
+    site.ok(&env, &add);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! On a terminal: questions, colours, bars. `script` from Debian's base system gives us one.
 
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use icecore_testkit::postgres::PostgresServer;
 
@@ -9,9 +9,13 @@ use crate::support::{Said, TestEnv};
 
 /// Runs the program on a terminal on which somebody types `typed`. What it says on both outputs comes back together.
 fn on_a_terminal(env: &TestEnv, arguments: &str, typed: &str) -> (i32, String) {
+    on_a_terminal_as(env, &env.command(&[]), arguments, typed)
+}
+
+/// The same with the variables of a command.
+pub(crate) fn on_a_terminal_as(env: &TestEnv, like: &Command, arguments: &str, typed: &str) -> (i32, String) {
     let line = format!("{} {arguments}", env!("CARGO_BIN_EXE_icecore"));
-    let like = env.command(&[]);
-    let mut script = std::process::Command::new("script");
+    let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(env.path(""));
     script
         .env_clear()

@@ -122,6 +122,43 @@ fn without_keys_a_person_is_told_where_to_put_them() {
     let text = run(&[(ENDPOINT, &place.server.endpoint())]);
     assert!(text.contains("cannot list s3://bucket/: there are no credentials: "), "{text}");
     assert!(text.contains("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"), "{text}");
+    let (said, _) = text.split_once(" | ").unwrap();
+    assert!(
+        said.ends_with(
+            "neither the environment nor a profile has any, nor does the machine or the container give some"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+fn credentials_that_cannot_be_had_are_told_in_one_sentence() {
+    let place = Place::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    let text = "[profile half]\naws_access_key_id = AKIA\n[profile role]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = nope\n\
+         [profile fails]\ncredential_process = /bin/false\n\
+         [profile sso]\nsso_start_url = https://x.example/start\nsso_region = eu-west-1\nsso_account_id = 1\nsso_role_name = x\n";
+    fs::write(&file, text).unwrap();
+    let endpoint = place.server.endpoint();
+    for (profile, says, hints) in [
+        ("half", "aws_secret_access_key", "AWS_PROFILE"),
+        ("role", "could not find source profile nope", "AWS_PROFILE"),
+        ("fails", "exited with code exit status: 1", "AWS_PROFILE"),
+        ("sso", "/sso/cache/", "`aws sso login`"),
+    ] {
+        for variable in ["AWS_PROFILE", PROFILE] {
+            let text = run(&[
+                ("AWS_CONFIG_FILE", file.to_str().unwrap()),
+                (variable, profile),
+                (ENDPOINT, &endpoint),
+            ]);
+            let (said, hint) = text.split_once(" | ").unwrap();
+            assert!(said.contains(": there are no credentials: ") && said.contains(says), "{text}");
+            assert!(said.len() < 300 && !said.contains("provider was not"), "{text}");
+            assert!(hint.contains(hints), "{text}");
+        }
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod speed;
 mod stopping;
 mod support;
 mod tls;
+mod traffic;
 
 use icecore_s3::{Conditions, S3Options};
 

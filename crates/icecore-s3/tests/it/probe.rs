@@ -1,10 +1,10 @@
 //! What a probe finds.
 
-use icecore_s3::Condition;
+use icecore_s3::{Condition, S3Options};
 use icecore_storage::{ErrorKind, PutMode, Storage as _};
 use icecore_testkit::s3::{Manners, S3Call, S3Fault, Trouble};
 
-use crate::support::{Place, sentence};
+use crate::support::{Place, options, sentence};
 
 /// Nothing of the probe is left, listed or not.
 fn assert_clean(place: &Place) {
@@ -60,7 +60,7 @@ fn each_missing_permission_is_found_and_named() {
     for (call, what) in [
         (S3Call::List, "list"),
         (S3Call::Get, "get"),
-        (S3Call::BeginUpload, "parts"),
+        (S3Call::BeginUpload, "put in parts"),
         (S3Call::Delete, "delete"),
     ] {
         place.server.inject(S3Fault::new(call, Trouble::Answer(403, "AccessDenied")).for_good());
@@ -83,8 +83,32 @@ fn who_may_only_read_is_told_so_and_nothing_else() {
     }
     let probe = place.storage().probe();
     let failed: Vec<_> = probe.failures().map(|(what, _)| what).collect();
-    assert_eq!(failed, ["put", "parts", "create", "replace", "delete"], "{probe:?}");
+    assert_eq!(failed, ["put", "put in parts", "create", "replace", "delete"], "{probe:?}");
     assert!(probe.list.is_ok() && probe.get.is_ok());
+}
+
+#[test]
+fn a_class_of_storage_is_tried_as_a_pack_would_be() {
+    let place = Place::new();
+    let with =
+        |class: Option<&str>| S3Options { storage_class: class.map(|it| it.parse().unwrap()), ..options() };
+    let put_in = |class: Option<&str>| {
+        place.server.take_requests();
+        let probe = place.storage_with(with(class)).probe();
+        assert_eq!(probe.failures().count(), 0, "{probe:?}");
+        assert_clean(&place);
+        let requests = place.server.take_requests().into_iter().filter(|it| it.call == S3Call::Put);
+        requests.filter_map(|it| it.header("x-amz-storage-class").map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(put_in(Some("REDUNDANT")), ["REDUNDANT"]);
+    assert!(put_in(None).is_empty());
+    let refuse = S3Fault::new(S3Call::Put, Trouble::Answer(400, "InvalidStorageClass")).key("-class");
+    place.server.inject(refuse.for_good());
+    let probe = place.storage_with(with(Some("REDUNDANT"))).probe();
+    let failed: Vec<_> = probe.failures().map(|(what, error)| (what, sentence(error))).collect();
+    let [(what, said)] = failed.as_slice() else { panic!("{failed:?}") };
+    assert_eq!(*what, "put in the class of storage");
+    assert!(said.contains("does not know the class of storage"), "{said}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub use sqlite_table::{plan_sqlite_table, restore_sqlite_table, rollback_sqlite_
 pub use table::{TablePlan, plan_table, restore_table};
 
 use crate::create::BASE_BACKUP;
-use crate::{Error, Result};
+use crate::{Error, Result, is_url};
 
 /// Where a snapshot goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,7 +236,7 @@ fn target_path(snapshot: &Snapshot, options: &RestoreOptions, is_part: bool) -> 
             "a single part needs a target of its own: give --to PATH, or --to -".to_owned(),
         )),
         Destination::Origin => match &snapshot.info().origin {
-            Some(origin) if !origin.contains("://") => Ok(Some(PathBuf::from(origin))),
+            Some(origin) if !is_url(origin) => Ok(Some(PathBuf::from(origin))),
             _ => {
                 let id = short_id(snapshot);
                 Err(Error::NoTarget { id, source_name: snapshot.info().source.clone() })

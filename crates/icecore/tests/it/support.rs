@@ -29,6 +29,7 @@ impl Place {
             interrupt: Arc::default(),
             attempts: None,
             limits: icecore::Limits::default(),
+            traffic: Arc::default(),
         };
         let store = icecore::init(&place, &around, &InitOptions::new("2026-11-21T00:00:00Z")).unwrap();
         Self { dir, store }

@@ -38,7 +38,7 @@ impl ServerTarget {
     ) -> Result<Option<Self>> {
         let info = snapshot.info();
         let (source, name) = match to {
-            Some(to) if to.to_str().is_some_and(|to| to.contains("://")) => {
+            Some(to) if to.to_str().is_some_and(icecore::is_url) => {
                 context.source(to).map_err(|error| error.if_not_found(PLACES))?
             }
             Some(to) => match service(context, to)? {
@@ -50,7 +50,7 @@ impl ServerTarget {
                 let service = project
                     .map(|project| project.source(&info.source, &context.environment()))
                     .transpose()?;
-                match (service.flatten(), info.origin.as_deref().filter(|origin| origin.contains("://"))) {
+                match (service.flatten(), info.origin.as_deref().filter(|origin| icecore::is_url(origin))) {
                     (Some(source), origin) => {
                         if let Some(origin) = origin.filter(|origin| !context.is_at(origin, &source)) {
                             ui.note(format!(

@@ -41,7 +41,7 @@ pub(super) fn newest_whole(ui: &mut Ui, context: &Context, meant: &Meant) -> Res
     };
     let mut damaged = Vec::new();
     let is_from_here = |snapshot: &&Snapshot| match snapshot.info().origin.as_deref() {
-        Some(origin) if origin.contains("://") => context.is_at(origin, source),
+        Some(origin) if icecore::is_url(origin) => context.is_at(origin, source),
         _ => true,
     };
     // A service may have moved; but what is called so elsewhere is not to be taken for it.

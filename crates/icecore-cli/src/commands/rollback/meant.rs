@@ -77,7 +77,7 @@ impl Meant {
         let Some(origin) = snapshot.info().origin.as_deref().filter(|_| !self.is_service) else {
             return false;
         };
-        match (path_of(&self.source), origin.contains("://")) {
+        match (path_of(&self.source), icecore::is_url(origin)) {
             (Some(path), false) => real(path) != Path::new(origin),
             (None, true) => Source::parse(Path::new(origin), &context.environment())
                 .is_ok_and(|origin| place(&origin) != place(&self.source)),
@@ -92,7 +92,7 @@ fn origin_of(context: &Context, series: &Path) -> Option<String> {
     let (snapshots, _) = context.open().ok()?.store.snapshots().ok()?;
     let is_of = |snapshot: &&Snapshot| {
         let info = snapshot.info();
-        let is_database = info.form == "sqlite" || info.origin.as_ref().is_some_and(|it| it.contains("://"));
+        let is_database = info.form == "sqlite" || info.origin.as_ref().is_some_and(|it| icecore::is_url(it));
         series.to_str() == Some(&info.source) && is_database
     };
     let origin = snapshots.iter().find(is_of)?.info().origin.as_deref()?;

@@ -35,6 +35,22 @@ fn only_what_deletes_must_be_alone() {
 }
 
 #[test]
+fn whoever_makes_a_store_there_is_told_at_once() {
+    for manners in [Manners::Ignore, Manners::Refuse, Manners::Race] {
+        let site = Site::new();
+        site.server.behave(manners);
+        let made = site.run(&TestEnv::bare(), &["init", "--store", URL]);
+        assert_eq!(made.status, 0, "{}", made.stderr);
+        let of_made = |said: &str| said.contains("warning: the server does not keep conditions");
+        assert!(of_made(&made.stderr) && made.stderr.contains("--exclusive"), "{manners:?}: {}", made.stderr);
+        assert!(site.objects("tmp").is_empty(), "something is left of the look");
+    }
+    let site = Site::new();
+    let made = site.run(&TestEnv::bare(), &["init", "--store", URL]);
+    assert!(made.status == 0 && !made.stderr.contains("warning"), "{}", made.stderr);
+}
+
+#[test]
 fn a_look_that_fails_is_no_reason_to_give_up_what_keeps_others_safe() {
     let site = Site::new();
     let env = TestEnv::new();

@@ -264,3 +264,26 @@ fn what_never_arrives_whole_is_not_published() {
     site.ok(&other, &["pull", "origin"]);
     site.check_both(&other, 1);
 }
+
+#[test]
+fn a_hint_about_the_configuration_says_of_which_store() {
+    let site = Site::new();
+    let env = TestEnv::new();
+    env.write("data", content(1));
+    env.ok(&["create", "data"]);
+    site.ok(&env, &["push", URL]);
+    let folder = site.server.folder("backups").join("team/db");
+    for name in ["config", "copies/config"] {
+        fs::write(folder.join(name), "ICECORE rotten").unwrap();
+    }
+    let hint = format!("put `{URL}/config` back");
+    for command in [&["verify", URL][..], &["list", "--remote", URL], &["pull", URL]] {
+        let said = site.fails(&env, 13, command);
+        assert!(said.contains(&hint), "{said}");
+    }
+    for name in ["config", "copies/config"] {
+        fs::remove_file(folder.join(name)).unwrap();
+    }
+    let said = site.fails(&env, 13, &["list", "--remote", URL]);
+    assert!(said.contains(&hint), "{said}");
+}

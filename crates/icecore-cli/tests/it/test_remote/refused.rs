@@ -96,7 +96,13 @@ fn nobody_says_who_we_are() {
     let change = |command: &mut Command| {
         command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     };
-    check(&Site::new(), URL, change, &["there are no credentials"], "--profile");
+    check(
+        &Site::new(),
+        URL,
+        change,
+        &["there are no credentials: neither the environment nor a profile has any"],
+        "AWS_PROFILE",
+    );
 }
 
 #[test]
@@ -140,13 +146,13 @@ fn a_certificate_of_a_stranger() {
 
 #[test]
 fn a_host_without_an_address() {
-    let words = ["cannot connect to http://nowhere.invalid:9000: "];
+    let words = ["cannot connect to http://nowhere.invalid:9000: its name has no address ("];
     check(&Site::new(), URL, at("http://nowhere.invalid:9000"), &words, "look at the endpoint");
 }
 
 #[test]
 fn a_port_where_nobody_listens() {
-    let words = ["cannot connect to http://127.0.0.1:1: ", "refused"];
+    let words = ["cannot connect to http://127.0.0.1:1: Connection refused"];
     check(&Site::new(), URL, at("http://127.0.0.1:1"), &words, "look at the endpoint");
 }
 
@@ -154,7 +160,22 @@ fn a_port_where_nobody_listens() {
 fn a_server_that_speaks_no_tls() {
     let site = Site::new();
     let endpoint = site.server.endpoint().replace("http://", "https://");
-    check(&site, URL, at(&endpoint), &["cannot connect"], "look at the endpoint");
+    check(&site, URL, at(&endpoint), &["cannot connect to ", "it speaks no TLS there"], "with http://");
+}
+
+#[test]
+fn a_server_that_speaks_only_tls() {
+    let authority = Authority::new();
+    let server = S3Server::start_with_tls(&authority.server("IP:127.0.0.1"));
+    server.create_bucket("backups");
+    let site = Site { server };
+    let endpoint = site.server.endpoint().replace("https://", "http://");
+    check(&site, URL, at(&endpoint), &["the connection broke: ", "as by a server that wants https://"], "");
+    // Others say it.
+    let site = Site::new();
+    let page = Trouble::Page(400, "Client sent an HTTP request to an HTTPS server.");
+    site.server.inject(S3Fault::new(S3Call::Any, page).for_good());
+    check(&site, URL, |_| (), &["the server speaks only TLS there"], "begins with https://");
 }
 
 #[test]
@@ -165,6 +186,37 @@ fn an_endpoint_that_is_none() {
     let told = Said::of(command.env("AWS_ENDPOINT_URL", "localhost:9000")).fails(1);
     assert!(told.contains(URL) && told.contains("AWS_ENDPOINT_URL"), "{told}");
     assert!(told.contains("`localhost:9000` is no endpoint, which looks like"), "{told}");
+}
+
+/// Who has learnt it from other URLs writes keys before an `@`.
+#[test]
+fn a_key_in_a_url_is_not_repeated() {
+    let env = TestEnv::new();
+    for url in [
+        "https://KEY:hunter2@host/b",
+        "s3://KEY:hunter2@backups",
+        "s3://KEY:hun/hunter2@backups",
+        "s3:/K:hunter2@b",
+    ] {
+        for command in
+            COMMANDS.into_iter().chain([&["remote", "add", "URL", "team"][..], &["remote", "remove", "URL"]])
+        {
+            let arguments: Vec<&str> =
+                command.iter().map(|word| if *word == "URL" { url } else { word }).collect();
+            let said = env.run(&arguments);
+            let told = format!("{}{}", said.text(), said.stderr);
+            assert!(said.status != 0 && !told.contains("hunter2"), "{arguments:?}: {told}");
+        }
+    }
+    // Nor one that stands in a file.
+    env.write("icecore.toml", "[remotes.team]\nurl = \"https://KEY:hunter2@host/b\"\n[remotes.other]\nurl = \"s3://backups\"\nendpoint = \"https://KEY:hun/hunter2@host\"\n");
+    for arguments in
+        [&["push", "team"][..], &["push", "other"], &["remote", "list"], &["remote", "list", "--json"]]
+    {
+        let said = env.run(arguments);
+        let told = format!("{}{}", said.text(), said.stderr);
+        assert!(!told.contains("hunter2"), "{arguments:?}: {told}");
+    }
 }
 
 #[test]
