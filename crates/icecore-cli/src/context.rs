@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use crate::args::GlobalArgs;
 use crate::failure::{CommandError, Result};
+use crate::hints;
 use crate::password;
 use crate::select::{Listing, short_id};
 use crate::signals::Interrupt;
@@ -119,6 +120,16 @@ impl Context {
     pub(crate) fn remotes(&self) -> Result<Remotes> {
         let own = self.own_place().ok();
         Ok(Remotes::read(self.project()?.as_ref(), own.as_ref().and_then(Place::as_directory))?)
+    }
+
+    /// What brings back what is damaged in the store here, if it has remotes.
+    pub(crate) fn help_from_elsewhere(&self) -> Option<String> {
+        if self.is_remote_named() {
+            return None;
+        }
+        // Whoever has none that can be read is told so when they are needed.
+        let remotes = self.remotes().ok()?;
+        hints::elsewhere(&remotes.iter().map(|(name, _)| name).collect::<Vec<_>>())
     }
 
     /// The place of a remote, by its name or by a URL.

@@ -7,6 +7,7 @@ use icecore::{Error, StoreError};
 use icecore_engine::{CaptureError, RestoreError};
 use icecore_storage::ErrorKind;
 
+use crate::hints::is_of_damage;
 use crate::status::ExitStatus;
 
 /// A command that did not succeed.
@@ -53,6 +54,19 @@ impl CommandError {
         match &self {
             Self::Failure(Failure { status: ExitStatus::NotFound, .. }) => self.hint(hint),
             _ => self,
+        }
+    }
+
+    /// Adds what else helps where stored data is damaged.
+    pub(crate) fn if_damaged(self, more: impl FnOnce() -> Option<String>) -> Self {
+        match self {
+            Self::Failure(Failure { status: ExitStatus::Damaged, message, hint: Some(hint) })
+                if is_of_damage(&hint) =>
+            {
+                let hint = more().map_or_else(|| hint.clone(), |more| format!("{hint}; {more}"));
+                Self::Failure(Failure { status: ExitStatus::Damaged, message, hint: Some(hint) })
+            }
+            other => other,
         }
     }
 

@@ -19,6 +19,22 @@ pub(crate) fn at_remote(hint: &str, remote: &str) -> String {
     pieces.collect::<Vec<_>>().join("`")
 }
 
+/// What brings back what is damaged here, if there are remotes.
+pub(crate) fn elsewhere(remotes: &[&str]) -> Option<String> {
+    match remotes {
+        [] => None,
+        [remote] => Some(format!("`icecore repair --from {remote}` fetches good copies from there")),
+        [first, ..] => Some(format!(
+            "`icecore repair --from {first}`, or another one of `icecore remote list`, fetches good copies from there"
+        )),
+    }
+}
+
+/// Whether a hint is about what is damaged in the store, of which there may be good copies elsewhere.
+pub(crate) fn is_of_damage(hint: &str) -> bool {
+    ["`icecore verify`", "`icecore repair"].iter().any(|command| hint.contains(command))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,10 +4,12 @@
 //! coded on it then lies in the index, and cannot be read: nobody may refer to it again, and what it is coded on is stored anew when it comes.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use icecore_format::{ChunkId, PackId, Run, ShortId};
 
 use crate::Result;
+use crate::fetch::in_parallel;
 use crate::index::{IndexReader, PackRecord};
 use crate::pack::OpenPack;
 use crate::store::Store;
@@ -52,12 +54,9 @@ impl Store {
     pub(crate) fn absent(&self, condemned: BTreeSet<PackId>) -> Result<Absent> {
         let unsound = self.put_unsound_last()?;
         let mut wanted = HashSet::new();
-        for id in &unsound {
-            if let Some(open) = self.open_if_there(id)? {
-                let bases = self.base_holders(&open)?.into_iter();
-                let lost = bases.filter(|(_, holders)| holders.iter().all(|pack| unsound.contains(pack)));
-                wanted.extend(lost.map(|(base, _)| base));
-            }
+        for bases in self.for_each_open(&unsound, |open| self.base_holders(open))?.into_iter().flatten() {
+            let is_lost = |holders: &Vec<PackId>| holders.iter().all(|pack| unsound.contains(pack));
+            wanted.extend(bases.into_iter().filter(|(_, holders)| is_lost(holders)).map(|(base, _)| base));
         }
         let packs = condemned.into_iter().chain(unsound).collect();
         Ok(Absent { packs, wanted })
@@ -69,10 +68,8 @@ impl Store {
     /// index may have met last, must not stand before those from which the same can be read.
     pub(crate) fn put_unsound_last(&self) -> Result<BTreeSet<PackId>> {
         let unsound = self.unsound_packs()?;
-        let mut open = Vec::new();
-        for id in &unsound {
-            open.extend(self.open_if_there(id)?);
-        }
+        let open = self.for_each_open(&unsound, |open| Ok(Arc::clone(open)))?;
+        let open: Vec<Arc<OpenPack>> = open.into_iter().flatten().collect();
         if open.is_empty() {
             return Ok(unsound);
         }
@@ -109,12 +106,13 @@ impl Store {
         // For each suspect the packs that it is coded on: of those that hold the same base one is enough.
         let mut under: BTreeMap<PackId, BTreeSet<Vec<PackId>>> = BTreeMap::new();
         let mut unsound = BTreeSet::new();
-        for id in &suspects {
-            match self.open_if_there(id)? {
-                Some(open) => {
-                    let holders = self.base_holders(&open)?.into_iter().map(|(_, holders)| holders);
-                    under.insert(*id, holders.collect());
-                }
+        let looked_at = self.for_each_open(&suspects, |open| {
+            let holders = self.base_holders(open)?.into_iter().map(|(_, holders)| holders);
+            Ok(holders.collect::<BTreeSet<_>>())
+        })?;
+        for (id, bases) in suspects.iter().zip(looked_at) {
+            match bases {
+                Some(bases) => drop(under.insert(*id, bases)),
                 None => drop(unsound.insert(*id)),
             }
         }
@@ -149,8 +147,22 @@ impl Store {
         }
     }
 
+    /// What is asked of each of these packs, in this order; `None` for one that is gone or cannot be read. Far away a table is a few round trips,
+    /// and after a collection there every pack that holds deltas is looked at.
+    fn for_each_open<T: Send>(
+        &self,
+        packs: &BTreeSet<PackId>,
+        ask: impl Fn(&Arc<OpenPack>) -> Result<T> + Sync,
+    ) -> Result<Vec<Option<T>>> {
+        let packs: Vec<PackId> = packs.iter().copied().collect();
+        let answers = in_parallel(&*self.storage, &packs, |id| {
+            self.open_if_there(id)?.map(|open| ask(&open)).transpose()
+        });
+        answers.into_iter().collect()
+    }
+
     /// A pack, unless it is gone or cannot be read.
-    fn open_if_there(&self, id: &PackId) -> Result<Option<std::sync::Arc<OpenPack>>> {
+    fn open_if_there(&self, id: &PackId) -> Result<Option<Arc<OpenPack>>> {
         match self.packs.open(id) {
             Ok(open) => Ok(Some(open)),
             Err(error) if error.is_out_of_reach() || error.is_gone() => Ok(None),

@@ -25,7 +25,15 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     ask: impl Fn(&T) -> R + Sync,
 ) -> Vec<R> {
-    let workers = storage.concurrency().get().min(items.len() / REQUESTS_A_THREAD);
+    by_workers(storage.concurrency().get().min(items.len() / REQUESTS_A_THREAD), items, ask)
+}
+
+/// What `ask` answers for each of `items`, in this order; so many threads ask, the caller's among them.
+pub(crate) fn by_workers<T: Sync, R: Send>(
+    workers: usize,
+    items: &[T],
+    ask: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
     if workers < 2 {
         return items.iter().map(ask).collect();
     }

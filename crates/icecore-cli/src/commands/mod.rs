@@ -30,6 +30,10 @@ use crate::ui::Ui;
 
 /// Runs one command.
 pub(crate) fn run(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatus> {
+    run_one(ui, context, command).map_err(|error| error.if_damaged(|| context.help_from_elsewhere()))
+}
+
+fn run_one(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatus> {
     match command {
         Command::Init(args) => init::run(ui, context, &args),
         Command::Snapshot(command) | Command::Alias(command) => match command {

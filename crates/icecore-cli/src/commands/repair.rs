@@ -20,6 +20,9 @@ use crate::units::{Bytes, counted, parse_duration, printable};
 /// Parts named in one line.
 const PARTS_SHOWN_MAX: usize = 5;
 
+/// What is said of a snapshot that cannot be restored whole.
+const NOT_WHOLE: &str = "is not whole";
+
 /// What becomes of a snapshot whose manifest cannot be read.
 const LOST: &str = "; this snapshot is lost, and the next gc frees what only it needs";
 
@@ -189,6 +192,10 @@ fn show_plan(
     for pack in plan.packs.iter().filter(|pack| pack.healable) {
         ui.line(format_args!("heal pack {} by its parity: {}", pack.id, pack.message))?;
     }
+    for copy in &plan.copies {
+        let (object, message) = (printable(&copy.object), printable(&copy.message));
+        ui.line(format_args!("make {object} anew: {message}"))?;
+    }
     for id in &plan.parity {
         ui.line(format_args!("make the parity of pack {id} anew"))?;
     }
@@ -206,11 +213,15 @@ fn show_plan(
         ui.line(format_args!("leave pack {} as it is: {}", pack.id, pack.message))?;
     }
     for broken in &plan.broken {
-        ui.line(broken_line(context, broken))?;
+        let outlook =
+            if mends(broken, fetch.map(|(fetch, _)| fetch)) { "would be whole again" } else { NOT_WHOLE };
+        ui.line(snapshot_line(context, broken, outlook))?;
     }
     if let Some((fetch, Elsewhere { place, .. })) = fetch {
         let (packs, bytes) = (counted(fetch.packs, "pack"), Bytes(fetch.bytes));
-        ui.line(format_args!("Would fetch up to {bytes} in {packs} from {place}"))?;
+        ui.line(format_args!(
+            "Would fetch up to {bytes} in {packs} from {place}, each checked when it arrives"
+        ))?;
         for lacking in &fetch.lacking {
             let (id, error) = (not_fetched(&lacking.id.to_string()), sentence(&lacking.error));
             ui.warn(format_args!("{id} cannot be had from {place}: {error}"));
@@ -234,6 +245,7 @@ fn show_report(
             "records_fetched": report.records_fetched,
             "not_fetched": report.not_fetched.iter().map(|it| json!({ "object": it.object, "reason": it.message })).collect::<Vec<_>>(),
             "parity_made": report.parity_made,
+            "copies_made": report.copies_made,
             "set_aside": report.set_aside.len(),
             "lost": lost_snapshots(report),
             "unread": report.unread.iter().map(names::pack).chain(unread_records(plan)).collect::<Vec<_>>(),
@@ -272,6 +284,13 @@ fn show_report(
     if report.parity_made > 0 {
         ui.line(format_args!("Made the parity of {} anew", counted(report.parity_made, "pack")))?;
     }
+    if report.copies_made > 0 {
+        let copies = match report.copies_made {
+            1 => "1 second copy".to_owned(),
+            n => format!("{n} second copies"),
+        };
+        ui.line(format_args!("Made {copies} anew"))?;
+    }
     if !plan.renewed.is_empty() {
         ui.line(format_args!("Cleared or made anew {}", counted(plan.renewed.len() as u64, "record")))?;
     }
@@ -286,12 +305,24 @@ fn show_report(
         ))?;
     }
     if !report.broken.is_empty() {
-        ui.hint("take new snapshots of these sources: what they have again makes the old ones whole; or `icecore repair --drop-broken`");
+        let help = if from.is_none() { context.help_from_elsewhere() } else { None };
+        let help = help.map(|help| format!("; {help}")).unwrap_or_default();
+        ui.hint(format_args!("take new snapshots of these sources: what they have again makes the old ones whole; or `icecore repair --drop-broken`{help}"));
     }
     Ok(())
 }
 
+/// Whether a snapshot that is not whole would be, after what the plan shows.
+fn mends(broken: &BrokenSnapshot, fetch: Option<&FetchPlan>) -> bool {
+    let has_it = |fetch: &FetchPlan| fetch.lacking.iter().all(|lacking| lacking.id != broken.id);
+    broken.healable || fetch.is_some_and(has_it)
+}
+
 fn broken_line(context: &Context, broken: &BrokenSnapshot) -> String {
+    snapshot_line(context, broken, NOT_WHOLE)
+}
+
+fn snapshot_line(context: &Context, broken: &BrokenSnapshot, outlook: &str) -> String {
     let shown = broken.parts.iter().take(PARTS_SHOWN_MAX).filter(|part| !part.is_empty());
     let shown = shown.map(|part| printable(part)).collect::<Vec<_>>().join(", ");
     let more = match broken.parts.len().saturating_sub(PARTS_SHOWN_MAX) {
@@ -300,7 +331,7 @@ fn broken_line(context: &Context, broken: &BrokenSnapshot) -> String {
     };
     let separator = if shown.is_empty() { "" } else { ": " };
     format!(
-        "{}  {} of {} is not whole{separator}{shown}{more}",
+        "{}  {} of {} {outlook}{separator}{shown}{more}",
         shortened(&broken.id.to_string()),
         printable(&broken.source),
         context.local_time(&broken.created_at),
@@ -312,12 +343,13 @@ fn unread_records(plan: &RepairPlan) -> impl Iterator<Item = String> {
 }
 
 fn plan_entry(plan: &RepairPlan, fetch: Option<&FetchPlan>) -> Value {
-    let records = plan.records.iter().chain(&plan.renewed);
+    let records = plan.records.iter().chain(&plan.renewed).chain(&plan.copies);
     let records = records.map(|record| json!({ "kind": record.kind.as_str(), "object": record.object }));
     let packs = plan
         .packs
         .iter()
         .map(|pack| json!({ "id": pack.id.to_string(), "reason": pack.message, "healable": pack.healable }));
+    let (mended, broken): (Vec<_>, Vec<_>) = plan.broken.iter().partition(|broken| mends(broken, fetch));
     let lacking = fetch.iter().flat_map(|fetch| &fetch.lacking);
     let lacking = lacking.map(|it| json!({ "id": it.id, "reason": sentence(&it.error) }));
     json!({
@@ -328,7 +360,8 @@ fn plan_entry(plan: &RepairPlan, fetch: Option<&FetchPlan>) -> Value {
         "fetch_bytes": fetch.map_or(0, |fetch| fetch.bytes),
         "lacking": lacking.collect::<Vec<_>>(),
         "parity": plan.parity.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "broken": plan.broken.iter().map(broken_entry).collect::<Vec<_>>(),
+        "mended": mended.into_iter().map(broken_entry).collect::<Vec<_>>(),
+        "broken": broken.into_iter().map(broken_entry).collect::<Vec<_>>(),
     })
 }
 

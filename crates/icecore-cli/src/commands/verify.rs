@@ -1,8 +1,9 @@
 //! `icecore verify`
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use icecore::{Counter, Snapshot, Store, VerifyExtent, VerifyReport};
+use icecore::{Counter, Snapshot, SnapshotId, Store, VerifyExtent, VerifyReport};
 use icecore_store::{Finding, FindingKind};
 use serde_json::json;
 
@@ -17,6 +18,8 @@ use crate::units::{Bytes, counted, parse_budget, parse_share, printable};
 
 /// Parts named in one line.
 const PARTS_SHOWN_MAX: usize = 5;
+/// Chunks named in one line.
+const CHUNKS_SHOWN_MAX: usize = 3;
 
 /// Read back what is stored and check it
 ///
@@ -57,19 +60,25 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &VerifyArgs) -> Result<E
             ui.remote = selectors.into_iter().next();
             (store, Vec::new())
         }
-        None => (context.open()?.store, selectors),
+        None => {
+            let opened = context.open().map_err(|error| or_remote(context, &selectors, error))?;
+            (opened.store, selectors)
+        }
     };
     // What cannot be listed is among the findings of the whole; it need not be told twice.
     let (snapshots, errors) = store.snapshots()?;
     let listing = Listing { snapshots, damaged: errors.len() };
-    let chosen: Vec<Snapshot> = listing.resolve_all(context, &selectors)?.into_iter().cloned().collect();
+    let chosen = listing.resolve_all(context, &selectors);
+    let chosen = chosen.map_err(|error| or_remote(context, &selectors, error))?;
+    let chosen: Vec<Snapshot> = chosen.into_iter().cloned().collect();
     let chosen = (!selectors.is_empty()).then_some(chosen.as_slice());
     let now = u64::try_from(context.now.as_second()).unwrap_or(0);
     let drawing = Progress::begin(ui, context, Counter::ReadBytes, "Verifying");
     let report = store.verify(chosen, extent, now, &*drawing.monitor());
     drawing.end();
     let report = report?;
-    tell(ui, &report, &listing.snapshots, extent)?;
+    let help = if ui.remote.is_none() { context.help_from_elsewhere() } else { None };
+    tell(ui, &report, &listing.snapshots, extent, help)?;
     Ok(if report.findings.is_empty() { ExitStatus::Success } else { ExitStatus::Damaged })
 }
 
@@ -103,7 +112,43 @@ fn meant_remote(context: &Context, selectors: &[String]) -> Result<Option<Arc<St
     Context::open_same(&own, &place, &context.surroundings()).map(Some)
 }
 
-fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExtent) -> Result<()> {
+/// What is no snapshot may have been meant for a remote.
+fn or_remote(context: &Context, selectors: &[String], error: CommandError) -> CommandError {
+    let [text] = selectors else { return error };
+    if context.is_remote_named() {
+        return error;
+    }
+    let shown = printable(text);
+    let looks_like = |starts: &[&str]| starts.iter().any(|start| text.starts_with(start));
+    if icecore::is_plain_path(text) {
+        return error.if_not_found(format!(
+            "`icecore verify --remote {shown}` verifies a store that lies there; `icecore list` shows the snapshots here"
+        ));
+    }
+    if looks_like(&["s3:", "file:"]) {
+        return error
+            .if_not_found("a store elsewhere is s3://BUCKET/PREFIX, file:///PATH or the name of a remote");
+    }
+    let Ok(remotes) = context.remotes() else { return error };
+    let names: Vec<&str> = remotes.iter().map(|(name, _)| name).collect();
+    match icecore::nearest(text, names.iter().copied()) {
+        Some(near) => error.if_not_found(format!(
+            "did you mean the remote {near}? `icecore verify {near}` verifies it; `icecore list` shows the snapshots there are"
+        )),
+        None if names.is_empty() => error,
+        None => error.if_not_found(
+            "`icecore list` shows the snapshots there are, `icecore remote list` the remotes",
+        ),
+    }
+}
+
+fn tell(
+    ui: &mut Ui,
+    report: &VerifyReport,
+    all: &[Snapshot],
+    extent: VerifyExtent,
+    help: Option<String>,
+) -> Result<()> {
     let source_of =
         |id| all.iter().find(|snapshot| snapshot.id == id).map(|snapshot| snapshot.info().source.as_str());
     if ui.json {
@@ -129,22 +174,19 @@ fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExte
             "findings": findings,
         }));
     }
-    for finding in &report.findings {
+    let (missing, others): (Vec<&Finding>, Vec<&Finding>) =
+        report.findings.iter().partition(|finding| finding.kind == FindingKind::ChunkMissing);
+    for finding in others {
         let healable = if finding.healable { "; `icecore repair` can heal it" } else { "" };
         ui.line(format_args!("{}: {}{healable}", printable(&finding.object), printable(&finding.message)))?;
         for (id, parts) in &finding.snapshots {
-            let shown = parts.iter().take(PARTS_SHOWN_MAX).map(|part| printable(part));
-            let shown = shown.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
-            let more = match parts.len().saturating_sub(PARTS_SHOWN_MAX) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            let separator = if shown.is_empty() { "" } else { ": " };
-            let source = printable(source_of(*id).unwrap_or_default());
-            ui.line(format_args!(
-                "  {} {source} is damaged{separator}{shown}{more}",
-                shortened(&id.to_string())
-            ))?;
+            ui.line(affected_line(*id, source_of(*id), parts))?;
+        }
+    }
+    for MissingChunks { names, message, snapshots } in missing_together(&missing) {
+        ui.line(format_args!("{}: {}", listed(&names), printable(message)))?;
+        for (id, parts) in &snapshots {
+            ui.line(affected_line(*id, source_of(*id), parts))?;
         }
     }
     let checked =
@@ -162,9 +204,69 @@ fn tell(ui: &mut Ui, report: &VerifyReport, all: &[Snapshot], extent: VerifyExte
                 counted(n as u64, "finding"),
                 Bytes(report.bytes_read)
             ))?;
-            ui.hint(advice(&report.findings));
+            let more = help.filter(|_| report.findings.iter().any(may_be_whole_elsewhere));
+            let more = more.map(|more| format!("; {more}")).unwrap_or_default();
+            ui.hint(format_args!("{}{more}", advice(&report.findings)));
             Ok(())
         }
+    }
+}
+
+fn affected_line(id: SnapshotId, source: Option<&str>, parts: &BTreeSet<String>) -> String {
+    let shown = parts.iter().take(PARTS_SHOWN_MAX).map(|part| printable(part));
+    let shown = shown.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+    let more = match parts.len().saturating_sub(PARTS_SHOWN_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let separator = if shown.is_empty() { "" } else { ": " };
+    let source = printable(source.unwrap_or_default());
+    format!("  {} {source} is damaged{separator}{shown}{more}", shortened(&id.to_string()))
+}
+
+/// Chunks that are in no pack, and that the same snapshots need.
+struct MissingChunks<'a> {
+    names: Vec<&'a str>,
+    message: &'a str,
+    snapshots: BTreeMap<SnapshotId, BTreeSet<String>>,
+}
+
+/// What was lost with one pack is told at once, and not chunk by chunk.
+fn missing_together<'a>(findings: &[&'a Finding]) -> Vec<MissingChunks<'a>> {
+    let mut groups: Vec<MissingChunks<'a>> = Vec::new();
+    let mut places: HashMap<Vec<SnapshotId>, usize> = HashMap::new();
+    for finding in findings {
+        let place = *places.entry(finding.snapshots.keys().copied().collect()).or_insert(groups.len());
+        if place == groups.len() {
+            let (message, snapshots) = (finding.message.as_str(), BTreeMap::new());
+            groups.push(MissingChunks { names: Vec::new(), message, snapshots });
+        }
+        let Some(group) = groups.get_mut(place) else { continue };
+        group.names.push(&finding.object);
+        for (id, parts) in &finding.snapshots {
+            group.snapshots.entry(*id).or_default().extend(parts.iter().cloned());
+        }
+    }
+    groups
+}
+
+fn listed(names: &[&str]) -> String {
+    let shown =
+        names.iter().take(CHUNKS_SHOWN_MAX).map(|name| printable(name)).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(CHUNKS_SHOWN_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Whether a repair may fetch it.
+fn may_be_whole_elsewhere(finding: &Finding) -> bool {
+    match finding.kind {
+        FindingKind::Pack | FindingKind::PackUnread | FindingKind::Label | FindingKind::Key => true,
+        FindingKind::PackMissing | FindingKind::ChunkMissing | FindingKind::Catalog => true,
+        FindingKind::Manifest | FindingKind::RecordUnread | FindingKind::TooNew { .. } => false,
+        FindingKind::Parity | FindingKind::Epoch | FindingKind::Claim => false,
+        FindingKind::Condemned | FindingKind::Copy => false,
     }
 }
 
@@ -179,6 +281,8 @@ fn advice(findings: &[Finding]) -> &'static str {
         "update icecore: what is of a newer format is none of this version's business"
     } else if findings.iter().any(|finding| finding.kind == FindingKind::Manifest) {
         "a snapshot whose manifest cannot be read is lost; `icecore repair` sets it aside"
+    } else if findings.iter().all(|finding| finding.kind == FindingKind::Copy) {
+        "nothing is lost, only what would take its place; `icecore repair` puts it back"
     } else if findings.iter().all(|f| matches!(f.kind, FindingKind::PackUnread | FindingKind::RecordUnread)) {
         "what could not be read may be right: look at the disk, and at the permissions"
     } else {

@@ -30,6 +30,10 @@ impl Running {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
     /// Ends it as a crash would.
     pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();

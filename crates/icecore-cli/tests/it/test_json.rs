@@ -264,7 +264,8 @@ fn damage_is_told_as_documented() {
     env.json(&["create", "small"]);
     let packs = env.files(".icecore/packs");
     let large = packs.iter().max_by_key(|pack| pack.metadata().unwrap().len()).unwrap();
-    let mut bytes = std::fs::read(large).unwrap();
+    let good = std::fs::read(large).unwrap();
+    let mut bytes = good.clone();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(large, bytes).unwrap();
@@ -278,9 +279,11 @@ fn damage_is_told_as_documented() {
     copy_tree(&env.path(".icecore"), &elsewhere);
     let from = format!("file://{}", elsewhere.display());
     let pack = elsewhere.join(large.strip_prefix(env.path(".icecore")).unwrap());
+    let plan = || parse(&env.run(&["--json", "repair", "--dry-run", "--from", &from]));
+    std::fs::write(&pack, good).unwrap();
+    let mended = plan();
     std::fs::remove_file(&pack).unwrap();
-    let planned = parse(&env.run(&["--json", "repair", "--dry-run", "--from", &from]));
-    check_table("`icecore repair`", 0, &[planned]);
+    check_table("`icecore repair`", 0, &[mended, plan()]);
     std::fs::write(&pack, "nothing").unwrap();
     let tried = TestEnv::bare();
     copy_tree(&env.path(".icecore"), &tried.path(".icecore"));

@@ -6,6 +6,7 @@ mod conditions;
 mod damaged;
 mod encrypted;
 mod killed;
+mod networks;
 mod refused;
 mod repairs;
 mod s3;

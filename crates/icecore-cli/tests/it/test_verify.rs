@@ -1,3 +1,5 @@
+use std::fs;
+
 use crate::support::{TestEnv, check_keys, noise};
 
 #[test]
@@ -11,6 +13,54 @@ fn verify_in_json_has_exactly_the_promised_fields() {
     assert_eq!(report["snapshots"], 1);
     assert!(report["bytes_read"].as_u64().unwrap() >= 500_000, "{report}");
     assert_eq!(report["findings"], serde_json::json!([]));
+}
+
+#[test]
+fn a_second_copy_that_is_gone_or_damaged_is_told_and_a_repair_puts_it_back() {
+    for encrypted in [false, true] {
+        let env = TestEnv::bare();
+        env.write("password", "correct horse");
+        let password = env.path("password").display().to_string();
+        let given: &[&str] = if encrypted { &["--password-file", &password] } else { &[] };
+        let with = |arguments: &[&str]| env.run(&[arguments, given].concat());
+        with(if encrypted { &["init", "--encrypt"] } else { &["init"] }).ok();
+        env.write("f", "x");
+        with(&["create", "f"]).ok();
+        let copies = env.files(".icecore/copies");
+        assert_eq!(copies.len(), 1 + usize::from(encrypted));
+        for copy in copies {
+            let good = fs::read(&copy).unwrap();
+            let name = copy.strip_prefix(env.path(".icecore")).unwrap().display().to_string();
+            let original = name.strip_prefix("copies/").unwrap();
+            for (what, damaged) in [("missing", None), ("damaged", Some(&good[..20]))] {
+                match damaged {
+                    None => fs::remove_file(&copy).unwrap(),
+                    Some(bytes) => fs::write(&copy, bytes).unwrap(),
+                }
+                let said = with(&["verify"]);
+                let line =
+                    format!("{name}: this second copy of {original} is {what}; {original} itself is right\n");
+                assert!(
+                    said.status == 13 && said.text().starts_with(&line),
+                    "{}{}",
+                    said.text(),
+                    said.stderr
+                );
+                let hint =
+                    "hint: nothing is lost, only what would take its place; `icecore repair` puts it back\n";
+                assert!(said.stderr.ends_with(hint), "{}", said.stderr);
+                // It is no snapshot's matter.
+                with(&["verify", "f"]).ok();
+                let plan = with(&["repair", "--dry-run"]);
+                assert_eq!(plan.text(), format!("make {name} anew: {}", &line[name.len() + 2..]));
+                assert_eq!(plan.status, 3);
+                assert_eq!(with(&["repair"]).ok(), "Made 1 second copy anew\n");
+                assert_eq!(fs::read(&copy).unwrap(), good);
+                with(&["verify"]).ok();
+                assert_eq!(with(&["repair"]).ok(), "Nothing was damaged; the index was made anew\n");
+            }
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use icecore_format::{Condemned, PackId, names};
 use icecore_storage::{ErrorKind, Holder, PutMode};
 
 use super::fetch::NotFetched;
-use super::plan::{self, BrokenSnapshot, RepairPlan};
+use super::plan::{self, BrokenSnapshot, DamagedPack, RepairPlan};
 use crate::claim::{COLLECTOR, FencePolicy, WriterClaim};
 use crate::gc::Rewriter;
 use crate::store::Store;
@@ -39,6 +39,8 @@ pub struct RepairReport {
     pub not_fetched: Vec<NotFetched>,
     /// Packs that were right, and have parity again.
     pub parity_made: u64,
+    /// Second copies of the configuration and the keys that were made anew.
+    pub copies_made: u64,
     /// Packs that could not be read, and were left as they are.
     pub unread: Vec<PackId>,
     /// Records that were left as they are: a living writer may need them.
@@ -86,6 +88,9 @@ impl Store {
         let packs = self.heal_all(from, plan, monitor, &mut report)?;
         for id in &plan.parity {
             report.parity_made += u64::from(self.make_parity(id)?);
+        }
+        if !plan.copies.is_empty() {
+            report.copies_made = self.keep_copies()?;
         }
         let first = self.raise_epoch(claim.epoch())?;
         self.wait_for_older(first, claim.id(), options.fence, monitor)?;
@@ -147,9 +152,8 @@ impl Store {
         report: &mut RepairReport,
         healed: &mut Vec<PackId>,
     ) -> Result<Vec<PackId>> {
-        let mut damaged = Vec::new();
-        let packs = plan.packs.iter().map(|pack| (pack, false));
-        for (pack, is_unread) in packs.chain(plan.unread.iter().map(|pack| (pack, true))) {
+        let mut left = Vec::new();
+        for pack in plan.packs.iter().chain(&plan.unread) {
             if monitor.is_cancelled() {
                 return Err(StoreError::Cancelled);
             }
@@ -157,15 +161,16 @@ impl Store {
             if pack.healable && self.heal(&pack.id)? {
                 report.healed += 1;
                 healed.push(pack.id);
-            } else if self.fetch_pack(from, &pack.id, report)? {
-                healed.push(pack.id);
-            } else if is_unread {
-                report.unread.push(pack.id);
             } else {
-                damaged.push(pack.id);
+                left.push(pack.id);
             }
         }
-        Ok(damaged)
+        let left = self.fetch_packs(from, &left, healed, monitor, report)?;
+        let stays = |packs: &[DamagedPack]| {
+            packs.iter().map(|pack| pack.id).filter(|id| left.contains(id)).collect::<Vec<_>>()
+        };
+        report.unread.extend(stays(&plan.unread));
+        Ok(stays(&plan.packs))
     }
 
     /// Takes packs out of the index and sets them aside, with their parity. Returns the names of those that were there.

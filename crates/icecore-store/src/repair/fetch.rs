@@ -4,15 +4,21 @@
 //! the repair goes on without it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use icecore_format::{PackId, names};
 
 use super::apply::{RepairOptions, RepairReport};
 use super::plan::RepairPlan;
+use crate::fetch::by_workers;
 use crate::snapshots::Snapshot;
 use crate::store::Store;
 use crate::transfer::{FailedSnapshot, Transfer};
 use crate::{Monitor, Result, StoreError};
+
+/// Packs that are fetched at once, as long as they fit in this much memory.
+const PACKS_AT_ONCE: usize = 4;
+const UNDER_WAY_MAX: u64 = 104 << 20;
 
 /// What a repair would take from elsewhere.
 #[derive(Debug, Default)]
@@ -82,26 +88,50 @@ impl Transfer {
 }
 
 impl Store {
-    /// Puts a good copy in the place of a damaged pack, which is then what it always was. False if there is none.
-    pub(super) fn fetch_pack(
+    /// Puts good copies in the place of damaged packs, which are then what they always were, several at a time. Returns those that there are
+    /// none of; those that came are added to `healed`, also when it ends with an error.
+    pub(super) fn fetch_packs(
         &self,
         from: Option<&Transfer>,
-        id: &PackId,
+        packs: &[PackId],
+        healed: &mut Vec<PackId>,
+        monitor: &dyn Monitor,
         report: &mut RepairReport,
-    ) -> Result<bool> {
-        let Some(from) = from else { return Ok(false) };
-        match from.settled(from.replace_pack(id))? {
-            Ok(None) => Ok(false),
-            Ok(Some(stored)) => {
-                report.fetched += 1;
-                report.fetched_bytes += stored;
-                Ok(true)
+    ) -> Result<BTreeSet<PackId>> {
+        let mut left: BTreeSet<PackId> = packs.iter().copied().collect();
+        let Some(from) = from else { return Ok(left) };
+        let offers = from.offers(packs)?;
+        let longest = offers.iter().map(|(_, len)| *len).max().unwrap_or(0);
+        let by_memory = usize::try_from(UNDER_WAY_MAX / longest.max(1)).unwrap_or(usize::MAX);
+        let workers = self.machine.hands().waiting(offers.len().min(PACKS_AT_ONCE).min(by_memory));
+        let is_over = AtomicBool::new(false);
+        let answers = by_workers(workers, &offers, |(id, _)| {
+            if is_over.load(Ordering::Relaxed) {
+                return Ok(None);
             }
-            Err(error) => {
-                report.not_fetched.push(NotFetched::new(names::pack(id), &error));
-                Ok(false)
+            let answer = match monitor.is_cancelled() {
+                true => Err(StoreError::Cancelled),
+                false => from.settled(from.replace_pack(id)).map(Some),
+            };
+            // The others end what they have begun.
+            is_over.fetch_or(answer.is_err(), Ordering::Relaxed);
+            answer
+        });
+        let mut failure = None;
+        for ((id, _), answer) in offers.iter().zip(answers) {
+            match answer {
+                Ok(None | Some(Ok(None))) => (),
+                Ok(Some(Ok(Some(stored)))) => {
+                    report.fetched += 1;
+                    report.fetched_bytes += stored;
+                    healed.push(*id);
+                    left.remove(id);
+                }
+                Ok(Some(Err(error))) => report.not_fetched.push(NotFetched::new(names::pack(id), &error)),
+                Err(error) => drop(failure.get_or_insert(error)),
             }
         }
+        failure.map_or(Ok(left), Err)
     }
 
     /// The same of a record.

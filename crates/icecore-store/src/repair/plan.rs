@@ -32,6 +32,8 @@ pub struct BrokenSnapshot {
     pub created_at: String,
     /// Its damaged parts, as far as they can be told.
     pub parts: BTreeSet<String>,
+    /// Whether parity heals all that harms it.
+    pub healable: bool,
 }
 
 /// What a repair would do. Print it, test it, or let it be carried out.
@@ -41,6 +43,8 @@ pub struct RepairPlan {
     pub records: Vec<Finding>,
     /// An epoch that cannot be read, which a repair makes anew on its way; or a claim, which it clears when its writer is gone.
     pub renewed: Vec<Finding>,
+    /// Second copies of the configuration and the keys that are missing or damaged. They are made anew.
+    pub copies: Vec<Finding>,
     /// Records that could not be read, which says nothing about their bytes. They stay where they are.
     pub unread_records: Vec<Finding>,
     /// Packs that are damaged. They are healed by their parity; or what can be read of them is copied, then they are set aside.
@@ -58,6 +62,7 @@ impl RepairPlan {
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
             && self.renewed.is_empty()
+            && self.copies.is_empty()
             && self.unread_records.is_empty()
             && self.packs.is_empty()
             && self.unread.is_empty()
@@ -109,6 +114,7 @@ impl Store {
                 FindingKind::PackMissing | FindingKind::ChunkMissing | FindingKind::Catalog => (),
                 // A claim tells whether its writer lives, readable or not; the epoch is made anew by whoever needs it.
                 FindingKind::Claim | FindingKind::Epoch => plan.renewed.push(finding),
+                FindingKind::Copy => plan.copies.push(finding),
                 FindingKind::RecordUnread => plan.unread_records.push(finding),
                 FindingKind::Manifest | FindingKind::Label | FindingKind::Condemned | FindingKind::Key => {
                     plan.records.push(finding);
@@ -137,16 +143,22 @@ impl Store {
 
 /// The snapshots that findings harm, newest first.
 pub(super) fn broken(snapshots: &[Snapshot], findings: &[Finding]) -> Vec<BrokenSnapshot> {
-    let mut harmed: BTreeMap<SnapshotId, BTreeSet<String>> = BTreeMap::new();
-    for (id, parts) in findings.iter().flat_map(|finding| &finding.snapshots) {
-        harmed.entry(*id).or_default().extend(parts.iter().cloned());
+    let mut harmed: BTreeMap<SnapshotId, (BTreeSet<String>, bool)> = BTreeMap::new();
+    for finding in findings {
+        for (id, named) in &finding.snapshots {
+            let (parts, healable) = harmed.entry(*id).or_insert((BTreeSet::new(), true));
+            parts.extend(named.iter().cloned());
+            *healable &= finding.healable;
+        }
     }
     let broken = |snapshot: &Snapshot| {
+        let (parts, healable) = harmed.get(&snapshot.id)?.clone();
         Some(BrokenSnapshot {
             id: snapshot.id,
             source: snapshot.info().source.clone(),
             created_at: snapshot.info().created_at.clone(),
-            parts: harmed.get(&snapshot.id)?.clone(),
+            parts,
+            healable,
         })
     };
     snapshots.iter().filter_map(broken).collect()

@@ -6,6 +6,7 @@ use icecore_format::{ChunkId, NodeRef, PackId, ShortId, TreeNode};
 
 use super::{Direction, Transfer};
 use crate::absent::Absent;
+use crate::fetch::in_parallel;
 use crate::gc::Marks;
 use crate::index::{IndexReader, PackRecord};
 use crate::read::ANY_DEPTH;
@@ -19,6 +20,8 @@ const REFS_A_LOOKUP: usize = 4096;
 /// A pack is sent as it is if the receiver lacks at least one in so many of its chunks. Below that, what is sent in vain costs more than
 /// coding the rest anew, by which the pack gets another name on the other side.
 const WHOLE_ONE_IN: u32 = 2;
+/// Tables that are read at once, before they are looked at one after the other: no more than are kept.
+const TABLES_AHEAD: usize = 32;
 
 /// What the receiver lacks, and how it gets it.
 #[derive(Debug, Default)]
@@ -72,6 +75,12 @@ impl Needs {
         let is_earlier = due < needed.due;
         needed.due = needed.due.min(due);
         is_new || is_earlier
+    }
+
+    /// Whether a pack's table has to be read, to see what it is coded on.
+    fn is_news(&self, id: &PackId, records: &BTreeMap<PackId, PackRecord>) -> bool {
+        let is_coded = records.get(id).is_none_or(|record| record.deltas > 0);
+        is_coded && self.packs.get(id).is_some_and(|needed| needed.looked_at.is_none())
     }
 }
 
@@ -145,7 +154,12 @@ impl Transfer {
             packs.into_iter().map(|(_, record)| (record.id, record)).collect();
         loop {
             let mut grown = false;
-            for id in needs.packs.keys().copied().collect::<Vec<_>>() {
+            let ids: Vec<PackId> = needs.packs.keys().copied().collect();
+            for (at, id) in ids.iter().copied().enumerate() {
+                if at.is_multiple_of(TABLES_AHEAD) {
+                    let next = ids.iter().skip(at).take(TABLES_AHEAD);
+                    self.read_ahead(next.filter(|id| needs.is_news(id, &records)).copied());
+                }
                 let live = needs.marks.live_count(&id);
                 let Some(needed) = needs.packs.get_mut(&id) else { continue };
                 needed.record = records.get(&id).copied();
@@ -167,6 +181,12 @@ impl Transfer {
                 return Ok(());
             }
         }
+    }
+
+    /// Reads the tables of these packs side by side. What is wrong with one is told when it is looked at.
+    fn read_ahead(&self, packs: impl Iterator<Item = PackId>) {
+        let packs: Vec<PackId> = packs.collect();
+        in_parallel(&*self.from.storage, &packs, |id| drop(self.from.packs.open(id)));
     }
 
     /// Needs the bases of a pack's runs: of all of them if it is sent as it is, else of those that are needed.

@@ -41,6 +41,8 @@ pub enum FindingKind {
     Condemned,
     /// A password's key cannot be read.
     Key,
+    /// The second copy of the configuration or of a key is missing or damaged; the original is right.
+    Copy,
 }
 
 impl FindingKind {
@@ -61,6 +63,7 @@ impl FindingKind {
             Self::Claim => "claim",
             Self::Condemned => "condemned",
             Self::Key => "key",
+            Self::Copy => "copy",
         }
     }
 }
@@ -101,6 +104,19 @@ impl Finding {
             _ => kind.map_or(FindingKind::Manifest, |(_, kind)| kind),
         };
         Self::new(kind, object.to_owned(), full_message(error))
+    }
+
+    /// The copy of `original`, which is right, would not do if that were lost.
+    pub(super) fn of_copy(original: &str, error: &StoreError) -> Self {
+        let (kind, message) = match error {
+            StoreError::Unread { .. } => (FindingKind::RecordUnread, full_message(error)),
+            error => {
+                let what = if error.is_gone() { "missing" } else { "damaged" };
+                let message = format!("this second copy of {original} is {what}; {original} itself is right");
+                (FindingKind::Copy, message)
+            }
+        };
+        Self::new(kind, names::copy_of(original), message)
     }
 
     /// What a listing could not read.

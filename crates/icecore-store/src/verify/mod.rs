@@ -60,6 +60,7 @@ impl Store {
             report.findings.extend(damaged.iter().filter_map(Finding::of_listed));
             report.findings.extend(self.check_records()?);
         }
+        let copies = if snapshots.is_none() { self.copy_findings()? } else { Vec::new() };
         let mut damage = Damage::default();
         // Everything counts, condemned or not: a condemned pack may hold what was published since.
         let lost = self.lost_packs()?;
@@ -80,6 +81,11 @@ impl Store {
         self.name_the_affected(&all, &mut damage)?;
         self.find_healable(&mut damage)?;
         report.findings.extend(damage.findings.into_iter().map(|damage| damage.finding));
+        if !copies.is_empty() {
+            // Whoever adds or removes a key puts the copy after it, and takes it away before it: what lasts is damage.
+            let still = self.copy_findings()?;
+            report.findings.extend(copies.into_iter().filter(|finding| still.contains(finding)));
+        }
         self.remember_verified(&verified, now)?;
         Ok(report)
     }

@@ -45,6 +45,11 @@ impl Store {
         Ok(findings)
     }
 
+    /// Looks at the second copies of the configuration and the keys.
+    pub(super) fn copy_findings(&self) -> Result<Vec<Finding>> {
+        Ok(self.check_copies()?.iter().map(|(original, error)| Finding::of_copy(original, error)).collect())
+    }
+
     fn read_record(
         &self,
         name: &str,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use icecore_format::{Digest, KdfCost, Label, PartKind, names};
 use icecore_storage::{MemoryStorage, PutMode, Storage};
 use icecore_store::{
-    Grain, Result, Silent, SnapshotHead, SnapshotWriter, Store, StoreError, Unlock, VerifyExtent,
+    FindingKind, Grain, RepairOptions, Result, Silent, SnapshotHead, SnapshotWriter, Store, StoreError,
+    Unlock, VerifyExtent,
 };
 
 use crate::support::{Crypto, Fixture, PASSWORD, find, gc_options, head, noise, options, read, write};
@@ -294,5 +295,39 @@ fn a_collection_makes_copies_that_are_missing() {
         fixture.storage.delete(&copy).unwrap();
         fixture.store.gc(&gc_options(), &Silent).unwrap();
         assert_eq!(fixture.storage.get(&copy).unwrap(), fixture.storage.get(original).unwrap());
+    }
+}
+
+#[test]
+fn copies_that_are_missing_are_found_and_put_back_by_a_repair() {
+    let fixture = Fixture::memory(Crypto::Encrypted);
+    let key = fixture.names(names::KEYS).remove(0);
+    for original in [names::CONFIG, &key] {
+        let copy = names::copy_of(original);
+        let good = fixture.storage.get(&copy).unwrap();
+        for cut in [None, Some(30)] {
+            match cut {
+                None => fixture.storage.delete(&copy).unwrap(),
+                Some(len) => fixture.tamper(&copy, |bytes| bytes.truncate(len)),
+            }
+            let report = fixture.store.verify(None, VerifyExtent::Structure, 1, &Silent).unwrap();
+            let [finding] = report.findings.as_slice() else { panic!("{:?}", report.findings) };
+            assert_eq!((finding.kind, &finding.object), (FindingKind::Copy, &copy));
+            assert!(finding.snapshots.is_empty());
+            let plan = fixture.store.plan_repair(1, &Silent).unwrap();
+            assert!(!plan.is_empty());
+            let done = fixture.store.repair(&plan, &RepairOptions::default(), 1, &Silent).unwrap();
+            assert_eq!((done.copies_made, done.set_aside.len()), (1, 0));
+            assert_eq!(fixture.storage.get(&copy).unwrap(), good);
+        }
+        // An original that is damaged is no copy's fault.
+        let whole = fixture.storage.get(original).unwrap();
+        fixture.tamper(original, |bytes| bytes.truncate(30));
+        fixture.storage.delete(&copy).unwrap();
+        let report = fixture.store.verify(None, VerifyExtent::Structure, 1, &Silent).unwrap();
+        assert!(report.findings.iter().all(|finding| finding.kind != FindingKind::Copy), "{report:?}");
+        for name in [original, &copy] {
+            fixture.storage.put(name, &whole, PutMode::Overwrite).unwrap();
+        }
     }
 }

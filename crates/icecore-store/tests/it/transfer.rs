@@ -1,6 +1,7 @@
 //! Snapshots that go from one store to the same store elsewhere.
 
 mod others;
+mod overlaps;
 mod packs;
 mod repairs;
 mod requests;

@@ -275,15 +275,15 @@ fn a_sender_that_cannot_be_reached_is_no_damaged_one() {
             DAMAGES[0].1(&pair.local, &pack);
         }
         let before = objects(&pair);
-        // All that is asked of it, from some moment on.
-        for after in 0..2 {
+        // All that is asked of it, from some moment on: the packs that it has, and then one after the other.
+        for (after, came) in [(0, 0), (1, 0), (2, 1)] {
             faulty.fail(Fault { calls: Calls::Any, prefix: "", after, kind, for_good: true });
             let error = try_repair(&pair).unwrap_err();
             assert!(matches!(&error, StoreError::Storage(error) if error.kind == kind), "{error:?}");
             faulty.heal();
             assert_eq!(pair.local.names("damaged/"), [""; 0]);
             let healed = objects(&pair).iter().filter(|(name, bytes)| before[*name] != **bytes).count();
-            assert_eq!(healed, after);
+            assert_eq!(healed, came);
         }
         let done = repair(&pair);
         assert!(done.broken.is_empty(), "{done:?}");
