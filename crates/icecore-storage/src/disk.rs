@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// Objects that are read whole are not longer: a pack, whose length is a setting of at most 1 GiB, and its last body.
 const READ_LEN_MAX: u64 = 2 << 30;
+/// How much one system call writes, in bytes. For a pack at once ext4 looks for large pieces of memory, and a pull took twice as long.
+const WRITE_LEN: usize = 128 << 10;
 /// `O_NONBLOCK`: opening a pipe does not wait for its other end.
 #[expect(clippy::cast_possible_wrap, reason = "a flag")]
 const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
@@ -194,7 +196,12 @@ impl DiskFile for File {
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        FileExt::write_all_at(self, bytes, offset)
+        let mut at = offset;
+        for piece in bytes.chunks(WRITE_LEN) {
+            FileExt::write_all_at(self, piece, at)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
