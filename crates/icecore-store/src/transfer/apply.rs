@@ -181,8 +181,7 @@ impl Transfer {
             let mut turns = claims.lock().unwrap_or_else(PoisonError::into_inner);
             turns.iter_mut().filter(|turn| !turn.published).for_each(|turn| turn.claim.beat());
         };
-        let way =
-            Way { transfer: self, needs: &needs, removals, monitor, beat: &beat, sent: Mutex::default() };
+        let way = Way::new(self, &needs, removals, monitor, &beat);
         let mut outcome = Ok(());
         for (at, snapshot) in batch.iter().enumerate() {
             let published = way.send_due(at).and_then(|()| {

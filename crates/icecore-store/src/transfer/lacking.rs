@@ -161,8 +161,7 @@ impl Transfer {
             self.receiver(&own, rotten, unread).map_err(failed)?;
         let needs = self.settled_needs(snapshots, &absent, &mut barred, monitor)?;
         let beat = || claim.lock().unwrap_or_else(PoisonError::into_inner).beat();
-        let way =
-            Way { transfer: self, needs: &needs, removals, monitor, beat: &beat, sent: Mutex::default() };
+        let way = Way::new(self, &needs, removals, monitor, &beat);
         let outcome = (0..snapshots.len()).try_for_each(|at| way.send_due(at).map_err(Failure::at(at)));
         let Load { packs, bytes } = *way.sent.lock().unwrap_or_else(PoisonError::into_inner);
         sent.packs += packs;

@@ -1,6 +1,7 @@
 //! Packs on their way.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -18,18 +19,23 @@ use crate::{Counter, Monitor, Result, StoreError};
 
 /// Bytes of packs that are under way at a time: three, each of which ends soon after 32 MiB.
 const UNDER_WAY_MAX: u64 = 104 << 20;
+/// How many packs the index learns of at once: each change of it waits for the disk. Those that it has not learnt of when a process dies are found again
+/// where they lie.
+const INDEXED_AT_ONCE: usize = 8;
 /// How often a pack is read that is not as its name says.
 const READS_MAX: usize = 2;
 
 /// What has gone over, and how those who wait for it are kept alive.
 pub(super) struct Way<'a> {
-    pub(super) transfer: &'a Transfer,
-    pub(super) needs: &'a Needs,
+    transfer: &'a Transfer,
+    needs: &'a Needs,
     /// How often packs had been taken out of the receiver's index when its packs were last found sound.
-    pub(super) removals: u64,
-    pub(super) monitor: &'a dyn Monitor,
+    removals: u64,
+    monitor: &'a dyn Monitor,
     /// Called after each pack, by any thread.
-    pub(super) beat: &'a (dyn Fn() + Sync),
+    beat: &'a (dyn Fn() + Sync),
+    /// Packs that have arrived, with their lengths, of which the index has yet to learn.
+    arrived: Mutex<Vec<(OpenPack, u64)>>,
     pub(super) sent: Mutex<Load>,
 }
 
@@ -73,7 +79,18 @@ impl Transfer {
     }
 }
 
-impl Way<'_> {
+impl<'a> Way<'a> {
+    pub(super) fn new(
+        transfer: &'a Transfer,
+        needs: &'a Needs,
+        removals: u64,
+        monitor: &'a dyn Monitor,
+        beat: &'a (dyn Fn() + Sync),
+    ) -> Self {
+        let (arrived, sent) = (Mutex::default(), Mutex::default());
+        Self { transfer, needs, removals, monitor, beat, arrived, sent }
+    }
+
     /// Sends what is due with the snapshot at this place, bases before what is coded on them.
     pub(super) fn send_due(&self, at: usize) -> Result<()> {
         let due = self.needs.packs.iter().filter(|(_, needed)| needed.due == at);
@@ -132,12 +149,13 @@ impl Way<'_> {
                 spawned.map(drop).map_err(|source| StoreError::Thread { source })
             })?;
         }
-        failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+        let arrived = mem::take(&mut *self.arrived.lock().unwrap_or_else(PoisonError::into_inner));
+        let indexed = self.index(&arrived);
+        failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(indexed, Err)
     }
 
     /// Sends a pack as it is, if it is as its name says.
     fn send_whole(&self, id: &PackId) -> Result<()> {
-        let Transfer { to, .. } = self.transfer;
         self.check_cancelled()?;
         let planned = self.needs.packs.get(id).and_then(|needed| needed.record);
         if let Some(planned) = planned
@@ -148,12 +166,29 @@ impl Way<'_> {
         }
         let bytes = self.transfer.read_whole(id)?;
         let (open, stored) = self.transfer.put_whole(id, &bytes)?;
-        to.index.write(|index| {
-            index.add_pack((*id, bytes.len() as u64, &open.toc))?;
-            self.note_sound(index, id)
-        })?;
         self.count(stored);
-        Ok(())
+        let due = {
+            let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+            arrived.push((open, bytes.len() as u64));
+            if arrived.len() < INDEXED_AT_ONCE { Vec::new() } else { mem::take(&mut *arrived) }
+        };
+        // The next pack comes into what this one has lain in.
+        drop(bytes);
+        self.index(&due)
+    }
+
+    /// Lets the receiver's index learn of packs that have arrived.
+    fn index(&self, arrived: &[(OpenPack, u64)]) -> Result<()> {
+        if arrived.is_empty() {
+            return Ok(());
+        }
+        self.transfer.to.index.write(|index| {
+            for (open, len) in arrived {
+                index.add_pack((open.id, *len, &open.toc))?;
+                self.note_sound(index, &open.id)?;
+            }
+            Ok(())
+        })
     }
 
     /// Copies what is needed of packs into new ones.
