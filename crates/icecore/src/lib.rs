@@ -16,6 +16,7 @@ mod place;
 mod probe;
 mod remote;
 mod restore;
+mod retention;
 mod select;
 mod service;
 mod sink;
@@ -45,6 +46,9 @@ pub use restore::{
     RestoredKeys, SqliteOptions, TablePlan, is_base_backup, plan_database, plan_redis, plan_sqlite,
     plan_sqlite_table, plan_table, restore, restore_database, restore_redis, restore_sqlite,
     restore_sqlite_table, restore_table, rollback_sqlite_table,
+};
+pub use retention::{
+    AgesFrom, Candidate, Period, Policies, Policy, PolicyFault, Reason, Rule, Verdict, Window, decide,
 };
 pub use select::{SAFETY_TAG, Selector, is_safety, resolve, select, tags_of};
 pub use service::Service;
