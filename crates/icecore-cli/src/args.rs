@@ -110,6 +110,7 @@ pub(crate) enum SnapshotCommand {
     Restore(commands::restore::RestoreArgs),
     Verify(commands::verify::VerifyArgs),
     Delete(commands::delete::DeleteArgs),
+    Prune(commands::prune::PruneArgs),
 }
 
 /// Whether nobody else writes.

@@ -125,12 +125,17 @@ const HEAD: [(&str, Column); 9] = [
     ("TAGS, NOTE", Column::Left),
 ];
 
-fn row(context: &Context, index: u64, snapshot: &Snapshot) -> Vec<String> {
-    let info = snapshot.info();
+/// What is to be said of a snapshot in words.
+pub(crate) fn remarks(snapshot: &Snapshot) -> String {
     let tags = snapshot.labels.tags.iter().cloned().collect::<Vec<_>>().join(", ");
     let note = snapshot.labels.note.as_deref().unwrap_or_default();
-    let incomplete = if info.findings.is_empty() { "" } else { "(not taken whole)" };
+    let incomplete = if snapshot.info().findings.is_empty() { "" } else { "(not taken whole)" };
     let remarks = [incomplete, &tags, note].into_iter().filter(|remark| !remark.is_empty());
+    printable(&remarks.collect::<Vec<_>>().join("; "))
+}
+
+fn row(context: &Context, index: u64, snapshot: &Snapshot) -> Vec<String> {
+    let info = snapshot.info();
     vec![
         index.to_string(),
         short_id(snapshot),
@@ -140,7 +145,7 @@ fn row(context: &Context, index: u64, snapshot: &Snapshot) -> Vec<String> {
         Bytes(info.logical_bytes).to_string(),
         Bytes(snapshot.stored_bytes()).to_string(),
         info.parts.to_string(),
-        printable(&remarks.collect::<Vec<_>>().join("; ")),
+        remarks(snapshot),
     ]
 }
 

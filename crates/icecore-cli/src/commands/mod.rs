@@ -11,6 +11,7 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod prune;
 pub(crate) mod remote;
 pub(crate) mod repair;
 pub(crate) mod restore;
@@ -39,6 +40,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: Command) -> Result<Ex
             SnapshotCommand::Restore(args) => restore::run(ui, context, &args),
             SnapshotCommand::Verify(args) => verify::run(ui, context, &args),
             SnapshotCommand::Delete(args) => delete::run(ui, context, &args),
+            SnapshotCommand::Prune(args) => prune::run(ui, context, &args),
         },
         Command::Gc(args) => gc::run(ui, context, &args),
         Command::Repair(args) => repair::run(ui, context, &args),

@@ -167,10 +167,17 @@ fn snapshots_and_the_store_are_told_as_documented() {
     check("`icecore show`", &shown);
     check("`icecore tag add`, `icecore tag remove`", &[env.json(&["tag", "add", "ledger", "b"])]);
     check("`icecore stats`", &[env.json(&["stats"])]);
+    env.write("retention.toml", "[services.ledger]\nurl = 'sqlite:ledger.db'\nretention = 'last 1'\n");
+    let pruned = [
+        env.json(&["prune", "--policy", "last 2", "--dry-run"]),
+        env.json(&["prune", "--config", "retention.toml"]),
+    ];
+    check("`icecore prune`", &pruned);
     check("`icecore delete`", &[env.json(&["delete", "dump.sql", "--yes"])]);
     check("`icecore gc`", &[env.json(&["gc", "--dry-run"]), env.json(&["gc"])]);
     let checked = parse(&env.run(&["--json", "config", "check"]));
-    check("`icecore config check`", &[checked]);
+    let with_retention = parse(&env.run(&["--json", "config", "check", "--config", "retention.toml"]));
+    check("`icecore config check`", &[checked, with_retention]);
     let errors =
         [&["show", "nothing"][..], &["restore", "ledger"], &["list", "--nonsense"]].map(|arguments| {
             let said = env.run(&[&["--json"], arguments].concat());
