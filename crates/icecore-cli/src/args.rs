@@ -87,6 +87,7 @@ pub(crate) enum Command {
     /// Add or remove tags
     #[command(subcommand)]
     Tag(commands::tag::TagCommand),
+    Note(commands::note::NoteArgs),
     /// Manage the passwords of an encrypted store
     #[command(subcommand)]
     Key(commands::key::KeyCommand),

@@ -11,6 +11,7 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod note;
 pub(crate) mod prune;
 pub(crate) mod remote;
 pub(crate) mod repair;
@@ -49,6 +50,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: Command) -> Result<Ex
         Command::Remote(command) => remote::run(ui, context, &command),
         Command::Stats(args) => stats::run(ui, context, &args),
         Command::Tag(command) => tag::run(ui, context, &command),
+        Command::Note(args) => note::run(ui, context, &args),
         Command::Key(command) => key::run(ui, context, &command),
         Command::Rollback(args) => rollback::run(ui, context, &args),
         Command::Psql(args) => client::run(context, Client::Psql, &args),

@@ -32,6 +32,7 @@ mod test_list;
 mod test_mistyped;
 mod test_mysql;
 mod test_nights;
+mod test_note;
 mod test_output;
 mod test_parity;
 mod test_passwords;

@@ -166,6 +166,8 @@ fn snapshots_and_the_store_are_told_as_documented() {
     let shown = ["ledger", "dump.sql", "cut"].map(|name| env.json(&["show", name]));
     check("`icecore show`", &shown);
     check("`icecore tag add`, `icecore tag remove`", &[env.json(&["tag", "add", "ledger", "b"])]);
+    let noted = ["kept for the audit", ""].map(|text| env.json(&["note", "ledger", text]));
+    check("`icecore note`", &noted);
     check("`icecore stats`", &[env.json(&["stats"])]);
     env.write("retention.toml", "[services.ledger]\nurl = 'sqlite:ledger.db'\nretention = 'last 1'\n");
     let pruned = [
