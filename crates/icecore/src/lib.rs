@@ -25,7 +25,7 @@ mod source;
 mod time;
 
 pub use config::{CONFIG_FILE, Config, Project, Retention};
-pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create};
+pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create, is_of_a_part};
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use icecore_format::SnapshotId;

@@ -120,9 +120,13 @@ fn chains(depths: &Depths) -> Option<String> {
     (max > 0).then(|| format!("{share} of the content; {mean:.1} deep on average, {max} at most"))
 }
 
-/// What restores it, to be copied. What came from no place needs one to go to.
+/// What restores it, to be copied. What came from no place needs one to go to, and so does what is to take no whole database's place.
 fn restore_command(context: &Context, snapshot: &Snapshot) -> String {
-    let to = if snapshot.info().origin.is_some() { "" } else { " --to -" };
+    let to = match snapshot.info().origin {
+        Some(_) if icecore::is_of_a_part(snapshot) => " --to URL",
+        Some(_) => "",
+        None => " --to -",
+    };
     let store = context.store_option().map(|(option, place)| format!(" {option} {}", quoted(place)));
     format!("icecore restore {}{to}{}", short_id(snapshot), store.unwrap_or_default())
 }

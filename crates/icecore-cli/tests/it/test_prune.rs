@@ -1,3 +1,4 @@
+use icecore_testkit::postgres::PostgresServer;
 use serde_json::Value;
 
 use crate::support::{Said, TestEnv, check_keys, noise};
@@ -238,6 +239,29 @@ fn gc_after_pruning_frees_what_the_dry_run_promised() {
     let after = env.json(&["stats"])["stored_bytes"].as_u64().unwrap();
     assert!((before - after).abs_diff(bytes) < 10_000, "{before} {after}");
     env.ok(&["verify"]);
+}
+
+#[test]
+fn the_schema_or_a_table_alone_is_not_the_last_good_one_and_pushes_none_out() {
+    let server = PostgresServer::start();
+    server.sql("postgres", "CREATE DATABASE shop");
+    server.sql("shop", "CREATE TABLE t AS SELECT 1 AS a");
+    let url = server.url("shop");
+    let env = TestEnv::new();
+    let ways: [&[&str]; 4] = [&[], &[], &["--schema-only"], &["--table", "public.t"]];
+    for (day, options) in (17..).zip(ways) {
+        let create = [&["create", &url, "--name", "shop"], options].concat();
+        at(&env, &format!("2026-11-{day}T02:00:00Z"), &create).ok();
+    }
+    let shown = env.ok(&["prune", "--keep-last", "1", "--dry-run"]);
+    assert!(
+        shown.contains("2026-11-18 02:00") && shown.contains("keep    the last good one; last 1"),
+        "{shown}"
+    );
+    env.ok(&["prune", "--keep-last", "1"]);
+    assert_eq!(days(&env, "shop"), ["20", "18"]);
+    let restore = |selector: &str| env.json(&["show", selector])["restore"].as_str().unwrap().to_owned();
+    assert!(restore("#1").ends_with(" --to URL") && !restore("#2").contains("--to"));
 }
 
 #[test]

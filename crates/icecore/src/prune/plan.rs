@@ -8,13 +8,11 @@ use icecore_store::{Monitor, Snapshot, Store, StoreError};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::create::is_of_a_part;
 use crate::origin::place_of;
 use crate::retention::{AgesFrom, Candidate, Policies, Policy, Reason, Rule, Verdict, decide};
 use crate::select::{SAFETY_SUFFIX, SAFETY_TAG, Selector, select};
 use crate::{Config, Error, Result};
-
-/// Forms of snapshots that have only a part of their source.
-const PARTIAL_FORMS: [&str; 2] = ["pg_schema", "pg_table"];
 
 /// What the user wants to be kept, and of which sources.
 #[derive(Debug, Clone, Default)]
@@ -208,7 +206,7 @@ fn policies(config: &Config, options: &PruneOptions, series: &str) -> Option<Pol
 fn candidate(snapshot: &Snapshot, config: &Config, incomplete: &BTreeSet<SnapshotId>) -> Candidate {
     let (info, labels) = (snapshot.info(), &snapshot.labels);
     let names_nothing = |tag: &String| tag == SAFETY_TAG || config.retention.automatic_tags.contains(tag);
-    let is_partial = PARTIAL_FORMS.contains(&info.form.as_str()) || !info.findings.is_empty();
+    let is_partial = is_of_a_part(snapshot) || !info.findings.is_empty();
     Candidate {
         taken: info.created_at.parse().ok(),
         tags: labels.tags.clone(),

@@ -63,7 +63,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &PruneArgs) -> Result<Ex
     if something_goes || args.gc {
         args.alone.check(context, &opened, "pruning")?;
     }
-    let pruned = prune(ui, context, (&opened, &config), &options, plan)?;
+    let pruned = prune(ui, context, (&opened, &config), &options, &plan)?;
     let collected =
         if args.gc { Some(gc::collect(ui, context, &opened.store, &GcOptions::default())?) } else { None };
     show::pruned(ui, context, &pruned, collected.as_ref())?;
@@ -79,11 +79,11 @@ fn prune(
     context: &Context,
     (opened, config): (&Opened, &Config),
     options: &PruneOptions,
-    plan: PrunePlan,
+    plan: &PrunePlan,
 ) -> Result<Pruned> {
     let drawing = Progress::begin(ui, context, Counter::ReadBytes, "Deleting");
     let clock = (context.now, &context.zone);
-    let pruned = icecore::prune(&opened.store, config, options, clock, &plan, &*drawing.monitor());
+    let pruned = icecore::prune(&opened.store, config, options, clock, plan, &*drawing.monitor());
     drawing.end();
     Ok(pruned?)
 }

@@ -8,13 +8,24 @@ use jiff::civil::date;
 use super::*;
 
 /// Takes a snapshot at this time of every day and prunes, for so many days; hands what is left to `look` each time.
-fn nights(policies: &Policies, zone: &TimeZone, days: i32, mut look: impl FnMut(Timestamp, &[Candidate])) {
+fn nights(policies: &Policies, zone: &TimeZone, days: i32, look: impl FnMut(Timestamp, &[Candidate])) {
+    nights_with(policies, zone, days, |_, time| Some(automatic(time)), look);
+}
+
+/// The same with what `take` says that comes of a night: nothing, if its capture fails.
+fn nights_with(
+    policies: &Policies,
+    zone: &TimeZone,
+    days: i32,
+    take: impl Fn(i32, &str) -> Option<Candidate>,
+    mut look: impl FnMut(Timestamp, &[Candidate]),
+) {
     let mut kept: Vec<Candidate> = Vec::new();
     for day in 0..days {
         // In the hour that is skipped in March and comes twice in October.
         let time = date(2023, 12, 20).checked_add(day.days()).unwrap().at(2, 30, 0, 0);
         let time = time.to_zoned(zone.clone()).unwrap().timestamp();
-        kept.insert(0, automatic(&time.to_string()));
+        kept.splice(0..0, take(day, &time.to_string()));
         let now = time + 10.minutes();
         let verdicts = decide(&kept, policies, now, zone);
         let mut verdicts = verdicts.iter();
@@ -81,4 +92,36 @@ fn the_snapshot_of_a_month_that_is_over_stays_the_same_for_ever() {
         }
     });
     assert_eq!(of_month.len(), 30);
+}
+
+/// Months of nights that fail or take no whole snapshot cost no month its whole one, nor do they let the last ones before grow too old.
+#[test]
+fn nights_that_fail_push_no_whole_snapshot_out() {
+    let zone = zone(BERLIN);
+    let take = |day: i32, time: &str| match day {
+        // A hundred nights of failures, a hundred of what is not whole, and then now and then either.
+        200..300 => None,
+        400..500 => Some(partial(time)),
+        _ if day % 7 == 3 => None,
+        _ if day % 5 == 2 => Some(partial(time)),
+        _ => Some(automatic(time)),
+    };
+    let policies = policies("7d all, 30d daily, then monthly");
+    let mut months: BTreeSet<String> = BTreeSet::new();
+    let mut before_failures = None;
+    nights_with(&policies, &zone, 800, take, |now, kept| {
+        let times: Vec<Timestamp> =
+            kept.iter().filter(|it| it.is_whole).map(|it| it.taken.unwrap()).collect();
+        let month = |time: &Timestamp| time.to_zoned(zone.clone()).strftime("%Y-%m").to_string();
+        let kept_months: BTreeSet<_> = times.iter().map(month).collect();
+        assert!(months.is_subset(&kept_months), "{now}: {months:?} {kept_months:?}");
+        months = kept_months;
+        let day = now.to_zoned(zone.clone()).date().since(date(2023, 12, 20)).unwrap().get_days();
+        if (200..300).contains(&day) || (400..500).contains(&day) {
+            assert_eq!(before_failures.get_or_insert_with(|| times.clone()), &times, "{now}");
+        } else {
+            before_failures = None;
+        }
+    });
+    assert!(months.len() > 20);
 }
