@@ -1,8 +1,11 @@
-//! What people type: selectors, times, sources, and the settings of a project.
+//! What people type: selectors, times, sources, policies, and the settings of a project.
 
 use std::path::{Component, Path};
 
-use icecore::{Environment, Selector, Source, format_time, parse_time_point, resolve, select};
+use icecore::{
+    AgesFrom, Candidate, Environment, Policies, Policy, Reason, Selector, Source, decide, format_time,
+    parse_time_point, resolve, select,
+};
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
@@ -62,6 +65,34 @@ pub(crate) fn time_point(input: &[u8]) {
         let again: Timestamp = shown.parse().expect("what is shown can be read");
         assert!(again.duration_since(time).unsigned_abs().as_micros() < 1, "{shown}");
     }
+}
+
+/// The last byte chooses the zone.
+pub(crate) fn policy(input: &[u8]) {
+    let (front, [choice]) = split_tail(input);
+    let text = text(front);
+    let policy = match Policy::parse(&text) {
+        Ok(policy) => policy,
+        Err(fault) => {
+            assert!(!fault.to_string().is_empty());
+            return;
+        }
+    };
+    assert_eq!(Policy::parse(&policy.to_string()), Ok(policy.clone()), "what is shown can be read");
+    let start = now();
+    let candidate = |days: i64| Candidate {
+        taken: start.checked_sub(jiff::SignedDuration::from_hours(24 * days * days)).ok(),
+        tags: (days % 5 == 0).then(|| "a".to_owned()).into_iter().collect(),
+        is_named: days % 5 == 0,
+        has_unread_label: false,
+        is_whole: days % 3 != 0,
+    };
+    let candidates: Vec<Candidate> = (0..40).map(candidate).collect();
+    let policies = Policies { automatic: policy.clone(), named: policy, ages_from: AgesFrom::Newest };
+    let verdicts = decide(&candidates, &policies, start, &zone(choice));
+    assert_eq!(verdicts.len(), candidates.len());
+    let first = verdicts.get(1).expect("the newest whole one");
+    assert!(first.reasons.contains(&Reason::LastGood));
 }
 
 pub(crate) fn source(input: &[u8]) {

@@ -64,6 +64,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "parity", check: parity::heal },
     Target { name: "part_name", check: names::part_name },
     Target { name: "pg_script", check: dump::script },
+    Target { name: "policy", check: select::policy },
     Target { name: "rdb", check: stream::rdb },
     Target { name: "residue", check: pack::residue },
     Target { name: "scan_any", check: dump::any },

@@ -87,6 +87,7 @@ pub(crate) enum Command {
     /// Add or remove tags
     #[command(subcommand)]
     Tag(commands::tag::TagCommand),
+    Note(commands::note::NoteArgs),
     /// Manage the passwords of an encrypted store
     #[command(subcommand)]
     Key(commands::key::KeyCommand),
@@ -110,6 +111,7 @@ pub(crate) enum SnapshotCommand {
     Restore(commands::restore::RestoreArgs),
     Verify(commands::verify::VerifyArgs),
     Delete(commands::delete::DeleteArgs),
+    Prune(commands::prune::PruneArgs),
 }
 
 /// Whether nobody else writes.

@@ -137,6 +137,12 @@ impl Context {
         Ok(self.remotes()?.place(text, &self.cwd)?)
     }
 
+    /// The option that named the store, and what it said.
+    pub(crate) fn store_option(&self) -> Option<(&'static str, &str)> {
+        let remote = self.remote.as_deref().map(|remote| ("--remote", remote));
+        remote.or(self.store.as_deref().map(|store| ("--store", store)))
+    }
+
     /// Whether the store that is worked on is named by --remote.
     pub(crate) fn is_remote_named(&self) -> bool {
         self.remote.is_some()

@@ -151,6 +151,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::Service { .. } => {
             (S::Usage, "`icecore config check` looks at all services; docs/services.md has examples")
         }
+        Error::NoPolicy { .. } => (
+            S::Usage,
+            "say it with --policy '7d all, 30d daily, 1y weekly, then monthly', or with `default` below [retention] in icecore.toml; --dry-run shows what goes",
+        ),
         Error::NoStoreFound { .. } => {
             (S::NotFound, "make one here with `icecore init`, or name one with --store PATH or ICECORE_STORE")
         }

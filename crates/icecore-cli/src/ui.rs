@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. A reader that goes away ends the program
 //! quietly; nothing here panics over it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -82,6 +83,16 @@ impl Ui {
 
     /// A table without borders.
     pub(crate) fn table(&mut self, head: &[(&str, Column)], rows: Vec<Vec<String>>) -> Result<()> {
+        self.table_with(head, rows, &BTreeSet::new())
+    }
+
+    /// The same, with some rows in bold, if standard output shows it.
+    pub(crate) fn table_with(
+        &mut self,
+        head: &[(&str, Column)],
+        rows: Vec<Vec<String>>,
+        bold: &BTreeSet<usize>,
+    ) -> Result<()> {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(head.iter().map(|(name, _)| *name));
@@ -95,8 +106,13 @@ impl Ui {
                 Column::Right => CellAlignment::Right,
             });
         }
-        for line in table.lines() {
-            self.line(line.trim_end())?;
+        // The head is the first line, and every row one more.
+        for (at, line) in table.lines().enumerate() {
+            let line = line.trim_end();
+            match at.checked_sub(1).is_some_and(|row| bold.contains(&row)) {
+                true => self.line(self.bold(line))?,
+                false => self.line(line)?,
+            }
         }
         Ok(())
     }

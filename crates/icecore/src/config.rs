@@ -1,6 +1,7 @@
 //! `icecore.toml`: settings of a project.
 
 pub(crate) mod fault;
+mod retention;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use self::fault::ConfigFault;
+pub use self::retention::Retention;
 use crate::create::PHYSICAL_SUFFIX;
 use crate::nearest::nearest;
 use crate::origin::place_of;
@@ -24,6 +26,9 @@ pub const CONFIG_FILE: &str = "icecore.toml";
 pub struct Config {
     /// Where the store is; relative to the file.
     pub store: Option<PathBuf>,
+    /// How long snapshots are kept.
+    #[serde(default)]
+    pub retention: Retention,
     /// Stores elsewhere, to push to and to pull from.
     #[serde(default)]
     pub remotes: BTreeMap<String, Remote>,

@@ -23,8 +23,15 @@ use crate::{Error, Result, Source};
 
 /// A cluster's snapshots form a series of their own beside those of the database that it was asked through.
 pub const PHYSICAL_SUFFIX: &str = ".physical";
+const SCHEMA_FORM: &str = "pg_schema";
+const TABLE_FORM: &str = "pg_table";
 /// What a base backup is stored as: a directory's files, in the order in which the server sent them.
 pub(crate) const BASE_BACKUP: &str = "pg_base_backup";
+
+/// Whether a snapshot was asked to have only a part of its source: the definitions, or one table.
+pub fn is_of_a_part(snapshot: &Snapshot) -> bool {
+    [SCHEMA_FORM, TABLE_FORM].contains(&snapshot.info().form.as_str())
+}
 
 /// What the user wants of a capture.
 #[derive(Debug, Clone, Default)]
@@ -368,8 +375,8 @@ fn capture_postgres(
         engine: Some("postgres"),
         engine_version: Some(report.version),
         form: match (options.schema_only, &options.table) {
-            (true, _) => "pg_schema",
-            (false, Some(_)) => "pg_table",
+            (true, _) => SCHEMA_FORM,
+            (false, Some(_)) => TABLE_FORM,
             (false, None) => "pg_dump",
         }
         .to_owned(),

@@ -41,6 +41,12 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// Nothing says what to keep.
+    #[error("no policy says what to keep{}; nothing was deleted", of_which(name.as_deref()))]
+    NoPolicy {
+        /// Of which source, if one was named.
+        name: Option<String>,
+    },
     /// No store was named and none was found.
     #[error("no store was named, and there is no .icecore directory in {} or above it", from.display())]
     NoStoreFound {
@@ -189,6 +195,10 @@ pub enum Error {
     /// The user interrupted.
     #[error("interrupted")]
     Cancelled,
+}
+
+fn of_which(name: Option<&str>) -> String {
+    name.map(|name| format!(" of {name}")).unwrap_or_default()
 }
 
 /// The end of a sentence that says what may have been meant.

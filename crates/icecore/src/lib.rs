@@ -14,16 +14,18 @@ mod open;
 mod origin;
 mod place;
 mod probe;
+mod prune;
 mod remote;
 mod restore;
+mod retention;
 mod select;
 mod service;
 mod sink;
 mod source;
 mod time;
 
-pub use config::{CONFIG_FILE, Config, Project};
-pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create};
+pub use config::{CONFIG_FILE, Config, Project, Retention};
+pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create, is_of_a_part};
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use icecore_format::SnapshotId;
@@ -39,6 +41,7 @@ pub use open::{Surroundings, cache_of, empty_same, init, is_store, open, open_as
 pub use origin::{place_of, places_of_series};
 pub use place::{Place, STORE_DIR, find_store};
 pub use probe::{Probed, probe};
+pub use prune::{Judged, PruneOptions, PrunePlan, Pruned, SeriesPlan, plan_prune, prune};
 pub use remote::{Named, REMOTES_FILE, Remote, Remotes, add_remote, is_plain_path, is_url, remove_remote};
 pub use restore::{
     Database, DatabasePlan, Destination, ExistingDatabase, RestoreOptions, Restored, RestoredFile,
@@ -46,7 +49,10 @@ pub use restore::{
     plan_sqlite_table, plan_table, restore, restore_database, restore_redis, restore_sqlite,
     restore_sqlite_table, restore_table, rollback_sqlite_table,
 };
-pub use select::{SAFETY_TAG, Selector, is_safety, resolve, select, tags_of};
+pub use retention::{
+    AgesFrom, Candidate, Period, Policies, Policy, PolicyFault, Reason, Rule, Verdict, Window, decide,
+};
+pub use select::{SAFETY_SUFFIX, SAFETY_TAG, Selector, is_safety, resolve, select, tags_of};
 pub use service::Service;
 pub use source::Source;
 pub use time::{format_time, now, parse_time_point};

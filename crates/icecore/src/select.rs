@@ -18,6 +18,9 @@ const CANDIDATES_MAX: usize = 5;
 /// What a restore tags the snapshot with that it takes of what it is about to replace.
 pub const SAFETY_TAG: &str = "before-restore";
 
+/// What the names of these snapshots end with: they are a series of their own beside that of their source.
+pub const SAFETY_SUFFIX: &str = ".before-restore";
+
 /// Whether a restore took a snapshot, of what it was about to replace. Nobody means that by `latest`.
 pub fn is_safety(snapshot: &Snapshot) -> bool {
     snapshot.labels.tags.contains(SAFETY_TAG)

@@ -88,6 +88,17 @@ const SETTINGS: [&str; 5] = [
     "store = \"\\ud800\"",
     "a.b.c.d.e.f = {}\n",
 ];
+const POLICIES: [&str; 9] = [
+    "7d all, 30d daily, 1y weekly, then monthly",
+    "last 3, 24 hourly, 14 daily",
+    "all",
+    "1y6mo2w1d12h yearly",
+    "9999y all, 9999mo daily",
+    "tag \"a, \"\"b\"\"\", tag a b",
+    "30m daily",
+    "99999999999d all,,",
+    "then\u{a0}monthly",
+];
 const PART_NAMES: [&str; 13] =
     ["", "a", "a/b", "/a", "a/", "a//b", "../a", "a/..", "a/./b", ".", "..a", "a\0b", "caf\u{e9}"];
 
@@ -96,6 +107,7 @@ pub(super) fn seeds() -> Vec<Seed> {
     seeds.extend(numbered("selector", &SELECTORS));
     seeds.extend(numbered("time_point", &TIMES.map(|time| format!("{time}\0"))));
     seeds.extend(numbered("source", &SOURCES));
+    seeds.extend(numbered("policy", &POLICIES.map(|policy| format!("{policy}\0"))));
     for target in ["size", "share", "duration"] {
         seeds.extend(numbered(target, &UNITS));
     }

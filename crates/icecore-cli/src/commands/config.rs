@@ -1,6 +1,6 @@
 //! `icecore config`
 
-use icecore::{CONFIG_FILE, Probed, Project, Service, probe};
+use icecore::{CONFIG_FILE, Policies, Policy, Probed, Project, Service, probe};
 use serde_json::json;
 
 use crate::args::parse_name;
@@ -30,6 +30,8 @@ struct Checked {
     place: String,
     /// The product's version, or what is wrong.
     state: std::result::Result<String, String>,
+    /// What is kept of its snapshots, if anything says so.
+    kept: Option<Policies>,
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Result<ExitStatus> {
@@ -61,6 +63,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Re
                 "place": checked.place,
                 "version": checked.state.as_ref().ok(),
                 "error": checked.state.as_ref().err(),
+                "retention": checked.kept.as_ref().map(|kept| kept.automatic.to_string()),
+                "retention_named": checked.kept.as_ref().map(|kept| kept.named.to_string()),
             })).collect::<Vec<_>>(),
         }))?;
     } else if project.config.services.is_empty() {
@@ -68,24 +72,32 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Re
         ui.line(format_args!("There is no service in {}", printable(&file.display().to_string())))?;
         ui.hint("two lines make one: [services.shop] and url = \"postgres://HOST/shop\"; docs/services.md shows more");
     } else {
-        let head = [
+        let mut head = vec![
             ("Service", Column::Left),
             ("Engine", Column::Left),
             ("Where", Column::Left),
             ("State", Column::Left),
         ];
+        let has_retention = project.config.has_retention();
+        if has_retention {
+            head.push(("Keeps", Column::Left));
+        }
         let rows = checked.iter().map(|checked| {
             let state = match &checked.state {
                 Ok(version) if version.is_empty() => "there".to_owned(),
                 Ok(version) => format!("answers, version {version}"),
                 Err(_) => "fails: see below".to_owned(),
             };
-            vec![
+            let mut row = vec![
                 printable(&checked.name).to_string(),
                 checked.engine.to_owned(),
                 printable(&checked.place).to_string(),
                 state,
-            ]
+            ];
+            if has_retention {
+                row.push(printable(&kept_in_words(checked.kept.as_ref())));
+            }
+            row
         });
         ui.table(&head, rows.collect())?;
         for (name, error) in
@@ -98,8 +110,11 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Re
 }
 
 fn check(context: &Context, project: &Project, name: &str) -> Checked {
-    let failed =
-        |what: String| Checked { name: name.to_owned(), engine: "", place: String::new(), state: Err(what) };
+    let kept = project.config.policies(name);
+    let failed = |what: String| {
+        let (engine, place, kept) = ("", String::new(), kept.clone());
+        Checked { name: name.to_owned(), engine, place, state: Err(what), kept }
+    };
     if let Err(why) = parse_name(name) {
         return failed(format!("{name:?} cannot be a name: {why}"));
     }
@@ -110,9 +125,18 @@ fn check(context: &Context, project: &Project, name: &str) -> Checked {
                 Ok(Probed { engine, version }) => (engine, Ok(version)),
                 Err(error) => (said.unwrap_or_else(|| source.engine()), Err(sentence(&error))),
             };
-            Checked { name: name.to_owned(), engine, place: source.place(), state }
+            Checked { name: name.to_owned(), engine, place: source.place(), state, kept: kept.clone() }
         }
         Ok(None) => failed("is gone".to_owned()),
         Err(error) => failed(sentence(&error)),
+    }
+}
+
+/// What stays of the snapshots of a service when it is pruned.
+fn kept_in_words(kept: Option<&Policies>) -> String {
+    match kept {
+        None => "all: no policy says what".to_owned(),
+        Some(kept) if kept.named == Policy::all() => kept.automatic.to_string(),
+        Some(kept) => format!("{}; of named ones: {}", kept.automatic, kept.named),
     }
 }

@@ -1,8 +1,9 @@
 //! `icecore gc`
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use icecore::{Counter, GcOptions, GcPlan, GcReport};
+use icecore::{Counter, GcOptions, GcPlan, GcReport, Store};
 use icecore_store::FencePolicy;
 use serde_json::json;
 
@@ -43,22 +44,32 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &GcArgs) -> Result<ExitS
     let fence = FencePolicy { after: args.fence_after, ..FencePolicy::default() };
     let mut options = GcOptions { fence, ..GcOptions::default() };
     options.depth_max = args.flatten.unwrap_or(options.depth_max);
-    let drawing = Progress::begin(ui, context, Counter::StoredBytes, "Collecting");
-    let monitor = drawing.monitor();
     if args.dry_run {
-        let plan = store.plan_gc(&options, &*monitor);
+        let drawing = Progress::begin(ui, context, Counter::StoredBytes, "Collecting");
+        let plan = store.plan_gc(&options, &*drawing.monitor());
         drawing.end();
         show_plan(ui, &plan?)?;
     } else {
-        let report = store.gc(&options, &*monitor);
-        drawing.end();
-        let report = report?;
+        let report = collect(ui, context, &store, &options)?;
         show_report(ui, &report)?;
         if tell_damage(ui, &report) {
             return Ok(ExitStatus::Findings);
         }
     }
     Ok(ExitStatus::Success)
+}
+
+/// Collects, and shows how far it is.
+pub(super) fn collect(
+    ui: &Ui,
+    context: &Context,
+    store: &Arc<Store>,
+    options: &GcOptions,
+) -> Result<GcReport> {
+    let drawing = Progress::begin(ui, context, Counter::StoredBytes, "Collecting");
+    let report = store.gc(options, &*drawing.monitor());
+    drawing.end();
+    Ok(report?)
 }
 
 fn show_plan(ui: &mut Ui, plan: &GcPlan) -> Result<()> {
@@ -141,7 +152,7 @@ fn show_report(ui: &mut Ui, report: &GcReport) -> Result<()> {
 }
 
 /// Whether there was damage to tell of. The collection did what it could; what it removed was not needed.
-fn tell_damage(ui: &mut Ui, report: &GcReport) -> bool {
+pub(super) fn tell_damage(ui: &mut Ui, report: &GcReport) -> bool {
     for pack in &report.packs_damaged {
         ui.warn(format_args!("pack {pack} is damaged and was left as it is"));
     }

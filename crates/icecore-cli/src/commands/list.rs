@@ -1,6 +1,10 @@
 //! `icecore list`
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::ValueEnum;
 use icecore::{Selector, Snapshot, parse_time_point, place_of};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::args::ServiceArgs;
@@ -15,7 +19,8 @@ use crate::units::{Bytes, counted, printable};
 /// List snapshots, newest first
 ///
 /// The numbers count all snapshots of the store, whatever is shown; `#3` selects by them. If the record of a snapshot is damaged, the others
-/// are listed all the same, and the exit status is 13. Where snapshots of one name come from different places, a column says from where.
+/// are listed all the same, and the exit status is 13. Where snapshots of one name come from different places, a column says from where. On a
+/// terminal, those of the last 24 hours are bold.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
     /// Only of this source
@@ -33,9 +38,30 @@ pub(crate) struct ListArgs {
     /// Only with this text in the source's name, its engine, a tag or the note
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
+    /// At most so many; with --group, of each source
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// What comes first: the newest, the largest, what added most, or by the sources' names
+    #[arg(long, value_name = "ORDER", default_value = "created")]
+    sort: Order,
+    /// A table for each source
+    #[arg(long)]
+    group: bool,
     #[command(flatten)]
     service: ServiceArgs,
 }
+
+/// What comes first in the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Order {
+    Created,
+    Size,
+    Added,
+    Source,
+}
+
+/// A snapshot with the number by which it is selected.
+type Numbered<'s> = (u64, &'s Snapshot);
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ListArgs) -> Result<ExitStatus> {
     let source = args.service.or_positional(args.source.as_deref())?;
@@ -55,14 +81,15 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ListArgs) -> Result<Exi
         icecore::select(&snapshots, &Selector::Series(source.to_string(), 0), context.now, &context.zone)?;
     }
     let fits = |snapshot: &Snapshot| {
-        let taken: Option<jiff::Timestamp> = snapshot.info().created_at.parse().ok();
+        let taken: Option<Timestamp> = snapshot.info().created_at.parse().ok();
         source.as_ref().is_none_or(|source| snapshot.info().source == *source)
             && args.tag.as_ref().is_none_or(|tag| snapshot.labels.tags.contains(tag))
             && since.is_none_or(|since| taken.is_some_and(|taken| taken >= since))
             && until.is_none_or(|until| taken.is_some_and(|taken| taken <= until))
             && search.as_ref().is_none_or(|text| mentions(snapshot, text))
     };
-    let listed: Vec<_> = (1_u64..).zip(&snapshots).filter(|(_, snapshot)| fits(snapshot)).collect();
+    let fitting = (1_u64..).zip(&snapshots).filter(|(_, snapshot)| fits(snapshot)).collect();
+    let listed = in_order(fitting, args);
     if ui.json {
         let entries: Vec<_> = listed.iter().map(|(index, snapshot)| entry(*index, snapshot)).collect();
         ui.document(&json!({ "snapshots": entries }))?;
@@ -89,14 +116,55 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ListArgs) -> Result<Exi
             ui.status(format_args!("Nothing fits of what the store has: {count}{end}"));
         }
     } else {
-        show(ui, context, &listed)?;
+        match args.group {
+            false => show(ui, context, &listed)?,
+            true => show_groups(ui, context, &listed)?,
+        }
     }
     // What is not listed because it is damaged must not pass unnoticed.
     Ok(if damaged == 0 { ExitStatus::Success } else { ExitStatus::Damaged })
 }
 
+/// Sorted, and no more than were asked for. The numbers stay those of the whole store.
+fn in_order<'s>(mut listed: Vec<Numbered<'s>>, args: &ListArgs) -> Vec<Numbered<'s>> {
+    // Stable: what is equal comes newest first.
+    match args.sort {
+        Order::Created => (),
+        Order::Size => listed.sort_by_key(|(_, it)| std::cmp::Reverse(it.info().logical_bytes)),
+        Order::Added => listed.sort_by_key(|(_, it)| std::cmp::Reverse(it.stored_bytes())),
+        Order::Source => listed.sort_by_key(|(_, it)| it.info().source.as_str()),
+    }
+    if args.group {
+        listed.sort_by_key(|(_, it)| it.info().source.as_str());
+    }
+    let limit = args.limit.unwrap_or(u32::MAX);
+    let mut shown: BTreeMap<&str, u32> = BTreeMap::new();
+    listed.retain(|(_, it)| {
+        let count = shown.entry(if args.group { &it.info().source } else { "" }).or_default();
+        *count += 1;
+        *count <= limit
+    });
+    listed
+}
+
+/// One table for each source, under its name.
+fn show_groups(ui: &mut Ui, context: &Context, listed: &[Numbered<'_>]) -> Result<()> {
+    let groups = listed.chunk_by(|(_, a), (_, b)| a.info().source == b.info().source);
+    for (at, group) in groups.enumerate() {
+        if at > 0 {
+            ui.line("")?;
+        }
+        if let Some((_, first)) = group.first() {
+            let source = ui.bold(&printable(&first.info().source));
+            ui.line(format_args!("{source}: {}", counted(group.len() as u64, "snapshot")))?;
+        }
+        show(ui, context, group)?;
+    }
+    Ok(())
+}
+
 /// Two databases of one name are one series: of what comes from different places, the place is shown.
-fn show(ui: &mut Ui, context: &Context, listed: &[(u64, &Snapshot)]) -> Result<()> {
+fn show(ui: &mut Ui, context: &Context, listed: &[Numbered<'_>]) -> Result<()> {
     let places = icecore::places_of_series(listed.iter().map(|(_, snapshot)| *snapshot));
     let mut head = HEAD.to_vec();
     let mut rows: Vec<_> = listed.iter().map(|(index, snapshot)| row(context, *index, snapshot)).collect();
@@ -107,8 +175,17 @@ fn show(ui: &mut Ui, context: &Context, listed: &[(u64, &Snapshot)]) -> Result<(
             row.insert(FROM, printable(&origin.map(place_of).unwrap_or_default()));
         }
     }
-    ui.table(&head, rows)
+    let since = context.now.checked_sub(RECENT).unwrap_or(Timestamp::MIN);
+    let is_recent = |snapshot: &Snapshot| {
+        let taken = snapshot.info().created_at.parse::<Timestamp>();
+        taken.is_ok_and(|taken| taken >= since && taken <= context.now)
+    };
+    let recent = listed.iter().enumerate().filter(|(_, (_, snapshot))| is_recent(snapshot));
+    ui.table_with(&head, rows, &recent.map(|(at, _)| at).collect::<BTreeSet<_>>())
 }
+
+/// What is not older stands out on a terminal.
+const RECENT: SignedDuration = SignedDuration::from_hours(24);
 
 /// Before which column the place stands, if it is shown.
 const FROM: usize = 4;
@@ -125,12 +202,17 @@ const HEAD: [(&str, Column); 9] = [
     ("TAGS, NOTE", Column::Left),
 ];
 
-fn row(context: &Context, index: u64, snapshot: &Snapshot) -> Vec<String> {
-    let info = snapshot.info();
+/// What is to be said of a snapshot in words.
+pub(crate) fn remarks(snapshot: &Snapshot) -> String {
     let tags = snapshot.labels.tags.iter().cloned().collect::<Vec<_>>().join(", ");
     let note = snapshot.labels.note.as_deref().unwrap_or_default();
-    let incomplete = if info.findings.is_empty() { "" } else { "(not taken whole)" };
+    let incomplete = if snapshot.info().findings.is_empty() { "" } else { "(not taken whole)" };
     let remarks = [incomplete, &tags, note].into_iter().filter(|remark| !remark.is_empty());
+    printable(&remarks.collect::<Vec<_>>().join("; "))
+}
+
+fn row(context: &Context, index: u64, snapshot: &Snapshot) -> Vec<String> {
+    let info = snapshot.info();
     vec![
         index.to_string(),
         short_id(snapshot),
@@ -140,7 +222,7 @@ fn row(context: &Context, index: u64, snapshot: &Snapshot) -> Vec<String> {
         Bytes(info.logical_bytes).to_string(),
         Bytes(snapshot.stored_bytes()).to_string(),
         info.parts.to_string(),
-        printable(&remarks.collect::<Vec<_>>().join("; ")),
+        remarks(snapshot),
     ]
 }
 

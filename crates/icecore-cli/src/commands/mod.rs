@@ -11,6 +11,8 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod note;
+pub(crate) mod prune;
 pub(crate) mod remote;
 pub(crate) mod repair;
 pub(crate) mod restore;
@@ -43,6 +45,7 @@ fn run_one(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatu
             SnapshotCommand::Restore(args) => restore::run(ui, context, &args),
             SnapshotCommand::Verify(args) => verify::run(ui, context, &args),
             SnapshotCommand::Delete(args) => delete::run(ui, context, &args),
+            SnapshotCommand::Prune(args) => prune::run(ui, context, &args),
         },
         Command::Gc(args) => gc::run(ui, context, &args),
         Command::Repair(args) => repair::run(ui, context, &args),
@@ -51,6 +54,7 @@ fn run_one(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatu
         Command::Remote(command) => remote::run(ui, context, &command),
         Command::Stats(args) => stats::run(ui, context, &args),
         Command::Tag(command) => tag::run(ui, context, &command),
+        Command::Note(args) => note::run(ui, context, &args),
         Command::Key(command) => key::run(ui, context, &command),
         Command::Rollback(args) => rollback::run(ui, context, &args),
         Command::Psql(args) => client::run(context, Client::Psql, &args),

@@ -7,9 +7,10 @@ use icecore_format::{Part, PartKind};
 use serde_json::{Value, json};
 
 use crate::args::ServiceArgs;
+use crate::commands::restore::told::quoted;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
-use crate::select::shortened;
+use crate::select::{short_id, shortened};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, percent, printable};
@@ -37,7 +38,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ShowArgs) -> Result<Exi
     if ui.json {
         let parts =
             reader.parts().map(|part| Ok(part_entry(&part.map_err(told)?))).collect::<Result<Vec<_>>>()?;
-        ui.document(&entry(snapshot, &reader.depths().map_err(told)?, &parts))?;
+        let restore = restore_command(context, snapshot);
+        ui.document(&entry(snapshot, &reader.depths().map_err(told)?, &parts, &restore))?;
         return Ok(ExitStatus::Success);
     }
     show_facts(ui, context, snapshot, &reader.depths().map_err(told)?)?;
@@ -100,6 +102,7 @@ fn show_facts(ui: &mut Ui, context: &Context, snapshot: &Snapshot, depths: &Dept
             .filter(|tags| !tags.is_empty()),
     );
     add("Note", snapshot.labels.note.clone());
+    add("Restore", Some(restore_command(context, snapshot)));
     add("Made by", Some(format!("icecore {}", info.tool_version)));
     for finding in &info.findings {
         add("Finding", Some(finding.clone()));
@@ -117,7 +120,18 @@ fn chains(depths: &Depths) -> Option<String> {
     (max > 0).then(|| format!("{share} of the content; {mean:.1} deep on average, {max} at most"))
 }
 
-fn entry(snapshot: &Snapshot, depths: &Depths, parts: &[Value]) -> Value {
+/// What restores it, to be copied. What came from no place needs one to go to, and so does what is to take no whole database's place.
+fn restore_command(context: &Context, snapshot: &Snapshot) -> String {
+    let to = match snapshot.info().origin {
+        Some(_) if icecore::is_of_a_part(snapshot) => " --to URL",
+        Some(_) => "",
+        None => " --to -",
+    };
+    let store = context.store_option().map(|(option, place)| format!(" {option} {}", quoted(place)));
+    format!("icecore restore {}{to}{}", short_id(snapshot), store.unwrap_or_default())
+}
+
+fn entry(snapshot: &Snapshot, depths: &Depths, parts: &[Value], restore: &str) -> Value {
     let info = snapshot.info();
     json!({
         "id": snapshot.id,
@@ -144,6 +158,7 @@ fn entry(snapshot: &Snapshot, depths: &Depths, parts: &[Value]) -> Value {
         "findings": info.findings,
         "tags": snapshot.labels.tags,
         "note": snapshot.labels.note,
+        "restore": restore,
         "parts": parts,
     })
 }

@@ -169,11 +169,20 @@ fn snapshots_and_the_store_are_told_as_documented() {
     let shown = ["ledger", "dump.sql", "cut"].map(|name| env.json(&["show", name]));
     check("`icecore show`", &shown);
     check("`icecore tag add`, `icecore tag remove`", &[env.json(&["tag", "add", "ledger", "b"])]);
+    let noted = ["kept for the audit", ""].map(|text| env.json(&["note", "ledger", text]));
+    check("`icecore note`", &noted);
     check("`icecore stats`", &[env.json(&["stats"])]);
+    env.write("retention.toml", "[services.ledger]\nurl = 'sqlite:ledger.db'\nretention = 'last 1'\n");
+    let pruned = [
+        env.json(&["prune", "--policy", "last 2", "--dry-run"]),
+        env.json(&["prune", "--config", "retention.toml"]),
+    ];
+    check("`icecore prune`", &pruned);
     check("`icecore delete`", &[env.json(&["delete", "dump.sql", "--yes"])]);
     check("`icecore gc`", &[env.json(&["gc", "--dry-run"]), env.json(&["gc"])]);
     let checked = parse(&env.run(&["--json", "config", "check"]));
-    check("`icecore config check`", &[checked]);
+    let with_retention = parse(&env.run(&["--json", "config", "check", "--config", "retention.toml"]));
+    check("`icecore config check`", &[checked, with_retention]);
     let errors =
         [&["show", "nothing"][..], &["restore", "ledger"], &["list", "--nonsense"]].map(|arguments| {
             let said = env.run(&[&["--json"], arguments].concat());

@@ -109,3 +109,43 @@ fn where_snapshots_of_one_name_come_from_is_shown_if_it_is_not_one_place() {
     assert!(!head(&["list", "--until", "2026-11-20T10:03"]).contains("FROM"));
     assert!(env.ok(&["show", "shop.sql~1"]).contains(&format!("From      {}", paths[1])));
 }
+
+#[test]
+fn the_list_is_sorted_limited_and_grouped_and_keeps_its_numbers() {
+    let env = some();
+    env.run_with_input(&["create", "-", "--name", "cache"], &[b'y'; 5000]).ok();
+    let numbers = |arguments: &[&str]| {
+        let listed = env.json(&[&["list"], arguments].concat());
+        let snapshots = listed["snapshots"].as_array().unwrap().iter();
+        snapshots.map(|snapshot| snapshot["index"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    // cache, shop, cache, shop: of 5000, 4, 1 and 3 bytes.
+    assert_eq!(numbers(&["--limit", "2"]), [1, 2]);
+    assert_eq!(numbers(&["--sort", "size"]), [1, 2, 4, 3]);
+    assert_eq!(numbers(&["--sort", "size", "--limit", "1"]), [1]);
+    assert_eq!(numbers(&["--sort", "source"]), [1, 3, 2, 4]);
+    assert_eq!(numbers(&["--sort", "created"]), [1, 2, 3, 4]);
+    assert_eq!(numbers(&["--group", "--limit", "1"]), [1, 2]);
+    assert_eq!(numbers(&["--group", "--sort", "size"]), [1, 3, 2, 4]);
+    assert_eq!(numbers(&["--sort", "added"]).len(), 4);
+    env.fails(2, &["list", "--limit", "0"]);
+    env.fails(2, &["list", "--sort", "age"]);
+    let said = env.ok(&["list", "--group"]);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!((lines[0], lines[4], lines[5]), ("cache: 2 snapshots", "", "shop: 2 snapshots"), "{said}");
+}
+
+#[test]
+fn what_is_of_the_last_day_stands_out() {
+    let env = some();
+    let coloured = |now: &str| {
+        let mut command = env.command(&["list", "--color", "always"]);
+        crate::support::Said::of(command.env("ICECORE_NOW", now)).ok()
+    };
+    let bold = |text: &str| text.lines().filter(|line| line.starts_with("\x1b[1m")).count();
+    assert_eq!(bold(&coloured("2026-11-20T12:00:00Z")), 3);
+    // The first of three was taken at 10:01.
+    assert_eq!(bold(&coloured("2026-11-21T10:01:30Z")), 2);
+    assert_eq!(bold(&coloured("2026-11-23T10:00:00Z")), 0);
+    assert!(!env.ok(&["list"]).contains('\x1b'));
+}

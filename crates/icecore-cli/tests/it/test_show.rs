@@ -33,6 +33,7 @@ fn show_in_json_has_exactly_its_fields() {
             "findings",
             "tags",
             "note",
+            "restore",
             "parts",
         ],
     );
@@ -117,4 +118,24 @@ fn names_cannot_steer_the_terminal() {
     env.write("tree/\x1b[31mred", "x");
     env.ok(&["create", "tree"]);
     assert!(!env.ok(&["show", "tree"]).contains('\x1b'));
+}
+
+#[test]
+fn show_says_how_the_snapshot_is_restored() {
+    let env = TestEnv::new();
+    env.write("f", "one");
+    env.ok(&["create", "f"]);
+    env.run_with_input(&["create", "-", "--name", "piped"], b"two").ok();
+    let id = env.json(&["show", "f"])["id"].as_str().unwrap()[..8].to_owned();
+    let shown = env.ok(&["show", "f"]);
+    assert!(shown.contains(&format!("\nRestore   icecore restore {id}\n")), "{shown}");
+    env.write("f", "changed");
+    env.ok(&["restore", &id, "--yes"]);
+    assert_eq!(env.read("f"), b"one");
+    // What came from nowhere goes to standard output; and the store that was named is named again.
+    let store = env.path(".icecore").display().to_string();
+    let restore = env.json(&["show", "piped", "--store", &store])["restore"].as_str().unwrap().to_owned();
+    assert!(restore.ends_with(&format!(" --to - --store {store}")), "{restore}");
+    let words: Vec<&str> = restore.split(' ').skip(1).collect();
+    assert_eq!(env.ok(&words), "two");
 }

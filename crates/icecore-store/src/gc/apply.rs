@@ -60,8 +60,19 @@ struct Executed {
 impl Store {
     /// What a collection would do now. Changes nothing but the index, which learns of unknown packs.
     pub fn plan_gc(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcPlan> {
+        self.plan_gc_without(&BTreeSet::new(), options, monitor)
+    }
+
+    /// As [`Store::plan_gc`], if these snapshots were deleted before.
+    pub fn plan_gc_without(
+        self: &Arc<Self>,
+        deleted: &BTreeSet<SnapshotId>,
+        options: &GcOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<GcPlan> {
         loop {
-            let (snapshots, known, _) = self.gc_snapshots()?;
+            let (mut snapshots, known, _) = self.gc_snapshots()?;
+            snapshots.retain(|snapshot| !deleted.contains(&snapshot.id));
             match self.marked_plan(&snapshots, options, monitor) {
                 // A collection may have taken what was deleted since it was listed.
                 Err(error) if error.is_damage() && self.gc_snapshots()?.1 != known => (),

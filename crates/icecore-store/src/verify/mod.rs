@@ -2,6 +2,7 @@
 
 mod bases;
 mod finding;
+mod incomplete;
 mod packs;
 mod records;
 mod walk;

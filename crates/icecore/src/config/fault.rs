@@ -59,6 +59,7 @@ fn unknown_key(key: &str, known: &[String]) -> String {
     let known_here = known.join(", ");
     let is_service = known.iter().any(|key| key == "engine");
     let is_remote = known.iter().any(|key| key == "endpoint");
+    let is_retention = known.iter().any(|key| key == "safety");
     match key {
         "password" | "pass" | "pwd" if is_service => {
             "a password does not stand in this file by itself, which others may read: password_file, password_env or password_command say where it is".to_owned()
@@ -67,6 +68,7 @@ fn unknown_key(key: &str, known: &[String]) -> String {
         _ if is_remote && ["secret", "access_key", "token", "password"].iter().any(|word| key.contains(word)) => {
             "who we are does not stand in this file, which others may read: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say it, or a profile".to_owned()
         }
+        _ if is_retention => format!("[retention] has no key {key:?}; known are {known_here}"),
         _ if is_remote => format!("a remote has no key {key:?}; known are {known_here}"),
         _ => format!("{key:?} means nothing here; known are {known_here}, and a service is written [services.NAME]"),
     }
@@ -80,6 +82,7 @@ fn kind(wanted: &str) -> &'static str {
         "a sequence" => "a list of texts, such as [\"pass\", \"show\", \"shop\"]",
         "struct Remote" => "a table of its own, [remotes.NAME], with its keys below",
         "a map" => "a table for each, such as [services.NAME] or [remotes.NAME]",
+        "struct Retention" => "a table of its own, [retention], with its keys below",
         "struct Service" => "a table of its own, [services.NAME], with its keys below",
         _ => "a text in quotes",
     }
@@ -129,7 +132,7 @@ mod tests {
         check("services = 3\n", "line 1: services must be a table");
         check(
             "[shop]\nurl = 'x'\n",
-            "line 1: \"shop\" means nothing here; known are store, remotes, services, and a service is",
+            "line 1: \"shop\" means nothing here; known are store, retention, remotes, services, and a service is",
         );
         check(
             "[[services.a]]\nurl = 'x'\n",
@@ -155,6 +158,16 @@ mod tests {
         check("[remotes]\na = 's3://hush'\n", "line 2: a must be a table of its own, [remotes.NAME]");
         check("[[remotes.a]]\nurl = 'x'\n", "line 1: a remote is written [remotes.NAME]");
         check("[remotes.a]\nregion = 'x'\n", "url is missing here");
+        check("retention = '7d all'\n", "line 1: retention must be a table of its own, [retention]");
+        check(
+            "[retention]\ndefualt = '7d all'\n",
+            "line 2: [retention] has no key \"defualt\"; known are default, named, safety",
+        );
+        check(
+            "[retention]\ndefault = '7d all, 30d dayly'\n",
+            "line 2: \"dayly\" is no period: hourly, daily, weekly, monthly and yearly are; did you mean \"daily\"?",
+        );
+        check("[services.a]\nretention = 7\n", "line 2: retention must be a text in quotes");
         check("remotes = 3\n", "line 1: remotes must be a table for each");
     }
 }

@@ -1,6 +1,6 @@
 //! Snapshots of what a restore replaces, from which it can be brought back.
 
-use icecore::{Counter, CreateOptions, SnapshotId, Source};
+use icecore::{Counter, CreateOptions, SAFETY_SUFFIX, SnapshotId, Source};
 
 use super::chosen::Chosen;
 use crate::context::Opened;
@@ -8,14 +8,11 @@ use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
 use crate::ui::Ui;
 
-/// What the names of these snapshots end with.
-const SUFFIX: &str = ".before-restore";
-
 /// What the snapshots of a source are called that are taken of what a restore replaces: a series of their own, so that the newest of the source stays
 /// what somebody meant to keep.
 pub(crate) fn safety_name(name: &str) -> String {
     // What is rolled back is of the same series.
-    format!("{}{SUFFIX}", name.strip_suffix(SUFFIX).unwrap_or(name))
+    format!("{}{SAFETY_SUFFIX}", name.strip_suffix(SAFETY_SUFFIX).unwrap_or(name))
 }
 
 /// A snapshot of what a restore is about to replace.

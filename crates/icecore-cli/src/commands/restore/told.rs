@@ -80,7 +80,7 @@ pub(crate) fn rollback_command(context: &Context, name: &str, url: &str) -> Stri
 }
 
 /// As a shell reads it as one word.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let text = printable(text).to_string();
     let is_plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,~".contains(c);
     match text.chars().all(is_plain) {

@@ -23,7 +23,8 @@ fn only_what_deletes_must_be_alone() {
         site.ok(&other, &["pull", "origin"]);
         site.ok(&other, &["restore", "there", "--to", "back"]);
         assert!(other.read("back") == content(1));
-        for command in [&["gc"][..], &["repair"], &["delete", "there", "--yes"]] {
+        let prune = ["prune", "--keep-last", "1", "--gc"];
+        for command in [&["gc"][..], &["repair"], &prune, &["delete", "there", "--yes"]] {
             let said = site.fails(&env, 15, &[command, &["--store", URL]].concat());
             assert!(said.contains(URL) && said.contains("does not keep conditions"), "{manners:?}: {said}");
             assert!(said.contains("hint: ") && said.contains("--exclusive"), "{manners:?}: {said}");
