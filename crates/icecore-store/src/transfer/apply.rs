@@ -80,6 +80,10 @@ impl Transfer {
     pub fn carry_out(&self, plan: TransferPlan, monitor: &dyn Monitor) -> Result<Sent> {
         let mut sent = Sent::default();
         monitor.expect(plan.bytes());
+        if plan.is_first {
+            // Whoever made the receiver may have died before it had made the copies.
+            self.to.keep_copies()?;
+        }
         sent.failed.extend(plan.damaged.into_iter().map(|(id, error)| FailedSnapshot { id, error }));
         let mut left = plan.snapshots;
         let mut setbacks = Setbacks::default();

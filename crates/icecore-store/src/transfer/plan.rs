@@ -59,6 +59,8 @@ pub struct TransferPlan {
     pub unreadable: Vec<StoreError>,
     pub(super) snapshots: Vec<Snapshot>,
     pub(super) label_names: Vec<String>,
+    /// The receiver has no snapshot yet.
+    pub(super) is_first: bool,
 }
 
 impl TransferPlan {
@@ -99,6 +101,7 @@ impl Transfer {
         let mut plan =
             TransferPlan { unreadable, labels: label_names.len() as u64, ..TransferPlan::default() };
         plan.label_names = label_names;
+        plan.is_first = there.is_empty();
         plan.present = found.intersection(&there).copied().collect();
         self.settle(&plan.present, &labels_there)?;
         chosen.retain(|snapshot| !there.contains(&snapshot.id));

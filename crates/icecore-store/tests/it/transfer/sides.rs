@@ -76,6 +76,22 @@ fn a_clone_opens_with_the_same_passwords_and_can_be_repeated_wherever_it_failed(
     }
 }
 
+/// Whoever made the far store may have died in between.
+#[test]
+fn the_first_push_makes_the_copies_that_are_missing() {
+    for crypto in BOTH {
+        let pair = Pair::new(crypto);
+        let copies = pair.names("copies/");
+        assert!(!copies.is_empty());
+        copies.iter().for_each(|copy| pair.remote_storage.delete(copy).unwrap());
+        let id = write(&pair.local.store, "shop", &[("a", &noise(1, 50_000))]).id;
+        pair.push(&[id]);
+        assert_eq!(pair.names("copies/"), copies);
+        let report = pair.remote.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap();
+        assert!(report.findings.is_empty(), "{:?}", report.findings);
+    }
+}
+
 /// What of the sender is damaged: it is refused, nothing wrong arrives, and what is not concerned goes.
 #[test]
 fn what_is_damaged_at_the_sender_is_refused() {
