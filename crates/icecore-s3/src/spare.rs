@@ -9,8 +9,6 @@ use bytes::{Bytes, BytesMut};
 const KEPT_MAX: usize = 4;
 /// In bytes; shorter ones cost little.
 const LEN_MIN: usize = 1 << 20;
-/// Packs are about as long as one another: what one fitted in, the next does.
-const STEP: usize = 4 << 20;
 
 /// Buffers of long objects, kept for the next ones. Of a new buffer the system clears each page when it is first touched: that was a third of
 /// the time that a pull took.
@@ -24,17 +22,19 @@ struct Lent {
 }
 
 impl Spare {
-    /// An empty buffer with room for `len` bytes, and not for many times that.
+    /// An empty buffer with room for `len` bytes, and not for many times that. There are never more than were in use at once.
     pub(crate) fn take(&self, len: usize) -> BytesMut {
         if len < LEN_MIN {
             return BytesMut::with_capacity(len);
         }
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |buffer: &BytesMut| (len..=2 * len + STEP).contains(&buffer.capacity());
-        match kept.iter().position(fits) {
-            Some(found) => kept.swap_remove(found),
-            None => BytesMut::with_capacity(len.next_multiple_of(STEP)),
+        let fits = |buffer: &BytesMut| (len..=2 * len).contains(&buffer.capacity());
+        if let Some(found) = kept.iter().position(fits) {
+            return kept.swap_remove(found);
         }
+        kept.pop();
+        // Packs are about as long as one another. What is not touched takes no memory.
+        BytesMut::with_capacity(len + len / 4)
     }
 
     /// The bytes of a buffer, which comes back here afterwards.
@@ -87,11 +87,13 @@ mod tests {
     #[test]
     fn few_are_kept_and_none_for_what_is_far_shorter() {
         let spare = Arc::new(Spare::default());
+        let kept = || spare.0.lock().expect("sound").len();
         let fill = |len: usize| spare.lend(BytesMut::zeroed(len));
         drop((0..6).map(|_| fill(32 << 20)).collect::<Vec<_>>());
-        assert_eq!(spare.0.lock().expect("sound").len(), KEPT_MAX);
-        assert!(spare.take(2 << 20).capacity() <= STEP);
+        assert_eq!(kept(), KEPT_MAX);
         drop(fill(100));
-        assert_eq!(spare.0.lock().expect("sound").len(), KEPT_MAX, "a short one is not worth it");
+        assert_eq!(kept(), KEPT_MAX, "a short one is not worth it");
+        assert!(spare.take(2 << 20).capacity() < 4 << 20);
+        assert_eq!(kept(), KEPT_MAX - 1, "one more is in use, and one less kept");
     }
 }
