@@ -18,6 +18,7 @@ mod prune;
 mod remote;
 mod restore;
 mod retention;
+mod schedule;
 mod select;
 mod service;
 mod sink;

@@ -1,0 +1,176 @@
+//! The schedule under a simulated clock.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Agenda, Appointment, Schedule, jitter};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn berlin() -> TimeZone {
+    TimeZone::get("Europe/Berlin").expect("a zone")
+}
+
+fn appointment(service: &str, schedule: &str, begun: &str) -> Appointment {
+    Appointment {
+        service: service.to_owned(),
+        schedule: Schedule::parse(schedule).expect("a schedule"),
+        delay: SignedDuration::ZERO,
+        begun: at(begun),
+    }
+}
+
+/// One who sleeps until something is due, and takes `length` for each run.
+struct Daemon {
+    agenda: Agenda,
+    now: Timestamp,
+    length: SignedDuration,
+    runs: Vec<String>,
+}
+
+impl Daemon {
+    fn new(appointments: Vec<Appointment>, zone: TimeZone, now: &str) -> Self {
+        let length = SignedDuration::from_mins(10);
+        Self { agenda: Agenda::new(appointments, zone), now: at(now), length, runs: Vec::new() }
+    }
+
+    fn until(&mut self, end: &str) -> &mut Self {
+        let end = at(end);
+        loop {
+            while self.now < end
+                && let Some(service) = self.agenda.begin(self.now)
+            {
+                self.runs.push(format!("{service} {}", self.now.strftime("%dT%H:%M")));
+                self.now += self.length;
+            }
+            match self.agenda.next(self.now) {
+                Some((next, _)) if next < end => self.now = next,
+                _ => break,
+            }
+        }
+        self.now = self.now.max(end);
+        self
+    }
+}
+
+#[test]
+fn schedules_are_read_and_faults_are_one_sentence() {
+    for text in ["30 2 * * *", "*/15 8-18 * * mon-fri", "0 0 1,15 * *", "@daily", "@hourly", " 0 4 29 2 * "] {
+        assert_eq!(Schedule::parse(text).expect(text).to_string(), text.trim());
+    }
+    for (text, expected) in [
+        ("", "it has 0 fields, and not five"),
+        ("30 2 * *", "it has 4 fields"),
+        ("0 30 2 * * *", "it has 6 fields"),
+        ("61 2 * * *", ""),
+        ("@nightly", ""),
+        ("0 0 30 2 *", "there is no such day"),
+        ("half past two at night", ""),
+    ] {
+        let fault = Schedule::parse(text).expect_err(text).to_string();
+        assert!(fault.starts_with(&format!("{text:?} is no schedule: {expected}")), "{fault}");
+        assert!(!fault.contains(['\n', '.']), "{fault}");
+    }
+}
+
+#[test]
+fn every_night_is_one_run() {
+    let shop = appointment("shop", "30 2 * * *", "2026-11-01T12:00:00Z");
+    let mut daemon = Daemon::new(vec![shop], TimeZone::UTC, "2026-11-01T12:00:00Z");
+    daemon.until("2026-11-04T12:00:00Z");
+    assert_eq!(daemon.runs, ["shop 02T02:30", "shop 03T02:30", "shop 04T02:30"]);
+}
+
+#[test]
+fn what_a_machine_slept_through_is_caught_up_with_once() {
+    let shop = appointment("shop", "30 2 * * *", "2026-11-01T02:30:00Z");
+    let mut daemon = Daemon::new(vec![shop], TimeZone::UTC, "2026-11-05T09:00:00Z");
+    daemon.until("2026-11-06T12:00:00Z");
+    assert_eq!(daemon.runs, ["shop 05T09:00", "shop 06T02:30"]);
+}
+
+#[test]
+fn a_run_that_takes_too_long_overlaps_with_none_and_what_it_missed_comes_once() {
+    let shop = appointment("shop", "0 * * * *", "2026-11-01T00:30:00Z");
+    let mut daemon = Daemon::new(vec![shop], TimeZone::UTC, "2026-11-01T00:30:00Z");
+    daemon.length = SignedDuration::from_mins(150);
+    daemon.until("2026-11-01T08:00:00Z");
+    assert_eq!(daemon.runs, ["shop 01T01:00", "shop 01T03:30", "shop 01T06:00"]);
+}
+
+#[test]
+fn who_has_waited_longest_comes_first_and_nobody_is_forgotten() {
+    let begun = "2026-11-01T00:00:00Z";
+    let services = [("b", "0 2 * * *"), ("a", "0 2 * * *"), ("c", "55 1 * * *")];
+    let appointments = services.map(|(service, schedule)| appointment(service, schedule, begun));
+    let mut daemon = Daemon::new(appointments.to_vec(), TimeZone::UTC, begun);
+    daemon.until("2026-11-01T12:00:00Z");
+    assert_eq!(daemon.runs, ["c 01T01:55", "a 01T02:05", "b 01T02:15"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_a_little_repeats_nothing() {
+    let shop = appointment("shop", "30 2 * * *", "2026-11-01T12:00:00Z");
+    let mut daemon = Daemon::new(vec![shop], TimeZone::UTC, "2026-11-01T12:00:00Z");
+    daemon.until("2026-11-02T02:40:00Z").now = at("2026-11-02T02:20:00Z");
+    daemon.until("2026-11-03T12:00:00Z");
+    assert_eq!(daemon.runs, ["shop 02T02:30", "shop 03T02:30"]);
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_stops_nothing() {
+    let shop = appointment("shop", "30 2 * * *", "2031-01-01T02:30:00Z");
+    let mut daemon = Daemon::new(vec![shop], TimeZone::UTC, "2026-11-01T12:00:00Z");
+    daemon.until("2026-11-03T12:00:00Z");
+    assert_eq!(daemon.runs, ["shop 02T02:30", "shop 03T02:30"]);
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_makes_one_run() {
+    let shop = appointment("shop", "30 2 * * *", "2026-11-01T12:00:00Z");
+    let mut daemon = Daemon::new(vec![shop], TimeZone::UTC, "2026-11-01T12:00:00Z");
+    daemon.now = at("2027-03-01T00:00:00Z");
+    daemon.until("2027-03-01T12:00:00Z");
+    assert_eq!(daemon.runs, ["shop 01T00:00", "shop 01T02:30"]);
+}
+
+#[test]
+fn in_the_nights_when_clocks_change_there_is_one_run_too() {
+    // 2:30 does not exist on 29 March 2026, and comes twice on 25 October.
+    let shop = || vec![appointment("shop", "30 2 * * *", "2026-03-27T12:00:00Z")];
+    let mut spring = Daemon::new(shop(), berlin(), "2026-03-27T12:00:00Z");
+    spring.until("2026-03-30T12:00:00Z");
+    assert_eq!(spring.runs, ["shop 28T01:30", "shop 29T01:00", "shop 30T00:30"]);
+    let mut autumn = Daemon::new(
+        vec![appointment("shop", "30 2 * * *", "2026-10-23T12:00:00Z")],
+        berlin(),
+        "2026-10-23T12:00:00Z",
+    );
+    autumn.until("2026-10-26T12:00:00Z");
+    assert_eq!(autumn.runs, ["shop 24T00:30", "shop 25T00:30", "shop 26T01:30"]);
+    // What is done every so often is done in both.
+    let often = vec![appointment("shop", "*/30 * * * *", "2026-10-24T23:50:00Z")];
+    let mut often = Daemon::new(often, berlin(), "2026-10-24T23:50:00Z");
+    often.until("2026-10-25T02:10:00Z");
+    assert_eq!(often.runs.len(), 5, "{:?}", often.runs);
+}
+
+#[test]
+fn a_delay_is_always_the_same_and_skips_nothing() {
+    let max = SignedDuration::from_mins(10);
+    let delay = jitter("shop", "db1", max);
+    assert_eq!(delay, jitter("shop", "db1", max));
+    let different =
+        (0..50).map(|n| jitter("shop", &format!("db{n}"), max)).collect::<std::collections::BTreeSet<_>>();
+    assert!(different.len() > 25 && different.iter().all(|delay| *delay < max), "{different:?}");
+    assert_eq!(jitter("shop", "db1", SignedDuration::ZERO), SignedDuration::ZERO);
+
+    let mut shop = appointment("shop", "*/5 * * * *", "2026-11-01T00:01:00Z");
+    shop.delay = SignedDuration::from_mins(7);
+    let mut daemon = Daemon::new(vec![shop], TimeZone::UTC, "2026-11-01T00:01:00Z");
+    daemon.length = SignedDuration::from_secs(10);
+    daemon.until("2026-11-01T00:20:00Z");
+    assert_eq!(daemon.runs, ["shop 01T00:02", "shop 01T00:07", "shop 01T00:12", "shop 01T00:17"]);
+}
