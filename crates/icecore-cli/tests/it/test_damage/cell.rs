@@ -151,6 +151,10 @@ impl Cell {
         }
     }
 
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.template.encrypted
+    }
+
     pub(super) fn what(&self) -> String {
         let store = if self.template.encrypted { " in an encrypted store" } else { "" };
         format!("{:?} of {:?}{store}", self.damage, self.object)
