@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use icecore::Probe;
-use icecore_store::StoreError;
 
 use crate::commands;
 use crate::context::{Context, Opened};
@@ -76,6 +74,7 @@ pub(crate) enum Command {
     #[command(name = "snapshot", hide = true, subcommand)]
     Alias(SnapshotCommand),
     Rollback(commands::rollback::RollbackArgs),
+    Nightly(commands::nightly::NightlyArgs),
     Gc(commands::gc::GcArgs),
     Stats(commands::stats::StatsArgs),
     Repair(commands::repair::RepairArgs),
@@ -119,28 +118,16 @@ pub(crate) enum SnapshotCommand {
 pub(crate) struct ExclusiveArgs {
     /// Nobody else writes to this store now: asked for where its server does not keep conditions
     #[arg(long)]
-    exclusive: bool,
+    pub(crate) exclusive: bool,
 }
 
 impl ExclusiveArgs {
     /// Refuses what several machines may do at once only if the server tells them apart.
-    pub(crate) fn check(&self, context: &Context, opened: &Opened, what: &str) -> Result<()> {
+    pub(crate) fn check(&self, context: &Context, opened: &Opened, what: &'static str) -> Result<()> {
         if self.exclusive {
             return Ok(());
         }
-        let probe = icecore::probe_place(&opened.place, &context.surroundings())?;
-        // What could not be tried is no reason to go on as if nobody else wrote.
-        if probe.map_or(Ok(true), Probe::finding).map_err(StoreError::from)? {
-            return Ok(());
-        }
-        let message = format!(
-            "the server of {} does not keep conditions, by which machines that write at the same time notice each other: {what} there could take what another one needs",
-            opened.place
-        );
-        let error = CommandError::new(ExitStatus::Refused, message);
-        Err(error.hint(
-            "if nobody else writes there now, --exclusive goes on; pushing and pulling are safe as they are",
-        ))
+        Ok(icecore::check_conditions(&opened.place, &context.surroundings(), what)?)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use icecore::{
-    Database, Environment, Error, Limits, Place, Project, Remotes, Snapshot, Source, Store, Surroundings,
+    CONFIG_FILE, Database, Environment, Error, Limits, Place, Project, Remotes, Snapshot, Source, Store, Surroundings,
     Traffic,
 };
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use crate::hints;
 use crate::password;
 use crate::select::{Listing, short_id};
 use crate::signals::Interrupt;
+use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::printable;
 
@@ -57,10 +58,9 @@ pub(crate) struct Opened {
 impl Context {
     pub(crate) fn new(global: &GlobalArgs, interrupt: Interrupt) -> Result<Self> {
         let cwd = std::env::current_dir().map_err(CommandError::io("cannot find the current directory"))?;
-        let now = std::env::var(NOW_VARIABLE).ok().and_then(|text| text.parse().ok());
         Ok(Self {
             cwd,
-            now: now.unwrap_or_else(icecore::now),
+            now: fixed_time().unwrap_or_else(icecore::now),
             zone: TimeZone::system(),
             interrupt,
             password_file: global.password_file.clone(),
@@ -70,6 +70,11 @@ impl Context {
             store: global.store.clone().filter(|place| !place.is_empty()),
             remote: global.remote.clone(),
         })
+    }
+
+    /// The time at this moment, of which a long command needs more than one.
+    pub(crate) fn time(&self) -> Timestamp {
+        fixed_time().unwrap_or_else(icecore::now)
     }
 
     /// The time now as it is stored.
@@ -165,6 +170,14 @@ impl Context {
         Ok(match &self.config {
             Some(path) => Some(Project::read(&self.cwd.join(path))?),
             None => Project::find(&self.cwd)?,
+        })
+    }
+
+    /// The same, where nothing can be done without it.
+    pub(crate) fn project_or_fail(&self) -> Result<Project> {
+        self.project()?.ok_or_else(|| {
+            CommandError::new(ExitStatus::NotFound, format!("there is no {CONFIG_FILE} here or above"))
+                .hint("write one: docs/services.md shows how; URLs and paths work without it")
         })
     }
 
@@ -272,6 +285,10 @@ impl Context {
             Err(_) => stored.to_owned(),
         }
     }
+}
+
+fn fixed_time() -> Option<Timestamp> {
+    std::env::var(NOW_VARIABLE).ok().and_then(|text| text.parse().ok())
 }
 
 /// Where programs of this user keep what may be lost, as the XDG base directory specification has it.

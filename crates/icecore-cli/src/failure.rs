@@ -1,9 +1,9 @@
 //! Errors as a person sees them: one sentence with its causes, an exit status, and the next command.
 
-use std::error::Error as StdError;
 use std::io;
 
-use icecore::{Error, StoreError};
+pub(crate) use icecore::sentence;
+use icecore::{Error, StoreError, io_message};
 use icecore_engine::{CaptureError, RestoreError};
 use icecore_storage::ErrorKind;
 
@@ -102,30 +102,6 @@ impl From<StoreError> for CommandError {
     }
 }
 
-/// An error and its causes, as one sentence.
-pub(crate) fn sentence(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.downcast_ref::<io::Error>().map_or_else(|| error.to_string(), io_message);
-        // Transparent layers repeat what is below them.
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(said.trim_end());
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// Without `(os error 2)`, which helps nobody.
-pub(crate) fn io_message(error: &io::Error) -> String {
-    let text = error.to_string();
-    let bare = text.split(" (os error").next().unwrap_or(&text);
-    let mut chars = bare.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
-}
-
 /// What an error means to a script, and what a person can do next.
 pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
     use ExitStatus as S;
@@ -165,6 +141,9 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::NoRemote { .. } => {
             (S::NotFound, "`icecore remote list` shows them; `icecore remote add NAME URL` names one")
         }
+        Error::NoService { .. } => {
+            (S::NotFound, "`icecore config check` shows the services there are; docs/services.md how to write one")
+        }
         Error::NoSource { .. } => {
             (S::NotFound, "give a path, `-` for standard input, or `-- COMMAND` for what a command prints")
         }
@@ -195,6 +174,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::NoRoom { .. } => {
             (S::Failed, "nothing was touched; make room there, or restore elsewhere with --to PATH")
         }
+        Error::NotAlone { .. } => (
+            S::Refused,
+            "if nobody else writes there now, --exclusive goes on; pushing and pulling are safe as they are",
+        ),
         Error::NoTarget { .. } => (S::Usage, "say where with --to PATH, or --to - for standard output"),
         Error::Unfitting(_) => return (S::Usage, None),
         Error::Cancelled => return (S::Interrupted, None),

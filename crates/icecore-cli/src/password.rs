@@ -4,7 +4,9 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use crate::failure::{CommandError, Result, io_message};
+use icecore::io_message;
+
+use crate::failure::{CommandError, Result};
 use crate::signals::Prompt;
 use crate::status::ExitStatus;
 

@@ -1,6 +1,7 @@
 //! `icecore.toml`: settings of a project.
 
 pub(crate) mod fault;
+mod nightly;
 mod retention;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use self::fault::ConfigFault;
+pub use self::nightly::NightlySettings;
 pub use self::retention::Retention;
 use crate::create::PHYSICAL_SUFFIX;
 use crate::nearest::nearest;
@@ -29,6 +31,9 @@ pub struct Config {
     /// How long snapshots are kept.
     #[serde(default)]
     pub retention: Retention,
+    /// What is done every night.
+    #[serde(default)]
+    pub nightly: NightlySettings,
     /// Stores elsewhere, to push to and to pull from.
     #[serde(default)]
     pub remotes: BTreeMap<String, Remote>,
@@ -42,7 +47,9 @@ pub struct Config {
 pub struct Project {
     /// What it says.
     pub config: Config,
-    /// The file's directory.
+    /// The file.
+    pub file: PathBuf,
+    /// Its directory.
     pub dir: PathBuf,
 }
 
@@ -50,8 +57,9 @@ impl Project {
     /// Reads the nearest file from `from` upwards.
     pub fn find(from: &Path) -> Result<Option<Self>> {
         for dir in from.ancestors() {
-            if let Some(config) = Config::read(&dir.join(CONFIG_FILE))? {
-                return Ok(Some(Self { config, dir: dir.to_owned() }));
+            let file = dir.join(CONFIG_FILE);
+            if let Some(config) = Config::read(&file)? {
+                return Ok(Some(Self { config, file, dir: dir.to_owned() }));
             }
         }
         Ok(None)
@@ -60,7 +68,8 @@ impl Project {
     /// Reads this file.
     pub fn read(path: &Path) -> Result<Self> {
         let config = Config::read(path)?.ok_or_else(|| Error::NoConfig { path: path.to_owned() })?;
-        Ok(Self { config, dir: path.parent().unwrap_or(Path::new("")).to_owned() })
+        let dir = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(Self { config, file: path.to_owned(), dir })
     }
 
     /// The source that a service means; `None` if there is no service of that name.

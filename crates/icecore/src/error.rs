@@ -77,6 +77,14 @@ pub enum Error {
         /// The one that may have been meant.
         near: Option<String>,
     },
+    /// There is no such service.
+    #[error("icecore.toml has no service {name:?}{}", meant(near.as_deref()))]
+    NoService {
+        /// What was asked for.
+        name: String,
+        /// The one that may have been meant.
+        near: Option<String>,
+    },
     /// There is no such source.
     #[error("there is no file, directory or service {name:?}{}", meant(near.as_deref()))]
     NoSource {
@@ -192,6 +200,24 @@ pub enum Error {
     /// The request does not make sense for this snapshot.
     #[error("{0}")]
     Unfitting(String),
+    /// The record of what happened last cannot be written.
+    #[error("cannot write {}", path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A server does not keep conditions, and nobody said that nobody else writes.
+    #[error(
+        "the server of {place} does not keep conditions, by which machines that write at the same time notice each other: {what} there could take what another one needs"
+    )]
+    NotAlone {
+        /// The store.
+        place: String,
+        /// What was to be done.
+        what: &'static str,
+    },
     /// The user interrupted.
     #[error("interrupted")]
     Cancelled,

@@ -10,22 +10,25 @@ mod create;
 mod environment;
 mod error;
 mod nearest;
+mod nightly;
 mod open;
 mod origin;
 mod place;
 mod probe;
 mod prune;
+mod quantity;
 mod remote;
 mod restore;
 mod retention;
 mod schedule;
 mod select;
+mod sentence;
 mod service;
 mod sink;
 mod source;
 mod time;
 
-pub use config::{CONFIG_FILE, Config, Project, Retention};
+pub use config::{CONFIG_FILE, Config, NightlySettings, Project, Retention};
 pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create, is_of_a_part};
 pub use environment::Environment;
 pub use error::{Error, Result};
@@ -38,11 +41,15 @@ pub use icecore_store::{
     TransferOptions, TransferPlan, VerifyExtent, VerifyReport,
 };
 pub use nearest::{did_you_mean, nearest};
-pub use open::{Surroundings, cache_of, empty_same, init, is_store, open, open_as, open_same, probe_place};
+pub use nightly::{
+    Entries, Grade, Journal, Night, Outcome, Record, Run, Step, StepReport, Task, Witness, nightly,
+};
+pub use open::{Surroundings, cache_of, check_conditions, empty_same, init, is_store, open, open_as, open_same, probe_place};
 pub use origin::{place_of, places_of_series};
 pub use place::{Place, STORE_DIR, find_store};
 pub use probe::{Probed, probe};
 pub use prune::{Judged, PruneOptions, PrunePlan, Pruned, SeriesPlan, plan_prune, prune};
+pub use quantity::{Length, Size, parse_duration, parse_size};
 pub use remote::{Named, REMOTES_FILE, Remote, Remotes, add_remote, is_plain_path, is_url, remove_remote};
 pub use restore::{
     Database, DatabasePlan, Destination, ExistingDatabase, RestoreOptions, Restored, RestoredFile,
@@ -53,7 +60,9 @@ pub use restore::{
 pub use retention::{
     AgesFrom, Candidate, Period, Policies, Policy, PolicyFault, Reason, Rule, Verdict, Window, decide,
 };
+pub use schedule::{Agenda, Appointment, Schedule, ScheduleFault, jitter};
 pub use select::{SAFETY_SUFFIX, SAFETY_TAG, Selector, is_safety, resolve, select, tags_of};
+pub use sentence::{io_message, sentence};
 pub use service::Service;
 pub use source::Source;
 pub use time::{format_time, now, parse_time_point};

@@ -121,6 +121,17 @@ pub fn probe_place(place: &Place, around: &Surroundings) -> Result<Option<Probe>
     Ok(Some(storage.map_err(StoreError::from)?.probe()))
 }
 
+/// Refuses what several machines may do at once only if the server tells them apart.
+///
+/// # Errors
+/// If it does not, or if that cannot be found out: that is no reason to go on as if nobody else wrote.
+pub fn check_conditions(place: &Place, around: &Surroundings, what: &'static str) -> Result<()> {
+    match probe_place(place, around)?.map_or(Ok(true), Probe::finding).map_err(StoreError::from)? {
+        true => Ok(()),
+        false => Err(Error::NotAlone { place: place.to_string(), what }),
+    }
+}
+
 /// Objects, and where the index of what they are lies.
 struct Site {
     storage: Arc<dyn Storage>,

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::environment::Environment;
 use crate::nearest::did_you_mean;
 use crate::retention::Policy;
+use crate::schedule::Schedule;
 use crate::source::scheme_near;
 use crate::{Error, Result, Source};
 
@@ -48,6 +49,8 @@ pub struct Service {
     pub password_file: Option<PathBuf>,
     /// The program, with its arguments, whose first line of output is the password.
     pub password_command: Option<Vec<String>>,
+    /// When it is captured by itself: `30 2 * * *`.
+    pub schedule: Option<Schedule>,
     /// How long its snapshots are kept that nobody named: `7d all, 30d daily`.
     pub retention: Option<Policy>,
     /// How long those are kept that somebody named.

@@ -36,10 +36,7 @@ struct Checked {
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Result<ExitStatus> {
     let ConfigCommand::Check(args) = command;
-    let project = context.project()?.ok_or_else(|| {
-        CommandError::new(ExitStatus::NotFound, format!("there is no {CONFIG_FILE} here or above"))
-            .hint("write one: docs/services.md shows how; URLs and paths work without it")
-    })?;
+    let project = context.project_or_fail()?;
     for name in &args.services {
         if !project.config.services.contains_key(name) {
             let near = icecore::did_you_mean(name, project.config.services.keys().map(String::as_str));
@@ -56,7 +53,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Re
     let sound = checked.iter().all(|checked| checked.state.is_ok());
     if ui.json {
         ui.document(&json!({
-            "config": project.dir.join(CONFIG_FILE),
+            "config": project.file,
             "services": checked.iter().map(|checked| json!({
                 "name": checked.name,
                 "engine": checked.engine,
@@ -68,8 +65,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Re
             })).collect::<Vec<_>>(),
         }))?;
     } else if project.config.services.is_empty() {
-        let file = project.dir.join(CONFIG_FILE);
-        ui.line(format_args!("There is no service in {}", printable(&file.display().to_string())))?;
+        let file = printable(&project.file.display().to_string());
+        ui.line(format_args!("There is no service in {file}"))?;
         ui.hint("two lines make one: [services.shop] and url = \"postgres://HOST/shop\"; docs/services.md shows more");
     } else {
         let mut head = vec![

@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::select::shortened;
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
-use crate::units::{Bytes, counted, parse_duration};
+use crate::units::{Bytes, counted};
 
 /// Remove what no snapshot needs
 ///
@@ -29,7 +29,7 @@ pub(crate) struct GcArgs {
     #[arg(long, value_name = "DEPTH", num_args = 0..=1, default_missing_value = "8", value_parser = clap::value_parser!(u8).range(1..=31))]
     flatten: Option<u8>,
     /// After how long without a sign of life a writer is given up
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = icecore::parse_duration)]
     fence_after: Duration,
     #[command(flatten)]
     alone: ExclusiveArgs,

@@ -10,7 +10,7 @@ use crate::failure::{CommandError, Result};
 use crate::password;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
-use crate::units::{parse_percent, parse_size};
+use crate::units::parse_percent;
 
 /// What a remote is called that a store was joined from.
 pub(crate) const ORIGIN: &str = "origin";
@@ -33,7 +33,7 @@ pub(crate) struct InitArgs {
     #[arg(long)]
     no_delta: bool,
     /// How large packs become
-    #[arg(long, hide = true, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, hide = true, value_name = "SIZE", value_parser = icecore::parse_size)]
     pack_size: Option<u64>,
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod nightly;
 pub(crate) mod note;
 pub(crate) mod prune;
 pub(crate) mod remote;
@@ -47,6 +48,7 @@ fn run_one(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatu
             SnapshotCommand::Delete(args) => delete::run(ui, context, &args),
             SnapshotCommand::Prune(args) => prune::run(ui, context, &args),
         },
+        Command::Nightly(args) => nightly::run(ui, context, &args),
         Command::Gc(args) => gc::run(ui, context, &args),
         Command::Repair(args) => repair::run(ui, context, &args),
         Command::Push(args) => transfer::push(ui, context, &args),

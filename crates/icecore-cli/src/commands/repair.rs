@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::select::shortened;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
-use crate::units::{Bytes, counted, parse_duration, printable};
+use crate::units::{Bytes, counted, printable};
 
 /// Parts named in one line.
 const PARTS_SHOWN_MAX: usize = 5;
@@ -45,7 +45,7 @@ pub(crate) struct RepairArgs {
     #[arg(long)]
     drop_broken: bool,
     /// After how long without a sign of life a writer is given up
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = icecore::parse_duration)]
     fence_after: Duration,
     #[command(flatten)]
     alone: ExclusiveArgs,

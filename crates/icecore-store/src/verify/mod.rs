@@ -28,6 +28,8 @@ pub enum Extent {
     Share(f64),
     /// As many packs as have this many bytes, chosen in the same way.
     Budget(u64),
+    /// The packs that were never verified here.
+    Unverified,
     /// All packs.
     Everything,
 }

@@ -92,10 +92,13 @@ impl Store {
             )]
             Extent::Share(share) => (total as f64 * share.clamp(0.0, 1.0)).ceil() as u64,
             Extent::Budget(bytes) => bytes,
-            Extent::Everything => u64::MAX,
+            Extent::Unverified | Extent::Everything => u64::MAX,
         };
         let mut taken = 0u64;
         let (read, rest): (Vec<_>, Vec<_>) = packs.into_iter().partition(|pack| {
+            if extent == Extent::Unverified && pack.verified_at > 0 {
+                return false;
+            }
             // At least one pack whenever any data is to be read, or a small budget would never get anywhere.
             let take = budget > 0 && (taken == 0 || taken.saturating_add(pack.len) <= budget);
             taken += if take { pack.len } else { 0 };

@@ -60,6 +60,7 @@ fn unknown_key(key: &str, known: &[String]) -> String {
     let is_service = known.iter().any(|key| key == "engine");
     let is_remote = known.iter().any(|key| key == "endpoint");
     let is_retention = known.iter().any(|key| key == "safety");
+    let is_nightly = known.iter().any(|key| key == "jitter");
     match key {
         "password" | "pass" | "pwd" if is_service => {
             "a password does not stand in this file by itself, which others may read: password_file, password_env or password_command say where it is".to_owned()
@@ -69,6 +70,7 @@ fn unknown_key(key: &str, known: &[String]) -> String {
             "who we are does not stand in this file, which others may read: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say it, or a profile".to_owned()
         }
         _ if is_retention => format!("[retention] has no key {key:?}; known are {known_here}"),
+        _ if is_nightly => format!("[nightly] has no key {key:?}; known are {known_here}"),
         _ if is_remote => format!("a remote has no key {key:?}; known are {known_here}"),
         _ => format!("{key:?} means nothing here; known are {known_here}, and a service is written [services.NAME]"),
     }
@@ -82,6 +84,7 @@ fn kind(wanted: &str) -> &'static str {
         "a sequence" => "a list of texts, such as [\"pass\", \"show\", \"shop\"]",
         "struct Remote" => "a table of its own, [remotes.NAME], with its keys below",
         "a map" => "a table for each, such as [services.NAME] or [remotes.NAME]",
+        "struct NightlySettings" => "a table of its own, [nightly], with its keys below",
         "struct Retention" => "a table of its own, [retention], with its keys below",
         "struct Service" => "a table of its own, [services.NAME], with its keys below",
         _ => "a text in quotes",
@@ -132,7 +135,7 @@ mod tests {
         check("services = 3\n", "line 1: services must be a table");
         check(
             "[shop]\nurl = 'x'\n",
-            "line 1: \"shop\" means nothing here; known are store, retention, remotes, services, and a service is",
+            "line 1: \"shop\" means nothing here; known are store, retention, nightly, remotes, services, and a service is",
         );
         check(
             "[[services.a]]\nurl = 'x'\n",
@@ -168,6 +171,17 @@ mod tests {
             "line 2: \"dayly\" is no period: hourly, daily, weekly, monthly and yearly are; did you mean \"daily\"?",
         );
         check("[services.a]\nretention = 7\n", "line 2: retention must be a text in quotes");
+        check("nightly = 'x'\n", "line 1: nightly must be a table of its own, [nightly]");
+        check(
+            "[nightly]\npsuh = ['a']\n",
+            "line 2: [nightly] has no key \"psuh\"; known are push, prune_remotes, verify, jitter",
+        );
+        check("[nightly]\nverify = 'much'\n", "line 2: a size looks like 500MB or 10GiB");
+        check("[nightly]\njitter = 5\n", "line 2: jitter must be a text in quotes");
+        check(
+            "[services.a]\nschedule = '61 * * * *'\n",
+            "line 2: \"61 * * * *\" is no schedule: ",
+        );
         check("remotes = 3\n", "line 1: remotes must be a table for each");
     }
 }

@@ -1,0 +1,26 @@
+//! What happens every night, in `icecore.toml`.
+
+use serde::Deserialize;
+
+use crate::quantity::{Length, Size};
+
+/// What is done after the captures of a night.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NightlySettings {
+    /// The remotes that snapshots are pushed to.
+    pub push: Vec<String>,
+    /// Those of them in which snapshots are pruned, and collected, as in the store here.
+    pub prune_remotes: Vec<String>,
+    /// How much of what was not verified for longest is read back: `1GB`, if nothing is said.
+    pub verify: Size,
+    /// By how much captures may begin later than their schedules say, so that not all begin at once: not at all, if nothing is said.
+    pub jitter: Length,
+}
+
+impl Default for NightlySettings {
+    fn default() -> Self {
+        // A hundred gigabytes are read back within a hundred nights.
+        Self { push: Vec::new(), prune_remotes: Vec::new(), verify: Size(1_000_000_000), jitter: Length::default() }
+    }
+}

@@ -1,0 +1,146 @@
+//! What happened last, on this machine.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use icecore_format::{Digest, SnapshotId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::step::{Grade, StepReport, Task};
+use crate::{Error, Result};
+
+/// A machine's record of its last runs. It lies beside the index, and like that it may be lost: then nobody knows when something failed, and what is due is
+/// told by the snapshots alone.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    dir: PathBuf,
+    file: String,
+}
+
+/// What it says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Entries {
+    /// The last run of each service.
+    pub services: BTreeMap<String, Run>,
+    /// The last steps for the whole store.
+    pub store: Vec<Record>,
+}
+
+/// The last run of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// When it began.
+    pub begun: Timestamp,
+    /// What it came to; of a run that died, what it had come to.
+    pub steps: Vec<Record>,
+}
+
+/// A step that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Which.
+    #[serde(flatten)]
+    pub task: Task,
+    /// When it was over.
+    pub at: Timestamp,
+    /// How it ended.
+    pub grade: Grade,
+    /// Why, or what was seen: the first sentence.
+    pub remark: Option<String>,
+    /// The snapshot that it is about.
+    pub snapshot: Option<SnapshotId>,
+}
+
+/// Held while a service's steps are done: nobody else does them.
+#[derive(Debug)]
+pub(super) struct Turn(#[expect(dead_code, reason = "closing it lets others in")] File);
+
+impl Journal {
+    /// That of the machine `host`, in `dir`, which is made when something is written.
+    pub fn new(dir: &Path, host: &str) -> Self {
+        let name: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        Self { dir: dir.to_owned(), file: format!("{name}.json") }
+    }
+
+    /// What it says; nothing, if there is none, or none that can be understood.
+    pub fn read(&self) -> Entries {
+        let text = fs::read(self.path()).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// A service's run begins.
+    pub(super) fn begin(&self, service: &str, now: Timestamp) -> Result<()> {
+        self.change(|entries| {
+            entries.services.insert(service.to_owned(), Run { begun: now, steps: Vec::new() });
+        })
+    }
+
+    /// A step is over.
+    pub(super) fn add(&self, report: &StepReport, now: Timestamp) -> Result<()> {
+        let record = Record {
+            task: report.task.clone(),
+            at: now,
+            grade: report.grade(),
+            remark: report.remarks().into_iter().next(),
+            snapshot: report.snapshot(),
+        };
+        self.change(|entries| {
+            let steps = match &record.task.service {
+                Some(service) => {
+                    let none = || Run { begun: now, steps: Vec::new() };
+                    &mut entries.services.entry(service.clone()).or_insert_with(none).steps
+                }
+                None => &mut entries.store,
+            };
+            steps.retain(|known| known.task != record.task);
+            steps.push(record);
+        })
+    }
+
+    /// The turn of a service; `None` while somebody else has it.
+    pub(super) fn turn(&self, service: &str) -> Result<Option<Turn>> {
+        let digest = Digest::of(service.as_bytes()).to_hex();
+        let file = self.lock_file(&format!("{}.lock", digest.get(..16).unwrap_or(&digest)));
+        match file.map(|file| (file.try_lock(), file)).map_err(|error| self.fault(error))? {
+            (Ok(()), file) => Ok(Some(Turn(file))),
+            (Err(TryLockError::WouldBlock), _) => Ok(None),
+            (Err(TryLockError::Error(error)), _) => Err(self.fault(error)),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.join(&self.file)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Entries)) -> Result<()> {
+        let lock = self.lock_file("journal.lock").and_then(|file| file.lock().map(|()| file));
+        let lock = lock.map_err(|error| self.fault(error))?;
+        let mut entries = self.read();
+        change(&mut entries);
+        let written = self.write(&entries).map_err(|error| self.fault(error));
+        drop(lock);
+        written
+    }
+
+    /// A lock on a file that never goes: one on a file without a name keeps nobody out.
+    fn lock_file(&self, name: &str) -> io::Result<File> {
+        fs::create_dir_all(&self.dir)?;
+        File::options().create(true).truncate(false).write(true).open(self.dir.join(name))
+    }
+
+    fn write(&self, entries: &Entries) -> io::Result<()> {
+        let new = self.dir.join(format!("{}.new", self.file));
+        let mut file = File::create(&new)?;
+        file.write_all(&serde_json::to_vec(entries)?)?;
+        file.sync_all()?;
+        fs::rename(&new, self.path())
+    }
+
+    fn fault(&self, source: io::Error) -> Error {
+        Error::Journal { path: self.path(), source }
+    }
+}

@@ -1,0 +1,280 @@
+//! One night.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use icecore_format::SnapshotId;
+use icecore_store::{
+    GcOptions, Monitor, Snapshot, Store, StoreError, Transfer, TransferOptions, VerifyExtent,
+};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::journal::Journal;
+use super::step::{Grade, Outcome, Step, StepReport, Task};
+use crate::prune::PruneOptions;
+use crate::{
+    CreateOptions, Created, Environment, Error, Place, Project, Remotes, Result, Surroundings,
+    check_conditions, create, is_safety, open_as, open_same, plan_prune, prune,
+};
+
+/// What a night needs.
+#[derive(Clone, Copy)]
+pub struct Night<'a> {
+    /// The store.
+    pub store: &'a Arc<Store>,
+    /// Where it is.
+    pub place: &'a Place,
+    /// Its directory, or what is kept of it here: left out of captures.
+    pub store_dir: &'a Path,
+    /// The services, and what is to be done of them.
+    pub project: &'a Project,
+    /// How servers are reached.
+    pub environment: Environment<'a>,
+    /// Where snapshots may be pushed to.
+    pub remotes: &'a Remotes,
+    /// How those are opened.
+    pub around: &'a Surroundings,
+    /// What is remembered.
+    pub journal: &'a Journal,
+    /// The machine's name.
+    pub host: &'a str,
+    /// The time.
+    pub clock: &'a dyn Fn() -> Timestamp,
+    /// Whose days, weeks and months count.
+    pub zone: &'a TimeZone,
+    /// Nobody else writes, here or in a remote.
+    pub exclusive: bool,
+}
+
+/// Who looks on.
+pub trait Witness {
+    /// A step begins. What it counts goes to the monitor, which may also stop it all.
+    fn begins(&mut self, task: &Task) -> Arc<dyn Monitor>;
+
+    /// A step is over, or was not begun.
+    fn ended(&mut self, report: &StepReport);
+
+    /// Something is not as it should be, and belongs to no step.
+    fn warns(&mut self, error: &Error);
+}
+
+/// A night that is under way.
+struct Walk<'a, 'w> {
+    night: &'a Night<'a>,
+    witness: &'w mut dyn Witness,
+    /// Those that were opened.
+    remotes: BTreeMap<&'a str, Arc<Store>>,
+    /// Whether what was stored was found damaged.
+    damage: bool,
+}
+
+/// Goes through the steps of these services, or of all there are, and of the store. What each came to, the witness hears.
+///
+/// # Errors
+/// If there is no such service, or if it was interrupted.
+pub fn nightly(night: &Night<'_>, services: &[String], witness: &mut dyn Witness) -> Result<()> {
+    let known = &night.project.config.services;
+    if let Some(name) = services.iter().find(|name| !known.contains_key(*name)) {
+        let near = night.project.service_near(name).map(str::to_owned);
+        return Err(Error::NoService { name: name.clone(), near });
+    }
+    let mut walk = Walk { night, witness, remotes: BTreeMap::new(), damage: false };
+    for service in known.keys().filter(|name| services.is_empty() || services.contains(name)) {
+        walk.service(service)?;
+    }
+    walk.store()
+}
+
+impl<'a> Walk<'a, '_> {
+    /// One step, unless something speaks against it.
+    fn step(
+        &mut self,
+        task: Task,
+        against: Option<&str>,
+        work: impl FnOnce(&mut Self, &Arc<dyn Monitor>) -> Result<Outcome>,
+    ) -> Result<Grade> {
+        let monitor = self.witness.begins(&task);
+        let started = Instant::now();
+        let outcome = match against {
+            Some(why) => Outcome::Skipped(why.to_owned()),
+            None => work(self, &monitor).unwrap_or_else(Outcome::Failed),
+        };
+        let report = StepReport { task, outcome, duration: started.elapsed() };
+        self.witness.ended(&report);
+        let written = self.night.journal.add(&report, (self.night.clock)());
+        written.unwrap_or_else(|error| self.witness.warns(&error));
+        if monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(report.grade()) }
+    }
+
+    /// The steps of one service. Nothing of it is deleted unless all before went well.
+    fn service(&mut self, service: &'a str) -> Result<()> {
+        let (night, settings) = (self.night, &self.night.project.config.nightly);
+        let turn = match night.journal.turn(service) {
+            Ok(Some(turn)) => Some(turn),
+            Ok(None) => {
+                let why = "another run of it is still at work";
+                return self.step(Task::of(Step::Create, service), Some(why), |_, _| nothing()).map(drop);
+            }
+            // Where nothing can be written beside the index, the night is not given up.
+            Err(error) => {
+                self.witness.warns(&error);
+                None
+            }
+        };
+        let begun = night.journal.begin(service, (night.clock)());
+        begun.unwrap_or_else(|error| self.witness.warns(&error));
+
+        let mut new = None;
+        self.step(Task::of(Step::Create, service), None, |_, monitor| {
+            let created = night.capture(service, monitor)?;
+            new = Some(created.id);
+            Ok(Outcome::Created(created))
+        })?;
+        let mut against = if new.is_none() { Some("there is no new snapshot") } else { None };
+        let verified = self.step(Task::of(Step::Verify, service), against, |_, monitor| {
+            new.map_or_else(nothing, |id| night.read_back(&id, &**monitor))
+        })?;
+        if verified == Grade::Failed {
+            self.damage = true;
+            against = Some("the new snapshot was not found right");
+        }
+        let mut unsent = None;
+        for remote in &settings.push {
+            let task = Task::of(Step::Push, service).at(remote);
+            let pushed = self.step(task, against, |walk, monitor| walk.push(service, remote, &**monitor))?;
+            if pushed == Grade::Failed {
+                unsent = Some("not all of it is where it was to be pushed");
+            }
+        }
+        let against = against.or(unsent);
+        self.step(Task::of(Step::Prune, service), against, |_, monitor| {
+            night.prune(night.store, service, &**monitor)
+        })?;
+        for remote in &settings.prune_remotes {
+            self.step(Task::of(Step::Prune, service).at(remote), against, |walk, monitor| {
+                night.prune(&walk.remote(remote)?, service, &**monitor)
+            })?;
+        }
+        drop(turn);
+        Ok(())
+    }
+
+    /// The steps of the whole store.
+    fn store(&mut self) -> Result<()> {
+        let (night, settings) = (self.night, &self.night.project.config.nightly);
+        let against = if self.damage { Some("a snapshot of this night was not found right") } else { None };
+        self.step(Task::of_store(Step::Gc), against, |_, monitor| {
+            night.collect(night.store, night.place, &**monitor)
+        })?;
+        for remote in &settings.prune_remotes {
+            self.step(Task::of_store(Step::Gc).at(remote), against, |walk, monitor| {
+                let place = night.place_of(remote)?;
+                night.collect(&walk.remote(remote)?, &place, &**monitor)
+            })?;
+        }
+        if settings.verify.0 > 0 {
+            self.step(Task::of_store(Step::Sample), None, |_, monitor| {
+                night.verify(None, VerifyExtent::Budget(settings.verify.0), &**monitor)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Sends what a remote lacks of a service: all since the newest that it has, so that a night without it is made up for.
+    fn push(&mut self, service: &str, remote: &'a str, monitor: &dyn Monitor) -> Result<Outcome> {
+        let there = match self.remotes.get(remote) {
+            Some(there) => Arc::clone(there),
+            None => open_same(self.night.store, &self.night.place_of(remote)?, self.night.around)?,
+        };
+        self.remotes.insert(remote, Arc::clone(&there));
+        let of_service = |snapshot: &Snapshot| snapshot.info().source == service && !is_safety(snapshot);
+        let present: BTreeSet<SnapshotId> = there.snapshots()?.0.iter().map(|snapshot| snapshot.id).collect();
+        let (own, _) = self.night.store.snapshots()?;
+        let mut ids = Vec::new();
+        for snapshot in own.iter().filter(|snapshot| of_service(snapshot)) {
+            ids.push(snapshot.id);
+            if present.contains(&snapshot.id) {
+                break;
+            }
+        }
+        let options = TransferOptions { host: self.night.host.to_owned() };
+        let transfer = Transfer::push(Arc::clone(self.night.store), there, options)?;
+        let plan = transfer.plan(&ids, monitor)?;
+        Ok(Outcome::Pushed(transfer.carry_out(plan, monitor)?))
+    }
+
+    fn remote(&mut self, remote: &'a str) -> Result<Arc<Store>> {
+        if let Some(there) = self.remotes.get(remote) {
+            return Ok(Arc::clone(there));
+        }
+        let there = open_as(self.night.store, &self.night.place_of(remote)?, self.night.around)?;
+        self.remotes.insert(remote, Arc::clone(&there));
+        Ok(there)
+    }
+}
+
+impl Night<'_> {
+    fn capture(&self, service: &str, monitor: &Arc<dyn Monitor>) -> Result<Created> {
+        let near = None;
+        let source = self.project.source(service, &self.environment)?;
+        let source = source.ok_or_else(|| Error::NoService { name: service.to_owned(), near })?;
+        let options = CreateOptions {
+            name: Some(service.to_owned()),
+            host: self.host.to_owned(),
+            store_dir: self.store_dir.to_owned(),
+            ..CreateOptions::default()
+        };
+        create(self.store, &source, &options, (self.clock)(), Arc::clone(monitor))
+    }
+
+    /// Whether all of a snapshot is there, and what it added can be read.
+    fn read_back(&self, id: &SnapshotId, monitor: &dyn Monitor) -> Result<Outcome> {
+        let (snapshots, _) = self.store.snapshots()?;
+        let new: Vec<Snapshot> = snapshots.into_iter().filter(|snapshot| snapshot.id == *id).collect();
+        if new.is_empty() {
+            return Err(StoreError::NoSnapshot { id: *id }.into());
+        }
+        self.verify(Some(&new), VerifyExtent::Unverified, monitor)
+    }
+
+    fn verify(
+        &self,
+        snapshots: Option<&[Snapshot]>,
+        extent: VerifyExtent,
+        monitor: &dyn Monitor,
+    ) -> Result<Outcome> {
+        let now = u64::try_from((self.clock)().as_second()).unwrap_or(0);
+        Ok(Outcome::Verified(self.store.verify(snapshots, extent, now, monitor)?))
+    }
+
+    fn prune(&self, store: &Arc<Store>, service: &str, monitor: &dyn Monitor) -> Result<Outcome> {
+        let (config, clock) = (&self.project.config, ((self.clock)(), self.zone));
+        if config.policies(service).is_none() {
+            return Ok(Outcome::Skipped("no policy says what to keep".to_owned()));
+        }
+        let options = PruneOptions { sources: vec![service.to_owned()], ..PruneOptions::default() };
+        let plan = plan_prune(store, config, &options, clock, monitor)?;
+        Ok(Outcome::Pruned(prune(store, config, &options, clock, &plan, monitor)?))
+    }
+
+    fn collect(&self, store: &Arc<Store>, place: &Place, monitor: &dyn Monitor) -> Result<Outcome> {
+        if !self.exclusive {
+            check_conditions(place, self.around, "collecting")?;
+        }
+        match store.gc(&GcOptions::default(), monitor) {
+            Err(StoreError::Busy { what }) => Ok(Outcome::Skipped(format!("{what} is running on this store"))),
+            done => Ok(Outcome::Collected(done?)),
+        }
+    }
+
+    fn place_of(&self, remote: &str) -> Result<Place> {
+        self.remotes.place(remote, &self.project.dir)
+    }
+}
+
+fn nothing() -> Result<Outcome> {
+    Ok(Outcome::Skipped("there is nothing to do".to_owned()))
+}
