@@ -39,7 +39,7 @@ fn snapshot(number: u8) -> Snapshot {
             content: Tree::default(),
             catalog: Catalog::Inline(Vec::new()),
         },
-        labels: SnapshotLabels { tags, note: None },
+        labels: SnapshotLabels { tags, ..SnapshotLabels::default() },
     }
 }
 

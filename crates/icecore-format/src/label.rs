@@ -1,13 +1,14 @@
-//! What can change about a snapshot: tags and a note.
+//! What can change about a snapshot: tags, a note, and what is known of it by trying.
 
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::{self, ObjectKind};
 use crate::error::{DecodeError, Result};
+use crate::evidence::Evidence;
 use crate::keys::StoreKey;
 use crate::{SnapshotId, names};
 
-/// A tag or the note of a snapshot. One object each, so that two people who tag at once do not overwrite each other.
+/// A tag, the note, or a piece of evidence. One object each, so that two people who tag at once do not overwrite each other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Label {
@@ -15,6 +16,8 @@ pub enum Label {
     Tag(String),
     /// The snapshot's only note.
     Note(String),
+    /// What came of the last attempt of one kind.
+    Evidence(Evidence),
 }
 
 impl Label {
@@ -27,6 +30,7 @@ impl Label {
                 format!("tag-{}", digest.get(..32).unwrap_or_default())
             }
             Self::Note(_) => "note".to_owned(),
+            Self::Evidence(evidence) => evidence.kind.as_str().to_owned(),
         }
     }
 
@@ -40,7 +44,13 @@ impl Label {
     /// Decodes the label that lies under `name`.
     pub fn decode(name: &str, bytes: &[u8], key: &StoreKey) -> Result<Self> {
         let json = envelope::decode(ObjectKind::Label, name, bytes, key)?;
-        serde_json::from_slice(&json)
-            .map_err(|error| DecodeError::Malformed { what: "label", offset: error.column() })
+        let label = serde_json::from_slice(&json)
+            .map_err(|error| DecodeError::Malformed { what: "label", offset: error.column() })?;
+        match &label {
+            Self::Evidence(evidence) if !evidence.is_bounded() => {
+                Err(DecodeError::Malformed { what: "evidence", offset: 0 })
+            }
+            _ => Ok(label),
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! Tags and notes.
+//! Tags, notes, and evidence.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use icecore_format::{Label, SnapshotId, names};
+use icecore_format::{Evidence, Label, SnapshotId, names};
 use icecore_storage::{ErrorKind, PutMode};
 
 use crate::fetch::get_all;
@@ -16,6 +16,11 @@ impl Store {
         let name = names::label(id, &label.object_name(&self.key));
         let bytes = label.encode(id, &self.key, &self.machine.salt());
         Ok(self.storage.put(&name, &bytes, PutMode::Overwrite)?)
+    }
+
+    /// Writes down what came of reading or restoring the snapshot; what an earlier attempt of this kind came to is forgotten.
+    pub fn record_evidence(&self, id: &SnapshotId, evidence: Evidence) -> Result<()> {
+        self.add_label(id, &Label::Evidence(evidence.clipped()))
     }
 
     /// Takes a tag, or the note, away. False if the snapshot did not have it.
@@ -48,6 +53,9 @@ impl Store {
             match Label::decode(name, &bytes, &self.key) {
                 Ok(Label::Tag(tag)) => drop(all.entry(id).or_default().tags.insert(tag)),
                 Ok(Label::Note(note)) => all.entry(id).or_default().note = Some(note),
+                Ok(Label::Evidence(evidence)) => {
+                    drop(all.entry(id).or_default().evidence.insert(evidence.kind, evidence));
+                }
                 Err(error) => damaged.push(StoreError::damaged(name)(error)),
             }
         }

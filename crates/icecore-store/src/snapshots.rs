@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use icecore_format::{Manifest, SnapshotId, SnapshotInfo, names};
+use icecore_format::{Evidence, EvidenceKind, Manifest, SnapshotId, SnapshotInfo, names};
 use icecore_storage::{ErrorKind, ObjectMeta};
 
 use crate::fetch::get_all;
@@ -14,13 +14,27 @@ use crate::{Result, StoreError};
 /// Manifests that are read at once: they are small.
 const MANIFESTS_AT_ONCE: usize = 256;
 
-/// What people said about a snapshot.
+/// What people said about a snapshot, and what is known of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SnapshotLabels {
     /// Its tags.
     pub tags: BTreeSet<String>,
     /// Its note.
     pub note: Option<String>,
+    /// What came of the last attempt of each kind to read or restore it.
+    pub evidence: BTreeMap<EvidenceKind, Evidence>,
+}
+
+impl SnapshotLabels {
+    /// What came of the last time that all of it was read.
+    pub fn verified(&self) -> Option<&Evidence> {
+        self.evidence.get(&EvidenceKind::Verified)
+    }
+
+    /// What came of the last time that it was restored to see whether it can be.
+    pub fn restored(&self) -> Option<&Evidence> {
+        self.evidence.get(&EvidenceKind::Restored)
+    }
 }
 
 /// A snapshot in a listing.
@@ -36,7 +50,7 @@ pub struct Snapshot {
     pub manifest_len: u64,
     /// Its manifest.
     pub manifest: Manifest,
-    /// Its tags and note.
+    /// Its tags, its note, and the evidence.
     pub labels: SnapshotLabels,
 }
 

@@ -15,6 +15,7 @@ mod open;
 mod origin;
 mod place;
 mod probe;
+mod proof;
 mod prune;
 mod quantity;
 mod remote;
@@ -32,7 +33,7 @@ pub use config::{CONFIG_FILE, Config, NightlySettings, Project, Retention};
 pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create, is_of_a_part};
 pub use environment::Environment;
 pub use error::{Error, Result};
-pub use icecore_format::SnapshotId;
+pub use icecore_format::{Evidence, EvidenceKind, SnapshotId};
 pub use icecore_s3::{Cause as S3Cause, Condition, Probe};
 pub use icecore_storage::{Limits, RateLimit, Traffic, without_secret};
 pub use icecore_store::{
@@ -48,6 +49,7 @@ pub use open::{Surroundings, cache_of, check_conditions, empty_same, init, is_st
 pub use origin::{place_of, places_of_series};
 pub use place::{Place, STORE_DIR, find_store};
 pub use probe::{Probed, probe};
+pub use proof::{Verified, Witness, verify_and_record};
 pub use prune::{Judged, PruneOptions, PrunePlan, Pruned, SeriesPlan, plan_prune, prune};
 pub use quantity::{Length, Size, parse_duration, parse_size};
 pub use remote::{Named, REMOTES_FILE, Remote, Remotes, add_remote, is_plain_path, is_url, remove_remote};

@@ -1,10 +1,10 @@
 //! Valid values of every type, fixed ones and any.
 
 use icecore_format::{
-    Body, Catalog, ChunkId, ChunkRef, ChunkSizes, Claim, Codec, Condemned, Config, CryptoSuite, DEPTH_MAX,
-    Digest, Epoch, Extent, FileAttributes, Label, Manifest, NodeRef, PackHeader, PackId, PackToc, Part,
-    PartKind, Run, SecretBytes, Sketch, SnapshotId, SnapshotInfo, StoreId, StoreKey, TocChunk, Tree,
-    TreeNode,
+    Body, Catalog, Check, ChunkId, ChunkRef, ChunkSizes, Claim, Codec, Condemned, Config, CryptoSuite,
+    DEPTH_MAX, Digest, Epoch, Evidence, EvidenceKind, Extent, FileAttributes, Label, Manifest, NodeRef,
+    PackHeader, PackId, PackToc, Part, PartKind, Run, SecretBytes, Sketch, SnapshotId, SnapshotInfo, StoreId,
+    StoreKey, TocChunk, Tree, TreeNode,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -343,5 +343,38 @@ pub(crate) fn condemned() -> Condemned {
 }
 
 pub(crate) fn labels() -> impl Strategy<Value = Label> {
-    prop_oneof![any::<String>().prop_map(Label::Tag), any::<String>().prop_map(Label::Note)]
+    prop_oneof![
+        any::<String>().prop_map(Label::Tag),
+        any::<String>().prop_map(Label::Note),
+        evidence().prop_map(Label::Evidence)
+    ]
+}
+
+pub(crate) fn evidence() -> impl Strategy<Value = Evidence> {
+    let kinds = [EvidenceKind::Verified, EvidenceKind::Restored];
+    let texts = (any::<String>(), any::<String>(), any::<Option<String>>(), any::<Option<String>>());
+    let check = (any::<String>(), any::<u64>()).prop_map(|(name, count)| Check { name, count });
+    let lists = (vec(check, 0..5), vec(any::<String>(), 0..5));
+    let numbers = (any::<u64>(), any::<u64>(), any::<Option<u64>>(), any::<Option<u64>>());
+    (prop::sample::select(kinds.to_vec()), texts, lists, numbers).prop_map(|(kind, texts, lists, numbers)| {
+        let (at, host, engine, fault) = texts;
+        let (checks, unproved) = lists;
+        let (chunks, bytes, tables, rows) = numbers;
+        let tool_version = "0.1.0".to_owned();
+        let evidence = Evidence {
+            kind,
+            at,
+            host,
+            tool_version,
+            engine,
+            chunks,
+            bytes,
+            tables,
+            rows,
+            checks,
+            unproved,
+            fault,
+        };
+        evidence.clipped()
+    })
 }

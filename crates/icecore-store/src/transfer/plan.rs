@@ -49,7 +49,7 @@ pub struct TransferPlan {
     pub rewritten_packs: u64,
     /// About how many bytes that is.
     pub rewritten_bytes: u64,
-    /// Labels that the receiver lacks.
+    /// Labels that the receiver lacks, and evidence that is newer than its own.
     pub labels: u64,
     /// About how many requests the far side is asked.
     pub requests: u64,
@@ -93,11 +93,11 @@ impl Transfer {
         let there = self.to.snapshot_ids()?;
         let labels = self.from.label_names()?;
         let labels_there: BTreeSet<String> = self.to.label_names()?.into_iter().collect();
-        let is_lacking = |name: &String| {
-            let label = names::parse_label(name);
-            label.is_some_and(|(id, _)| found.contains(&id)) && !labels_there.contains(name)
-        };
-        let label_names: Vec<String> = labels.into_iter().filter(is_lacking).collect();
+        let is_chosen = |name: &&String| names::parse_label(name).is_some_and(|(id, _)| found.contains(&id));
+        let (both, lacking): (Vec<&String>, Vec<&String>) =
+            labels.iter().filter(is_chosen).partition(|name| labels_there.contains(*name));
+        let newer = self.newer_evidence(&both.into_iter().map(String::as_str).collect::<Vec<_>>())?;
+        let label_names: Vec<String> = lacking.into_iter().cloned().chain(newer).collect();
         let mut plan =
             TransferPlan { unreadable, labels: label_names.len() as u64, ..TransferPlan::default() };
         plan.label_names = label_names;

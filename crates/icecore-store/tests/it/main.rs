@@ -4,6 +4,7 @@
 mod crash;
 mod deltas;
 mod encryption;
+mod evidence;
 mod faults;
 mod gc;
 mod hostile;

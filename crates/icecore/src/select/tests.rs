@@ -30,7 +30,7 @@ fn snapshot(id: &str, source: &str, day: u32, tags: &[&str]) -> Snapshot {
     };
     let manifest = Manifest { info, content: Tree::default(), catalog: Catalog::Inline(Vec::new()) };
     let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-    let labels = SnapshotLabels { tags, note: None };
+    let labels = SnapshotLabels { tags, ..SnapshotLabels::default() };
     Snapshot { id, object: format!("snapshots/{id}"), copies: Vec::new(), manifest_len: 1, manifest, labels }
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use icecore_format::Label;
+use icecore_format::{EvidenceKind, Label};
 use icecore_storage::{PutMode, Storage};
 use icecore_store::{FencePolicy, GcOptions, Monitor, Silent, Store, StoreError, Transfer};
 use icecore_testkit::{Call, FarStorage, RecordingStorage};
 
 use super::{Pair, check_sound, ids, night, nights, pull, push, transfer_options};
+use crate::evidence::evidence;
 use crate::support::{BOTH, Crypto, Fixture, begin_with, find, gc_options, in_time, noise, open, write};
 
 /// Does something once, when so many bytes have gone over.
@@ -287,4 +288,30 @@ fn the_marker_that_fenced_a_dead_machine_goes_when_it_comes_back() {
     assert_eq!((pair.names("claims/").len(), pair.names("snapshots/").len()), (1, 1));
     machine(&far, dir.path()).gc(&gc_options(), &Silent).unwrap();
     assert_eq!((pair.names("claims/").len(), pair.names("snapshots/").len()), (0, 0));
+}
+
+#[test]
+fn of_two_proofs_the_later_one_is_on_both_sides_after_a_push_or_a_pull() {
+    let kind = EvidenceKind::Restored;
+    for crypto in BOTH {
+        for (ours, theirs) in [(Some(1), None), (Some(2), Some(1)), (Some(1), Some(2)), (None, Some(1))] {
+            let pair = Pair::new(crypto);
+            let id = write(&pair.local.store, "shop", &[("a", &noise(1, 3000))]).id;
+            pair.push(&[id]);
+            for (store, minute) in [(&pair.local.store, ours), (&pair.remote, theirs)] {
+                if let Some(minute) = minute {
+                    store.record_evidence(&id, evidence(kind, minute)).unwrap();
+                }
+            }
+            let is_pushed = ours > theirs;
+            assert_eq!(pair.push(&[id]).labels, u64::from(is_pushed), "{ours:?} {theirs:?}");
+            let pulled = pull(&pair.local.store, &pair.remote, &[id]).unwrap();
+            assert_eq!(pulled.labels, u64::from(theirs > ours), "{ours:?} {theirs:?}");
+            for store in [&pair.local.store, &pair.remote] {
+                let labels = find(store, id).labels;
+                assert_eq!(labels.restored(), Some(&evidence(kind, ours.max(theirs).unwrap())));
+            }
+            assert_eq!(pair.push(&[id]).labels, 0);
+        }
+    }
 }
