@@ -75,6 +75,7 @@ pub(crate) enum Command {
     Alias(SnapshotCommand),
     Rollback(commands::rollback::RollbackArgs),
     Nightly(commands::nightly::NightlyArgs),
+    Status(commands::status::StatusArgs),
     Gc(commands::gc::GcArgs),
     Stats(commands::stats::StatsArgs),
     Repair(commands::repair::RepairArgs),

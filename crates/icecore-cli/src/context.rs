@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use icecore::{
-    CONFIG_FILE, Database, Environment, Error, Limits, Place, Project, Remotes, Snapshot, Source, Store, Surroundings,
-    Traffic,
+    CONFIG_FILE, Database, Environment, Error, Limits, Place, Project, Remotes, Snapshot, Source, Store,
+    Surroundings, Traffic,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

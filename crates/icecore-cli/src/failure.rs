@@ -141,9 +141,10 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::NoRemote { .. } => {
             (S::NotFound, "`icecore remote list` shows them; `icecore remote add NAME URL` names one")
         }
-        Error::NoService { .. } => {
-            (S::NotFound, "`icecore config check` shows the services there are; docs/services.md how to write one")
-        }
+        Error::NoService { .. } => (
+            S::NotFound,
+            "`icecore config check` shows the services there are; docs/services.md how to write one",
+        ),
         Error::NoSource { .. } => {
             (S::NotFound, "give a path, `-` for standard input, or `-- COMMAND` for what a command prints")
         }

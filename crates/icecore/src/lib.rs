@@ -9,6 +9,7 @@ mod config;
 mod create;
 mod environment;
 mod error;
+mod health;
 mod nearest;
 mod nightly;
 mod open;
@@ -33,6 +34,7 @@ pub use config::{CONFIG_FILE, Config, NightlySettings, Project, Retention};
 pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create, is_of_a_part};
 pub use environment::Environment;
 pub use error::{Error, Result};
+pub use health::{Good, Growth, Health, State, StoreHealth, examine, metrics};
 pub use icecore_format::{Evidence, EvidenceKind, SnapshotId};
 pub use icecore_s3::{Cause as S3Cause, Condition, Probe};
 pub use icecore_storage::{Limits, RateLimit, Traffic, without_secret};
@@ -43,7 +45,7 @@ pub use icecore_store::{
 };
 pub use nearest::{did_you_mean, nearest};
 pub use nightly::{
-    Entries, Grade, Journal, Night, Outcome, Record, Run, Step, StepReport, Task, Witness, nightly,
+    Entries, Grade, Journal, Night, Outcome, Record, Run, Step, StepReport, Task, Watcher, nightly,
 };
 pub use open::{Surroundings, cache_of, check_conditions, empty_same, init, is_store, open, open_as, open_same, probe_place};
 pub use origin::{place_of, places_of_series};

@@ -20,6 +20,7 @@ pub(crate) mod restore;
 pub(crate) mod rollback;
 pub(crate) mod show;
 pub(crate) mod stats;
+pub(crate) mod status;
 pub(crate) mod tag;
 pub(crate) mod transfer;
 pub(crate) mod verify;
@@ -48,6 +49,7 @@ fn run_one(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatu
             SnapshotCommand::Delete(args) => delete::run(ui, context, &args),
             SnapshotCommand::Prune(args) => prune::run(ui, context, &args),
         },
+        Command::Status(args) => status::run(ui, context, &args),
         Command::Nightly(args) => nightly::run(ui, context, &args),
         Command::Gc(args) => gc::run(ui, context, &args),
         Command::Repair(args) => repair::run(ui, context, &args),

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use icecore::{
     Counter, Error, Grade, Journal, Monitor, Night, Outcome, Sent, Step, StepReport, Task, VerifyReport,
-    Witness,
+    Watcher,
 };
 use serde_json::{Value, json};
 
+use super::status::{self, MetricsArgs};
 use crate::args::ExclusiveArgs;
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result, sentence};
@@ -34,6 +35,8 @@ pub(crate) struct NightlyArgs {
     /// Only these [default: all in icecore.toml]
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     #[command(flatten)]
     alone: ExclusiveArgs,
 }
@@ -64,7 +67,11 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NightlyArgs) -> Result<
     };
     let mut log = Log { ui, context, drawing: None, heading: None, steps: Vec::new(), bad: 0, failure: None };
     let walked = icecore::nightly(&night, &args.services, &mut log);
-    log.end(walked)
+    let status = log.end(walked)?;
+    if args.metrics.is_asked() {
+        args.metrics.write(&status::examine(ui, context, &project, &opened)?)?;
+    }
+    Ok(status)
 }
 
 /// What is remembered on this machine of the nights of a store.
@@ -86,7 +93,7 @@ struct Log<'a> {
     failure: Option<CommandError>,
 }
 
-impl Witness for Log<'_> {
+impl Watcher for Log<'_> {
     fn begins(&mut self, task: &Task) -> Arc<dyn Monitor> {
         let (counter, what) = match task.step {
             Step::Create => (Counter::PlainBytes, "Reading"),

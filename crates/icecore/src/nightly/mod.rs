@@ -2,7 +2,7 @@
 //!
 //! [`nightly`] goes through the steps of each service, and then through those of the store. What fails keeps nothing else from being done, but for
 //! what depends on it: nothing of a service is deleted in a night in which it was not captured, read back and pushed as it should, and nothing is collected
-//! in one in which damage was found. A [`Witness`] hears of each step as it begins and ends, and the [`Journal`] remembers the last ones for those who
+//! in one in which damage was found. A [`Watcher`] hears of each step as it begins and ends, and the [`Journal`] remembers the last ones for those who
 //! ask on another day.
 
 mod journal;
@@ -10,5 +10,5 @@ mod night;
 mod step;
 
 pub use journal::{Entries, Journal, Record, Run};
-pub use night::{Night, Witness, nightly};
+pub use night::{Night, Watcher, nightly};
 pub use step::{Grade, Outcome, Step, StepReport, Task};

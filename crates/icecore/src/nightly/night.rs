@@ -50,7 +50,7 @@ pub struct Night<'a> {
 }
 
 /// Who looks on.
-pub trait Witness {
+pub trait Watcher {
     /// A step begins. What it counts goes to the monitor, which may also stop it all.
     fn begins(&mut self, task: &Task) -> Arc<dyn Monitor>;
 
@@ -64,24 +64,24 @@ pub trait Witness {
 /// A night that is under way.
 struct Walk<'a, 'w> {
     night: &'a Night<'a>,
-    witness: &'w mut dyn Witness,
+    watcher: &'w mut dyn Watcher,
     /// Those that were opened.
     remotes: BTreeMap<&'a str, Arc<Store>>,
     /// Whether what was stored was found damaged.
     damage: bool,
 }
 
-/// Goes through the steps of these services, or of all there are, and of the store. What each came to, the witness hears.
+/// Goes through the steps of these services, or of all there are, and of the store. What each came to, the watcher hears.
 ///
 /// # Errors
 /// If there is no such service, or if it was interrupted.
-pub fn nightly(night: &Night<'_>, services: &[String], witness: &mut dyn Witness) -> Result<()> {
+pub fn nightly(night: &Night<'_>, services: &[String], watcher: &mut dyn Watcher) -> Result<()> {
     let known = &night.project.config.services;
     if let Some(name) = services.iter().find(|name| !known.contains_key(*name)) {
         let near = night.project.service_near(name).map(str::to_owned);
         return Err(Error::NoService { name: name.clone(), near });
     }
-    let mut walk = Walk { night, witness, remotes: BTreeMap::new(), damage: false };
+    let mut walk = Walk { night, watcher, remotes: BTreeMap::new(), damage: false };
     for service in known.keys().filter(|name| services.is_empty() || services.contains(name)) {
         walk.service(service)?;
     }
@@ -96,16 +96,16 @@ impl<'a> Walk<'a, '_> {
         against: Option<&str>,
         work: impl FnOnce(&mut Self, &Arc<dyn Monitor>) -> Result<Outcome>,
     ) -> Result<Grade> {
-        let monitor = self.witness.begins(&task);
+        let monitor = self.watcher.begins(&task);
         let started = Instant::now();
         let outcome = match against {
             Some(why) => Outcome::Skipped(why.to_owned()),
             None => work(self, &monitor).unwrap_or_else(Outcome::Failed),
         };
         let report = StepReport { task, outcome, duration: started.elapsed() };
-        self.witness.ended(&report);
+        self.watcher.ended(&report);
         let written = self.night.journal.add(&report, (self.night.clock)());
-        written.unwrap_or_else(|error| self.witness.warns(&error));
+        written.unwrap_or_else(|error| self.watcher.warns(&error));
         if monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(report.grade()) }
     }
 
@@ -120,12 +120,12 @@ impl<'a> Walk<'a, '_> {
             }
             // Where nothing can be written beside the index, the night is not given up.
             Err(error) => {
-                self.witness.warns(&error);
+                self.watcher.warns(&error);
                 None
             }
         };
         let begun = night.journal.begin(service, (night.clock)());
-        begun.unwrap_or_else(|error| self.witness.warns(&error));
+        begun.unwrap_or_else(|error| self.watcher.warns(&error));
 
         let mut new = None;
         self.step(Task::of(Step::Create, service), None, |_, monitor| {

@@ -1,0 +1,142 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use crate::support::{Said, TestEnv, check_keys};
+
+fn at(env: &TestEnv, time: &str, arguments: &[&str]) -> Said {
+    Said::of(env.command(arguments).env("ICECORE_NOW", time))
+}
+
+fn json_at(env: &TestEnv, time: &str) -> (i32, Value) {
+    let said = at(env, time, &["status", "--json"]);
+    (said.status, serde_json::from_slice(&said.stdout).unwrap())
+}
+
+const CONFIG: &str = "
+[services.shop]
+path = 'shop'
+schedule = '30 2 * * *'
+
+[services.notes]
+path = 'notes'
+";
+
+#[test]
+fn a_service_is_good_until_its_schedule_wants_a_newer_snapshot() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", CONFIG);
+    env.write("shop", "shop");
+    env.write("notes", "notes");
+    let (status, document) = json_at(&env, "2026-11-01T00:00:00Z");
+    assert_eq!((status, &document["services"][1]["state"]), (3, &Value::from("never")));
+    at(&env, "2026-11-01T02:30:00Z", &["nightly"]).ok();
+    let (status, document) = json_at(&env, "2026-11-02T03:29:00Z");
+    assert_eq!(status, 0, "{document}");
+    check_keys(&document, &["good", "services", "store"]);
+    check_keys(&document["store"], &["place", "snapshots", "stored_bytes", "added_7d", "added_30d", "steps"]);
+    let shop = &document["services"][1];
+    check_keys(
+        shop,
+        &[
+            "service",
+            "state",
+            "schedule",
+            "newest",
+            "late_since",
+            "next_run",
+            "verified",
+            "restored",
+            "last_run",
+        ],
+    );
+    assert_eq!(shop["service"], "shop");
+    assert_eq!(shop["state"], "good");
+    assert_eq!(shop["newest"]["age_seconds"], 24 * 3600 + 59 * 60);
+    assert_eq!(shop["next_run"], "2026-11-03T02:30:00.000000Z");
+    assert_eq!(shop["verified"]["good"], true);
+    assert_eq!(shop["last_run"]["begun"], "2026-11-01T02:30:00.000000Z");
+    // An hour after its time it is late; what has no schedule never is.
+    let (status, document) = json_at(&env, "2026-11-02T03:30:00Z");
+    assert_eq!(status, 3);
+    assert_eq!(document["services"][1]["state"], "late");
+    assert_eq!(document["services"][1]["late_since"], "2026-11-02T02:30:00.000000Z");
+    let (_, document) = json_at(&env, "2027-11-02T03:30:00Z");
+    assert_eq!(document["services"][0]["state"], "good");
+    assert_eq!(at(&env, "2027-11-02T03:30:00Z", &["status", "notes"]).status, 0);
+    let said = at(&env, "2026-11-02T03:30:00Z", &["status"]);
+    assert_eq!(said.status, 3);
+    let text = said.text();
+    assert!(text.starts_with("SERVICE  STATE    NEWEST"), "{text}");
+    assert!(text.contains("\nnotes    good   25 h ago"), "{text}");
+    assert!(text.contains("\nshop     late   25 h ago"), "{text}");
+    assert!(
+        said.stderr.contains("warning: shop: there should be a snapshot of 2026-11-02 02:30 or later"),
+        "{}",
+        said.stderr
+    );
+    env.fails(10, &["status", "shpo"]);
+}
+
+#[test]
+fn a_step_that_failed_is_told_until_it_went_well() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", CONFIG);
+    env.write("shop", "shop");
+    env.write("notes", "notes");
+    at(&env, "2026-11-01T02:30:00Z", &["nightly"]).ok();
+    fs::remove_file(env.path("shop")).unwrap();
+    assert_eq!(at(&env, "2026-11-02T02:30:00Z", &["nightly", "shop"]).status, 3);
+    let said = at(&env, "2026-11-02T02:40:00Z", &["status"]);
+    assert_eq!(said.status, 3);
+    assert!(said.text().contains("shop     failed"), "{}", said.text());
+    let told = "warning: shop: the step create failed at 2026-11-02 02:30: ";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
+    // What nobody remembers is no reason to worry.
+    fs::remove_dir_all(env.path(".icecore/nightly")).unwrap();
+    assert_eq!(at(&env, "2026-11-02T02:40:00Z", &["status"]).status, 0);
+    env.write("shop", "shop again");
+    at(&env, "2026-11-02T02:50:00Z", &["nightly"]).ok();
+    at(&env, "2026-11-02T02:55:00Z", &["status"]).ok();
+}
+
+#[test]
+fn metrics_are_what_prometheus_reads_and_take_the_place_of_the_old_ones() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", format!("{CONFIG}\n[services.'a \"b\" \\c']\npath = 'shop'\n"));
+    env.write("shop", "shop");
+    env.write("notes", "notes");
+    at(&env, "2026-11-01T02:30:00Z", &["nightly", "--metrics-file", "icecore.prom"]).ok();
+    let path = env.path("icecore.prom");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+    let parse = || {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text.lines().map(|line| Ok(line.to_owned()));
+        prometheus_parse::Scrape::parse(lines).unwrap()
+    };
+    let value = |name: &str, service: &str| {
+        let scrape = parse();
+        let sample = scrape.samples.iter().find(|sample| {
+            sample.metric == name && sample.labels.get("service").unwrap_or_default() == service
+        });
+        match sample.map(|sample| &sample.value) {
+            Some(prometheus_parse::Value::Gauge(value)) => Some(*value),
+            None => None,
+            Some(other) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(value("icecore_service_good", "shop"), Some(1.0));
+    assert_eq!(value("icecore_service_late", "notes"), None);
+    assert_eq!(value("icecore_snapshot_timestamp_seconds", "shop"), Some(1_793_500_200.0));
+    assert_eq!(value("icecore_store_snapshots", ""), Some(3.0));
+    assert!(parse().docs.contains_key("icecore_store_bytes"));
+    at(&env, "2026-11-02T03:30:00Z", &["status", "--metrics-file", "icecore.prom"]).fails(3);
+    assert_eq!(value("icecore_service_good", "shop"), Some(0.0));
+    assert_eq!(value("icecore_service_late", "shop"), Some(1.0));
+    // Nothing else was left there.
+    let names = fs::read_dir(env.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().starts_with(".tmp")).count(), 0);
+    let said = env.fails(1, &["status", "--metrics-file", "nowhere/icecore.prom"]);
+    assert!(said.contains("cannot write nowhere/icecore.prom: no such file or directory"), "{said}");
+}
