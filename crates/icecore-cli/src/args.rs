@@ -75,6 +75,7 @@ pub(crate) enum Command {
     Alias(SnapshotCommand),
     Rollback(commands::rollback::RollbackArgs),
     Nightly(commands::nightly::NightlyArgs),
+    Daemon(commands::daemon::DaemonArgs),
     Status(commands::status::StatusArgs),
     Gc(commands::gc::GcArgs),
     Stats(commands::stats::StatsArgs),

@@ -1,5 +1,6 @@
 //! What every command needs: where it runs, what time it is, which store is meant.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -179,6 +180,22 @@ impl Context {
             CommandError::new(ExitStatus::NotFound, format!("there is no {CONFIG_FILE} here or above"))
                 .hint("write one: docs/services.md shows how; URLs and paths work without it")
         })
+    }
+
+    /// The options that lead another process from here to the same store and file.
+    pub(crate) fn same_place(&self) -> Vec<OsString> {
+        let text = |option: &str, value: &Option<String>| {
+            value.iter().flat_map(|value| [option.into(), value.into()]).collect::<Vec<OsString>>()
+        };
+        let path = |option: &str, value: &Option<PathBuf>| {
+            value.iter().flat_map(|value| [option.into(), value.into()]).collect::<Vec<OsString>>()
+        };
+        let paths = [path("--config", &self.config), path("--password-file", &self.password_file)];
+        [text("--store", &self.store), text("--remote", &self.remote)]
+            .into_iter()
+            .chain(paths)
+            .flatten()
+            .collect()
     }
 
     /// What surrounds the command.

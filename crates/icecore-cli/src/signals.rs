@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use signal_hook::iterator::Signals;
 
 use crate::status::ExitStatus;
 
-/// How long work may take to stop.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long work may take to stop, in milliseconds.
+static PATIENCE_MS: AtomicU64 = AtomicU64::new(5_000);
 
 /// Somebody is asked something, and nothing else goes on: there is nothing to stop cleanly.
 static PROMPTING: AtomicBool = AtomicBool::new(false);
@@ -39,6 +39,11 @@ impl Drop for Prompt {
     fn drop(&mut self) {
         PROMPTING.store(false, Ordering::SeqCst);
     }
+}
+
+/// Gives work that long to stop from now on.
+pub(crate) fn wait_for(patience: Duration) {
+    PATIENCE_MS.store(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
 }
 
 /// Starts to listen.
@@ -64,7 +69,7 @@ pub(crate) fn listen() -> Interrupt {
             let terminal = terminal.clone();
             let killer = thread::Builder::new().name("patience".to_owned());
             drop(killer.spawn(move || {
-                thread::sleep(PATIENCE);
+                thread::sleep(Duration::from_millis(PATIENCE_MS.load(Ordering::SeqCst)));
                 exit_now(terminal.as_ref());
             }));
         }

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod create;
+pub(crate) mod daemon;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod gc;
@@ -50,6 +51,7 @@ fn run_one(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatu
             SnapshotCommand::Prune(args) => prune::run(ui, context, &args),
         },
         Command::Status(args) => status::run(ui, context, &args),
+        Command::Daemon(args) => daemon::run(ui, context, &args),
         Command::Nightly(args) => nightly::run(ui, context, &args),
         Command::Gc(args) => gc::run(ui, context, &args),
         Command::Repair(args) => repair::run(ui, context, &args),

@@ -68,7 +68,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NightlyArgs) -> Result<
     let mut log = Log { ui, context, drawing: None, heading: None, steps: Vec::new(), bad: 0, failure: None };
     let walked = icecore::nightly(&night, &args.services, &mut log);
     let status = log.end(walked)?;
-    if args.metrics.is_asked() {
+    if args.metrics.file().is_some() {
         args.metrics.write(&status::examine(ui, context, &project, &opened)?)?;
     }
     Ok(status)

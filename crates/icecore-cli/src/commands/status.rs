@@ -69,8 +69,8 @@ pub(super) fn examine(
 }
 
 impl MetricsArgs {
-    pub(crate) fn is_asked(&self) -> bool {
-        self.metrics_file.is_some()
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.metrics_file.as_deref()
     }
 
     /// Puts a whole file where one was before: whoever reads it sees the old one or the new one.

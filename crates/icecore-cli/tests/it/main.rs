@@ -14,6 +14,7 @@ mod test_client;
 mod test_completions;
 mod test_config;
 mod test_create;
+mod test_daemon;
 mod test_damage;
 mod test_delete;
 mod test_demo;
