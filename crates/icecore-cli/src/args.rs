@@ -76,6 +76,9 @@ pub(crate) enum Command {
     Rollback(commands::rollback::RollbackArgs),
     Nightly(commands::nightly::NightlyArgs),
     Daemon(commands::daemon::DaemonArgs),
+    /// Have systemd or cron capture services at their times
+    #[command(subcommand)]
+    Schedule(commands::schedule::ScheduleCommand),
     Status(commands::status::StatusArgs),
     Gc(commands::gc::GcArgs),
     Stats(commands::stats::StatsArgs),

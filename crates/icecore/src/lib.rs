@@ -47,7 +47,10 @@ pub use nearest::{did_you_mean, nearest};
 pub use nightly::{
     Entries, Grade, Journal, Night, Outcome, Record, Run, Step, StepReport, Task, Watcher, nightly,
 };
-pub use open::{Surroundings, cache_of, check_conditions, empty_same, init, is_store, open, open_as, open_same, probe_place};
+pub use open::{
+    Surroundings, cache_of, check_conditions, empty_same, init, is_store, open, open_as, open_same,
+    probe_place,
+};
 pub use origin::{place_of, places_of_series};
 pub use place::{Place, STORE_DIR, find_store};
 pub use probe::{Probed, probe};
@@ -64,7 +67,9 @@ pub use restore::{
 pub use retention::{
     AgesFrom, Candidate, Period, Policies, Policy, PolicyFault, Reason, Rule, Verdict, Window, decide,
 };
-pub use schedule::{Agenda, Appointment, Schedule, ScheduleFault, jitter};
+pub use schedule::{
+    Agenda, Appointment, Calendar, Mark, Schedule, ScheduleFault, Timer, Unit, jitter, with_lines,
+};
 pub use select::{SAFETY_SUFFIX, SAFETY_TAG, Selector, is_safety, resolve, select, tags_of};
 pub use sentence::{io_message, sentence};
 pub use service::Service;

@@ -19,6 +19,7 @@ pub(crate) mod remote;
 pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod rollback;
+pub(crate) mod schedule;
 pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod status;
@@ -52,6 +53,7 @@ fn run_one(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatu
         },
         Command::Status(args) => status::run(ui, context, &args),
         Command::Daemon(args) => daemon::run(ui, context, &args),
+        Command::Schedule(command) => schedule::run(ui, context, &command),
         Command::Nightly(args) => nightly::run(ui, context, &args),
         Command::Gc(args) => gc::run(ui, context, &args),
         Command::Repair(args) => repair::run(ui, context, &args),

@@ -178,10 +178,7 @@ mod tests {
         );
         check("[nightly]\nverify = 'much'\n", "line 2: a size looks like 500MB or 10GiB");
         check("[nightly]\njitter = 5\n", "line 2: jitter must be a text in quotes");
-        check(
-            "[services.a]\nschedule = '61 * * * *'\n",
-            "line 2: \"61 * * * *\" is no schedule: ",
-        );
+        check("[services.a]\nschedule = '61 * * * *'\n", "line 2: \"61 * * * *\" is no schedule: ");
         check("remotes = 3\n", "line 1: remotes must be a table for each");
     }
 }

@@ -21,6 +21,11 @@ pub struct NightlySettings {
 impl Default for NightlySettings {
     fn default() -> Self {
         // A hundred gigabytes are read back within a hundred nights.
-        Self { push: Vec::new(), prune_remotes: Vec::new(), verify: Size(1_000_000_000), jitter: Length::default() }
+        Self {
+            push: Vec::new(),
+            prune_remotes: Vec::new(),
+            verify: Size(1_000_000_000),
+            jitter: Length::default(),
+        }
     }
 }

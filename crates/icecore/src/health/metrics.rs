@@ -35,8 +35,16 @@ pub fn metrics(health: &StoreHealth) -> String {
         "Whether the newest good snapshot is older than the schedule allows.",
         services(&|it| it.schedule.as_ref().map(|_| flag(it.late_since.is_some()))),
     );
-    gauge("snapshot_timestamp_seconds", "When the newest good snapshot was taken.", newest(|it| seconds(it.taken)));
-    gauge("snapshot_logical_bytes", "Plain bytes of the newest good snapshot.", newest(|it| it.logical_bytes as f64));
+    gauge(
+        "snapshot_timestamp_seconds",
+        "When the newest good snapshot was taken.",
+        newest(|it| seconds(it.taken)),
+    );
+    gauge(
+        "snapshot_logical_bytes",
+        "Plain bytes of the newest good snapshot.",
+        newest(|it| it.logical_bytes as f64),
+    );
     gauge(
         "snapshot_stored_bytes",
         "Bytes that the newest good snapshot added to the store.",
@@ -57,17 +65,17 @@ pub fn metrics(health: &StoreHealth) -> String {
         "When a snapshot was last read back.",
         services(&|it| it.verified.map(|(at, _)| seconds(at))),
     );
-    gauge(
-        "verified_good",
-        "Whether it was right.",
-        services(&|it| it.verified.map(|(_, good)| flag(good))),
-    );
+    gauge("verified_good", "Whether it was right.", services(&|it| it.verified.map(|(_, good)| flag(good))));
     gauge(
         "restored_timestamp_seconds",
         "When a snapshot was last restored for a test.",
         services(&|it| it.restored.map(|(at, _)| seconds(at))),
     );
-    gauge("restored_good", "Whether that went well.", services(&|it| it.restored.map(|(_, good)| flag(good))));
+    gauge(
+        "restored_good",
+        "Whether that went well.",
+        services(&|it| it.restored.map(|(_, good)| flag(good))),
+    );
     let of_runs = health.services.iter().filter_map(|it| it.last_run.as_ref()).flat_map(|run| &run.steps);
     let steps: Vec<&Record> = of_runs.chain(&health.steps).collect();
     gauge(
@@ -75,9 +83,17 @@ pub fn metrics(health: &StoreHealth) -> String {
         "Whether a step of the last run failed.",
         steps.iter().map(|it| (labels_of(it), flag(it.grade == Grade::Failed))).collect(),
     );
-    gauge("step_timestamp_seconds", "When it was over.", steps.iter().map(|it| (labels_of(it), seconds(it.at))).collect());
+    gauge(
+        "step_timestamp_seconds",
+        "When it was over.",
+        steps.iter().map(|it| (labels_of(it), seconds(it.at))).collect(),
+    );
     let whole = |value: f64| vec![(Vec::new(), value)];
-    gauge("store_bytes", "Bytes of packs, their parity, and manifests.", whole(health.stats.stored_bytes as f64));
+    gauge(
+        "store_bytes",
+        "Bytes of packs, their parity, and manifests.",
+        whole(health.stats.stored_bytes as f64),
+    );
     gauge("store_snapshots", "Snapshots in the store.", whole(health.stats.snapshots as f64));
     gauge(
         "store_added_bytes_7d",

@@ -9,4 +9,3 @@ mod metrics;
 
 pub use judge::{Good, Growth, Health, State, StoreHealth, examine};
 pub use metrics::metrics;
-

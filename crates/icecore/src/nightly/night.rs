@@ -265,7 +265,9 @@ impl Night<'_> {
             check_conditions(place, self.around, "collecting")?;
         }
         match store.gc(&GcOptions::default(), monitor) {
-            Err(StoreError::Busy { what }) => Ok(Outcome::Skipped(format!("{what} is running on this store"))),
+            Err(StoreError::Busy { what }) => {
+                Ok(Outcome::Skipped(format!("{what} is running on this store")))
+            }
             done => Ok(Outcome::Collected(done?)),
         }
     }

@@ -184,11 +184,14 @@ impl StepReport {
                 pruned.plan.unread.iter().map(|error| sentence(error)).chain(incomplete).collect()
             }
             Outcome::Collected(report) => {
-                let packs =
-                    report.packs_damaged.iter().map(|id| format!("pack {id} is damaged and was left as it is"));
-                let harmed = report.harmed.iter().map(|id| {
-                    format!("snapshot {} needs chunks that no pack holds", shortened(id))
-                });
+                let packs = report
+                    .packs_damaged
+                    .iter()
+                    .map(|id| format!("pack {id} is damaged and was left as it is"));
+                let harmed = report
+                    .harmed
+                    .iter()
+                    .map(|id| format!("snapshot {} needs chunks that no pack holds", shortened(id)));
                 let bases = (report.bases_lost > 0)
                     .then(|| format!("{} chunks that deltas are coded on lie in no pack", report.bases_lost));
                 packs.chain(harmed).chain(bases).collect()

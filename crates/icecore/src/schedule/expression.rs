@@ -25,6 +25,12 @@ pub struct ScheduleFault {
     why: String,
 }
 
+impl ScheduleFault {
+    pub(super) fn new(text: &str, why: &str) -> Self {
+        Self { text: text.to_owned(), why: why.to_owned() }
+    }
+}
+
 impl Schedule {
     /// Understands five fields (minute, hour, day of the month, month, day of the week), and words such as `@daily`.
     pub fn parse(text: &str) -> Result<Self, ScheduleFault> {

@@ -4,10 +4,14 @@
 //! slept or that another run took too long, is caught up with once.
 
 mod agenda;
+mod calendar;
 mod expression;
+mod timer;
 
 pub use agenda::{Agenda, Appointment, jitter};
+pub use calendar::Calendar;
 pub use expression::{Schedule, ScheduleFault};
+pub use timer::{Mark, Timer, Unit, with_lines};
 
 #[cfg(test)]
 mod tests;

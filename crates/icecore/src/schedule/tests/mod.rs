@@ -3,6 +3,8 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+mod timer;
+
 use super::{Agenda, Appointment, Schedule, jitter};
 
 fn at(text: &str) -> Timestamp {

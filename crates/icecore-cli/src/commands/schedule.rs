@@ -1,0 +1,299 @@
+//! `icecore schedule`
+
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use icecore::{Mark, Project, Timer, Unit, jitter, with_lines};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use crate::context::Context;
+use crate::failure::{CommandError, Result};
+use crate::status::ExitStatus;
+use crate::ui::{Column, Ui};
+use crate::units::{counted, printable};
+
+/// Where root's units lie.
+const SYSTEM_UNITS: &str = "/etc/systemd/system";
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ScheduleCommand {
+    /// Show when each service is captured
+    List,
+    /// Have systemd or cron run `icecore nightly` at the times that icecore.toml says
+    ///
+    /// Whatever was installed for the same file before is replaced, so that it is run again after a schedule has changed. systemd catches up with what was missed while the
+    /// machine was off; cron does not. Neither is needed where `icecore daemon` runs.
+    Install(InstallArgs),
+    /// Take back what `install` did
+    Remove(InstallArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct InstallArgs {
+    /// By timers of systemd
+    #[arg(long, group = "how", required = true)]
+    systemd: bool,
+    /// By lines in this user's crontab
+    #[arg(long, group = "how", required = true)]
+    cron: bool,
+    /// With systemd: in this user's own manager, as it is for everybody but root
+    #[arg(long, conflicts_with = "cron")]
+    user: bool,
+    /// Only show what would be written
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ScheduleCommand) -> Result<ExitStatus> {
+    let project = context.project_or_fail()?;
+    match command {
+        ScheduleCommand::List => list(ui, context, &project),
+        ScheduleCommand::Install(args) => {
+            let timers = timers(context, &project)?;
+            if timers.is_empty() {
+                let file = printable(&project.file.display().to_string());
+                return Err(CommandError::usage(format!("no service in {file} has a schedule")).hint(
+                    "schedule = \"30 2 * * *\" below [services.NAME] captures it every night at 2:30; `icecore schedule remove` takes back what was installed",
+                ));
+            }
+            apply(ui, context, &project, args, &timers)
+        }
+        ScheduleCommand::Remove(args) => apply(ui, context, &project, args, &[]),
+    }
+}
+
+fn list(ui: &mut Ui, context: &Context, project: &Project) -> Result<ExitStatus> {
+    let (now, host) = (context.time(), context.host());
+    let scheduled = project.config.services.iter();
+    let scheduled = scheduled.filter_map(|(name, service)| Some((name, service.schedule.as_ref()?)));
+    let rows: Vec<_> = scheduled
+        .map(|(name, schedule)| {
+            let next = schedule.next(now, &context.zone);
+            let next = next.and_then(|next| next.checked_add(jitter(name, &host, jitter_max(project))).ok());
+            (name, schedule, next.map(icecore::format_time))
+        })
+        .collect();
+    if ui.json {
+        let services = rows.iter().map(|(name, schedule, next)| {
+            json!({ "service": name, "schedule": schedule.to_string(), "next_run": next })
+        });
+        ui.document(&json!({ "services": services.collect::<Vec<_>>() }))?;
+    } else if rows.is_empty() {
+        ui.line("No service has a schedule")?;
+    } else {
+        let left = Column::Left;
+        let rows = rows.iter().map(|(name, schedule, next)| {
+            let next = next.as_deref().map(|next| context.local_time(next)).unwrap_or_default();
+            vec![printable(name), schedule.to_string(), schedule.description(), next]
+        });
+        ui.table(
+            &[("SERVICE", left), ("SCHEDULE", left), ("IN WORDS", left), ("NEXT RUN", left)],
+            rows.collect(),
+        )?;
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn jitter_max(project: &Project) -> SignedDuration {
+    SignedDuration::try_from(project.config.nightly.jitter.0).unwrap_or(SignedDuration::ZERO)
+}
+
+/// What is to be run for each service that has a schedule.
+fn timers(context: &Context, project: &Project) -> Result<Vec<Timer>> {
+    let program = std::env::current_exe().map_err(CommandError::io("cannot find the program itself"))?;
+    let text = |path: &Path| {
+        let absolute = context.cwd.join(path);
+        absolute.to_str().map(str::to_owned).ok_or_else(|| {
+            CommandError::usage(format!("{} is not UTF-8, as units and crontabs are", absolute.display()))
+        })
+    };
+    let mut start = vec![text(&program)?, "--config".to_owned(), text(&project.file)?];
+    start.extend(context.store_option().into_iter().flat_map(|(option, place)| {
+        let place = if icecore::is_url(place) {
+            place.to_owned()
+        } else {
+            context.cwd.join(place).display().to_string()
+        };
+        [option.to_owned(), place]
+    }));
+    if let Some(file) = &context.password_file {
+        start.extend(["--password-file".to_owned(), text(file)?]);
+    }
+    let scheduled = project.config.services.iter();
+    let scheduled = scheduled.filter_map(|(name, service)| Some((name, service.schedule.clone()?)));
+    let timer = |(service, schedule): (&String, _)| {
+        let mut command = start.clone();
+        command.extend(["nightly".to_owned(), "--".to_owned(), service.clone()]);
+        Timer { service: service.clone(), schedule, command }
+    };
+    Ok(scheduled.map(timer).collect())
+}
+
+fn apply(
+    ui: &mut Ui,
+    context: &Context,
+    project: &Project,
+    args: &InstallArgs,
+    timers: &[Timer],
+) -> Result<ExitStatus> {
+    let file = context.cwd.join(&project.file);
+    let mark = Mark::of(&file.canonicalize().unwrap_or(file));
+    let dir = context.cwd.join(&project.dir);
+    let dir = dir.canonicalize().unwrap_or(dir);
+    match args.cron {
+        true => in_crontab(ui, context, args, timers, (&mark, &dir), project),
+        false => in_systemd(ui, args, timers, (&mark, &dir), project),
+    }
+}
+
+fn in_crontab(
+    ui: &mut Ui,
+    context: &Context,
+    args: &InstallArgs,
+    timers: &[Timer],
+    (mark, dir): (&Mark, &Path),
+    project: &Project,
+) -> Result<ExitStatus> {
+    let (path, host) = (std::env::var("PATH").unwrap_or_default(), context.host());
+    let line = |timer: &Timer| {
+        let mut quiet = timer.clone();
+        // What cron's commands say, it mails.
+        quiet.command.insert(1, "-q".to_owned());
+        let delay = jitter(&timer.service, &host, jitter_max(project));
+        let line = quiet.line(dir, &path, delay.try_into().unwrap_or_default());
+        line.map_err(|error| CommandError::usage(format!("{}: {error}", printable(&timer.service))))
+    };
+    let lines = timers.iter().map(line).collect::<Result<Vec<_>>>()?;
+    if args.dry_run {
+        return lines.iter().try_for_each(|line| ui.line(line)).map(|()| ExitStatus::Success);
+    }
+    let listed = output(Command::new("crontab").arg("-l"))?;
+    // Who has none yet is told so, and the status is not 0.
+    let none = String::from_utf8_lossy(&listed.stderr).contains("no crontab for");
+    if !listed.status.success() && !none {
+        return Err(failed("crontab -l", &listed));
+    }
+    let old = String::from_utf8(listed.stdout)
+        .map_err(|_| CommandError::usage("the crontab is not UTF-8; nothing was changed"))?;
+    let new = with_lines(&old, mark, &lines);
+    if new != old {
+        let mut command = Command::new("crontab");
+        let mut child = command
+            .arg("-")
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(CommandError::io("cannot run crontab"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(new.as_bytes()).map_err(CommandError::io("cannot write the crontab"))?;
+        }
+        let written = child.wait_with_output().map_err(CommandError::io("cannot write the crontab"))?;
+        if !written.status.success() {
+            return Err(failed("crontab", &written));
+        }
+    }
+    ui.line(format_args!("{} in the crontab", counted(lines.len() as u64, "line")))?;
+    Ok(ExitStatus::Success)
+}
+
+fn in_systemd(
+    ui: &mut Ui,
+    args: &InstallArgs,
+    timers: &[Timer],
+    (mark, dir): (&Mark, &Path),
+    project: &Project,
+) -> Result<ExitStatus> {
+    let mut units = Vec::new();
+    for timer in timers {
+        let made = timer.units(mark, dir, project.config.nightly.jitter.0);
+        units.extend(
+            made.map_err(|error| CommandError::usage(format!("{}: {error}", printable(&timer.service))))?,
+        );
+    }
+    let is_user = args.user || !rustix::process::geteuid().is_root();
+    let folder = if is_user { user_units()? } else { PathBuf::from(SYSTEM_UNITS) };
+    if args.dry_run {
+        for unit in &units {
+            ui.line(format_args!("# {}\n{}", folder.join(&unit.name).display(), unit.text))?;
+        }
+        return Ok(ExitStatus::Success);
+    }
+    let control = |arguments: &[&str]| {
+        let mut command = Command::new("systemctl");
+        command.args(is_user.then_some("--user")).args(arguments);
+        match output(&mut command)? {
+            done if done.status.success() => Ok(()),
+            done => Err(failed(&format!("systemctl {}", arguments.join(" ")), &done)),
+        }
+    };
+    for old in installed(&folder, mark)?.iter().filter(|old| !units.iter().any(|unit| unit.name == **old)) {
+        if old.ends_with(".timer") {
+            control(&["disable", "--now", old])?;
+        }
+        fs::remove_file(folder.join(old)).map_err(CommandError::io(format!("cannot remove {old}")))?;
+    }
+    write(&folder, &units)?;
+    control(&["daemon-reload"])?;
+    let timers: Vec<&str> =
+        units.iter().map(|unit| unit.name.as_str()).filter(|name| name.ends_with(".timer")).collect();
+    for timer in &timers {
+        control(&["enable", "--now", timer])?;
+        // One that ran already goes by what stood in its file before.
+        control(&["restart", timer])?;
+    }
+    let whose = if is_user { " of this user" } else { "" };
+    ui.line(format_args!("{} of systemd{whose}", counted(timers.len() as u64, "timer")))?;
+    if is_user && !timers.is_empty() {
+        ui.hint("they run while you are logged in; `loginctl enable-linger` lets them run always");
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn user_units() -> Result<PathBuf> {
+    let from = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = from("XDG_CONFIG_HOME").or_else(|| Some(from("HOME")?.join(".config")));
+    let base =
+        base.ok_or_else(|| CommandError::usage("there is no place for units: set XDG_CONFIG_HOME or HOME"))?;
+    Ok(base.join("systemd/user"))
+}
+
+/// The names of the units that were installed for this file.
+fn installed(folder: &Path, mark: &Mark) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(CommandError::io(format!("cannot read {}", folder.display())))?,
+    };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| mark.is_of(name)).collect();
+    // A timer before what it starts.
+    names.sort_by(|a, b| b.cmp(a));
+    Ok(names)
+}
+
+fn write(folder: &Path, units: &[Unit]) -> Result<()> {
+    let failed = || format!("cannot write to {}", folder.display());
+    fs::create_dir_all(folder).map_err(CommandError::io(failed()))?;
+    for unit in units {
+        fs::write(folder.join(&unit.name), &unit.text).map_err(CommandError::io(failed()))?;
+    }
+    Ok(())
+}
+
+fn output(command: &mut Command) -> Result<Output> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let hint = match program.as_str() {
+        "crontab" => "--systemd installs timers of systemd instead; `icecore daemon` needs neither",
+        _ => "--cron installs lines in the crontab instead; `icecore daemon` needs neither",
+    };
+    let done = command.stdin(Stdio::null()).output();
+    done.map_err(|error| CommandError::io(format!("cannot run {program}"))(error).hint(hint))
+}
+
+fn failed(what: &str, output: &Output) -> CommandError {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.trim().lines().next().unwrap_or_default().to_owned();
+    CommandError::new(ExitStatus::Failed, format!("`{what}` ended with {}: {said}", output.status))
+}

@@ -1,0 +1,158 @@
+use std::fs;
+use std::process::Command;
+
+use crate::support::{Said, TestEnv, check_keys};
+
+const CONFIG: &str = "
+[nightly]
+jitter = '10min'
+
+[services.shop]
+path = 'shop'
+schedule = '30 2 * * *'
+
+[services.ledger]
+path = 'ledger'
+schedule = '0 4 1 * sun'
+
+[services.notes]
+path = 'notes'
+";
+
+/// Notes what it was asked; and keeps a crontab.
+fn programs(env: &TestEnv) -> String {
+    let here = env.path("").display().to_string();
+    env.path_with(&[
+        ("systemctl", format!("echo \"$@\" >> '{here}/asked'")),
+        (
+            "crontab",
+            format!(
+                "case $1 in -l) cat '{here}/crontab' 2>/dev/null || {{ echo 'no crontab for me' >&2; exit 1; }};; -) cat > '{here}/crontab';; esac"
+            ),
+        ),
+    ])
+}
+
+fn run(env: &TestEnv, arguments: &[&str]) -> Said {
+    let path = programs(env);
+    Said::of(env.command(arguments).env("PATH", path).env("HOME", env.path("home")))
+}
+
+#[test]
+fn timers_of_systemd_come_go_and_are_understood() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", CONFIG);
+    let shown = run(&env, &["schedule", "install", "--systemd", "--user", "--dry-run"]).ok();
+    assert!(
+        shown.contains("OnCalendar=*-*-* 02:30:00\n") && shown.contains("RandomizedDelaySec=600\n"),
+        "{shown}"
+    );
+    assert!(!env.path("home/.config").exists());
+    let said = run(&env, &["schedule", "install", "--systemd", "--user"]);
+    assert_eq!(said.text(), "2 timers of systemd of this user\n");
+    let units = || {
+        let mut names: Vec<_> = env.files("home/.config/systemd/user");
+        names.sort();
+        names
+    };
+    assert_eq!(units().len(), 4);
+    let asked = String::from_utf8(env.read("asked")).unwrap();
+    assert!(asked.starts_with("--user daemon-reload\n--user enable --now icecore-ledger-"), "{asked}");
+    assert_eq!(asked.matches("enable --now").count(), 2, "{asked}");
+    // systemd itself reads them without complaint.
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--user", "--man=no"]).args(units());
+    verify.env("XDG_RUNTIME_DIR", env.path("")).env("HOME", env.path("home"));
+    let verified = verify.output().unwrap();
+    let complaint = String::from_utf8_lossy(&verified.stderr).into_owned();
+    assert!(!complaint.contains("icecore-"), "{complaint}");
+    // What runs there does what it is to do.
+    let service = units()
+        .into_iter()
+        .find(|path| path.to_str().unwrap().contains("shop") && path.extension().unwrap() == "service")
+        .unwrap();
+    let text = fs::read_to_string(service).unwrap();
+    let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+    env.write("shop", "shop");
+    let mut command = env.command_of("sh".as_ref(), &["-c", line("ExecStart=")]);
+    let ran = Said::of(command.current_dir(line("WorkingDirectory=")));
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(env.count(), 1);
+    // A schedule that went takes its units with it.
+    fs::remove_file(env.path("asked")).unwrap();
+    env.write("icecore.toml", CONFIG.replace("schedule = '0 4 1 * sun'", ""));
+    run(&env, &["schedule", "install", "--systemd", "--user"]).ok();
+    assert_eq!(units().len(), 2);
+    let asked = String::from_utf8(env.read("asked")).unwrap();
+    assert!(asked.starts_with("--user disable --now icecore-ledger-"), "{asked}");
+    let foreign = env.write("home/.config/systemd/user/icecore-other-12345678.timer", "");
+    assert_eq!(
+        run(&env, &["schedule", "remove", "--systemd", "--user"]).ok(),
+        "0 timers of systemd of this user\n"
+    );
+    assert_eq!(units(), [foreign]);
+}
+
+#[test]
+fn lines_for_cron_come_and_go_and_nothing_else_is_touched() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", CONFIG);
+    let shown = run(&env, &["schedule", "install", "--cron", "--dry-run"]).ok();
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    assert!(!env.path("crontab").exists());
+    assert_eq!(run(&env, &["schedule", "install", "--cron"]).ok(), "2 lines in the crontab\n");
+    let crontab = || String::from_utf8(env.read("crontab")).unwrap();
+    assert_eq!(crontab().lines().count(), 4);
+    let before = crontab();
+    run(&env, &["schedule", "install", "--cron"]).ok();
+    assert_eq!(crontab(), before);
+    // What stands in it does what it is to do, wherever it is run.
+    env.write("shop", "shop");
+    let line = before.lines().find(|line| line.ends_with("'shop'")).unwrap();
+    let command = line.strip_prefix("30 2 * * * ").unwrap();
+    let (sleep, command) = command.split_once(" && ").unwrap();
+    assert!(sleep.starts_with("sleep "), "{sleep}");
+    let ran = Said::of(env.command_of("sh".as_ref(), &["-c", command]).current_dir("/"));
+    assert_eq!((ran.status, ran.text().as_str()), (0, ""), "{}", ran.stderr);
+    assert_eq!(env.count(), 1);
+    env.write("crontab", format!("MAILTO=me\n{before}0 5 * * * backup\n"));
+    assert_eq!(run(&env, &["schedule", "remove", "--cron"]).ok(), "0 lines in the crontab\n");
+    assert_eq!(crontab(), "MAILTO=me\n0 5 * * * backup\n");
+}
+
+#[test]
+fn what_cannot_be_installed_is_said_and_nothing_is_written() {
+    let env = TestEnv::new();
+    let said = env.fails(10, &["schedule", "install", "--cron"]);
+    assert!(said.contains("there is no icecore.toml here or above"), "{said}");
+    env.write("icecore.toml", "[services.shop]\npath = 'shop'\n");
+    let said = run(&env, &["schedule", "install", "--cron"]).fails(2);
+    assert!(said.contains("no service in ") && said.contains("has a schedule"), "{said}");
+    env.write("icecore.toml", "[services.shop]\npath = 'shop'\nschedule = '0 0 L * *'\n");
+    let said = run(&env, &["schedule", "install", "--systemd", "--user"]).fails(2);
+    assert!(
+        said.contains("shop: \"0 0 L * *\" is no schedule: it says what only `icecore daemon`"),
+        "{said}"
+    );
+    run(&env, &["schedule", "install"]).fails(2);
+    run(&env, &["schedule", "install", "--cron", "--systemd"]).fails(2);
+    env.write("icecore.toml", CONFIG);
+    let path = env.path_with(&[("crontab", "echo 'you are not allowed' >&2; exit 1")]);
+    let said = Said::of(env.command(&["schedule", "install", "--cron"]).env("PATH", path)).fails(1);
+    assert!(said.contains("`crontab -l` ended with exit status: 1: you are not allowed"), "{said}");
+    assert!(!env.path("crontab").exists() && !env.path("home").exists());
+}
+
+#[test]
+fn schedules_are_listed_in_words_with_their_next_runs() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", CONFIG.replace("jitter = '10min'", ""));
+    let said = env.ok(&["schedule", "list"]);
+    assert!(said.starts_with("SERVICE  SCHEDULE     IN WORDS"), "{said}");
+    assert!(said.contains("shop     30 2 * * *   At 2:30 AM") || said.contains("02:30"), "{said}");
+    assert!(said.contains("2026-11-21 02:30"), "{said}");
+    let document = env.json(&["schedule", "list"]);
+    check_keys(&document["services"][0], &["service", "schedule", "next_run"]);
+    env.write("icecore.toml", "");
+    assert_eq!(env.ok(&["schedule", "list"]), "No service has a schedule\n");
+}

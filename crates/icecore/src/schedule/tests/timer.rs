@@ -1,0 +1,137 @@
+//! Units and lines, by what systemd itself makes of them.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::at;
+use crate::schedule::{Calendar, Mark, Schedule, Timer, with_lines};
+
+const BASE: &str = "2026-11-21 00:00:00 UTC";
+const ROUNDS: usize = 12;
+
+/// When systemd would begin, by its own word.
+fn by_systemd(calendar: &str) -> Vec<Timestamp> {
+    let mut command = Command::new("systemd-analyze");
+    command.args(["calendar", &format!("--iterations={ROUNDS}"), "--base-time", BASE, calendar]);
+    let output = command.env("TZ", "UTC").env("LC_ALL", "C").output().expect("systemd-analyze");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{calendar}: {}", String::from_utf8_lossy(&output.stderr));
+    let times = text.lines().filter_map(|line| {
+        let (what, time) = line.trim().split_once(": ")?;
+        let is_time = what == "Next elapse" || what.starts_with("Iter. #");
+        let time: Vec<&str> = time.split_whitespace().filter(|_| is_time).collect();
+        let [_, date, time, _] = time.as_slice() else { return None };
+        Some(at(&format!("{date}T{time}Z")))
+    });
+    times.collect()
+}
+
+#[test]
+fn systemd_begins_when_the_schedule_says() {
+    for text in [
+        "30 2 * * *",
+        "*/15 8-18 * * mon-fri",
+        "0 0 1,15 * *",
+        "@daily",
+        "@hourly",
+        "@weekly",
+        "@monthly",
+        "@yearly",
+        "0 4 29 2 *",
+        "0 4 1 * 0",
+        "0 4 1 * 7",
+        "5-59/20 1-9/4 * * *",
+        "59 23 31 * *",
+        "0 12 * jan,jul sun",
+        "* * * * *",
+        "7 3 * * 5-7",
+    ] {
+        let schedule = Schedule::parse(text).expect("a schedule");
+        let mut time = at("2026-11-21T00:00:00Z");
+        // What is now is not after now.
+        let mut wanted = Vec::new();
+        while wanted.len() < ROUNDS {
+            time = schedule.next(time, &TimeZone::UTC).expect("a next time");
+            wanted.push(time);
+        }
+        let calendars = Calendar::of(&schedule).expect("sets").for_systemd();
+        let mut times: Vec<Timestamp> = calendars.iter().flat_map(|calendar| by_systemd(calendar)).collect();
+        times.sort_unstable();
+        times.dedup();
+        times.truncate(ROUNDS);
+        assert_eq!(times, wanted, "{text}: {calendars:?}");
+    }
+}
+
+#[test]
+fn what_only_the_daemon_understands_is_refused() {
+    for text in ["0 0 L * *", "0 0 * * 5#2", "0 0 15W * *"] {
+        let schedule = Schedule::parse(text).expect("a schedule");
+        let fault = Calendar::of(&schedule).expect_err("more than sets").to_string();
+        assert!(fault.contains("only `icecore daemon` understands"), "{fault}");
+    }
+}
+
+fn timer(service: &str) -> Timer {
+    let command = ["/opt/ice core/icecore", "--config", "/srv/100%/icecore.toml", "nightly", "--", service];
+    Timer {
+        service: service.to_owned(),
+        schedule: Schedule::parse("30 2 * * *").expect("a schedule"),
+        command: command.map(str::to_owned).to_vec(),
+    }
+}
+
+#[test]
+fn units_escape_what_systemd_would_read_otherwise() {
+    let mark = Mark::of(Path::new("/srv/100%/icecore.toml"));
+    let [service, start] = timer("it's $a \"b\" %h\\")
+        .units(&mark, Path::new("/srv/100%"), Duration::from_secs(600))
+        .expect("units");
+    assert!(service.name.starts_with("icecore-it-s--a--b---h--") && service.name.ends_with(".service"));
+    assert!(mark.is_of(&service.name) && mark.is_of(&start.name));
+    assert!(!Mark::of(Path::new("/srv/other/icecore.toml")).is_of(&service.name));
+    assert!(!mark.is_of("nginx.service"));
+    assert!(service.text.contains("WorkingDirectory=/srv/100%%\n"), "{}", service.text);
+    let line = "ExecStart=\"/opt/ice core/icecore\" \"--config\" \"/srv/100%%/icecore.toml\" \"nightly\" \"--\" \"it's $$a \\\"b\\\" %%h\\\\\"\n";
+    assert!(service.text.contains(line), "{}", service.text);
+    assert!(
+        start.text.contains("OnCalendar=*-*-* 02:30:00\nPersistent=true\nRandomizedDelaySec=600\n"),
+        "{}",
+        start.text
+    );
+    // Services whose names look alike have units of their own.
+    let name = |service: &str| {
+        timer(service).units(&mark, Path::new("/"), Duration::ZERO).expect("units")[0].name.clone()
+    };
+    assert_ne!(name("a b"), name("a-b"));
+    assert!(name("shop").starts_with("icecore-shop-"));
+}
+
+#[test]
+fn lines_take_the_place_of_the_earlier_ones_and_touch_nothing_else() {
+    let mark = Mark::of(Path::new("/srv/icecore.toml"));
+    let other = Mark::of(Path::new("/other/icecore.toml"));
+    let line = |service: &str| {
+        timer(service).line(Path::new("/srv"), "/bin:/usr/bin", Duration::from_secs(7)).expect("a line")
+    };
+    assert_eq!(
+        line("it's"),
+        "30 2 * * * sleep 7 && cd '/srv' && PATH='/bin:/usr/bin' '/opt/ice core/icecore' '--config' '/srv/100\\%/icecore.toml' 'nightly' '--' 'it'\\''s'"
+    );
+    let own = "MAILTO=me\n0 5 * * * backup\n";
+    let both = with_lines(&with_lines(own, &mark, &[line("a"), line("b")]), &other, &[line("c")]);
+    assert_eq!(both.matches("30 2 * * *").count(), 3);
+    let changed = with_lines(&both, &mark, &[line("d")]);
+    assert!(
+        changed.starts_with(own)
+            && !changed.contains("'a'")
+            && changed.contains("'c'")
+            && changed.contains("'d'")
+    );
+    assert_eq!(with_lines(&with_lines(&changed, &mark, &[]), &other, &[]), own);
+    assert_eq!(with_lines("", &mark, &[]), "");
+}
