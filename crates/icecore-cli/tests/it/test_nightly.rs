@@ -1,3 +1,7 @@
+mod full_disk;
+mod killed;
+mod thirty;
+
 use std::fs;
 
 use rusqlite::Connection;
