@@ -54,8 +54,8 @@ fn thirty_nights_leave_what_the_policy_keeps_all_of_which_restores_and_nothing_e
         );
         for (n, time) in times.iter().enumerate() {
             let to = format!("back_{n}_{}", remote.len());
-            let selector = format!("#{}", n + 1);
-            let arguments = [&["restore", &selector, "--to", &server.url(&to)], remote].concat();
+            let (selector, url) = (format!("#{}", n + 1), server.url(&to));
+            let arguments = [&["restore", &selector, "--to", &url], remote].concat();
             let restored = crate::support::Said::of(
                 env.command(&arguments).env("ICECORE_NOW", now).env("PGPASSWORD", server.password()),
             );
