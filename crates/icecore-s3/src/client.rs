@@ -1,53 +1,41 @@
-//! The SDK's client, and the runtime that drives it: the only file with anything asynchronous in it.
+//! The SDK's client, and the runtime that drives it. Nothing is asynchronous but this file, `watch.rs` and `feed.rs`.
 //!
 //! Each method makes one request, once, and blocks. The caller's thread waits for the answer, and looks every 100 ms whether the user wants to
 //! stop and whether anything has moved; two threads of the runtime serve the connections. Bytes to be sent stay where they are: they go to
 //! the connection in small pieces. What is received is gathered once.
 
-use std::cell::Cell;
-use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, pending, poll_fn};
+use std::future::Future;
 use std::ops::Range;
-use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
-use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat, SdkBody};
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{
     CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier, ServerSideEncryption, StorageClass,
 };
-use bytes::{Bytes, BytesMut};
-use http_body::{Body, Frame, SizeHint};
-use icecore_storage::{Limits, Moving, RateLimit, Traffic};
+use bytes::BytesMut;
+use icecore_storage::{Limits, Traffic};
 use md5::{Digest as _, Md5};
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 
 use crate::cause::Cause;
 use crate::failure::{chain, of_sdk};
+use crate::feed::{Feed, PIECE_LEN};
 use crate::location::S3Location;
 use crate::options::{self, Encryption, Endpoint, S3Options};
 use crate::setup;
 use crate::spare::Spare;
+use crate::watch::{Watch, pay};
 
-/// How long a wait lasts before the user's wish to stop is looked at again.
-const TICK: Duration = Duration::from_millis(100);
 /// How long may be spent on leaving nothing behind.
 const CLEANUP_MAX: Duration = Duration::from_secs(10);
 /// The same once the user wants to stop: less than he is made to wait at most.
 const HASTY_CLEANUP_MAX: Duration = Duration::from_secs(2);
-/// After this time without anything that moves, the place counts as silent, though the request is not given up yet.
-const QUIET_MAX: Duration = Duration::from_secs(10);
-/// The pieces in which bytes go to a connection.
-const PIECE_LEN: usize = 128 << 10;
-/// How many of them wait.
-const PIECES_AHEAD: usize = 2;
 /// How much room is made for an object before its bytes arrive, whatever the server says of its length.
 const ROOM_MAX: u64 = 64 << 20;
 /// No object is longer: packs, which are the longest, end soon after 32 MiB.
@@ -288,7 +276,7 @@ impl Client {
         condition: Condition<'_>,
         mark: Option<&str>,
     ) -> Result<Option<String>, Cause> {
-        let (body, feed) = self.body(bytes);
+        let (body, feed) = Feed::of(bytes);
         let request = self
             .s3
             .put_object()
@@ -396,7 +384,7 @@ impl Client {
 
     /// Sends a part, whose number begins at 1, and returns its tag.
     pub(crate) fn put_part(&self, key: &str, id: &str, number: i32, bytes: &[u8]) -> Result<String, Cause> {
-        let (body, feed) = self.body(bytes);
+        let (body, feed) = Feed::of(bytes);
         let request = self
             .s3
             .upload_part()
@@ -492,15 +480,6 @@ impl Client {
         self.storage_class.clone().filter(|_| len >= options::StorageClass::LEN_MIN)
     }
 
-    fn body(&self, bytes: &[u8]) -> (ByteStream, Feed) {
-        if bytes.len() <= PIECE_LEN {
-            return (ByteStream::from(Bytes::copy_from_slice(bytes)), Feed { sender: None });
-        }
-        let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
-        let pieces = Pieces { receiver, rest: bytes.len() as u64 };
-        (ByteStream::new(SdkBody::from_body_1_x(pieces)), Feed { sender: Some(sender) })
-    }
-
     fn watch(&self) -> Watch {
         Watch::new(self.silence_max, Some(Arc::clone(&self.interrupt)))
     }
@@ -552,135 +531,6 @@ impl Condition<'_> {
             Self::Tag(tag) => Some(tag.to_owned()),
             Self::Always | Self::Absent => None,
         }
-    }
-}
-
-/// Waits for a request, but not in vain.
-struct Watch {
-    moved: Cell<Instant>,
-    silence_max: Duration,
-    interrupt: Option<Arc<AtomicBool>>,
-}
-
-impl Watch {
-    fn new(silence_max: Duration, interrupt: Option<Arc<AtomicBool>>) -> Self {
-        Self { moved: Cell::new(Instant::now()), silence_max, interrupt }
-    }
-
-    /// Something has moved.
-    fn touch(&self) {
-        self.moved.set(Instant::now());
-    }
-
-    /// `is_quiet` is called again and again while nothing has moved for some time.
-    async fn over<T>(
-        &self,
-        request: impl Future<Output = Result<T, Cause>>,
-        is_quiet: impl Fn(),
-    ) -> Result<T, Cause> {
-        let mut request = pin!(request);
-        loop {
-            if self.interrupt.as_ref().is_some_and(|interrupt| interrupt.load(Ordering::SeqCst)) {
-                return Err(Cause::Interrupted);
-            }
-            // The request first: what has been answered has been answered.
-            if let Ok(answer) = tokio::time::timeout(TICK, request.as_mut()).await {
-                return answer;
-            }
-            let silence = self.moved.get().elapsed();
-            if silence > self.silence_max {
-                return Err(Cause::Silent(silence.as_secs()));
-            }
-            if silence > QUIET_MAX {
-                is_quiet();
-            }
-        }
-    }
-}
-
-/// Waits until so many bytes may move. That is no silence of the server's.
-async fn pay(limit: Option<&RateLimit>, len: usize, watch: &Watch) {
-    let Some(limit) = limit else { return };
-    let mut left = limit.take(len as u64);
-    while !left.is_zero() {
-        let nap = left.min(TICK);
-        tokio::time::sleep(nap).await;
-        left -= nap;
-        watch.touch();
-    }
-}
-
-/// Hands bytes to a connection, piece by piece.
-struct Feed {
-    /// None if the body has them already.
-    sender: Option<mpsc::Sender<Bytes>>,
-}
-
-impl Feed {
-    /// Does so until the request is answered, which may be before the last piece.
-    async fn during<T>(
-        self,
-        bytes: &[u8],
-        watch: &Watch,
-        limit: Option<&RateLimit>,
-        moving: &Moving<'_>,
-        request: impl Future<Output = T>,
-    ) -> T {
-        if self.sender.is_none() {
-            pay(limit, bytes.len(), watch).await;
-        }
-        let feed = async {
-            if let Some(sender) = self.sender {
-                for piece in bytes.chunks(PIECE_LEN) {
-                    pay(limit, piece.len(), watch).await;
-                    if sender.send(Bytes::copy_from_slice(piece)).await.is_err() {
-                        break;
-                    }
-                    moving.add(piece.len());
-                    watch.touch();
-                }
-            }
-            // The body has ended; what is left is to wait for the answer.
-            pending::<Infallible>().await
-        };
-        let mut feed = pin!(feed);
-        let mut request = pin!(request);
-        poll_fn(|context| {
-            // It never ends by itself.
-            let _ = feed.as_mut().poll(context);
-            request.as_mut().poll(context)
-        })
-        .await
-    }
-}
-
-/// A body that comes from a [`Feed`].
-struct Pieces {
-    receiver: mpsc::Receiver<Bytes>,
-    rest: u64,
-}
-
-impl Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.receiver.poll_recv(context).map(|piece| {
-            let piece = piece?;
-            self.rest = self.rest.saturating_sub(piece.len() as u64);
-            Some(Ok(Frame::data(piece)))
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest)
     }
 }
 

@@ -12,6 +12,7 @@
 mod cause;
 mod client;
 mod failure;
+mod feed;
 mod location;
 mod options;
 mod parts;
@@ -20,6 +21,7 @@ mod retry;
 mod setup;
 mod spare;
 mod storage;
+mod watch;
 
 pub use cause::{Cause, Said};
 pub use location::{LocationError, S3Location};

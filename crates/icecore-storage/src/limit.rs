@@ -108,12 +108,12 @@ impl Limits {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A clock that stands still but for those who sleep by it.
-    #[derive(Default)]
-    struct Stopped(Mutex<Duration>);
+    #[derive(Debug, Default)]
+    pub(crate) struct Stopped(Mutex<Duration>);
 
     impl Clock for Stopped {
         fn now(&self) -> Duration {

@@ -145,20 +145,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::limit::tests::Stopped;
     use crate::{Clock, MemoryStorage};
-
-    #[derive(Debug, Default)]
-    struct Stopped(Mutex<Duration>);
-
-    impl Clock for Stopped {
-        fn now(&self) -> Duration {
-            *self.0.lock().unwrap()
-        }
-
-        fn sleep(&self, time: Duration) {
-            *self.0.lock().unwrap() += time;
-        }
-    }
 
     #[test]
     fn it_keeps_the_contract() {

@@ -101,7 +101,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ListArgs) -> Result<Exi
         if snapshots.is_empty() {
             ui.status("There are no snapshots yet.");
             // Whoever has joined a store wants what is there.
-            match context.remotes()?.name_of(ORIGIN) {
+            // Whoever has none that can be read is told so when they are needed.
+            match context.remotes().ok().as_ref().and_then(|remotes| remotes.name_of(ORIGIN)) {
                 Some(origin) if !context.is_remote_named() => {
                     ui.hint(format_args!("`icecore pull {origin}` brings those that are elsewhere"));
                 }
