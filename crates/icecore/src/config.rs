@@ -109,6 +109,17 @@ impl Project {
         self.config.services.iter().find(|(_, service)| is_it(service)).map(|(name, _)| name.as_str())
     }
 
+    /// Refuses names that no service has.
+    pub fn check_services(&self, names: &[String]) -> Result<()> {
+        match names.iter().find(|name| !self.config.services.contains_key(*name)) {
+            Some(name) => {
+                let near = self.service_near(name).map(str::to_owned);
+                Err(Error::NoService { name: name.clone(), near })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The service whose name is nearest to one that is none, if one is near.
     pub fn service_near(&self, name: &str) -> Option<&str> {
         nearest(name, self.config.services.keys().map(String::as_str))

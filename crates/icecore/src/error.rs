@@ -200,6 +200,16 @@ pub enum Error {
     /// The request does not make sense for this snapshot.
     #[error("{0}")]
     Unfitting(String),
+    /// A program of the user's failed that is told of each step of a night.
+    #[error("the hook {when} it, {program}, failed: {why}")]
+    Hook {
+        /// `before` or `after`.
+        when: &'static str,
+        /// The program.
+        program: String,
+        /// How it ended.
+        why: String,
+    },
     /// The record of what happened last cannot be written.
     #[error("cannot write {}", path.display())]
     Journal {

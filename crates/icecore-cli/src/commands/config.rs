@@ -1,11 +1,11 @@
 //! `icecore config`
 
-use icecore::{CONFIG_FILE, Policies, Policy, Probed, Project, Service, probe};
+use icecore::{Policies, Policy, Probed, Project, Service, probe};
 use serde_json::json;
 
 use crate::args::parse_name;
 use crate::context::Context;
-use crate::failure::{CommandError, Result, sentence};
+use crate::failure::{Result, sentence};
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
 use crate::units::printable;
@@ -37,13 +37,7 @@ struct Checked {
 pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Result<ExitStatus> {
     let ConfigCommand::Check(args) = command;
     let project = context.project_or_fail()?;
-    for name in &args.services {
-        if !project.config.services.contains_key(name) {
-            let near = icecore::did_you_mean(name, project.config.services.keys().map(String::as_str));
-            let error = format!("{CONFIG_FILE} has no service {name:?}{near}");
-            return Err(CommandError::new(ExitStatus::NotFound, error));
-        }
-    }
+    project.check_services(&args.services)?;
     let names = project
         .config
         .services

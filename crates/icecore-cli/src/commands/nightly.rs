@@ -112,7 +112,7 @@ impl Watcher for Log<'_> {
         self.drawing = None;
         self.bad += u64::from(report.grade().is_bad());
         if self.ui.json {
-            self.steps.push(document(report));
+            self.steps.push(report.document());
         } else if let Err(error) = self.tell(report) {
             self.failure.get_or_insert(error);
         }
@@ -215,33 +215,4 @@ fn in_words(outcome: &Outcome) -> String {
         Outcome::Skipped(why) => why.clone(),
         Outcome::Failed(error) => sentence(error),
     }
-}
-
-fn document(report: &StepReport) -> Value {
-    let mut document = json!({
-        "service": report.task.service,
-        "step": report.task.step,
-        "remote": report.task.remote,
-        "outcome": report.grade(),
-        "remarks": report.remarks(),
-        "duration_ms": u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
-    });
-    let more = match &report.outcome {
-        Outcome::Created(created) => json!({
-            "snapshot": created.id,
-            "logical_bytes": created.info.logical_bytes,
-            "stored_bytes": created.stored_bytes,
-        }),
-        Outcome::Verified(report) => json!({ "chunks": report.chunks, "bytes_read": report.bytes_read }),
-        Outcome::Pushed(sent) => json!({ "snapshots": sent.published, "bytes": sent.bytes }),
-        Outcome::Pruned(pruned) => json!({ "deleted": pruned.deleted }),
-        Outcome::Collected(report) => {
-            json!({ "bytes_freed": report.bytes_freed, "bytes_kept": report.bytes_kept })
-        }
-        Outcome::Skipped(_) | Outcome::Failed(_) => json!({}),
-    };
-    if let (Some(document), Value::Object(more)) = (document.as_object_mut(), more) {
-        document.extend(more);
-    }
-    document
 }

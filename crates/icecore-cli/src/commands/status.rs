@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use icecore::{Error, Health, Project, Record, State, StoreHealth};
+use icecore::{Health, Project, Record, State, StoreHealth};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -39,10 +39,7 @@ pub(crate) struct MetricsArgs {
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &StatusArgs) -> Result<ExitStatus> {
     let project = context.project_or_fail()?;
-    for name in args.services.iter().filter(|name| !project.config.services.contains_key(*name)) {
-        let near = project.service_near(name).map(str::to_owned);
-        return Err(Error::NoService { name: name.clone(), near }.into());
-    }
+    project.check_services(&args.services)?;
     let opened = context.open()?;
     let mut health = examine(ui, context, &project, &opened)?;
     args.metrics.write(&health)?;
@@ -172,9 +169,9 @@ fn failed(context: &Context, record: &Record) -> String {
 fn ago(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(then).max(SignedDuration::ZERO).as_secs();
     match seconds {
-        ..120 => format!("{seconds} s ago"),
-        ..7_200 => format!("{} min ago", seconds / 60),
-        ..172_800 => format!("{} h ago", seconds / 3_600),
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
         _ => format!("{} days ago", seconds / 86_400),
     }
 }

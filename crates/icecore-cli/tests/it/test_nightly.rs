@@ -204,6 +204,56 @@ fn a_service_is_captured_once_at_a_time() {
 }
 
 #[test]
+fn hooks_are_told_of_each_step_and_one_that_fails_before_it_stops_it() {
+    let env = TestEnv::new();
+    env.write("uploads/picture", "a");
+    let config = |before: &str| {
+        let after = "echo after $ICECORE_STEP $ICECORE_SERVICE >> told; cat >> told; echo >> told";
+        format!(
+            "[nightly]\nbefore = ['sh', '-c', '{before}']\nafter = ['sh', '-c', '{after}']\nhook_timeout = '2s'\n[services.uploads]\npath = 'uploads'\n"
+        )
+    };
+    env.write("icecore.toml", config("echo before $ICECORE_STEP $ICECORE_SERVICE >> told; echo noise"));
+    let said = env.run(&["nightly", "--json"]);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    assert_eq!(steps(&said).len(), 5);
+    assert_eq!(said.stderr.matches("noise\n").count(), 4, "{}", said.stderr);
+    let told = String::from_utf8(env.read("told")).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[..2], ["before create uploads", "after create uploads"]);
+    let document: Value = serde_json::from_str(lines[2]).unwrap();
+    assert_eq!(document, serde_json::from_slice::<Value>(&said.stdout).unwrap()["steps"][0]);
+    assert_eq!(lines[3], "before verify uploads");
+    // One step less, and what depends on it.
+    env.write("icecore.toml", config("test $ICECORE_STEP != create"));
+    let said = env.run(&["nightly", "--json"]);
+    assert_eq!(said.status, 3);
+    assert_eq!(steps(&said)[..2], ["uploads create failed", "uploads verify skipped"]);
+    assert!(said.text().contains("the hook before it, sh, failed: exit status: 1"), "{}", said.text());
+    assert_eq!(env.count(), 1);
+    // One that hangs is killed, with what it started.
+    env.write(
+        "icecore.toml",
+        config("if test $ICECORE_STEP = gc; then sleep 600 & echo $! > sleeper; wait; fi"),
+    );
+    let said = env.run(&["nightly", "--json"]);
+    assert!(said.text().contains("it took longer than 2 s, and was killed"), "{}", said.text());
+    let sleeper = String::from_utf8(env.read("sleeper")).unwrap();
+    crate::running::wait_until(|| {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", sleeper.trim())).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    });
+    env.write("icecore.toml", config("true").replace("cat >> told", "exit 7"));
+    let said = env.run(&["nightly", "--json"]);
+    assert_eq!(said.status, 0);
+    assert!(
+        said.stderr.contains("warning: the hook after it, sh, failed: exit status: 7"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
 fn a_night_without_services_or_of_others_is_refused() {
     let env = TestEnv::new();
     let said = env.fails(10, &["nightly"]);

@@ -1,5 +1,7 @@
 //! What happens every night, in `icecore.toml`.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use crate::quantity::{Length, Size};
@@ -14,6 +16,12 @@ pub struct NightlySettings {
     pub prune_remotes: Vec<String>,
     /// How much of what was not verified for longest is read back: `1GB`, if nothing is said.
     pub verify: Size,
+    /// A program, with its arguments, that is run before each step; if it fails, the step is not done.
+    pub before: Vec<String>,
+    /// One that is run after each step.
+    pub after: Vec<String>,
+    /// How long each of the two may take: ten minutes, if nothing is said.
+    pub hook_timeout: Length,
     /// By how much captures may begin later than their schedules say, so that not all begin at once: not at all, if nothing is said.
     pub jitter: Length,
 }
@@ -25,6 +33,9 @@ impl Default for NightlySettings {
             push: Vec::new(),
             prune_remotes: Vec::new(),
             verify: Size(1_000_000_000),
+            before: Vec::new(),
+            after: Vec::new(),
+            hook_timeout: Length(Duration::from_secs(600)),
             jitter: Length::default(),
         }
     }

@@ -5,6 +5,7 @@
 //! in one in which damage was found. A [`Watcher`] hears of each step as it begins and ends, and the [`Journal`] remembers the last ones for those who
 //! ask on another day.
 
+mod hook;
 mod journal;
 mod night;
 mod step;

@@ -12,6 +12,7 @@ use icecore_store::{
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::hook::Hook;
 use super::journal::Journal;
 use super::step::{Grade, Outcome, Step, StepReport, Task};
 use crate::prune::PruneOptions;
@@ -76,11 +77,8 @@ struct Walk<'a, 'w> {
 /// # Errors
 /// If there is no such service, or if it was interrupted.
 pub fn nightly(night: &Night<'_>, services: &[String], watcher: &mut dyn Watcher) -> Result<()> {
+    night.project.check_services(services)?;
     let known = &night.project.config.services;
-    if let Some(name) = services.iter().find(|name| !known.contains_key(*name)) {
-        let near = night.project.service_near(name).map(str::to_owned);
-        return Err(Error::NoService { name: name.clone(), near });
-    }
     let mut walk = Walk { night, watcher, remotes: BTreeMap::new(), damage: false };
     for service in known.keys().filter(|name| services.is_empty() || services.contains(name)) {
         walk.service(service)?;
@@ -100,13 +98,26 @@ impl<'a> Walk<'a, '_> {
         let started = Instant::now();
         let outcome = match against {
             Some(why) => Outcome::Skipped(why.to_owned()),
-            None => work(self, &monitor).unwrap_or_else(Outcome::Failed),
+            None => {
+                let told = self.hook("before").run(&task, "", &*monitor);
+                told.and_then(|()| work(self, &monitor)).unwrap_or_else(Outcome::Failed)
+            }
         };
         let report = StepReport { task, outcome, duration: started.elapsed() };
         self.watcher.ended(&report);
+        if !matches!(report.outcome, Outcome::Skipped(_)) {
+            let told = self.hook("after").run(&report.task, &report.document().to_string(), &*monitor);
+            told.unwrap_or_else(|error| self.watcher.warns(&error));
+        }
         let written = self.night.journal.add(&report, (self.night.clock)());
         written.unwrap_or_else(|error| self.watcher.warns(&error));
         if monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(report.grade()) }
+    }
+
+    fn hook(&self, when: &'static str) -> Hook<'a> {
+        let settings = &self.night.project.config.nightly;
+        let command = if when == "before" { &settings.before } else { &settings.after };
+        Hook { when, command, dir: &self.night.project.dir, patience: settings.hook_timeout.0 }
     }
 
     /// The steps of one service. Nothing of it is deleted unless all before went well.
@@ -131,7 +142,7 @@ impl<'a> Walk<'a, '_> {
         self.step(Task::of(Step::Create, service), None, |_, monitor| {
             let created = night.capture(service, monitor)?;
             new = Some(created.id);
-            Ok(Outcome::Created(created))
+            Ok(Outcome::Created(Box::new(created)))
         })?;
         let mut against = if new.is_none() { Some("there is no new snapshot") } else { None };
         let verified = self.step(Task::of(Step::Verify, service), against, |_, monitor| {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use icecore_format::SnapshotId;
 use icecore_store::{FindingKind, GcReport, Sent, VerifyReport};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::{Created, Error, Pruned, sentence};
 
@@ -42,7 +43,7 @@ pub struct Task {
 #[derive(Debug)]
 pub enum Outcome {
     /// A snapshot was taken.
-    Created(Created),
+    Created(Box<Created>),
     /// So much was read back.
     Verified(VerifyReport),
     /// A remote has what it lacked.
@@ -155,6 +156,36 @@ impl StepReport {
             Outcome::Created(created) => Some(created.id),
             _ => None,
         }
+    }
+
+    /// All of it as JSON.
+    pub fn document(&self) -> Value {
+        let mut document = json!({
+            "service": self.task.service,
+            "step": self.task.step,
+            "remote": self.task.remote,
+            "outcome": self.grade(),
+            "remarks": self.remarks(),
+            "duration_ms": u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX),
+        });
+        let more = match &self.outcome {
+            Outcome::Created(created) => json!({
+                "snapshot": created.id,
+                "logical_bytes": created.info.logical_bytes,
+                "stored_bytes": created.stored_bytes,
+            }),
+            Outcome::Verified(report) => json!({ "chunks": report.chunks, "bytes_read": report.bytes_read }),
+            Outcome::Pushed(sent) => json!({ "snapshots": sent.published, "bytes": sent.bytes }),
+            Outcome::Pruned(pruned) => json!({ "deleted": pruned.deleted }),
+            Outcome::Collected(report) => {
+                json!({ "bytes_freed": report.bytes_freed, "bytes_kept": report.bytes_kept })
+            }
+            Outcome::Skipped(_) | Outcome::Failed(_) => json!({}),
+        };
+        if let (Some(document), Value::Object(more)) = (document.as_object_mut(), more) {
+            document.extend(more);
+        }
+        document
     }
 
     /// Why it was skipped or failed, or what was seen on the way: sentences.

@@ -1,0 +1,86 @@
+//! Programs of the user's that are told of each step.
+
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use icecore_store::Monitor;
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::step::Task;
+use crate::{Error, Result};
+
+/// How often a running program is looked at.
+const TICK: Duration = Duration::from_millis(20);
+
+/// A program to run before or after each step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hook<'a> {
+    /// `before` or `after`.
+    pub(super) when: &'static str,
+    /// It, and its arguments.
+    pub(super) command: &'a [String],
+    /// Where it runs.
+    pub(super) dir: &'a Path,
+    /// How long it may take.
+    pub(super) patience: Duration,
+}
+
+impl Hook<'_> {
+    /// Runs it to its end. It reads `document`, and what it prints is seen.
+    ///
+    /// # Errors
+    /// If it fails, or takes too long: then it is killed, with what it started.
+    pub(super) fn run(&self, task: &Task, document: &str, monitor: &dyn Monitor) -> Result<()> {
+        let Some((program, arguments)) = self.command.split_first() else { return Ok(()) };
+        let failed = |why: String| Error::Hook { when: self.when, program: program.clone(), why };
+        let io_failed = |error: io::Error| failed(crate::io_message(&error));
+        // What it prints must not get into a document on our standard output.
+        let output = io::stderr().as_fd().try_clone_to_owned().map_err(io_failed)?;
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.dir).process_group(0);
+        command.env("ICECORE_STEP", task.step.as_str());
+        command.env("ICECORE_SERVICE", task.service.as_deref().unwrap_or_default());
+        command.env("ICECORE_REMOTE", task.remote.as_deref().unwrap_or_default());
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::from(output)).spawn().map_err(io_failed)?;
+        let writer = child.stdin.take().map(|mut stdin| {
+            let document = document.to_owned();
+            // It need not read it.
+            thread::spawn(move || stdin.write_all(document.as_bytes()).unwrap_or_default())
+        });
+        let ended = self.wait(&mut child, monitor);
+        if let Some(writer) = writer {
+            drop(writer.join());
+        }
+        match ended.map_err(io_failed)? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(failed(status.to_string())),
+            None if monitor.is_cancelled() => Err(Error::Cancelled),
+            None => Err(failed(format!("it took longer than {} s, and was killed", self.patience.as_secs()))),
+        }
+    }
+
+    /// Its status; `None` if it was killed.
+    fn wait(&self, child: &mut Child, monitor: &dyn Monitor) -> io::Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(Some(status));
+            }
+            if monitor.is_cancelled() || Instant::now() >= deadline {
+                if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                    // It may have ended just now.
+                    kill_process_group(group, Signal::KILL).unwrap_or_default();
+                }
+                child.wait()?;
+                return Ok(None);
+            }
+            thread::sleep(TICK);
+        }
+    }
+}
