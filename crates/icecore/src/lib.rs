@@ -42,7 +42,7 @@ pub use open::{Surroundings, cache_of, empty_same, init, is_store, open, open_as
 pub use origin::{place_of, places_of_series};
 pub use place::{Place, STORE_DIR, find_store};
 pub use probe::{Probed, probe};
-pub use proof::{Verified, Witness, verify_and_record};
+pub use proof::{ProofOptions, Verified, Witness, prove, verify_and_record};
 pub use prune::{Judged, PruneOptions, PrunePlan, Pruned, SeriesPlan, plan_prune, prune};
 pub use remote::{Named, REMOTES_FILE, Remote, Remotes, add_remote, is_plain_path, is_url, remove_remote};
 pub use restore::{

@@ -7,6 +7,7 @@ mod access;
 mod aside;
 mod capture;
 mod check;
+mod examine;
 mod interrupt;
 mod live;
 mod open;
@@ -24,6 +25,7 @@ use std::path::Path;
 
 pub use aside::{Keep, Kept, forget, put_aside};
 pub use capture::{SqliteReport, capture};
+pub use examine::examine;
 pub use plan::{Existing, Plan, plan};
 pub use rollback::{Undone, bring_back, rollback};
 pub use target::SqliteTarget;
