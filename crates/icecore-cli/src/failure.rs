@@ -195,6 +195,7 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::NoRoom { .. } => {
             (S::Failed, "nothing was touched; make room there, or restore elsewhere with --to PATH")
         }
+        Error::NoProof { hint, .. } => return (S::Failed, hint.clone()),
         Error::NoTarget { .. } => (S::Usage, "say where with --to PATH, or --to - for standard output"),
         Error::Unfitting(_) => return (S::Usage, None),
         Error::Cancelled => return (S::Interrupted, None),

@@ -12,6 +12,7 @@ pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod note;
+pub(crate) mod proof;
 pub(crate) mod prune;
 pub(crate) mod remote;
 pub(crate) mod repair;

@@ -8,9 +8,11 @@ use super::failure::Failure;
 use super::{Found, Job};
 use crate::restore::{plan_redis, restore_redis};
 
+const ITS_OWN: &str = "it need not run: proofs start a server of their own, which ends with them";
+
 impl Job<'_> {
     pub(super) fn restore_redis(&self) -> Result<Found, Failure> {
-        let installed = scratch::Installed::find().map_err(Failure::before)?;
+        let installed = scratch::Installed::find().map_err(Failure::without_server(ITS_OWN))?;
         let is_cancelled = || self.is_cancelled();
         let folder = scratch::folder().map_err(Failure::before)?;
         let mut server =
