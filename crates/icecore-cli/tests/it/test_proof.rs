@@ -74,10 +74,7 @@ fn a_sqlite_database_is_proved_and_list_and_show_tell_it() {
     let text = env.ok(&["list"]);
     assert!(text.contains("PROOF") && text.contains(" restored"), "{text}");
     let text = env.ok(&["show", "latest"]);
-    assert!(
-        text.contains("Restored  2026-11-20 10:02:00 on ") && text.contains("2 tables, 3 rows"),
-        "{text}"
-    );
+    assert!(text.contains("Restored  2026-11-20 10:02 on ") && text.contains("2 tables, 3 rows"), "{text}");
 
     // A plain verification writes nothing down.
     env.ok(&["verify"]);
@@ -91,10 +88,15 @@ fn a_sqlite_database_is_proved_and_list_and_show_tell_it() {
 fn rows_that_refer_to_nothing_are_told_and_are_no_fault_of_the_snapshot() {
     let env = ledger();
     let database = rusqlite::Connection::open(env.path("ledger.db")).unwrap();
-    database.execute_batch("INSERT INTO entry VALUES (7, 'nobody')").unwrap();
+    database.execute_batch("PRAGMA foreign_keys = OFF; INSERT INTO entry VALUES (7, 'nobody')").unwrap();
     env.ok(&["create", "ledger.db"]);
     let text = env.ok(&["verify", "--restore"]);
-    assert!(text.contains("not proved: 1 rows refer to rows that are not there"), "{text}");
+    assert!(
+        text.contains(
+            "not proved: rows that refer to rows which are not there, as they did when it was captured: 1"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
@@ -112,7 +114,7 @@ fn a_damaged_snapshot_fails_its_proof_and_the_others_go_on() {
     let said = env.run(&["verify", "--restore"]);
     assert_eq!(said.status, 3, "{}", said.stderr);
     let text = said.text();
-    assert!(text.contains("tree: FAILED: ") && text.contains("ledger.db: in SQLite, 2 tables"), "{text}");
+    assert!(text.contains("tree: FAILED: ") && text.contains("ledger.db: in SQLite 3."), "{text}");
     let listed = env.ok(&["list"]);
     assert!(listed.contains(" FAILED") && listed.contains(" restored"), "{listed}");
     let shown = env.json(&["show", "tree"]);
@@ -157,6 +159,8 @@ fn postgres_is_proved_in_a_server_of_our_own_or_beside_other_databases() {
     let env = TestEnv::new();
     let url = server.url("shop");
     env.ok(&["create", &url]);
+    // What it was told to load, or to send elsewhere, holds there.
+    server.sql("postgres", "ALTER SYSTEM SET shared_preload_libraries = 'not_there'");
     env.ok(&["create", &url, "--physical"]);
     let proved = env.json(&["verify", "--restore", "shop", "shop.physical"]);
     let [logical, physical] = [0, 1].map(|n| proof(&proved, n));
@@ -172,6 +176,21 @@ fn postgres_is_proved_in_a_server_of_our_own_or_beside_other_databases() {
     assert_eq!(proof(&beside, 0)["rows"], logical["rows"]);
     let after = server.sql("postgres", "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database");
     assert_eq!(before, after);
+}
+
+#[test]
+fn a_proof_for_which_there_is_no_room_is_not_begun() {
+    let server = PostgresServer::with_database("shop", "CREATE TABLE t AS SELECT 1 AS a");
+    let env = TestEnv::new();
+    env.ok(&["create", &server.url("shop")]);
+    let tmp = open_to_all(&env);
+    let mut command = Command::new("unshare");
+    command.arg(if rustix::process::geteuid().is_root() { "-m" } else { "-rm" });
+    let script = "mount -t tmpfs -o size=16m none \"$TMPDIR\" && exec \"$0\" verify --restore shop";
+    command.args(["sh", "-c", script, env!("CARGO_BIN_EXE_icecore")]).current_dir(env.path(""));
+    let said = Said::of(command.env("TMPDIR", &tmp).env("PATH", std::env::var_os("PATH").unwrap())).fails(1);
+    assert!(said.contains("bytes are needed in ") && said.contains("TMPDIR=DIR"), "{said}");
+    assert_eq!(env.json(&["list"])["snapshots"][0]["restored"], Value::Null);
 }
 
 #[test]
@@ -193,8 +212,12 @@ fn mariadb_is_proved_in_a_server_of_our_own_or_beside_other_databases() {
 
 /// A snapshot of some keys.
 fn cache(env: &TestEnv) -> Redis {
+    cache_of(env, "20000")
+}
+
+fn cache_of(env: &TestEnv, keys: &str) -> Redis {
     let redis = Redis::start(None);
-    redis.ask(&["DEBUG", "POPULATE", "20000", "key", "300"]);
+    redis.ask(&["DEBUG", "POPULATE", keys, "key", "300"]);
     env.ok(&["create", &format!("redis+unix://{}", redis.socket().display()), "--name", "cache"]);
     redis
 }
@@ -207,6 +230,7 @@ fn redis_is_proved_in_a_server_of_our_own() {
     let restored = proof(&proved, 0);
     assert_eq!((count(restored, "keys"), &restored["rows"]), (20_000, &20_000.into()));
     assert!(restored["engine"].as_str().unwrap().starts_with("Redis "), "{restored}");
+    assert_eq!(restored["tables"], Value::Null);
 }
 
 #[test]
@@ -228,7 +252,8 @@ fn without_a_server_the_package_is_named_and_the_others_are_tried() {
 #[test]
 fn a_server_that_dies_in_the_middle_is_a_failed_proof() {
     let env = TestEnv::new();
-    let _redis = cache(&env);
+    // It takes a while to load them, and is looked at again and again.
+    let _redis = cache_of(&env, "500000");
     let tmp = open_to_all(&env);
     let script = "/usr/bin/redis-server \"$@\" & server=$!
 until /usr/bin/redis-cli -s \"$4\" INFO replication 2>/dev/null | grep -q role:slave; do :; done
@@ -267,6 +292,34 @@ fn an_interrupted_proof_leaves_no_server_and_no_folder() {
     running.said().fails(130);
     assert!(!is_used(&folder) && left_in(&tmp).is_empty());
     assert_eq!(env.json(&["show", "cache"])["restored"], Value::Null);
+}
+
+#[test]
+fn a_server_of_postgres_ends_with_its_proof_however_that_ends() {
+    let server =
+        PostgresServer::with_database("shop", "CREATE TABLE t AS SELECT generate_series(1, 200000) AS a");
+    let env = ledger();
+    env.ok(&["create", &server.url("shop")]);
+    let tmp = open_to_all(&env);
+    for signal in [Signal::INT, Signal::KILL] {
+        let mut command = env.command(&["verify", "--restore", "shop"]);
+        let running = Running::start(command.env("TMPDIR", &tmp));
+        let runs = |name: &String| tmp.join(name).join("data/postmaster.pid").exists();
+        wait_until(|| left_in(&tmp).iter().any(runs));
+        let folder = tmp.join(&left_in(&tmp)[0]);
+        running.send(signal);
+        let said = running.said();
+        wait_until(|| !is_used(&folder));
+        let is_asked = signal == Signal::INT;
+        assert_eq!(
+            (said.status, left_in(&tmp).is_empty()),
+            (if is_asked { 130 } else { -9 }, is_asked),
+            "{}",
+            said.stderr
+        );
+    }
+    Said::of(env.command(&["verify", "--restore", "ledger.db"]).env("TMPDIR", &tmp)).ok();
+    assert_eq!(left_in(&tmp), [""; 0]);
 }
 
 #[test]

@@ -43,6 +43,8 @@ const SETTINGS: [&str; 20] = [
     "log_min_error_statement=panic",
     "shared_preload_libraries=",
 ];
+/// What a server says to who may not do something.
+const NOT_ALLOWED: &str = "42501";
 /// Where our own `amcheck` is, if the database has none.
 const AMCHECK: &str = "icecore_amcheck";
 
@@ -143,19 +145,23 @@ impl Server {
                 _ => (),
             }
         }
-        let users: Vec<&str> = users.iter().copied().filter(|user| *user != USER).chain([USER]).collect();
-        Self::launch(installed, folder, users.first().unwrap_or(&USER), RECOVERY_MAX, is_cancelled).map(
-            |mut server| {
-                let open = |user: &&&str| {
-                    let tried = Endpoint { user: (**user).to_owned(), ..server.endpoint.clone() };
-                    maintenance(&tried).is_ok()
-                };
-                if let Some(user) = users.iter().find(open) {
-                    server.endpoint.user = (*user).to_owned();
-                }
-                server
-            },
-        )
+        let mut server = Self::launch(installed, folder, USER, RECOVERY_MAX, is_cancelled)?;
+        server.endpoint.user = server.superuser(users)?;
+        Ok(server)
+    }
+
+    /// Who may read everything: the cluster's own roles say so, to one of them that we guess.
+    fn superuser(&self, users: &[&str]) -> Result<String, RestoreError> {
+        let opened = [USER].iter().chain(users).find_map(|user| {
+            maintenance(&Endpoint { user: (*user).to_owned(), ..self.endpoint.clone() }).ok()
+        });
+        let Some(mut session) = opened else {
+            return Err(RestoreError::Unreachable(format!(
+                "the cluster has no role {USER}, and nothing says which one it has"
+            )));
+        };
+        let asked = "SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY oid LIMIT 1";
+        Ok(session.value(asked)?)
     }
 
     fn launch(
@@ -205,7 +211,7 @@ impl Server {
 
     /// What it died of, if it did: then that is what is wrong, and not what was noticed of it.
     pub fn death(&mut self) -> Option<RestoreError> {
-        self.process.has_ended().then(|| self.process.complaint("ended in the middle"))
+        self.process.death()
     }
 
     /// The folder of its files.
@@ -270,7 +276,8 @@ fn look(
     let number = |column| constraints.first().and_then(|row| text(row, column).parse().ok()).unwrap_or(0_u64);
     examined.checks.push(("constraints", number(0) - number(1)));
     if number(1) > 0 {
-        let unproved = format!("{} were never validated, and are not now: NOT VALID constraints", number(1));
+        let unproved =
+            format!("constraints that never were validated (NOT VALID), and are not now: {}", number(1));
         examined.unproved.push(unproved);
     }
     Ok((version, examined))
@@ -326,19 +333,21 @@ fn check_indexes(
     if others > 0 {
         examined
             .unproved
-            .push(format!("{others} indexes that are no B-trees were not compared with their tables"));
+            .push(format!("indexes that are no B-trees, and were not compared with their tables: {others}"));
     }
     if let Some(invalid) = indexes.iter().find(|row| text(row, 2) != "t") {
         let fault = format!("the index {} is not valid", text(invalid, 1));
         examined.fault.get_or_insert(fault);
     }
-    let Some(schema) = amcheck(session)? else {
+    let without_amcheck = |examined: &mut Examined| {
         examined.checks.push(("indexes", indexes.len() as u64));
         examined.unproved.push(
-            "indexes were not compared with their tables, for the server has no extension amcheck: it comes with postgresql-contrib".to_owned(),
+            "indexes were not compared with their tables: that takes a superuser, and the extension amcheck"
+                .to_owned(),
         );
-        return Ok(());
+        Ok(())
     };
+    let Some(schema) = amcheck(session)? else { return without_amcheck(examined) };
     let mut checked = 0;
     for row in indexes.iter().filter(|row| text(row, 3) == "btree" && text(row, 2) == "t") {
         if is_cancelled() {
@@ -347,6 +356,7 @@ fn check_indexes(
         let asked = session.run(&format!("SELECT {schema}.bt_index_check({}::regclass, true)", text(row, 0)));
         match asked {
             Ok(()) => checked += 1,
+            Err(trouble) if trouble.code.as_deref() == Some(NOT_ALLOWED) => return without_amcheck(examined),
             Err(trouble) => {
                 let fault = format!("the index {} does not fit its table: {}", text(row, 1), trouble.what);
                 examined.fault.get_or_insert(fault);

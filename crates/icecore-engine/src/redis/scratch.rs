@@ -74,7 +74,7 @@ impl Server {
 
     /// What it died of, if it did: then that is what is wrong, and not what was noticed of it.
     pub fn death(&mut self) -> Option<RestoreError> {
-        self.process.has_ended().then(|| self.process.complaint("ended in the middle"))
+        self.process.death()
     }
 }
 

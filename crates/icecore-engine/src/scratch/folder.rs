@@ -31,7 +31,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes one. If root does, it belongs to the first of `users` that the machine knows, or to nobody; if none is said, to ourselves.
+    /// Makes one, for a server that is one of `users`. If root does, it belongs to the first of them that the machine knows, or to nobody; if none is said, to ourselves.
     pub fn make(users: &[&str]) -> Result<Self, RestoreError> {
         let above = std::env::temp_dir();
         let above = above.canonicalize().unwrap_or(above);
@@ -46,7 +46,7 @@ impl Folder {
             Ok(folder)
         };
         let folder = made().map_err(RestoreError::write("cannot make a folder in", &above))?;
-        if folder.path.as_os_str().len() > PATH_LEN_MAX {
+        if !users.is_empty() && folder.path.as_os_str().len() > PATH_LEN_MAX {
             return Err(RestoreError::Unreachable(format!(
                 "the path of {} is too long for the socket of a server: set TMPDIR to a shorter one",
                 above.display()

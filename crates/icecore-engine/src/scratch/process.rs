@@ -19,6 +19,8 @@ use crate::command::{parent_death, running};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// And to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long it may take from the end of its connections to its own.
+const DEATH_MAX: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(25);
 /// What is read of a log, from its end.
 const LOG_LEN_MAX: u64 = 64 << 10;
@@ -149,6 +151,18 @@ impl Process {
             }
             has_ended
         }
+    }
+
+    /// What it died of, if it did. Whoever notices first that a connection is lost gives it a moment.
+    pub(crate) fn death(&mut self) -> Option<RestoreError> {
+        let deadline = Instant::now() + DEATH_MAX;
+        while !self.has_ended() {
+            if Instant::now() > deadline {
+                return None;
+            }
+            sleep(PAUSE);
+        }
+        Some(self.complaint("ended in the middle"))
     }
 
     /// What became of it, with the last that it has to say.

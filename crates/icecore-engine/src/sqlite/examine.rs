@@ -39,7 +39,7 @@ fn look(connection: &Connection) -> rusqlite::Result<Examined> {
     match connection.query_row(orphans, [], |row| row.get::<_, i64>(0)) {
         Ok(0) => examined.checks.push(("foreign_key_check", 1)),
         Ok(orphans) => examined.unproved.push(format!(
-            "{orphans} rows refer to rows that are not there, as they did when it was captured"
+            "rows that refer to rows which are not there, as they did when it was captured: {orphans}"
         )),
         Err(error) => examined.unproved.push(format!("foreign keys cannot be checked: {error}")),
     }

@@ -32,6 +32,11 @@ pub use target::SqliteTarget;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
+/// The version of SQLite that is part of this program.
+pub fn version() -> &'static str {
+    rusqlite::version()
+}
+
 /// Whether a regular file begins as a SQLite database does. An empty file, though SQLite would open it, is none.
 pub fn is_sqlite(path: &Path) -> io::Result<bool> {
     // A pipe or a device is not opened: that could block, or do something.

@@ -9,6 +9,13 @@ use crate::Error;
 
 /// What an engine says, in whatever words, when its disk is full.
 const NO_SPACE: &str = "No space left on device";
+/// And when this machine lacks what the one had that was captured.
+const LACKS: [&str; 4] = [
+    "locale name",
+    "shared_preload_libraries",
+    "could not open extension control file",
+    "could not access file \"$libdir",
+];
 
 /// Why a snapshot was not proved.
 pub(super) enum Failure {
@@ -55,7 +62,14 @@ impl Failure {
             }
             _ => {
                 let why = sentence(&error);
-                if why.contains(NO_SPACE) { Self::no_room(why) } else { Self::Fault(why) }
+                match why.contains(NO_SPACE) {
+                    true => Self::no_room(why),
+                    false if LACKS.iter().any(|lacks| why.contains(lacks)) => {
+                        let hint = "install here what its server has, or name that server: --scratch URL";
+                        Self::Impossible { why, hint: Some(hint.to_owned()) }
+                    }
+                    false => Self::Fault(why),
+                }
             }
         }
     }
@@ -77,4 +91,21 @@ fn sentence(error: &(dyn StdError + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_machine_lacks_is_no_fault_of_the_snapshot() {
+        let failure = |why: &str| Failure::during(RestoreError::Server(why.to_owned()));
+        let is_fault = |why| matches!(failure(why), Failure::Fault(_));
+        assert!(is_fault("duplicate key value violates unique constraint"));
+        assert!(!is_fault("invalid LC_COLLATE locale name: \"de_DE.utf8\""));
+        assert!(!is_fault("could not extend file: No space left on device"));
+        assert!(!is_fault("pg_cron can only be loaded via shared_preload_libraries"));
+        assert!(matches!(Failure::before(RestoreError::Server(String::new())), Failure::Impossible { .. }));
+        assert!(matches!(Failure::during(RestoreError::Cancelled), Failure::Other(Error::Cancelled)));
+    }
 }

@@ -1,7 +1,7 @@
 //! SQLite databases, as files for the moment.
 
 use icecore_engine::scratch::Folder;
-use icecore_engine::sqlite::examine;
+use icecore_engine::sqlite::{examine, version};
 
 use super::failure::Failure;
 use super::{Found, Job};
@@ -24,6 +24,6 @@ impl Job<'_> {
         };
         restore(self.store, self.snapshot, &options, self.watch).map_err(Failure::during)?;
         let examined = examine(&path, &|| self.is_cancelled()).map_err(Failure::during)?;
-        Ok(Found { engine: Some("SQLite".to_owned()), examined, has_tables: true })
+        Ok(Found { engine: Some(format!("SQLite {}", version())), examined, has_tables: true, has_rows: true })
     }
 }

@@ -73,8 +73,10 @@ struct Found {
     /// What it was restored into.
     engine: Option<String>,
     examined: Examined,
-    /// Whether there is such a thing as tables and rows.
+    /// Whether there are tables.
     has_tables: bool,
+    /// Whether there are rows, or keys.
+    has_rows: bool,
 }
 
 /// What every proof needs.
@@ -117,12 +119,10 @@ pub fn prove(
 }
 
 fn fill(evidence: &mut Evidence, found: Found) {
-    let Found { engine, examined, has_tables } = found;
+    let Found { engine, examined, has_tables, has_rows } = found;
     evidence.engine = engine;
-    if has_tables {
-        evidence.tables = Some(examined.tables);
-        evidence.rows = Some(examined.rows);
-    }
+    evidence.tables = has_tables.then_some(examined.tables);
+    evidence.rows = has_rows.then_some(examined.rows);
     let checks = examined.checks.into_iter().map(|(name, count)| Check { name: name.to_owned(), count });
     evidence.checks = checks.collect();
     evidence.unproved = examined.unproved;

@@ -1,5 +1,6 @@
 //! Whole clusters: the files alone, and a server of the same version that starts on them.
 
+use icecore_engine::RestoreError;
 use icecore_engine::postgres::{self, scratch};
 use icecore_store::Monitor as _;
 
@@ -42,7 +43,11 @@ impl Job<'_> {
         let users: Vec<&str> = user.as_deref().into_iter().collect();
         let is_cancelled = || self.is_cancelled();
         let server = scratch::Server::recover(&installed, folder, &users, &is_cancelled);
-        let mut server = server.map_err(Failure::during)?;
+        let mut server = server.map_err(|error| match error {
+            // It runs, only that nobody knows whom it lets in.
+            RestoreError::Unreachable(_) => Failure::before(error),
+            error => Failure::during(error),
+        })?;
         let looked = server.examine_all(&is_cancelled).map_err(Failure::during);
         let (version, mut examined) = looked.map_err(|failure| or_death(failure, server.death()))?;
         examined.unproved.push("the settings of its own server were not used".to_owned());

@@ -59,7 +59,7 @@ impl Job<'_> {
             true => "the dump was read to its end and is whole, but no server ran it".to_owned(),
             false => "what the files mean to whoever reads them was not tried".to_owned(),
         });
-        Ok(Found { engine: None, examined, has_tables: is_dump })
+        Ok(Found { engine: None, examined, has_tables: is_dump, has_rows: is_dump })
     }
 }
 

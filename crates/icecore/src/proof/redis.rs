@@ -36,6 +36,6 @@ impl Job<'_> {
         }
         examined.unproved.push("values were loaded, and not looked at".to_owned());
         let engine = Some(format!("Redis {}", first_word(&plan.version)));
-        Ok(Found { engine, examined, has_tables: true })
+        Ok(Found { engine, examined, has_tables: false, has_rows: true })
     }
 }
