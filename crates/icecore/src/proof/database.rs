@@ -107,7 +107,12 @@ impl Job<'_> {
         (examined.tables, examined.rows) = (restored.tables, restored.rows);
         examined.checks.insert(0, ("tables with all their rows", restored.tables));
         examined.unproved.extend(restored.warnings);
-        Ok(Found { engine: Some(format!("{product} {}", first_word(&version))), examined, has_tables: true, has_rows: true })
+        Ok(Found {
+            engine: Some(format!("{product} {}", first_word(&version))),
+            examined,
+            has_tables: true,
+            has_rows: true,
+        })
     }
 
     /// The first number of the version of the server that was captured.
@@ -132,5 +137,10 @@ pub(super) fn or_death(failure: Failure, death: Option<RestoreError>) -> Failure
 
 /// What was found in all of them.
 pub(super) fn found(product: &str, version: &str, examined: Examined) -> Found {
-    Found { engine: Some(format!("{product} {}", first_word(version))), examined, has_tables: true, has_rows: true }
+    Found {
+        engine: Some(format!("{product} {}", first_word(version))),
+        examined,
+        has_tables: true,
+        has_rows: true,
+    }
 }

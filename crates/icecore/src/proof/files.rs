@@ -24,6 +24,11 @@ impl Job<'_> {
         };
         restore(self.store, self.snapshot, &options, self.watch).map_err(Failure::during)?;
         let examined = examine(&path, &|| self.is_cancelled()).map_err(Failure::during)?;
-        Ok(Found { engine: Some(format!("SQLite {}", version())), examined, has_tables: true, has_rows: true })
+        Ok(Found {
+            engine: Some(format!("SQLite {}", version())),
+            examined,
+            has_tables: true,
+            has_rows: true,
+        })
     }
 }
