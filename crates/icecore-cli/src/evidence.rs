@@ -12,9 +12,12 @@ pub(crate) fn word(snapshot: &Snapshot) -> &'static str {
     match attempts.max_by(|a, b| a.at.cmp(&b.at)) {
         None => "",
         Some(last) if !last.is_ok() => "FAILED",
-        // Who restored it has read it, too.
-        Some(_) if snapshot.labels.restored().is_some_and(Evidence::is_ok) => "restored",
-        Some(_) => "verified",
+        // Who restored it has read it, too. What needs no engine was read, and that was all.
+        Some(_) => match snapshot.labels.restored().filter(|restored| restored.is_ok()) {
+            Some(restored) if restored.engine.is_some() => "restored",
+            Some(_) => "read",
+            None => "verified",
+        },
     }
 }
 

@@ -38,10 +38,12 @@ pub(crate) fn run(
         ui.status("There are no snapshots yet.");
     }
     let options = ProofOptions { scratch, store_dir: opened.real_dir() };
+    // Of one that cannot be tried, the error says all.
+    let is_one = chosen.len() == 1;
     let mut attempts = Vec::new();
     for snapshot in chosen {
         let attempt = Attempt { snapshot, outcome: attempt(ui, context, &opened, snapshot, &options)? };
-        if !ui.json {
+        if !ui.json && !(is_one && attempt.outcome.is_err()) {
             tell(ui, &attempt)?;
         }
         attempts.push(attempt);
@@ -60,10 +62,12 @@ pub(crate) fn run(
         return Ok(ExitStatus::Findings);
     }
     // Nothing was done: that is no finding about any of them.
-    match attempts.into_iter().filter_map(|attempt| attempt.outcome.err()).next() {
-        Some(failure) => Err(CommandError::Failure(failure)),
-        None => Ok(ExitStatus::Success),
-    }
+    let count = attempts.len();
+    let first = attempts.into_iter().find_map(|attempt| attempt.outcome.err());
+    Err(match first.filter(|_| is_one || ui.json) {
+        Some(failure) => CommandError::Failure(failure),
+        None => CommandError::new(ExitStatus::Failed, format!("none of {count} snapshots could be tried")),
+    })
 }
 
 /// What a URL of a server means.

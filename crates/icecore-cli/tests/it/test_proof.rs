@@ -149,6 +149,11 @@ fn what_is_no_database_is_read_whole_and_says_what_that_does_not_prove() {
     assert!(dump["tables"].as_u64().unwrap() > 0, "{dump}");
     assert!(dump["unproved"][0].as_str().unwrap().contains("no server ran it"), "{dump}");
     assert!(cut["fault"].as_str().unwrap().contains("it was cut off"), "{cut}");
+    let listed = env.ok(&["list"]);
+    assert!(
+        listed.contains(" read") && listed.contains(" FAILED") && !listed.contains(" restored"),
+        "{listed}"
+    );
 }
 
 #[test]
@@ -242,6 +247,7 @@ fn without_a_server_the_package_is_named_and_the_others_are_tried() {
     let said = run(&["verify", "--restore", "cache"]);
     let stderr = said.fails(1);
     assert!(stderr.contains("there is no server of Redis on this machine: install redis-server"), "{stderr}");
+    assert!(stderr.starts_with("error: ") && stderr.lines().count() == 2, "{stderr}");
     let said = run(&["verify", "--restore"]);
     assert!(said.text().contains("cache: not tried") && said.text().contains("2 tables"), "{}", said.text());
     assert!(said.fails(3).contains("install redis-server"));

@@ -105,7 +105,11 @@ impl Job<'_> {
         };
         let (version, mut examined) = looked.map_err(Failure::during)?;
         (examined.tables, examined.rows) = (restored.tables, restored.rows);
-        examined.checks.insert(0, ("tables with all their rows", restored.tables));
+        let of_tables = match snapshot.info().form.as_str() {
+            "pg_schema" => "tables without rows",
+            _ => "tables with all their rows",
+        };
+        examined.checks.insert(0, (of_tables, restored.tables));
         examined.unproved.extend(restored.warnings);
         Ok(Found {
             engine: Some(format!("{product} {}", first_word(&version))),
