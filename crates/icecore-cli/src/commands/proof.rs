@@ -38,12 +38,13 @@ pub(crate) fn run(
         ui.status("There are no snapshots yet.");
     }
     let options = ProofOptions { scratch, store_dir: opened.real_dir() };
-    // Of one that cannot be tried, the error says all.
+    // Of one alone that cannot be tried, the error says all.
     let is_one = chosen.len() == 1;
     let mut attempts = Vec::new();
     for snapshot in chosen {
         let attempt = Attempt { snapshot, outcome: attempt(ui, context, &opened, snapshot, &options)? };
-        if !ui.json && !(is_one && attempt.outcome.is_err()) {
+        let is_told = is_one && attempt.outcome.is_err();
+        if !ui.json && !is_told {
             tell(ui, &attempt)?;
         }
         attempts.push(attempt);
