@@ -179,6 +179,7 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
             S::Refused,
             "if nobody else writes there now, --exclusive goes on; pushing and pulling are safe as they are",
         ),
+        Error::NoProof { hint, .. } => return (S::Failed, hint.clone()),
         Error::NoTarget { .. } => (S::Usage, "say where with --to PATH, or --to - for standard output"),
         Error::Unfitting(_) => return (S::Usage, None),
         Error::Cancelled => return (S::Interrupted, None),

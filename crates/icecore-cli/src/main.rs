@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod context;
+mod evidence;
 mod failure;
 mod hints;
 mod password;

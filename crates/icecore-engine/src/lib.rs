@@ -19,6 +19,7 @@ pub mod postgres;
 #[cfg(test)]
 mod recording;
 pub mod redis;
+pub mod scratch;
 mod server_url;
 mod sink;
 pub mod sqlite;

@@ -197,6 +197,18 @@ pub enum Error {
         /// The source's name.
         source_name: String,
     },
+    /// Whether the snapshot can be restored could not be tried here.
+    #[error("whether snapshot {id} of {source_name} can be restored cannot be tried here: {why}")]
+    NoProof {
+        /// The snapshot's short id.
+        id: String,
+        /// The source's name.
+        source_name: String,
+        /// What is in the way.
+        why: String,
+        /// What helps.
+        hint: Option<String>,
+    },
     /// The request does not make sense for this snapshot.
     #[error("{0}")]
     Unfitting(String),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::args::ServiceArgs;
 use crate::commands::init::ORIGIN;
 use crate::context::Context;
+use crate::evidence;
 use crate::failure::Result;
 use crate::select::{Listing, short_id};
 use crate::status::ExitStatus;
@@ -19,7 +20,8 @@ use crate::units::{Bytes, counted, printable};
 /// List snapshots, newest first
 ///
 /// The numbers count all snapshots of the store, whatever is shown; `#3` selects by them. If the record of a snapshot is damaged, the others
-/// are listed all the same, and the exit status is 13. Where snapshots of one name come from different places, a column says from where. On a
+/// are listed all the same, and the exit status is 13. A column says of which it is known that they were read whole (`verify --record`) or
+/// restored (`verify --restore`), or that the last attempt failed. Where snapshots of one name come from different places, a column says from where. On a
 /// terminal, those of the last 24 hours are bold.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
@@ -176,6 +178,15 @@ fn show(ui: &mut Ui, context: &Context, listed: &[Numbered<'_>]) -> Result<()> {
             row.insert(FROM, printable(&origin.map(place_of).unwrap_or_default()));
         }
     }
+    let words: Vec<&str> = listed.iter().map(|(_, snapshot)| evidence::word(snapshot)).collect();
+    if words.iter().any(|word| !word.is_empty()) {
+        // Before the tags and the note, which are as long as people like.
+        let at = head.len() - 1;
+        head.insert(at, ("PROOF", Column::Left));
+        for (row, word) in rows.iter_mut().zip(words) {
+            row.insert(at, word.to_owned());
+        }
+    }
     let since = context.now.checked_sub(RECENT).unwrap_or(Timestamp::MIN);
     let is_recent = |snapshot: &Snapshot| {
         let taken = snapshot.info().created_at.parse::<Timestamp>();
@@ -240,6 +251,8 @@ fn entry(index: u64, snapshot: &Snapshot) -> Value {
         "logical_bytes": info.logical_bytes,
         "stored_bytes": snapshot.stored_bytes(),
         "parts": info.parts,
+        "verified": evidence::brief(snapshot.labels.verified()),
+        "restored": evidence::brief(snapshot.labels.restored()),
     })
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod nightly;
 pub(crate) mod note;
+pub(crate) mod proof;
 pub(crate) mod prune;
 pub(crate) mod remote;
 pub(crate) mod repair;

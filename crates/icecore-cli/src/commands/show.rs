@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::args::ServiceArgs;
 use crate::commands::restore::told::quoted;
 use crate::context::Context;
+use crate::evidence;
 use crate::failure::{CommandError, Result};
 use crate::select::{short_id, shortened};
 use crate::status::ExitStatus;
@@ -102,6 +103,12 @@ fn show_facts(ui: &mut Ui, context: &Context, snapshot: &Snapshot, depths: &Dept
             .filter(|tags| !tags.is_empty()),
     );
     add("Note", snapshot.labels.note.clone());
+    let (verified, restored) = (snapshot.labels.verified(), snapshot.labels.restored());
+    add("Verified", verified.map(|found| evidence::line(context, found)));
+    add("Restored", restored.map(|found| evidence::line(context, found)));
+    for unproved in restored.into_iter().flat_map(|found| &found.unproved) {
+        add("Unproved", Some(unproved.clone()));
+    }
     add("Restore", Some(restore_command(context, snapshot)));
     add("Made by", Some(format!("icecore {}", info.tool_version)));
     for finding in &info.findings {
@@ -158,6 +165,8 @@ fn entry(snapshot: &Snapshot, depths: &Depths, parts: &[Value], restore: &str) -
         "findings": info.findings,
         "tags": snapshot.labels.tags,
         "note": snapshot.labels.note,
+        "verified": evidence::whole(snapshot.labels.verified()),
+        "restored": evidence::whole(snapshot.labels.restored()),
         "restore": restore,
         "parts": parts,
     })

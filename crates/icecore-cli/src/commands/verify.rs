@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use icecore::{Counter, Snapshot, SnapshotId, Store, VerifyExtent, VerifyReport};
+use icecore::{Counter, Snapshot, SnapshotId, Store, VerifyExtent, VerifyReport, Witness};
 use icecore_store::{Finding, FindingKind};
 use serde_json::json;
 
 use crate::args::ServiceArgs;
+use crate::commands::proof;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
@@ -26,6 +27,10 @@ const CHUNKS_SHOWN_MAX: usize = 3;
 /// Everything, unless a share is asked for. What was not verified for longest comes first, so that a small share every night checks all of
 /// it in time. Damage is named with the snapshots and parts it affects, and the exit status is 13. `verify REMOTE`, with the name of a
 /// remote or a URL, verifies what lies there, as `verify --remote REMOTE` does.
+///
+/// --restore proves more: it restores snapshots, or the newest of each source, into something that is thrown away, looks at it there, and
+/// writes down what it found, which `list` and `show` tell. PostgreSQL, MySQL, MariaDB and Redis run as servers of our own, from the
+/// programs on this machine, or databases are made on the server of --scratch; SQLite needs nothing, and what is no database is read whole.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
     /// Only what these snapshots need; or a remote
@@ -40,6 +45,15 @@ pub(crate) struct VerifyArgs {
     /// Check only that everything is there, without reading data
     #[arg(long, group = "extent")]
     structure: bool,
+    /// Write down for each snapshot whether all of it was well
+    #[arg(long, group = "extent")]
+    record: bool,
+    /// Restore into something that is thrown away, look at it, and write down what was found
+    #[arg(long, group = "extent")]
+    restore: bool,
+    /// With --restore: make and drop databases on this server of PostgreSQL, MySQL or MariaDB
+    #[arg(long, value_name = "URL", requires = "restore")]
+    scratch: Option<String>,
     #[command(flatten)]
     service: ServiceArgs,
 }
@@ -48,6 +62,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &VerifyArgs) -> Result<E
     let mut selectors = args.snapshots.clone();
     if let Some(service) = args.service.or_positional(None)? {
         selectors.push(service);
+    }
+    if args.restore {
+        return proof::run(ui, context, &selectors, args.scratch.as_deref());
     }
     let extent = match (args.sample, args.budget) {
         _ if args.structure => VerifyExtent::Structure,
@@ -74,7 +91,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &VerifyArgs) -> Result<E
     let chosen = (!selectors.is_empty()).then_some(chosen.as_slice());
     let now = u64::try_from(context.now.as_second()).unwrap_or(0);
     let drawing = Progress::begin(ui, context, Counter::ReadBytes, "Verifying");
-    let report = store.verify(chosen, extent, now, &*drawing.monitor());
+    let report = match args.record {
+        true => {
+            let witness = Witness { host: context.host(), now: context.now };
+            icecore::verify_and_record(&store, chosen, &witness, &*drawing.monitor()).map(|it| it.report)
+        }
+        false => store.verify(chosen, extent, now, &*drawing.monitor()).map_err(icecore::Error::from),
+    };
     drawing.end();
     let report = report?;
     let help = if ui.remote.is_none() { context.help_from_elsewhere() } else { None };

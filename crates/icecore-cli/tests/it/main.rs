@@ -40,6 +40,7 @@ mod test_parity;
 mod test_passwords;
 mod test_postgres;
 mod test_postgres_table;
+mod test_proof;
 mod test_prune;
 mod test_read_only;
 mod test_redis;

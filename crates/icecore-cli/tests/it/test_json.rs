@@ -163,11 +163,25 @@ fn snapshots_and_the_store_are_told_as_documented() {
     let second = env.json(&["create", "dump.sql"]);
     let third = env.json(&["create", "dump.sql"]);
     check("`icecore create`", &[first, second, third]);
-    check("`icecore list`", &[env.json(&["list"])]);
+    env.write("tree/f", "text");
+    env.ok(&["create", "tree"]);
+    let before = env.json(&["list"]);
+    let proved = ["ledger", "tree"].map(|name| env.json(&["verify", "--restore", name]));
+    env.ok(&["verify", "--record"]);
+    check("`icecore list`", &[before, env.json(&["list"])]);
     // One that was cut off has findings.
     env.run_with_input(&["create", "-", "--name", "cut", "--allow-incomplete"], &PG_DUMP.as_bytes()[..600]);
-    let shown = ["ledger", "dump.sql", "cut"].map(|name| env.json(&["show", name]));
+    let shown = ["ledger", "tree", "dump.sql", "cut"].map(|name| env.json(&["show", name]));
     check("`icecore show`", &shown);
+    // One that fails, and one that cannot be tried.
+    let redis = Redis::start(None);
+    redis.ask(&["SET", "key", "value"]);
+    env.json(&["create", &format!("redis+unix://{}", redis.socket().display()), "--name", "cache"]);
+    std::fs::create_dir(env.path("bin")).unwrap();
+    let mut command = env.command(&["--json", "verify", "--restore", "cut", "cache"]);
+    let failed = parse(&Said::of(command.env("PATH", env.path("bin"))));
+    let [ledger, tree] = proved;
+    check_table("`icecore verify`", 1, &[ledger, tree, failed]);
     check("`icecore tag add`, `icecore tag remove`", &[env.json(&["tag", "add", "ledger", "b"])]);
     let noted = ["kept for the audit", ""].map(|text| env.json(&["note", "ledger", text]));
     check("`icecore note`", &noted);

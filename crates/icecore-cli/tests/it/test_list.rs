@@ -30,6 +30,8 @@ fn list_in_json_has_exactly_the_promised_fields_newest_first() {
                 "logical_bytes",
                 "stored_bytes",
                 "parts",
+                "verified",
+                "restored",
             ],
         );
     }

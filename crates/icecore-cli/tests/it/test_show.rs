@@ -35,6 +35,8 @@ fn show_in_json_has_exactly_its_fields() {
             "note",
             "restore",
             "parts",
+            "verified",
+            "restored",
         ],
     );
     assert_eq!(shown["origin"], env.path("shop.sql").to_str().unwrap());

@@ -46,6 +46,11 @@ pub(super) fn launch(
     command.spawn().map_err(|error| failed(&error.to_string()))
 }
 
+/// What a command is wrapped into so that it dies with us; nothing where the system has nothing for it.
+pub(crate) fn parent_death() -> Vec<&'static str> {
+    if setpriv_works() { [&[SETPRIV][..], &SETPRIV_ARGUMENTS].concat() } else { Vec::new() }
+}
+
 /// Whether there is a `setpriv` that knows the parent's death; the one of busybox does not.
 fn setpriv_works() -> bool {
     static WORKS: OnceLock<bool> = OnceLock::new();

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-pub(crate) use launch::PASSWORD_VARIABLE;
+pub(crate) use launch::{PASSWORD_VARIABLE, parent_death};
 pub(crate) use messages::Messages;
 
 use crate::CaptureError;
@@ -143,7 +143,7 @@ impl Drop for CommandSource {
 }
 
 /// The groups of the commands that run.
-fn running() -> MutexGuard<'static, Vec<Pid>> {
+pub(crate) fn running() -> MutexGuard<'static, Vec<Pid>> {
     static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,6 +10,7 @@ mod objects;
 mod programs;
 pub mod restore;
 mod saved;
+pub mod scratch;
 mod session;
 mod tls;
 mod wire;

@@ -11,6 +11,7 @@ mod passfile;
 pub mod physical;
 mod programs;
 pub mod restore;
+pub mod scratch;
 mod session;
 mod tables;
 mod unreached;

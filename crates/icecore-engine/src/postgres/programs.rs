@@ -32,7 +32,7 @@ pub(super) fn program(name: &str, server: u32) -> Result<PathBuf, CaptureError> 
     }))
 }
 
-fn candidates(name: &str) -> Vec<PathBuf> {
+pub(super) fn candidates(name: &str) -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
     let mut all: Vec<PathBuf> = std::env::split_paths(&path).map(|folder| folder.join(name)).collect();
     for (folder, bin) in FOLDERS {
@@ -46,7 +46,7 @@ fn candidates(name: &str) -> Vec<PathBuf> {
 }
 
 /// The first number of a program's version: `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
-fn version(path: &Path) -> Option<u32> {
+pub(super) fn version(path: &Path) -> Option<u32> {
     let said =
         Command::new(path).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     let said = String::from_utf8(said.stdout).ok()?;

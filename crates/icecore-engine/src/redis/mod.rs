@@ -4,6 +4,7 @@ mod capture;
 mod connection;
 mod endpoint;
 pub mod restore;
+pub mod scratch;
 mod server;
 
 pub use capture::{capture, version};

@@ -56,7 +56,7 @@ fn text(value: ValueRef<'_>) -> Option<String> {
 }
 
 /// Puts a question to a database, which a stranger may have made so that it has no end.
-fn ask<T: Send>(
+pub(super) fn ask<T: Send>(
     path: &Path,
     is_cancelled: &dyn Fn() -> bool,
     question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send,

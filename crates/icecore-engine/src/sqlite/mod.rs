@@ -7,6 +7,7 @@ mod access;
 mod aside;
 mod capture;
 mod check;
+mod examine;
 mod interrupt;
 mod live;
 mod open;
@@ -24,11 +25,17 @@ use std::path::Path;
 
 pub use aside::{Keep, Kept, forget, put_aside};
 pub use capture::{SqliteReport, capture};
+pub use examine::examine;
 pub use plan::{Existing, Plan, plan};
 pub use rollback::{Undone, bring_back, rollback};
 pub use target::SqliteTarget;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// The version of SQLite that is part of this program.
+pub fn version() -> &'static str {
+    rusqlite::version()
+}
 
 /// Whether a regular file begins as a SQLite database does. An empty file, though SQLite would open it, is none.
 pub fn is_sqlite(path: &Path) -> io::Result<bool> {

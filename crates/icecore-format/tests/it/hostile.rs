@@ -1,9 +1,9 @@
 //! No bytes make a decoder panic, allocate without bound, or take one thing for another.
 
 use icecore_format::{
-    Claim, Condemned, Config, DecodeError, Digest, Epoch, FORMAT_VERSION, KdfCost, KeyFile, Label, Manifest,
-    PackHeader, PackToc, PackTrailer, SecretBytes, SnapshotId, StoreId, StoreKey, TreeNode, decode_parts,
-    encode_part, names,
+    Claim, Condemned, Config, DecodeError, Digest, EVIDENCE_ENTRIES_MAX, EVIDENCE_TEXT_MAX, Epoch,
+    FORMAT_VERSION, KdfCost, KeyFile, Label, Manifest, PackHeader, PackToc, PackTrailer, SecretBytes,
+    SnapshotId, StoreId, StoreKey, TreeNode, decode_parts, encode_part, names,
 };
 use proptest::prelude::*;
 
@@ -345,4 +345,22 @@ proptest! {
         let _ = names::parse_label(&format!("labels/{text}"));
         let _ = Condemned::parse_name(&format!("condemned/{text}"));
     }
+}
+
+#[test]
+fn evidence_that_is_longer_than_it_may_be_is_refused() {
+    let label = |fault: &str, checks: usize| {
+        let checks = vec![r#"{"name":"n","count":1}"#; checks].join(",");
+        format!(
+            r#"{{"evidence":{{"kind":"verified","at":"t","host":"h","tool_version":"v","checks":[{checks}],"fault":"{fault}"}}}}"#
+        )
+    };
+    let is_read = |json: String| {
+        let bytes = forge(b'L', 0, &label_name(), json.as_bytes());
+        Label::decode(&label_name(), &bytes, &StoreKey::Plain).is_ok()
+    };
+    assert!(is_read(label(&"x".repeat(EVIDENCE_TEXT_MAX), EVIDENCE_ENTRIES_MAX)));
+    assert!(!is_read(label(&"x".repeat(EVIDENCE_TEXT_MAX + 1), 0)));
+    assert!(!is_read(label("", EVIDENCE_ENTRIES_MAX + 1)));
+    assert!(!is_read(label("", 0).replace("verified", "believed")));
 }

@@ -18,20 +18,22 @@ pub struct Verified {
     pub evidence: BTreeMap<SnapshotId, Evidence>,
 }
 
-/// Reads all data that these snapshots need, and writes down for each whether it was well.
+/// Reads all data that these snapshots need, or the whole store if there are none given, and writes down for each whether it was well.
 ///
 /// # Errors
 /// If the storage does not take what is written down: nobody would know of it.
 pub fn verify_and_record(
     store: &Arc<Store>,
-    snapshots: &[Snapshot],
+    snapshots: Option<&[Snapshot]>,
     witness: &Witness,
     monitor: &dyn Monitor,
 ) -> Result<Verified> {
     let now = u64::try_from(witness.now.as_second()).unwrap_or(0);
-    let report = store.verify(Some(snapshots), VerifyExtent::Everything, now, monitor)?;
+    // Listed before: what is published meanwhile was not verified.
+    let all = if snapshots.is_none() { store.snapshots()?.0 } else { Vec::new() };
+    let report = store.verify(snapshots, VerifyExtent::Everything, now, monitor)?;
     let mut evidence = BTreeMap::new();
-    for snapshot in snapshots {
+    for snapshot in snapshots.unwrap_or(&all) {
         let Some(found) = evidence_of(snapshot, &report.findings, witness) else { continue };
         store.record_evidence(&snapshot.id, found.clone())?;
         evidence.insert(snapshot.id, found);

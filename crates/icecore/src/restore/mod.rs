@@ -5,6 +5,7 @@ mod deliver;
 mod in_place;
 mod part_reader;
 mod present;
+mod read;
 mod redis;
 mod refuse;
 mod sqlite;
@@ -25,6 +26,7 @@ use icecore_store::{Monitor, Snapshot, SnapshotReader, Store, StoreError};
 
 pub use database::{Database, DatabasePlan, ExistingDatabase, plan_database, restore_database};
 use deliver::Progress;
+pub(crate) use read::{read_whole, whole_content};
 pub use redis::{RestoredKeys, plan_redis, restore_redis};
 pub use sqlite::{RestoredFile, SqliteOptions, plan_sqlite, restore_sqlite};
 pub use sqlite_table::{plan_sqlite_table, restore_sqlite_table, rollback_sqlite_table};

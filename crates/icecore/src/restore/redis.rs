@@ -91,6 +91,8 @@ pub fn plan_redis(
 pub struct RestoredKeys {
     /// How many keys it has now.
     pub keys: u64,
+    /// How many were captured, if that is known.
+    pub captured: Option<u64>,
     /// What is not as it should be.
     pub warnings: Vec<String>,
 }
@@ -113,7 +115,7 @@ pub fn restore_redis(
                 "the server has {keys} keys, and {expected} were captured: some may have expired"
             ));
         }
-        Ok(RestoredKeys { keys, warnings })
+        Ok(RestoredKeys { keys, captured: expected, warnings })
     };
     restored().map_err(|error| blame(store, snapshot, None, error))
 }
