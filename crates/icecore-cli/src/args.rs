@@ -110,6 +110,8 @@ pub(crate) enum SnapshotCommand {
     Restore(commands::restore::RestoreArgs),
     Verify(commands::verify::VerifyArgs),
     Delete(commands::delete::DeleteArgs),
+    Export(commands::export::ExportArgs),
+    Import(commands::import::ImportArgs),
 }
 
 /// Whether nobody else writes.

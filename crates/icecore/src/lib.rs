@@ -5,6 +5,7 @@
 //! no environment variable, and takes the time as a value.
 #![warn(missing_docs)]
 
+mod archive;
 mod config;
 mod create;
 mod environment;
@@ -22,6 +23,7 @@ mod sink;
 mod source;
 mod time;
 
+pub use archive::{ExportOptions, Exported, ImportOptions, Imported, Packing, export, import};
 pub use config::{CONFIG_FILE, Config, Project};
 pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create};
 pub use environment::Environment;

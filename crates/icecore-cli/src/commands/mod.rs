@@ -6,7 +6,9 @@ pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod demo;
+pub(crate) mod export;
 pub(crate) mod gc;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod list;
@@ -39,6 +41,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: Command) -> Result<Ex
             SnapshotCommand::Restore(args) => restore::run(ui, context, &args),
             SnapshotCommand::Verify(args) => verify::run(ui, context, &args),
             SnapshotCommand::Delete(args) => delete::run(ui, context, &args),
+            SnapshotCommand::Export(args) => export::run(ui, context, &args),
+            SnapshotCommand::Import(args) => import::run(ui, context, &args),
         },
         Command::Gc(args) => gc::run(ui, context, &args),
         Command::Repair(args) => repair::run(ui, context, &args),
