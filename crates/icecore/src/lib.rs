@@ -23,7 +23,10 @@ mod sink;
 mod source;
 mod time;
 
-pub use archive::{ExportOptions, Exported, ImportOptions, Imported, Packing, export, import};
+pub use archive::{
+    Carried, CarriedStore, ExportOptions, Exported, ImportOptions, Imported, Packing, export, export_store,
+    import, import_store, is_store_file, open_store_file,
+};
 pub use config::{CONFIG_FILE, Config, Project};
 pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create};
 pub use environment::Environment;
@@ -34,7 +37,7 @@ pub use icecore_storage::{Limits, RateLimit, Traffic, without_secret};
 pub use icecore_store::{
     BrokenSnapshot, Counter, Depths, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RepairOptions,
     RepairPlan, RepairReport, Sent, Silent, Snapshot, SnapshotReader, Stats, Store, StoreError, Transfer,
-    TransferOptions, TransferPlan, VerifyExtent, VerifyReport,
+    TransferOptions, TransferPlan, Unlock, VerifyExtent, VerifyReport,
 };
 pub use nearest::{did_you_mean, nearest};
 pub use open::{Surroundings, cache_of, empty_same, init, is_store, open, open_as, open_same, probe_place};

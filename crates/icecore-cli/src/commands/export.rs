@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use icecore::{Counter, Error, ExportOptions, Exported, Packing, Snapshot};
+use icecore::{Counter, Error, ExportOptions, Exported, Packing, Snapshot, SnapshotId};
 use serde_json::json;
 
 use crate::args::ServiceArgs;
@@ -26,11 +26,15 @@ use crate::units::{Bytes, Millis, counted, printable};
 Examples:
   icecore export shop --output shop.tar.zst
   icecore export shop@before-migration --output shop.tar.gz
+  icecore export --all --format store --output store.tar
   icecore export shop --output - --format tar | ssh db2 'tar -xO dump.sql | psql shop'\n")]
 pub(crate) struct ExportArgs {
-    /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, '#3'
+    /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, '#3'; several with `--format store` only
     #[arg(value_name = "SNAPSHOT")]
-    snapshot: Option<String>,
+    snapshots: Vec<String>,
+    /// All snapshots, with `--format store` only
+    #[arg(long, conflicts_with = "snapshots")]
+    all: bool,
     /// The file, or - for standard output
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
@@ -56,6 +60,9 @@ enum Format {
     /// A tarball
     #[value(name = "tar")]
     Tar,
+    /// A store with these snapshots in one file, encrypted if the store is
+    #[value(name = "store")]
+    Store,
 }
 
 impl ExportArgs {
@@ -63,14 +70,16 @@ impl ExportArgs {
         self.output.as_os_str() == "-"
     }
 
-    fn packing(&self) -> Result<Packing> {
+    /// `None` for a store.
+    fn packing(&self) -> Result<Option<Packing>> {
         let named = match self.format {
+            Some(Format::Store) => return Ok(None),
             Some(Format::TarZst) => Some(Packing::Zstd),
             Some(Format::TarGz) => Some(Packing::Gzip),
             Some(Format::Tar) => Some(Packing::None),
             None => Packing::of_name(&self.output),
         };
-        named.ok_or_else(|| {
+        named.map(Some).ok_or_else(|| {
             let what = match self.is_to_stdout() {
                 true => "standard output has no name that says what it becomes".to_owned(),
                 false => {
@@ -90,8 +99,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ExportArgs) -> Result<E
         return Err(CommandError::usage("an archive is nothing for a terminal")
             .hint("give --output FILE, or a pipe that takes it"));
     }
-    let packing = args.packing()?;
-    let selector = args.service.or_positional(args.snapshot.as_deref())?;
+    let Some(packing) = args.packing()? else { return store(ui, context, args) };
+    let mut named = args.snapshots.iter();
+    let selector = args.service.or_positional(named.next().map(String::as_str))?;
+    if args.all || named.next().is_some() {
+        return Err(CommandError::usage("an archive holds one snapshot")
+            .hint("--format store takes several, and --all"));
+    }
     let selector = selector.ok_or_else(|| {
         CommandError::usage("say which snapshot")
             .hint("`icecore export latest` takes the newest; a number must be quoted for the shell: '#3'")
@@ -132,6 +146,66 @@ fn write(
         }
         exported => Ok(exported?),
     }
+}
+
+/// Writes a store.
+fn store(ui: &mut Ui, context: &Context, args: &ExportArgs) -> Result<ExitStatus> {
+    let named: Option<&str> = args.snapshots.first().map(String::as_str);
+    let named = args.service.or_positional(named)?;
+    if args.decrypt || args.is_to_stdout() || (named.is_none() && !args.all) {
+        let what = match (args.decrypt, args.is_to_stdout()) {
+            (true, _) => "a store is exported as it is, encrypted or not",
+            (false, true) => "a store cannot go to standard output",
+            (false, false) => "say which snapshots, or --all",
+        };
+        return Err(CommandError::usage(what).hint("icecore export --all --format store --output FILE"));
+    }
+    let opened = context.open()?;
+    let listing = opened.listing(ui)?;
+    let texts: Vec<String> =
+        if args.snapshots.is_empty() { named.into_iter().collect() } else { args.snapshots.clone() };
+    let ids: Vec<SnapshotId> = match args.all {
+        true => listing.snapshots.iter().map(|snapshot| snapshot.id).collect(),
+        false => listing.resolve_all(context, &texts)?.iter().map(|snapshot| snapshot.id).collect(),
+    };
+    let attempt = |ui: &Ui, replace: bool| {
+        let started = Instant::now();
+        let drawing = Progress::begin(ui, context, Counter::StoredBytes, "Exporting");
+        let place = (args.output.as_path(), replace);
+        let (here, monitor) = ((context.host(), opened.real_dir()), drawing.monitor());
+        let carried = icecore::export_store(&opened.store, &ids, place, (here.0, &here.1), &*monitor);
+        drawing.end();
+        carried.map(|carried| (carried, Millis::since(started)))
+    };
+    let (carried, duration) = match attempt(ui, false) {
+        Err(Error::TargetExists { path }) => {
+            confirm(ui, &path)?;
+            attempt(ui, true)?
+        }
+        carried => carried?,
+    };
+    let target = carried.target.display().to_string();
+    if ui.json {
+        ui.document(&json!({
+            "output": target,
+            "snapshots": carried.sent.published,
+            "packs": carried.sent.packs,
+            "labels": carried.sent.labels,
+            "written_bytes": carried.written_bytes,
+            "duration_ms": duration.0,
+        }))?;
+    } else if ui.quiet {
+        ui.line(target)?;
+    } else {
+        ui.line(format_args!(
+            "Exported {} as a store to {}: {} written, {duration}",
+            counted(carried.sent.published.len() as u64, "snapshot"),
+            printable(&target),
+            Bytes(carried.written_bytes),
+        ))?;
+        ui.hint("`icecore import FILE` brings them into the same store elsewhere, `icecore init --from FILE` makes it");
+    }
+    Ok(if listing.damaged > 0 { ExitStatus::Damaged } else { ExitStatus::Success })
 }
 
 fn confirm(ui: &mut Ui, path: &std::path::Path) -> Result<()> {

@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use icecore::{Counter, ImportOptions, Imported, Monitor};
+use icecore::{CarriedStore, Counter, ImportOptions, Imported, Monitor, Store, Unlock};
 use serde_json::json;
 
 use crate::args::parse_name;
+use crate::commands::transfer::{Words, judge, show_sent};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
@@ -43,6 +45,11 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ImportArgs) -> Result<E
         true => None,
         false => Some(open(&args.file, &what)?),
     };
+    if let Some(file) = &file
+        && is_store(file)
+    {
+        return store(ui, context, args);
+    }
     let opened = context.open()?;
     let started = Instant::now();
     let options =
@@ -62,6 +69,46 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ImportArgs) -> Result<E
     };
     drawing.end();
     report(ui, &imported?, Millis::since(started))
+}
+
+/// Whether a file begins as a store. What cannot be read is told later.
+fn is_store(file: &File) -> bool {
+    let mut head = [0; 16];
+    file.read_exact_at(&mut head, 0).is_ok_and(|()| icecore::is_store_file(&head))
+}
+
+/// Brings all snapshots of a store in a file into the store at hand.
+fn store(ui: &mut Ui, context: &Context, args: &ImportArgs) -> Result<ExitStatus> {
+    if args.name.is_some() {
+        return Err(CommandError::usage("--name is for an archive of one snapshot, and this is a store"));
+    }
+    let opened = context.open()?;
+    let key = Unlock::Key(opened.store.key().clone());
+    let carried = icecore::open_store_file(&args.file, key)?;
+    bring(ui, context, &opened.store, &carried, &opened.place.to_string())
+}
+
+/// The same, into any store, and tells of it.
+pub(crate) fn bring(
+    ui: &mut Ui,
+    context: &Context,
+    store: &Arc<Store>,
+    carried: &CarriedStore,
+    to: &str,
+) -> Result<ExitStatus> {
+    let drawing = Progress::begin(ui, context, Counter::StoredBytes, "Importing");
+    let brought = icecore::import_store(store, carried, context.host(), &*drawing.monitor());
+    drawing.end();
+    let (sent, present) = brought?;
+    let words = Words {
+        done: "Imported",
+        would: "Would import",
+        undone: "was not imported",
+        there: to.to_owned(),
+        from: None,
+    };
+    show_sent(ui, &sent, present, &words)?;
+    Ok(judge(ui, &sent, 0, &words))
 }
 
 fn open(path: &std::path::Path, what: &str) -> Result<File> {

@@ -2,6 +2,7 @@
 
 mod engines;
 mod failures;
+mod stores;
 mod strangers;
 
 use std::fs;

@@ -5,6 +5,7 @@
 //! snapshot, of the manifest by writing it twice. [`import`] accepts what [`export`] writes, byte for byte: headers are made anew and
 //! compared, so that nothing in them has to be judged. `docs/export.md` says what lies in it.
 
+mod carry;
 mod cuts;
 mod entry;
 mod export;
@@ -14,8 +15,10 @@ mod manifest;
 mod output;
 mod packing;
 mod readme;
+mod store_file;
 mod unpacked;
 
+pub use carry::{Carried, CarriedStore, export_store, import_store, is_store_file, open_store_file};
 pub use export::{ExportOptions, Exported, export};
 pub use import::{ImportOptions, Imported, import};
 pub use packing::Packing;

@@ -48,6 +48,16 @@ impl Output {
         Self::Stdout(BufWriter::with_capacity(WRITE_LEN, io::stdout()))
     }
 
+    /// The file itself, for who writes at places of his choice.
+    pub(super) fn unbuffered(&self) -> Result<File> {
+        match self {
+            Self::Stdout(_) => Err(Error::Unfitting("a store cannot go to standard output".to_owned())),
+            Self::File { beside, path, .. } => {
+                beside.get_ref().as_file().try_clone().map_err(|error| failed("cannot write", path, error))
+            }
+        }
+    }
+
     /// Makes everything durable, then visible.
     pub(super) fn finish(self) -> Result<()> {
         let (beside, path, parent, replace) = match self {
