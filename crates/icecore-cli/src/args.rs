@@ -112,6 +112,8 @@ pub(crate) enum SnapshotCommand {
     Verify(commands::verify::VerifyArgs),
     Delete(commands::delete::DeleteArgs),
     Prune(commands::prune::PruneArgs),
+    Export(commands::export::ExportArgs),
+    Import(commands::import::ImportArgs),
 }
 
 /// Whether nobody else writes.

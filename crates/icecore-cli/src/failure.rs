@@ -191,6 +191,16 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
             S::Refused,
             "--to PATH restores elsewhere; --allow-incomplete replaces what is there all the same",
         ),
+        Error::WouldDecrypt { .. } => {
+            (S::Refused, "--decrypt writes it all the same: whoever has the file can read it then")
+        }
+        Error::NoArchive { .. } => (
+            S::Failed,
+            "`icecore export` writes archives; anything else, a tarball too, becomes a snapshot with `icecore create`",
+        ),
+        Error::ArchiveDamaged { .. } => {
+            (S::Damaged, "no snapshot was made of it; export it once more, or take another copy of the file")
+        }
         Error::TargetExists { .. } => (S::Refused, "--yes replaces it; --to PATH restores elsewhere"),
         Error::NoRoom { .. } => {
             (S::Failed, "nothing was touched; make room there, or restore elsewhere with --to PATH")

@@ -5,6 +5,7 @@
 //! no environment variable, and takes the time as a value.
 #![warn(missing_docs)]
 
+mod archive;
 mod config;
 mod create;
 mod environment;
@@ -24,6 +25,10 @@ mod sink;
 mod source;
 mod time;
 
+pub use archive::{
+    Carried, CarriedStore, ExportOptions, Exported, ImportOptions, Imported, Packing, export, export_store,
+    import, import_store, is_store_file, open_store_file,
+};
 pub use config::{CONFIG_FILE, Config, Project, Retention};
 pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create, is_of_a_part};
 pub use environment::Environment;
@@ -34,7 +39,7 @@ pub use icecore_storage::{Limits, RateLimit, Traffic, without_secret};
 pub use icecore_store::{
     BrokenSnapshot, Counter, Depths, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RepairOptions,
     RepairPlan, RepairReport, Sent, Silent, Snapshot, SnapshotReader, Stats, Store, StoreError, Transfer,
-    TransferOptions, TransferPlan, VerifyExtent, VerifyReport,
+    TransferOptions, TransferPlan, Unlock, VerifyExtent, VerifyReport,
 };
 pub use nearest::{did_you_mean, nearest};
 pub use open::{Surroundings, cache_of, empty_same, init, is_store, open, open_as, open_same, probe_place};

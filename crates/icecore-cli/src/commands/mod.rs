@@ -6,7 +6,9 @@ pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod demo;
+pub(crate) mod export;
 pub(crate) mod gc;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod list;
@@ -46,6 +48,8 @@ fn run_one(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatu
             SnapshotCommand::Verify(args) => verify::run(ui, context, &args),
             SnapshotCommand::Delete(args) => delete::run(ui, context, &args),
             SnapshotCommand::Prune(args) => prune::run(ui, context, &args),
+            SnapshotCommand::Export(args) => export::run(ui, context, &args),
+            SnapshotCommand::Import(args) => import::run(ui, context, &args),
         },
         Command::Gc(args) => gc::run(ui, context, &args),
         Command::Repair(args) => repair::run(ui, context, &args),

@@ -19,6 +19,7 @@ mod test_delete;
 mod test_demo;
 mod test_docs;
 mod test_emergency;
+mod test_export;
 mod test_forgotten;
 mod test_full_disk;
 mod test_gc;

@@ -163,6 +163,11 @@ fn snapshots_and_the_store_are_told_as_documented() {
     let second = env.json(&["create", "dump.sql"]);
     let third = env.json(&["create", "dump.sql"]);
     check("`icecore create`", &[first, second, third]);
+    check_table("`icecore export`", 0, &[env.json(&["export", "latest", "-o", "latest.tar"])]);
+    let carried = env.json(&["export", "--all", "--format", "store", "-o", "store.tar"]);
+    check_table("`icecore export`", 1, &[carried]);
+    let imports = ["latest.tar", "latest.tar"].map(|file| env.json(&["--store", "other", "import", file]));
+    check("`icecore import`", &imports);
     check("`icecore list`", &[env.json(&["list"])]);
     // One that was cut off has findings.
     env.run_with_input(&["create", "-", "--name", "cut", "--allow-incomplete"], &PG_DUMP.as_bytes()[..600]);
