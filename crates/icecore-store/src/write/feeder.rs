@@ -51,6 +51,8 @@ impl std::fmt::Debug for Cuts {
 impl Cuts {
     /// How much farther than usual a cut may lie that a seam has moved.
     const SEAM_MAX: usize = 1 << 20;
+    /// More chunks in a block than any source is cut into. A stranger's cuts must not cost more memory than his bytes do.
+    const IN_BLOCK_MAX: usize = 64 << 10;
 
     /// The next one; none at the end, and none where no cutter of this store would cut.
     fn after(mut later: Box<dyn Iterator<Item = u32> + Send>, len_max: usize) -> Option<Self> {
@@ -173,6 +175,10 @@ impl Feeder {
                 return;
             }
             self.ends.push(self.last_end() + cuts.next);
+            if self.ends.len() > Cuts::IN_BLOCK_MAX {
+                self.given = None;
+                break;
+            }
             self.given = self.given.take().and_then(|cuts| Cuts::after(cuts.later, cuts.len_max));
         }
         let lookahead = self.cutter.lookahead(self.grain);

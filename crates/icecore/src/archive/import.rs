@@ -316,6 +316,9 @@ impl Intake for Taken {
         if head.snapshot.logical_bytes != head.content_bytes || i64::try_from(head.content_bytes).is_err() {
             return Err("its content is not as long as it was".to_owned());
         }
+        if head.snapshot.created_at.parse::<jiff::Timestamp>().is_err() {
+            return Err("it was taken at a time that is none".to_owned());
+        }
         self.head = Some((head, layout));
         Ok(())
     }

@@ -2,6 +2,7 @@
 //!
 //! It may be as long as a directory has files, so that neither side ever holds more than one part of it in memory.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -12,8 +13,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::ARCHIVE_VERSION;
 
-/// No part takes a longer line.
-const LINE_LEN_MAX: usize = 64 << 20;
+/// What is said before the parts is never longer, with a hundred findings and a long note.
+const HEAD_LEN_MAX: usize = 16 << 20;
+/// Nor is what is said of one part, with all its holes.
+const PART_LEN_MAX: usize = 64 << 20;
 
 /// What is said of a snapshot before its parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,34 +187,32 @@ pub(super) trait Intake {
 
 /// Reads a manifest to its end.
 pub(super) fn read(input: &mut dyn Read, intake: &mut dyn Intake) -> Result<(), serde_json::Error> {
-    let mut json =
-        serde_json::Deserializer::from_reader(io::BufReader::new(ShortLines { input, line_len: 0 }));
-    Document(intake).deserialize(&mut json)?;
+    let left = Cell::new(HEAD_LEN_MAX);
+    let input = Bounded { input, left: &left };
+    let mut json = serde_json::Deserializer::from_reader(io::BufReader::new(input));
+    Document { intake, left: &left }.deserialize(&mut json)?;
     json.end()
 }
 
-/// Refuses lines that would take too much memory.
-struct ShortLines<'a> {
+/// Refuses what would take too much memory: so much is read, until somebody allows more.
+struct Bounded<'a> {
     input: &'a mut dyn Read,
-    line_len: usize,
+    left: &'a Cell<usize>,
 }
 
-impl Read for ShortLines<'_> {
+impl Read for Bounded<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let len = self.input.read(buf)?;
-        let fresh = buf.get(..len).unwrap_or_default();
-        self.line_len = match fresh.iter().rposition(|byte| *byte == b'\n') {
-            Some(at) => len - at,
-            None => self.line_len + len,
-        };
-        match self.line_len > LINE_LEN_MAX {
-            true => Err(io::Error::other("a line is longer than 64 MiB")),
-            false => Ok(len),
-        }
+        let left = self.left.get().checked_sub(len);
+        self.left.set(left.ok_or_else(|| io::Error::other("what it says of one thing is too long"))?);
+        Ok(len)
     }
 }
 
-struct Document<'a>(&'a mut dyn Intake);
+struct Document<'a> {
+    intake: &'a mut dyn Intake,
+    left: &'a Cell<usize>,
+}
 
 impl<'de> DeserializeSeed<'de> for Document<'_> {
     type Value = ();
@@ -236,7 +237,6 @@ impl<'de> Visitor<'de> for Document<'_> {
                 return Err(de::Error::custom("something follows the parts"));
             }
             if key != "parts" {
-                // The first line that is no part must be short, too, and there are not many.
                 match fields.len() < 64 {
                     true => drop(fields.insert(key, map.next_value()?)),
                     false => drop(map.next_value::<IgnoredAny>()?),
@@ -250,8 +250,8 @@ impl<'de> Visitor<'de> for Document<'_> {
             }
             let head = serde_json::from_value(std::mem::take(&mut fields).into());
             let head: Head = head.map_err(de::Error::custom)?;
-            self.0.head(head).map_err(de::Error::custom)?;
-            map.next_value_seed(Parts { intake: &mut *self.0 })?;
+            self.intake.head(head).map_err(de::Error::custom)?;
+            map.next_value_seed(Parts { intake: &mut *self.intake, left: self.left })?;
         }
         if has_parts { Ok(()) } else { Err(de::Error::missing_field("parts")) }
     }
@@ -259,6 +259,7 @@ impl<'de> Visitor<'de> for Document<'_> {
 
 struct Parts<'a> {
     intake: &'a mut dyn Intake,
+    left: &'a Cell<usize>,
 }
 
 impl<'de> DeserializeSeed<'de> for Parts<'_> {
@@ -278,11 +279,13 @@ impl<'de> Visitor<'de> for Parts<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let mut offset = 0u64;
+        self.left.set(PART_LEN_MAX);
         while let Some(line) = seq.next_element::<PartLine>()? {
             let unlikely = || de::Error::custom("a part is what none can be");
             let part = line.part(offset).ok_or_else(unlikely)?;
             offset = offset.checked_add(part.len).ok_or_else(unlikely)?;
             self.intake.part(part).map_err(de::Error::custom)?;
+            self.left.set(PART_LEN_MAX);
         }
         Ok(())
     }

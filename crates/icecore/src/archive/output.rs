@@ -34,7 +34,9 @@ impl Output {
             None => std::path::absolute(path),
         };
         let path = path.map_err(write)?;
-        let (Some(parent), Some(name), false) = (path.parent(), path.file_name(), path.is_dir()) else {
+        // A device or a pipe would go, and a file come in its place.
+        let is_other = found.is_some() && !path.is_file();
+        let (Some(parent), Some(name), false) = (path.parent(), path.file_name(), is_other) else {
             return Err(Error::Unfitting(format!("{} is no place for a file", path.display())));
         };
         let parent = parent.to_owned();

@@ -229,8 +229,11 @@ fn is_large(name: &str) -> bool {
     names::parse_pack(name).is_some() || names::parse_parity(name).is_some()
 }
 
-/// What goes along. Claims and what else only concerns those who write stays.
+/// What goes along. Claims and what else only concerns those who write stays. Names become paths elsewhere.
 fn is_small(name: &str) -> bool {
+    if name.split('/').any(|step| ["", ".", ".."].contains(&step)) {
+        return false;
+    }
     [names::CONFIG, names::EPOCH].contains(&name)
         || [names::KEYS, names::SNAPSHOTS, names::LABELS, names::COPIES]
             .iter()

@@ -33,7 +33,12 @@ fn what_is_there_is_replaced_only_when_somebody_says_so() {
     fs::create_dir(env.path("folder.tar")).unwrap();
     env.fails(2, &["export", "plain", "-o", "folder.tar", "--yes"]);
     env.fails(1, &["export", "plain", "-o", "no/such/folder.tar"]);
-    assert_eq!(names(&env), ["folder.tar", "out.tar", "plain"]);
+    let made = std::process::Command::new("mkfifo").arg(env.path("pipe.tar")).status();
+    assert!(made.unwrap().success());
+    let said = env.fails(2, &["export", "plain", "-o", "pipe.tar", "--yes"]);
+    assert!(said.contains("pipe.tar is no place for a file"), "{said}");
+    assert!(!env.path("pipe.tar").is_file());
+    assert_eq!(names(&env), ["folder.tar", "out.tar", "pipe.tar", "plain"]);
     env.fails(10, &["import", "nothing.tar"]);
     env.fails(2, &["import", "folder.tar"]);
 }

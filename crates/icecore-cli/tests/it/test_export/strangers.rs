@@ -54,6 +54,7 @@ fn a_manifest_that_lies_is_refused() {
     check(&part(1, "bytes", i64::MAX.into()), "not those that manifest.json counts");
     check(&part(1, "bytes", (-1).into()), "cannot be understood");
     check(&part(1, "kind", "elf".into()), "what none can be");
+    check(&|it| it["snapshot"]["created_at"] = "yesterday".into(), "a time that is none");
     check(&part(1, "kind", "symlink".into()), "the header of a is not as it was written");
     check(&part(1, "blake3", "00".repeat(32).into()), "a has another hash than it had");
     check(&|it| it["parts"][1]["file"]["mode"] = 0o4755.into(), "the header of a is not as it was written");
@@ -131,11 +132,11 @@ fn a_bomb_takes_neither_memory_nor_time() {
     let (manifest, content) = entry(&archive, "manifest.json");
     let mut header = archive[manifest..manifest + BLOCK].to_vec();
     set_len(&mut header, (8 << 30) - 1);
-    // A line without an end, a name without one, lists in lists.
-    for text in [&b" "[..], b"{\"a\":\"x", b"{\"parts\":[[["] {
+    // A line without an end, a name without one, lists in lists, short lines without an end.
+    let texts = [(&b"{"[..], &b" "[..]), (b"{\"a\":\"x", b"x"), (b"{\"parts\":[[[", b"["), (b"{\"a\":[1\n", b",1\n")];
+    for (text, fill) in texts {
         let begin = [&archive[..manifest], &header, text].concat();
-        let fill = text.last().unwrap();
-        let bomb = [&begin[..], &vec![*fill; 200 << 20]].concat();
+        let bomb = [&begin[..], &fill.repeat((200 << 20) / fill.len())].concat();
         let packed = filtered("zstd", &["-c", "-1"], &bomb);
         assert!(packed.len() < 1 << 20);
         let started = Instant::now();
