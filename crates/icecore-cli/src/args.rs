@@ -75,6 +75,7 @@ pub(crate) enum Command {
     /// The same commands under another name
     #[command(name = "snapshot", hide = true, subcommand)]
     Alias(SnapshotCommand),
+    Run(commands::run::RunArgs),
     Rollback(commands::rollback::RollbackArgs),
     Gc(commands::gc::GcArgs),
     Stats(commands::stats::StatsArgs),

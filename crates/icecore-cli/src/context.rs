@@ -31,7 +31,9 @@ pub(crate) const NO_REMOTE_STORE: &str = "`icecore push` makes it there, of the 
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) cwd: PathBuf,
+    /// When it began.
     pub(crate) now: Timestamp,
+    is_clock_still: bool,
     pub(crate) zone: TimeZone,
     pub(crate) interrupt: Interrupt,
     pub(crate) password_file: Option<PathBuf>,
@@ -61,6 +63,7 @@ impl Context {
         Ok(Self {
             cwd,
             now: now.unwrap_or_else(icecore::now),
+            is_clock_still: now.is_some(),
             zone: TimeZone::system(),
             interrupt,
             password_file: global.password_file.clone(),
@@ -70,6 +73,11 @@ impl Context {
             store: global.store.clone().filter(|place| !place.is_empty()),
             remote: global.remote.clone(),
         })
+    }
+
+    /// What time it is by now, for what takes long.
+    pub(crate) fn time(&self) -> Timestamp {
+        if self.is_clock_still { self.now } else { icecore::now() }
     }
 
     /// The time now as it is stored.
@@ -141,6 +149,11 @@ impl Context {
     pub(crate) fn store_option(&self) -> Option<(&'static str, &str)> {
         let remote = self.remote.as_deref().map(|remote| ("--remote", remote));
         remote.or(self.store.as_deref().map(|store| ("--store", store)))
+    }
+
+    /// The configuration that was named, if it was.
+    pub(crate) fn config_option(&self) -> Option<&str> {
+        self.config.as_deref()?.to_str()
     }
 
     /// Whether the store that is worked on is named by --remote.

@@ -144,6 +144,7 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::Config { .. } => {
             (S::Failed, "docs/services.md shows what stands in it; --store PATH names a store without it")
         }
+        Error::RunPlan { .. } => (S::Usage, "nothing was done; docs/run.md shows what stands in a plan"),
         Error::NoConfig { .. } => (
             S::NotFound,
             "--config and ICECORE_CONFIG name a file; without them it is the nearest icecore.toml upwards, if there is one",

@@ -4,13 +4,14 @@
 //! or five seconds without an end, ends the program at once, as a crash would; the store does not mind crashes.
 
 use std::io::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use rustix::process::{Pid, Signal, getpgrp, kill_process};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::status::ExitStatus;
@@ -20,6 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Somebody is asked something, and nothing else goes on: there is nothing to stop cleanly.
 static PROMPTING: AtomicBool = AtomicBool::new(false);
+
+/// The process that has the terminal instead of us; 0 if none has.
+static ATTENDED: AtomicI32 = AtomicI32::new(0);
+
+/// Whether the terminal is ours again, once another process had it.
+static ALONE: OnceLock<Interrupt> = OnceLock::new();
 
 /// Set once the user wants the program to stop.
 pub(crate) type Interrupt = Arc<AtomicBool>;
@@ -41,6 +48,56 @@ impl Drop for Prompt {
     }
 }
 
+/// While it lives, another process has the terminal, and signals are its: we wait for it.
+#[derive(Debug)]
+pub(crate) struct Attended(());
+
+impl Attended {
+    /// Signals go on to `child`, which must not be reaped before this is dropped.
+    pub(crate) fn begin(child: Pid) -> Self {
+        // Ctrl-\ ends us as it always did, but for now.
+        ALONE.get_or_init(|| {
+            let alone = Interrupt::default();
+            if !is_ignored(SIGQUIT) {
+                drop(signal_hook::flag::register_conditional_default(SIGQUIT, Arc::clone(&alone)));
+            }
+            alone
+        });
+        set_alone(false);
+        ATTENDED.store(child.as_raw_pid(), Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        ATTENDED.store(0, Ordering::SeqCst);
+        set_alone(true);
+    }
+}
+
+fn set_alone(is_so: bool) {
+    if let Some(alone) = ALONE.get() {
+        alone.store(is_so, Ordering::SeqCst);
+    }
+}
+
+/// Tells `child` of a signal. Of keys that were pressed the terminal tells it, as everybody in our group.
+fn send_on(signal: i32, child: Pid) {
+    if signal == SIGINT && has_terminal() {
+        return;
+    }
+    if let Some(signal) = Signal::from_named_raw(signal) {
+        kill_process(child, signal).unwrap_or_default();
+    }
+}
+
+/// Whether what is typed comes to us.
+fn has_terminal() -> bool {
+    let terminal = std::fs::File::open("/dev/tty");
+    terminal.is_ok_and(|terminal| tcgetpgrp(&terminal).is_ok_and(|group| group == getpgrp()))
+}
+
 /// Starts to listen.
 pub(crate) fn listen() -> Interrupt {
     let interrupt = Interrupt::default();
@@ -52,7 +109,11 @@ pub(crate) fn listen() -> Interrupt {
     let terminal = tcgetattr(rustix::stdio::stdin()).ok();
     let flag = Arc::clone(&interrupt);
     let listener = move || {
-        for _ in signals.forever() {
+        for signal in signals.forever() {
+            if let Some(child) = Pid::from_raw(ATTENDED.load(Ordering::SeqCst)) {
+                send_on(signal, child);
+                continue;
+            }
             if PROMPTING.load(Ordering::SeqCst) {
                 // The question's line was not ended by an answer.
                 drop(writeln!(std::io::stderr()));

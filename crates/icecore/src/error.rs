@@ -27,6 +27,15 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A plan of steps cannot be used.
+    #[error("cannot use the plan {}", path.display())]
+    RunPlan {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The configuration that was named is not there.
     #[error("there is no configuration {}", path.display())]
     NoConfig {

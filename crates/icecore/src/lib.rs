@@ -19,6 +19,7 @@ mod prune;
 mod remote;
 mod restore;
 mod retention;
+mod run;
 mod select;
 mod service;
 mod sink;
@@ -56,6 +57,10 @@ pub use restore::{
 };
 pub use retention::{
     AgesFrom, Candidate, Period, Policies, Policy, PolicyFault, Reason, Rule, Verdict, Window, decide,
+};
+pub use run::{
+    AFTER_RUN_TAG, BEFORE_RUN_TAG, Changes, PartChange, PartSize, PartVerdict, RunPlan, RunStep, StepCommand,
+    compare_snapshots,
 };
 pub use select::{SAFETY_SUFFIX, SAFETY_TAG, Selector, is_safety, resolve, select, tags_of};
 pub use service::Service;

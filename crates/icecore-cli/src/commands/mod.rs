@@ -19,6 +19,7 @@ pub(crate) mod remote;
 pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod rollback;
+pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod tag;
@@ -60,6 +61,7 @@ fn run_one(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatu
         Command::Tag(command) => tag::run(ui, context, &command),
         Command::Note(args) => note::run(ui, context, &args),
         Command::Key(command) => key::run(ui, context, &command),
+        Command::Run(args) => run::run(ui, context, &args),
         Command::Rollback(args) => rollback::run(ui, context, &args),
         Command::Psql(args) => client::run(context, Client::Psql, &args),
         Command::Mysql(args) => client::run(context, Client::Mysql, &args),

@@ -44,6 +44,7 @@ mod test_read_only;
 mod test_redis;
 mod test_remote;
 mod test_restore;
+mod test_run;
 mod test_show;
 mod test_snapshot_alias;
 mod test_sqlite;

@@ -121,7 +121,8 @@ fn a_store_in_a_file_that_was_cut_off_or_changed_adds_nothing_wrong() {
     // Names that are none of a store's, or come twice.
     let (config, content) = entry(&archive, "config");
     let label = format!("labels/{}/../../x", "0".repeat(64));
-    let steps = ["../../x", "/etc/x", "packs/../x", "keys/../../x", "copies/keys/../x", "snapshots/./x", &label];
+    let steps =
+        ["../../x", "/etc/x", "packs/../x", "keys/../../x", "copies/keys/../x", "snapshots/./x", &label];
     for name in steps.into_iter().chain(["claims/x", "epoch", "condemned/1"]) {
         let mut changed = archive.clone();
         changed[config..config + 100].fill(0);

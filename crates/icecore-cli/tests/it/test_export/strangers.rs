@@ -133,7 +133,8 @@ fn a_bomb_takes_neither_memory_nor_time() {
     let mut header = archive[manifest..manifest + BLOCK].to_vec();
     set_len(&mut header, (8 << 30) - 1);
     // A line without an end, a name without one, lists in lists, short lines without an end.
-    let texts = [(&b"{"[..], &b" "[..]), (b"{\"a\":\"x", b"x"), (b"{\"parts\":[[[", b"["), (b"{\"a\":[1\n", b",1\n")];
+    let texts =
+        [(&b"{"[..], &b" "[..]), (b"{\"a\":\"x", b"x"), (b"{\"parts\":[[[", b"["), (b"{\"a\":[1\n", b",1\n")];
     for (text, fill) in texts {
         let begin = [&archive[..manifest], &header, text].concat();
         let bomb = [&begin[..], &fill.repeat((200 << 20) / fill.len())].concat();
