@@ -93,7 +93,7 @@ fn send_on(signal: i32, child: Pid) {
 }
 
 /// Whether what is typed comes to us.
-fn has_terminal() -> bool {
+pub(crate) fn has_terminal() -> bool {
     let terminal = std::fs::File::open("/dev/tty");
     terminal.is_ok_and(|terminal| tcgetpgrp(&terminal).is_ok_and(|group| group == getpgrp()))
 }

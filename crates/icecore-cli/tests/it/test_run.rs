@@ -136,7 +136,7 @@ fn what_is_not_whole_is_nothing_to_go_back_to() {
     let made = std::os::unix::net::UnixListener::bind(env.path("tree/socket")).unwrap();
     // A name that is no UTF-8 is no finding; a file that cannot be read is.
     let unreadable = env.write("tree/b", "b");
-    std::fs::set_permissions(&unreadable, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(&unreadable, std::os::unix::fs::PermissionsExt::from_mode(0o0)).unwrap();
     let run = |more: &[&str]| {
         let mut command = std::process::Command::new("setpriv");
         let arguments = [&["run", "--store", ".icecore"], more, &["tree", "--", "touch", "ran"]].concat();
@@ -234,6 +234,20 @@ fn directories_and_files_are_brought_back_too() {
     env.write("plain", "plain");
     env.fails(4, &["run", "--rollback", "./plain", "--", "sh", "-c", "echo x > plain; exit 4"]);
     assert_eq!(env.read("plain"), b"plain");
+}
+
+#[test]
+fn a_volume_that_is_mounted_is_rewritten_where_it_is() {
+    let env = TestEnv::new();
+    std::fs::create_dir(env.path("volume")).unwrap();
+    let script = "mount -t tmpfs none volume && echo before > volume/f && echo 1 > volume/gone
+        \"$0\" run --rollback ./volume -- sh -c 'rm volume/gone; echo after > volume/f; echo > volume/new; exit 3'
+        echo $? $(ls volume) $(cat volume/f)";
+    let namespace = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+    let arguments =
+        [namespace, "sh", "-ec", &script.replace("exit 3'", "exit 3' ||"), env!("CARGO_BIN_EXE_icecore")];
+    let said = Said::of(&mut env.command_of(std::path::Path::new("unshare"), &arguments));
+    assert_eq!(said.text().lines().last(), Some("3 f gone before"), "{}", said.stderr);
 }
 
 #[test]

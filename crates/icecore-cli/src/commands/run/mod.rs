@@ -102,11 +102,11 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RunArgs) -> Result<Exit
         ran.push(Ran { name: step.name.clone(), before, outcome });
         if has_failed {
             let undone = offer::after_failure(ui, &run, &ran, steps.len())?;
-            return finish(ui, &run, ran, undone, After::default());
+            return finish(ui, &run, &ran, &undone, &After::default());
         }
     }
     let after = look_afterwards(ui, &run, &ran);
-    finish(ui, &run, ran, Undone::default(), after)
+    finish(ui, &run, &ran, &Undone::default(), &after)
 }
 
 /// What was found when all had succeeded.
@@ -146,12 +146,12 @@ fn look_afterwards(ui: &mut Ui, run: &Run<'_>, ran: &[Ran]) -> After {
     after
 }
 
-fn finish(ui: &mut Ui, run: &Run<'_>, ran: Vec<Ran>, undone: Undone, after: After) -> Result<ExitStatus> {
+fn finish(ui: &mut Ui, run: &Run<'_>, ran: &[Ran], undone: &Undone, after: &After) -> Result<ExitStatus> {
     let Some(last) = ran.last() else { return Ok(ExitStatus::Success) };
     let status = match last.outcome.code() {
         0 if after.is_unknown => ExitStatus::Findings,
         code => ExitStatus::of_command(code),
     };
-    Report { run, ran: &ran, undone: &undone, after: &after, status }.tell(ui)?;
+    Report { run, ran, undone, after, status }.tell(ui)?;
     Ok(status)
 }

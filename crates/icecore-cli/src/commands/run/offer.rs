@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::mem::{replace, take};
 
 use icecore::Snapshot;
+use rustix::termios::{QueueSelector, tcflush};
 use serde_json::Value;
 
 use super::Run;
@@ -12,6 +13,7 @@ use super::steps::Step;
 use crate::commands::show::restore_command;
 use crate::failure::{CommandError, Failure, Result};
 use crate::select::short_id;
+use crate::signals::has_terminal;
 use crate::ui::Ui;
 use crate::units::printable;
 
@@ -30,16 +32,18 @@ pub(super) fn after_failure(ui: &mut Ui, run: &Run<'_>, ran: &[Ran], count: usiz
     ui.warn(failed.told(ran.len(), count));
     let wanted = match &run.args.rollback {
         Some(step) => Some(named(ui, ran, step)),
-        None => ask(ui, run, ran)?,
-    };
-    match wanted.and_then(|at| ran.get(at)) {
-        Some(to) => restore(ui, run, failed, &to.before),
+        None if ui.assume_yes => Some(ran.len().saturating_sub(1)),
         None => {
+            // Before a question, which may never be answered.
             for way in ways(run, ran) {
                 ui.hint_always(way);
             }
-            Ok(Undone::default())
+            ask(ui, run, ran)?
         }
+    };
+    match wanted.and_then(|at| ran.get(at)) {
+        Some(to) => restore(ui, run, failed, &to.before),
+        None => Ok(Undone::default()),
     }
 }
 
@@ -55,13 +59,11 @@ fn named(ui: &mut Ui, ran: &[Ran], step: &str) -> usize {
 
 /// Asks whether to go back, and to which of several checkpoints. None if nobody wants to, or nobody is there.
 fn ask(ui: &mut Ui, run: &Run<'_>, ran: &[Ran]) -> Result<Option<usize>> {
-    let last = ran.len().saturating_sub(1);
-    if ui.assume_yes {
-        return Ok(Some(last));
-    }
-    if !ui.can_ask() {
+    if !ui.can_ask() || !has_terminal() {
         return Ok(None);
     }
+    // What was typed before was for the command.
+    tcflush(io::stdin(), QueueSelector::IFlush).unwrap_or_default();
     if let [only] = ran
         && only.name.is_none()
     {
@@ -73,7 +75,7 @@ fn ask(ui: &mut Ui, run: &Run<'_>, ran: &[Ran]) -> Result<Option<usize>> {
     for (at, it) in ran.iter().enumerate() {
         let name = printable(it.name.as_deref().unwrap_or_default()).to_string();
         let snapshot = run.context.described(&it.before);
-        let mark = if at == last { ", the step that failed" } else { "" };
+        let mark = if at + 1 == ran.len() { ", the step that failed" } else { "" };
         drop(writeln!(stderr, "{:>3}  before {name}{mark}: {snapshot}", at + 1));
     }
     loop {
