@@ -22,6 +22,7 @@ use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
+use crate::units::printable;
 
 /// Run a command between two snapshots
 ///
@@ -137,7 +138,7 @@ fn look_afterwards(ui: &mut Ui, run: &Run<'_>, ran: &[Ran]) -> After {
         Err(error) => {
             after.is_unknown = true;
             let why = match error {
-                CommandError::Failure(failure) => format!(": {}", failure.message),
+                CommandError::Failure(failure) => format!(": {}", printable(&failure.message)),
                 CommandError::OutputClosed | CommandError::StreamClosed => String::new(),
             };
             ui.warn(format_args!("the command succeeded, but nobody knows what it changed{why}"));

@@ -114,10 +114,8 @@ impl Program {
             command.stdout(Stdio::from(stderr.map_err(CommandError::io("cannot write to standard error"))?));
         }
         let started = Instant::now();
-        let ended = match command.spawn() {
-            Ok(mut child) => {
-                attended::wait(&mut child).map_err(CommandError::io("cannot wait for the command"))?
-            }
+        let ended = match attended::run(&mut command) {
+            Ok(ended) => ended.map_err(CommandError::io("cannot wait for the command"))?,
             Err(error) => {
                 let Missing { code, why } = Missing::of(Path::new(program), &error);
                 let duration = Millis::since(started);
