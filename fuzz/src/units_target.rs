@@ -1,9 +1,10 @@
 //! Sizes, shares and durations in arguments, and how numbers are shown.
 
+use icecore::{parse_duration, parse_size};
+
 use crate::input::text;
 use crate::units::{
-    Bytes, Millis, counted, parse_budget, parse_duration, parse_percent, parse_share, parse_size, printable,
-    saved_percent,
+    Bytes, Millis, counted, parse_budget, parse_percent, parse_share, printable, saved_percent,
 };
 
 pub(crate) fn size(input: &[u8]) {

@@ -73,6 +73,7 @@ pub(crate) enum Command {
     /// The same commands under another name
     #[command(name = "snapshot", hide = true, subcommand)]
     Alias(SnapshotCommand),
+    Run(commands::run::RunArgs),
     Rollback(commands::rollback::RollbackArgs),
     Nightly(commands::nightly::NightlyArgs),
     Daemon(commands::daemon::DaemonArgs),
@@ -116,6 +117,8 @@ pub(crate) enum SnapshotCommand {
     Verify(commands::verify::VerifyArgs),
     Delete(commands::delete::DeleteArgs),
     Prune(commands::prune::PruneArgs),
+    Export(commands::export::ExportArgs),
+    Import(commands::import::ImportArgs),
 }
 
 /// Whether nobody else writes.

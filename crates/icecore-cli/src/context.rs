@@ -33,7 +33,9 @@ pub(crate) const NO_REMOTE_STORE: &str = "`icecore push` makes it there, of the 
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) cwd: PathBuf,
+    /// When it began.
     pub(crate) now: Timestamp,
+    is_clock_still: bool,
     pub(crate) zone: TimeZone,
     pub(crate) interrupt: Interrupt,
     pub(crate) password_file: Option<PathBuf>,
@@ -59,9 +61,11 @@ pub(crate) struct Opened {
 impl Context {
     pub(crate) fn new(global: &GlobalArgs, interrupt: Interrupt) -> Result<Self> {
         let cwd = std::env::current_dir().map_err(CommandError::io("cannot find the current directory"))?;
+        let now = std::env::var(NOW_VARIABLE).ok().and_then(|text| text.parse().ok());
         Ok(Self {
             cwd,
-            now: fixed_time().unwrap_or_else(icecore::now),
+            now: now.unwrap_or_else(icecore::now),
+            is_clock_still: now.is_some(),
             zone: TimeZone::system(),
             interrupt,
             password_file: global.password_file.clone(),
@@ -73,9 +77,9 @@ impl Context {
         })
     }
 
-    /// The time at this moment, of which a long command needs more than one.
+    /// What time it is by now, for what takes long.
     pub(crate) fn time(&self) -> Timestamp {
-        fixed_time().unwrap_or_else(icecore::now)
+        if self.is_clock_still { self.now } else { icecore::now() }
     }
 
     /// The time now as it is stored.
@@ -147,6 +151,11 @@ impl Context {
     pub(crate) fn store_option(&self) -> Option<(&'static str, &str)> {
         let remote = self.remote.as_deref().map(|remote| ("--remote", remote));
         remote.or(self.store.as_deref().map(|store| ("--store", store)))
+    }
+
+    /// The configuration that was named, if it was.
+    pub(crate) fn config_option(&self) -> Option<&str> {
+        self.config.as_deref()?.to_str()
     }
 
     /// Whether the store that is worked on is named by --remote.
@@ -302,10 +311,6 @@ impl Context {
             Err(_) => stored.to_owned(),
         }
     }
-}
-
-fn fixed_time() -> Option<Timestamp> {
-    std::env::var(NOW_VARIABLE).ok().and_then(|text| text.parse().ok())
 }
 
 /// Where programs of this user keep what may be lost, as the XDG base directory specification has it.

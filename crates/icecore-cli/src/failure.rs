@@ -120,6 +120,7 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::Config { .. } => {
             (S::Failed, "docs/services.md shows what stands in it; --store PATH names a store without it")
         }
+        Error::RunPlan { .. } => (S::Usage, "nothing was done; docs/run.md shows what stands in a plan"),
         Error::NoConfig { .. } => (
             S::NotFound,
             "--config and ICECORE_CONFIG name a file; without them it is the nearest icecore.toml upwards, if there is one",
@@ -171,6 +172,16 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
             S::Refused,
             "--to PATH restores elsewhere; --allow-incomplete replaces what is there all the same",
         ),
+        Error::WouldDecrypt { .. } => {
+            (S::Refused, "--decrypt writes it all the same: whoever has the file can read it then")
+        }
+        Error::NoArchive { .. } => (
+            S::Failed,
+            "`icecore export` writes archives; anything else, a tarball too, becomes a snapshot with `icecore create`",
+        ),
+        Error::ArchiveDamaged { .. } => {
+            (S::Damaged, "no snapshot was made of it; export it once more, or take another copy of the file")
+        }
         Error::TargetExists { .. } => (S::Refused, "--yes replaces it; --to PATH restores elsewhere"),
         Error::NoRoom { .. } => {
             (S::Failed, "nothing was touched; make room there, or restore elsewhere with --to PATH")

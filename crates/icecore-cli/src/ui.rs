@@ -32,6 +32,8 @@ pub(crate) struct Ui {
     pub(crate) remote: Option<String>,
     /// What was noted so far, for the result as JSON.
     pub(crate) notes: Vec<String>,
+    /// Documents that become a part of a larger one, if they do.
+    pub(crate) held: Option<Vec<serde_json::Value>>,
 }
 
 /// Alignment of a table's column.
@@ -66,6 +68,7 @@ impl Ui {
             color_stderr: wants_color(global.color, io::stderr().is_terminal()),
             stdout_taken: false,
             notes: Vec::new(),
+            held: None,
         }
     }
 
@@ -76,9 +79,12 @@ impl Ui {
 
     /// The result as one JSON document.
     pub(crate) fn document(&mut self, document: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_string(document)
-            .map_err(|error| CommandError::new(ExitStatus::Failed, format!("cannot write JSON: {error}")))?;
-        self.line(text)
+        let cannot = |error| CommandError::new(ExitStatus::Failed, format!("cannot write JSON: {error}"));
+        match &mut self.held {
+            Some(held) => held.push(serde_json::to_value(document).map_err(cannot)?),
+            None => self.line(serde_json::to_string(document).map_err(cannot)?)?,
+        }
+        Ok(())
     }
 
     /// A table without borders.
@@ -148,6 +154,13 @@ impl Ui {
         self.status(format_args!("{label} {line}"));
     }
 
+    /// The same where it must not be missed, whatever -q and --json say.
+    pub(crate) fn hint_always(&mut self, line: impl fmt::Display) {
+        let label = paint(self.color_stderr, "36", "hint:");
+        let line = self.of_remote(&line.to_string());
+        drop(writeln!(io::stderr(), "{label} {line}"));
+    }
+
     fn of_remote(&self, hint: &str) -> String {
         self.remote.as_deref().map_or_else(|| hint.to_owned(), |remote| at_remote(hint, &printable(remote)))
     }
@@ -196,8 +209,20 @@ impl Ui {
     }
 
     /// Whether there is a person to ask.
-    fn can_ask(&self) -> bool {
+    pub(crate) fn can_ask(&self) -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal() && !self.json
+    }
+
+    /// What somebody types on a line; nothing if there is no more to come.
+    pub(crate) fn ask(&self, question: &str) -> Result<String> {
+        let mut stderr = io::stderr();
+        drop(write!(stderr, "{question}").and_then(|()| stderr.flush()));
+        let mut answer = String::new();
+        let prompt = Prompt::begin();
+        let read = io::stdin().lock().read_line(&mut answer);
+        drop(prompt);
+        read.map_err(CommandError::io("cannot read the answer"))?;
+        Ok(answer)
     }
 
     /// Goes on only if the user wants it: `--yes`, or an answer. Without anybody to ask, `refusal` says what was not done.
@@ -214,13 +239,7 @@ impl Ui {
         if !self.can_ask() {
             return Err(refused(refusal).hint(format!("--yes {effect}")));
         }
-        let mut stderr = io::stderr();
-        drop(write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush()));
-        let mut answer = String::new();
-        let prompt = Prompt::begin();
-        let read = io::stdin().lock().read_line(&mut answer);
-        drop(prompt);
-        read.map_err(CommandError::io("cannot read the answer"))?;
+        let answer = self.ask(&format!("{question} [y/N] "))?;
         match answer.trim().to_ascii_lowercase().as_str() {
             "y" | "yes" => Ok(()),
             _ => Err(refused("not confirmed; nothing was touched")),

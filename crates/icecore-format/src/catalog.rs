@@ -67,6 +67,11 @@ impl PartKind {
         Self::ALL.iter().find(|(_, byte, _)| *byte == found).map(|(kind, ..)| *kind)
     }
 
+    /// What the word for it means.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(.., known)| *known == word).map(|(kind, ..)| *kind)
+    }
+
     /// The word for it in tables and JSON.
     pub fn as_str(self) -> &'static str {
         Self::ALL.iter().find(|(kind, ..)| *kind == self).map_or("", |(.., word)| word)

@@ -95,7 +95,7 @@ impl KeyFile {
         let json = envelope::decode_plain(ObjectKind::Key, &names::key(id), bytes)?;
         let file: Self = serde_json::from_slice(json)
             .map_err(|error| DecodeError::Malformed { what: "key file", offset: error.column() })?;
-        if file.id != id {
+        if file.id != id || !names::is_component(id) {
             return Err(DecodeError::Malformed { what: "key file's id", offset: 0 });
         }
         // A stranger's key file must not make us take gigabytes or hours.

@@ -98,5 +98,11 @@ pub fn label(id: &SnapshotId, label: &str) -> String {
 pub fn parse_label(name: &str) -> Option<(SnapshotId, &str)> {
     let (id, _) = name.strip_prefix(LABELS)?.split_once('/')?;
     let id = id.parse().ok()?;
-    Some((id, name.strip_prefix(&labels_of(&id))?))
+    let label = name.strip_prefix(&labels_of(&id))?;
+    is_component(label).then_some((id, label))
+}
+
+/// Whether a stranger's text may be the last component of a name. A name may become a path, and must lead nowhere else.
+pub(crate) fn is_component(text: &str) -> bool {
+    !["", ".", ".."].contains(&text) && !text.contains(['/', '\0'])
 }

@@ -141,7 +141,6 @@ impl<S: Storage> Storage for LimitedStorage<S> {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU64;
-    use std::sync::Mutex;
     use std::time::Duration;
 
     use super::*;

@@ -27,6 +27,15 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A plan of steps cannot be used.
+    #[error("cannot use the plan {}", path.display())]
+    RunPlan {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The configuration that was named is not there.
     #[error("there is no configuration {}", path.display())]
     NoConfig {
@@ -189,6 +198,42 @@ pub enum Error {
         /// Bytes that are free there.
         free: u64,
     },
+    /// What an encrypted store hides would be written for everybody to read.
+    #[error("snapshot {id} is in an encrypted store, and what is exported is not encrypted")]
+    WouldDecrypt {
+        /// The snapshot's short id.
+        id: String,
+    },
+    /// A file is nothing that an export wrote.
+    #[error("{name} is no archive of icecore: {why}")]
+    NoArchive {
+        /// The file, or `standard input`.
+        name: String,
+        /// In which way.
+        why: String,
+    },
+    /// An archive is not what was exported: it was cut off, or changed.
+    #[error("{name} is damaged: {why}")]
+    ArchiveDamaged {
+        /// The file, or `standard input`.
+        name: String,
+        /// In which way.
+        why: String,
+    },
+    /// An archive, or what waits on disk of it, cannot be read.
+    #[error("cannot read {name}")]
+    ArchiveUnread {
+        /// The file, or `standard input`.
+        name: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no room for what waits on disk, or it cannot be read.
+    #[error("cannot use the store's folder for temporary files")]
+    Scratch {
+        /// Why.
+        source: std::io::Error,
+    },
     /// It is not known where to restore to.
     #[error("snapshot {id} of {source_name} has no place of its own to go back to")]
     NoTarget {
@@ -243,6 +288,12 @@ pub enum Error {
     /// The user interrupted.
     #[error("interrupted")]
     Cancelled,
+}
+
+impl Error {
+    pub(crate) fn scratch(source: std::io::Error) -> Self {
+        Self::Scratch { source }
+    }
 }
 
 fn of_which(name: Option<&str>) -> String {

@@ -5,6 +5,7 @@
 //! no environment variable, and takes the time as a value.
 #![warn(missing_docs)]
 
+mod archive;
 mod config;
 mod create;
 mod environment;
@@ -22,6 +23,7 @@ mod quantity;
 mod remote;
 mod restore;
 mod retention;
+mod run;
 mod schedule;
 mod select;
 mod sentence;
@@ -30,6 +32,10 @@ mod sink;
 mod source;
 mod time;
 
+pub use archive::{
+    Carried, CarriedStore, ExportOptions, Exported, ImportOptions, Imported, Packing, export, export_store,
+    import, import_store, is_store_file, open_store_file,
+};
 pub use config::{CONFIG_FILE, Config, NightlySettings, Project, Retention};
 pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create, is_of_a_part};
 pub use environment::Environment;
@@ -41,7 +47,7 @@ pub use icecore_storage::{Limits, RateLimit, Traffic, without_secret};
 pub use icecore_store::{
     BrokenSnapshot, Counter, Depths, GcOptions, GcPlan, GcReport, InitOptions, Monitor, RepairOptions,
     RepairPlan, RepairReport, Sent, Silent, Snapshot, SnapshotReader, Stats, Store, StoreError, Transfer,
-    TransferOptions, TransferPlan, VerifyExtent, VerifyReport,
+    TransferOptions, TransferPlan, Unlock, VerifyExtent, VerifyReport,
 };
 pub use nearest::{did_you_mean, nearest};
 pub use nightly::{
@@ -66,6 +72,10 @@ pub use restore::{
 };
 pub use retention::{
     AgesFrom, Candidate, Period, Policies, Policy, PolicyFault, Reason, Rule, Verdict, Window, decide,
+};
+pub use run::{
+    AFTER_RUN_TAG, BEFORE_RUN_TAG, Changes, PartChange, PartSize, PartVerdict, RunPlan, RunStep, StepCommand,
+    compare_snapshots,
 };
 pub use schedule::{
     Agenda, Appointment, Calendar, Mark, Schedule, ScheduleFault, Timer, Unit, jitter, with_lines,

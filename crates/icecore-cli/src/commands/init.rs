@@ -1,9 +1,12 @@
 //! `icecore init`
 
-use icecore::{InitOptions, Place, Remote};
+use std::path::Path;
+
+use icecore::{InitOptions, Place, Remote, Unlock};
 use icecore_format::KdfCost;
 use serde_json::json;
 
+use crate::commands::import;
 use crate::commands::remote::findings;
 use crate::context::{Context, NO_REMOTE_STORE};
 use crate::failure::{CommandError, Result};
@@ -20,7 +23,7 @@ pub(crate) const ORIGIN: &str = "origin";
 /// It lies where --store or icecore.toml says, or else in .icecore in the current directory, where all commands find it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InitArgs {
-    /// Join the store that is at a remote or a URL: the same store, here, to push from and to pull to
+    /// Join the store that is at a remote, a URL, or in a file of `export --format store`: the same store, here, to push from and to pull to
     #[arg(long, value_name = "REMOTE", conflicts_with_all = ["encrypt", "parity", "no_delta", "pack_size"])]
     from: Option<String>,
     /// Encrypt what is stored; asks for a password
@@ -39,6 +42,11 @@ pub(crate) struct InitArgs {
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &InitArgs) -> Result<ExitStatus> {
     let place = context.new_store_place()?;
+    if let Some(from) = &args.from
+        && context.cwd.join(from).is_file()
+    {
+        return join_file(ui, context, &place, &context.cwd.join(from));
+    }
     if let Some(from) = &args.from {
         return join(ui, context, &place, from);
     }
@@ -93,6 +101,26 @@ fn warn_of_place(ui: &mut Ui, context: &Context, place: &Place) {
     if let Ok(Some(probe)) = icecore::probe_place(place, &context.surroundings()) {
         findings(&probe).iter().for_each(|finding| ui.warn(finding));
     }
+}
+
+/// Makes a place here of a store that somebody brought in a file, with all snapshots in it.
+fn join_file(ui: &mut Ui, context: &Context, place: &Place, file: &Path) -> Result<ExitStatus> {
+    let mut failure = None;
+    let mut ask = || {
+        password::existing(context.password_file.as_deref()).unwrap_or_else(|error| {
+            failure = Some(error);
+            None
+        })
+    };
+    let carried = icecore::open_store_file(file, Unlock::Ask(&mut ask));
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let carried = carried?;
+    let store = icecore::open_same(&carried.store, place, &context.surroundings())?;
+    let status = import::bring(ui, context, &store, &carried, &place.to_string())?;
+    warn_of_place(ui, context, place);
+    Ok(status)
 }
 
 /// Makes an empty place here of a store that is elsewhere already.

@@ -7,7 +7,9 @@ pub(crate) mod create;
 pub(crate) mod daemon;
 pub(crate) mod delete;
 pub(crate) mod demo;
+pub(crate) mod export;
 pub(crate) mod gc;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod list;
@@ -20,6 +22,7 @@ pub(crate) mod remote;
 pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod rollback;
+pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod show;
 pub(crate) mod stats;
@@ -51,6 +54,8 @@ fn run_one(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatu
             SnapshotCommand::Verify(args) => verify::run(ui, context, &args),
             SnapshotCommand::Delete(args) => delete::run(ui, context, &args),
             SnapshotCommand::Prune(args) => prune::run(ui, context, &args),
+            SnapshotCommand::Export(args) => export::run(ui, context, &args),
+            SnapshotCommand::Import(args) => import::run(ui, context, &args),
         },
         Command::Status(args) => status::run(ui, context, &args),
         Command::Daemon(args) => daemon::run(ui, context, &args),
@@ -65,6 +70,7 @@ fn run_one(ui: &mut Ui, context: &Context, command: Command) -> Result<ExitStatu
         Command::Tag(command) => tag::run(ui, context, &command),
         Command::Note(args) => note::run(ui, context, &args),
         Command::Key(command) => key::run(ui, context, &command),
+        Command::Run(args) => run::run(ui, context, &args),
         Command::Rollback(args) => rollback::run(ui, context, &args),
         Command::Psql(args) => client::run(context, Client::Psql, &args),
         Command::Mysql(args) => client::run(context, Client::Mysql, &args),

@@ -128,14 +128,16 @@ fn chains(depths: &Depths) -> Option<String> {
 }
 
 /// What restores it, to be copied. What came from no place needs one to go to, and so does what is to take no whole database's place.
-fn restore_command(context: &Context, snapshot: &Snapshot) -> String {
+pub(crate) fn restore_command(context: &Context, snapshot: &Snapshot) -> String {
     let to = match snapshot.info().origin {
         Some(_) if icecore::is_of_a_part(snapshot) => " --to URL",
         Some(_) => "",
         None => " --to -",
     };
     let store = context.store_option().map(|(option, place)| format!(" {option} {}", quoted(place)));
-    format!("icecore restore {}{to}{}", short_id(snapshot), store.unwrap_or_default())
+    let config = context.config_option().map(|file| format!(" --config {}", quoted(file)));
+    let options = store.unwrap_or_default() + &config.unwrap_or_default();
+    format!("icecore restore {}{to}{options}", short_id(snapshot))
 }
 
 fn entry(snapshot: &Snapshot, depths: &Depths, parts: &[Value], restore: &str) -> Value {

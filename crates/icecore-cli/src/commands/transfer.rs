@@ -119,14 +119,14 @@ fn limit(bytes_a_second: Option<NonZeroU64>) -> Option<Arc<RateLimit>> {
 }
 
 /// How a direction is told of.
-struct Words<'a> {
-    done: &'static str,
-    would: &'static str,
-    undone: &'static str,
+pub(super) struct Words<'a> {
+    pub(super) done: &'static str,
+    pub(super) would: &'static str,
+    pub(super) undone: &'static str,
     /// The receiver.
-    there: String,
+    pub(super) there: String,
     /// The sender, if it is a remote.
-    from: Option<&'a str>,
+    pub(super) from: Option<&'a str>,
 }
 
 fn run(
@@ -157,7 +157,7 @@ fn run(
     };
     let (sent, present) = sent?;
     show_sent(ui, &sent, present, words)?;
-    Ok(judge(ui, &sent, listing, words))
+    Ok(judge(ui, &sent, listing.damaged, words))
 }
 
 /// The snapshots that are meant, newest first.
@@ -245,7 +245,7 @@ fn show_plan(ui: &mut Ui, context: &Context, plan: &TransferPlan, words: &Words<
     Ok(if plan.damaged.is_empty() { ExitStatus::Success } else { ExitStatus::Damaged })
 }
 
-fn show_sent(ui: &mut Ui, sent: &Sent, present: usize, words: &Words<'_>) -> Result<()> {
+pub(super) fn show_sent(ui: &mut Ui, sent: &Sent, present: usize, words: &Words<'_>) -> Result<()> {
     if ui.json {
         let failed: Vec<_> = sent
             .failed
@@ -286,7 +286,7 @@ fn show_sent(ui: &mut Ui, sent: &Sent, present: usize, words: &Words<'_>) -> Res
 }
 
 /// Tells of what could not be sent, or not be read.
-fn judge(ui: &mut Ui, sent: &Sent, listing: &Listing, words: &Words<'_>) -> ExitStatus {
+pub(super) fn judge(ui: &mut Ui, sent: &Sent, damaged: usize, words: &Words<'_>) -> ExitStatus {
     for failed in &sent.failed {
         let id = shortened(&failed.id.to_string());
         ui.warn(format_args!("snapshot {id} {}: {}", words.undone, sentence(&failed.error)));
@@ -294,7 +294,7 @@ fn judge(ui: &mut Ui, sent: &Sent, listing: &Listing, words: &Words<'_>) -> Exit
     for error in &sent.label_errors {
         ui.warn(format_args!("a label {}: {}", words.undone, sentence(error)));
     }
-    let is_damage = listing.damaged > 0 || sent.failed.iter().any(|failed| failed.error.is_damage());
+    let is_damage = damaged > 0 || sent.failed.iter().any(|failed| failed.error.is_damage());
     if is_damage {
         let there = words.from.map_or(String::new(), |from| format!(" --remote {}", printable(from)));
         ui.hint(format_args!(

@@ -6,7 +6,7 @@ use std::path::Path;
 use icecore_testkit::postgres::PostgresServer;
 use serde_json::Value;
 
-use crate::support::{PG_DUMP, Said, TestEnv, noise};
+use crate::support::{PG_DUMP, Said, TestEnv, keys, noise};
 use crate::test_redis::Redis;
 
 /// The types of all fields, by the names that the document has for them.
@@ -168,6 +168,11 @@ fn snapshots_and_the_store_are_told_as_documented() {
     let before = env.json(&["list"]);
     let proved = ["ledger", "tree"].map(|name| env.json(&["verify", "--restore", name]));
     env.ok(&["verify", "--record"]);
+    check_table("`icecore export`", 0, &[env.json(&["export", "latest", "-o", "latest.tar"])]);
+    let carried = env.json(&["export", "--all", "--format", "store", "-o", "store.tar"]);
+    check_table("`icecore export`", 1, &[carried]);
+    let imports = ["latest.tar", "latest.tar"].map(|file| env.json(&["--store", "other", "import", file]));
+    check("`icecore import`", &imports);
     check("`icecore list`", &[before, env.json(&["list"])]);
     // One that was cut off has findings.
     env.run_with_input(&["create", "-", "--name", "cut", "--allow-incomplete"], &PG_DUMP.as_bytes()[..600]);
@@ -276,6 +281,29 @@ fn restores_and_rollbacks_are_told_as_documented() {
     env.json(&["create", &url, "--name", "cache"]);
     restores.push(env.json(&["restore", "cache", "--to", &url, "--yes"]));
     check("`icecore restore`", &restores);
+}
+
+#[test]
+fn runs_are_told_as_documented() {
+    let env = ledger();
+    let plan = "[[step]]\nname = 'a'\ncommand = 'true'\n[[step]]\nname = 'b'\ncommand = 'kill -9 $$'\n[[step]]\nname = 'c'\ncommand = 'true'\n";
+    env.write("steps.toml", plan);
+    env.write("tree/f", "text");
+    let run = |arguments: &[&str]| parse(&env.run(&[&["--json", "run"], arguments].concat()));
+    let mut documents = vec![
+        run(&["ledger", "--", "sqlite3", "ledger.db", "INSERT INTO t VALUES (2, 2)"]),
+        run(&["--plan", "steps.toml", "--rollback=c", "ledger"]),
+        run(&["tree", "--", "sh", "-c", "rm tree/f; echo more > tree/g"]),
+    ];
+    for document in &mut documents {
+        let restored = document["restored"].take();
+        if !restored.is_null() {
+            assert_eq!(restored["id"], document["rolled_back_to"]);
+            assert!(keys(&restored).contains(&"written_bytes"));
+        }
+    }
+    assert!(documents[1]["notes"][0].as_str().unwrap().contains("did not come to c"));
+    check("`icecore run`", &documents);
 }
 
 #[test]

@@ -21,8 +21,8 @@ const RANDOM_LEN: usize = 12;
 /// A name is cut so that what is added to it has room.
 const NAME_LEN_MAX: usize = 200;
 
-/// A file beside `name` in `parent`, readable by nobody else.
-pub(crate) fn file_beside(parent: &Path, name: &OsStr) -> io::Result<NamedTempFile> {
+/// A file beside `name` in `parent`, readable by nobody else. What killed runs left of such files goes.
+pub fn file_beside(parent: &Path, name: &OsStr) -> io::Result<NamedTempFile> {
     sweep(parent, name);
     loop {
         let mut builder = tempfile::Builder::new();

@@ -31,7 +31,7 @@ mod write_back;
 
 pub use attributes::attributes_of;
 pub use beneath::compare;
-pub(crate) use beside::file_beside;
+pub use beside::file_beside;
 pub use capture::{capture_directory, capture_file};
 pub use escape::Escapes;
 pub(crate) use grain::grain_of_name;

@@ -28,7 +28,7 @@ impl Facts {
     }
 
     /// Finds the comment in the first part of a script.
-    pub(super) fn find(head: &[u8]) -> Option<Self> {
+    pub fn find(head: &[u8]) -> Option<Self> {
         let mut lines = head.split(|byte| *byte == b'\n');
         lines.find_map(|line| serde_json::from_slice(line.strip_prefix(MARK.as_bytes())?).ok())
     }

@@ -231,6 +231,22 @@ fn a_key_file_says_under_which_id_it_lies() {
 }
 
 #[test]
+fn names_lead_nowhere_else() {
+    let id = "ab".repeat(32);
+    for label in ["", ".", "..", "../../x", "a/b", "a\0b"] {
+        assert_eq!(names::parse_label(&format!("labels/{id}/{label}")), None, "{label:?}");
+    }
+    for id in ["", "..", "../../x", "a/b"] {
+        let cost = r#"{"memory_kib":16,"passes":1,"lanes":1}"#;
+        let salt = "0".repeat(64);
+        let json = format!(
+            r#"{{"id":"{id}","label":"","created_at":"","cost":{cost},"salt":"{salt}","wrapped":""}}"#
+        );
+        assert!(KeyFile::decode(id, &forge(b'K', 0, &names::key(id), json.as_bytes())).is_err(), "{id}");
+    }
+}
+
+#[test]
 fn nothing_lies_in_a_store_under_two_names() {
     let (lower, upper) = ("ab".repeat(32), "AB".repeat(32));
     assert!(names::parse_pack(&format!("packs/ab/{lower}")).is_some());

@@ -31,17 +31,51 @@ pub(super) struct Feeder {
     /// Chunks of `buf`, by their ends; what is behind the last end is not cut yet.
     ends: Vec<usize>,
     grain: Grain,
+    /// Where the bytes were cut before, if they were.
+    given: Option<Cuts>,
+}
+
+/// The lengths of chunks as they were cut before, and the next of them.
+pub(super) struct Cuts {
+    next: usize,
+    later: Box<dyn Iterator<Item = u32> + Send>,
+    len_max: usize,
+}
+
+impl std::fmt::Debug for Cuts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cuts").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+impl Cuts {
+    /// How much farther than usual a cut may lie that a seam has moved.
+    const SEAM_MAX: usize = 1 << 20;
+    /// More chunks in a block than any source is cut into. A stranger's cuts must not cost more memory than his bytes do.
+    const IN_BLOCK_MAX: usize = 64 << 10;
+
+    /// The next one; none at the end, and none where no cutter of this store would cut.
+    fn after(mut later: Box<dyn Iterator<Item = u32> + Send>, len_max: usize) -> Option<Self> {
+        let next = later.next()? as usize;
+        (1..=len_max).contains(&next).then_some(Self { next, later, len_max })
+    }
 }
 
 impl Feeder {
     pub(super) fn new(lane: Lane, store: &Store, out: Sender<Feed>) -> Self {
         let (cutter, key, hands) = (store.cutter.clone(), store.key.clone(), store.machine.hands());
-        Self { lane, cutter, key, hands, out, buf: Vec::new(), ends: Vec::new(), grain: Grain::Byte }
+        let grain = Grain::Byte;
+        Self { lane, cutter, key, hands, out, buf: Vec::new(), ends: Vec::new(), grain, given: None }
     }
 
     /// Where the bytes from here on have seams.
     pub(super) fn set_grain(&mut self, grain: Grain) {
         self.grain = grain;
+    }
+
+    /// Cuts as it was done before, for as long as these lengths are such as a cutter gives; from there on as usual.
+    pub(super) fn cut_at(&mut self, lens: Box<dyn Iterator<Item = u32> + Send>, chunk_len_max: u32) {
+        self.given = Cuts::after(lens, chunk_len_max as usize + Cuts::SEAM_MAX);
     }
 
     /// Bytes that follow the last cut.
@@ -88,12 +122,17 @@ impl Feeder {
 
     /// Forces a cut here and sends everything on.
     pub(super) fn flush(&mut self) -> Result<(), Hangup> {
+        self.settle();
+        self.given = None;
         self.force_cut();
         self.ship()
     }
 
     /// Ends the chunk here, wherever the cutter would have ended it.
     pub(super) fn force_cut(&mut self) {
+        if self.given.is_some() {
+            return;
+        }
         while let rest @ [_, ..] = self.buf.get(self.last_end()..).unwrap_or_default() {
             let end = self.last_end() + self.cutter.cut(rest, self.grain);
             self.ends.push(end);
@@ -104,9 +143,14 @@ impl Feeder {
         self.ends.last().copied().unwrap_or(0)
     }
 
+    /// How many bytes it takes to know the next cut.
+    fn lookahead(&self) -> usize {
+        self.given.as_ref().map_or_else(|| self.cutter.lookahead(self.grain), |cuts| cuts.next)
+    }
+
     /// How much the block still takes.
     fn space(&mut self) -> usize {
-        let capacity = BLOCK_LEN + self.cutter.lookahead(self.grain);
+        let capacity = BLOCK_LEN + self.lookahead();
         if self.buf.capacity() < capacity {
             self.buf.reserve_exact(capacity - self.buf.len());
         }
@@ -126,6 +170,17 @@ impl Feeder {
     /// Cuts what can be cut without knowing what follows. Before every decision that depends on the last cut, so that no
     /// decision depends on the pieces in which the bytes came.
     pub(super) fn settle(&mut self) {
+        while let Some(cuts) = &self.given {
+            if self.uncut_len() < cuts.next {
+                return;
+            }
+            self.ends.push(self.last_end() + cuts.next);
+            if self.ends.len() > Cuts::IN_BLOCK_MAX {
+                self.given = None;
+                break;
+            }
+            self.given = self.given.take().and_then(|cuts| Cuts::after(cuts.later, cuts.len_max));
+        }
         let lookahead = self.cutter.lookahead(self.grain);
         loop {
             let rest = self.buf.get(self.last_end()..).unwrap_or_default();

@@ -174,6 +174,14 @@ impl SnapshotWriter {
         })
     }
 
+    /// Cuts the content where it was cut before, so that it becomes the chunks it was. `lens` are the lengths of those chunks.
+    pub fn cut_at(&mut self, lens: Box<dyn Iterator<Item = u32> + Send>) {
+        let chunk_len_max = self.store.config.chunk_sizes.max;
+        if let Some(content) = &mut self.content {
+            content.cut_at(lens, chunk_len_max);
+        }
+    }
+
     /// Opens a part. Files get chunks of their own, so that the next snapshot can refer to them without reading; so does any
     /// part that wants them, unless its neighbour before is too short to be worth a chunk.
     pub fn begin_part(&mut self, name: &[u8], kind: PartKind, grain: Grain, own_chunks: bool) -> Result<()> {
@@ -297,6 +305,29 @@ impl SnapshotWriter {
 
     /// Waits until everything is durable, then publishes. `describe` completes what the manifest says.
     pub fn commit(mut self, describe: impl FnOnce(&mut SnapshotInfo)) -> Result<Written> {
+        let manifest = self.finish(describe)?;
+        self.publish(manifest)
+    }
+
+    /// The same of a snapshot that was taken before, elsewhere perhaps: what it was then is all that the manifest says. Tells how many bytes that added
+    /// besides the manifest; `None`, and nothing is published, if the store has it.
+    pub fn commit_again(mut self, info: &SnapshotInfo) -> Result<Option<(Written, u64)>> {
+        let mut added_bytes = 0;
+        let manifest = self.finish(|found| {
+            added_bytes = found.stored_bytes;
+            let (parts, logical_bytes, chunks) = (found.parts, found.logical_bytes, found.chunks);
+            *found = SnapshotInfo { parts, logical_bytes, chunks, ..info.clone() };
+        })?;
+        let name = names::snapshot(self.claim.id());
+        let (id, _) = manifest.encode(&name, &self.store.key, &self.store.machine.salt());
+        if self.store.snapshot_ids()?.contains(&id) {
+            return Ok(None);
+        }
+        Ok(Some((self.publish(manifest)?, added_bytes)))
+    }
+
+    /// Waits until everything is durable. What remains is to publish it.
+    fn finish(&mut self, describe: impl FnOnce(&mut SnapshotInfo)) -> Result<Manifest> {
         assert!(self.open.is_none(), "the last part must have ended");
         let inline = if self.spilled { None } else { Some(std::mem::take(&mut self.records)) };
         let flushed =
@@ -317,7 +348,7 @@ impl SnapshotWriter {
             (Some(records), _) => Catalog::Inline(records),
             (None, tree) => Catalog::Stored(tree.unwrap_or_default()),
         };
-        self.publish(Manifest { info, content: sequenced.content, catalog })
+        Ok(Manifest { info, content: sequenced.content, catalog })
     }
 
     /// Publishes a snapshot of the same parts and bytes as `parent`, which nobody has to read for that. Returns the writer if `parent`, or

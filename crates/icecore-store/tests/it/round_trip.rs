@@ -413,3 +413,26 @@ fn a_reader_that_fails_is_not_the_stores_fault() {
     assert_eq!(fixture.names("snapshots/"), [""; 0]);
     assert_eq!(fixture.names("claims/"), [""; 0]);
 }
+
+#[test]
+fn cuts_that_were_made_before_are_made_again_unless_they_are_nobodys() {
+    let content = noise(1, 4 << 20);
+    let chunks = |lens: Vec<u32>| {
+        let fixture = Fixture::memory(Crypto::Plain);
+        let mut writer = begin(&fixture.store, "shop").unwrap();
+        writer.cut_at(Box::new(lens.into_iter()));
+        writer.begin_part(b"", PartKind::Data, Grain::Byte, false).unwrap();
+        writer.write(&content).unwrap();
+        writer.end_part(None, None).unwrap();
+        let written = writer.commit(|_| ()).unwrap();
+        assert!(read(&fixture.store, written.id).unwrap() == content);
+        written.info.chunks
+    };
+    assert_eq!(chunks(vec![1 << 16; 64]), 64);
+    assert_eq!(chunks(vec![1 << 10; 4096]), 4096);
+    // No cutter cuts like that: as many records would take more memory than a stranger's bytes are worth.
+    assert!(chunks(vec![1; 4 << 20]) < (1 << 16) + chunks(Vec::new()) + 2);
+    for odd in [0, u32::MAX] {
+        assert_eq!(chunks(vec![odd; 64]), chunks(Vec::new()));
+    }
+}

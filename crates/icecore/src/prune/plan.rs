@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use crate::create::is_of_a_part;
 use crate::origin::place_of;
 use crate::retention::{AgesFrom, Candidate, Policies, Policy, Reason, Rule, Verdict, decide};
+use crate::run::{AFTER_RUN_TAG, BEFORE_RUN_TAG};
 use crate::select::{SAFETY_SUFFIX, SAFETY_TAG, Selector, select};
 use crate::{Config, Error, Result};
 
@@ -205,7 +206,10 @@ fn policies(config: &Config, options: &PruneOptions, series: &str) -> Option<Pol
 
 fn candidate(snapshot: &Snapshot, config: &Config, incomplete: &BTreeSet<SnapshotId>) -> Candidate {
     let (info, labels) = (snapshot.info(), &snapshot.labels);
-    let names_nothing = |tag: &String| tag == SAFETY_TAG || config.retention.automatic_tags.contains(tag);
+    let names_nothing = |tag: &String| {
+        [SAFETY_TAG, BEFORE_RUN_TAG, AFTER_RUN_TAG].contains(&tag.as_str())
+            || config.retention.automatic_tags.contains(tag)
+    };
     let is_partial = is_of_a_part(snapshot) || !info.findings.is_empty();
     Candidate {
         taken: info.created_at.parse().ok(),

@@ -11,10 +11,10 @@ use crate::create::BASE_BACKUP;
 use crate::{Error, Result};
 
 /// A restore on its way.
-pub(super) struct Progress<'a> {
+pub(crate) struct Progress<'a> {
     pub(super) reader: &'a SnapshotReader,
     pub(super) monitor: &'a dyn Monitor,
-    pub(super) restored: Restored,
+    pub(crate) restored: Restored,
     /// The part that is being restored.
     pub(super) current: &'a mut Option<String>,
     /// Zeros take the place of what cannot be read.
@@ -29,7 +29,7 @@ pub(super) struct Progress<'a> {
 type Pieces<'a> = Box<dyn Iterator<Item = Result<(Bytes, bool)>> + 'a>;
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         reader: &'a SnapshotReader,
         monitor: &'a dyn Monitor,
         restored: Restored,
@@ -50,6 +50,11 @@ impl<'a> Progress<'a> {
             }
             return Ok(());
         }
+        self.in_order(target)
+    }
+
+    /// Everything, as it lies.
+    pub(crate) fn in_order(&mut self, target: &mut dyn Target) -> Result<()> {
         let mut content = Stream { pieces: self.pieces(0, u64::MAX)?, rest: Bytes::new(), whole: true };
         let mut end = 0;
         for part in self.reader.parts() {

@@ -25,9 +25,10 @@ use icecore_format::{Part, PartKind};
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store, StoreError};
 
 pub use database::{Database, DatabasePlan, ExistingDatabase, plan_database, restore_database};
-use deliver::Progress;
+pub(crate) use deliver::Progress;
 pub(crate) use read::{read_whole, whole_content};
 pub use redis::{RestoredKeys, plan_redis, restore_redis};
+pub(crate) use refuse::store as refuse_inside;
 pub use sqlite::{RestoredFile, SqliteOptions, plan_sqlite, restore_sqlite};
 pub use sqlite_table::{plan_sqlite_table, restore_sqlite_table, rollback_sqlite_table};
 pub use table::{TablePlan, plan_table, restore_table};
@@ -95,7 +96,7 @@ pub fn restore(
 }
 
 /// What is wrong with the store, told of the snapshot and the part that it shows in.
-fn blame(store: &Store, snapshot: &Snapshot, part: Option<String>, error: Error) -> Error {
+pub(crate) fn blame(store: &Store, snapshot: &Snapshot, part: Option<String>, error: Error) -> Error {
     match error {
         Error::Store(error) => match store.unless_deleted(snapshot, error) {
             source if source.is_damage() => Error::Damaged { id: short_id(snapshot), part, source },
@@ -211,7 +212,7 @@ fn first_finding(snapshot: &Snapshot) -> Option<(&str, usize)> {
 }
 
 /// The first digits of a snapshot's id.
-fn short_id(snapshot: &Snapshot) -> String {
+pub(crate) fn short_id(snapshot: &Snapshot) -> String {
     snapshot.id.to_string().get(..8).unwrap_or_default().to_owned()
 }
 

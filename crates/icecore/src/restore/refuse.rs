@@ -16,7 +16,7 @@ use crate::{Error, Result};
 const NAMED_MAX: usize = 3;
 
 /// Nothing is restored over or into the store itself.
-pub(super) fn store(target: &Path, store_dir: &Path) -> Result<()> {
+pub(crate) fn store(target: &Path, store_dir: &Path) -> Result<()> {
     let Ok(store_dir) = store_dir.canonicalize() else { return Ok(()) };
     // What does not exist yet lies where its nearest existing ancestor does.
     let existing = target.ancestors().find_map(|path| path.canonicalize().ok());

@@ -21,7 +21,7 @@ impl Chosen<'_> {
     }
 
     /// Works on it, and shows how far that is.
-    pub(super) fn show<T>(&self, ui: &Ui, what: &'static str, work: impl FnOnce(&dyn Monitor) -> T) -> T {
+    pub(crate) fn show<T>(&self, ui: &Ui, what: &'static str, work: impl FnOnce(&dyn Monitor) -> T) -> T {
         let drawing = Progress::begin(ui, self.context, Counter::PlainBytes, what);
         let done = work(&*drawing.monitor());
         drawing.end();

@@ -1,5 +1,6 @@
 //! Restoring to a path, a way of `icecore restore`.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -107,6 +108,13 @@ fn wants_undo(snapshot: &Snapshot, path: &Path) -> bool {
 /// Whether a directory holds a cluster of PostgreSQL.
 pub(crate) fn is_cluster(path: &Path) -> bool {
     path.join("PG_VERSION").is_file() && path.join("base").is_dir()
+}
+
+/// Whether nothing can be put in a directory's place.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| path.metadata().map(|meta| meta.dev()).ok();
+    let above = path.canonicalize().ok().and_then(|real| device(real.parent()?));
+    above.is_some_and(|above| device(path) != Some(above))
 }
 
 /// Names exactly what would be lost.

@@ -57,7 +57,8 @@ impl Replaced<'_> {
             ..CreateOptions::default()
         };
         let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Saving what is there");
-        let created = icecore::create(&opened.store, self.source, &options, context.now, drawing.monitor());
+        let created =
+            icecore::create(&opened.store, self.source, &options, context.time(), drawing.monitor());
         drawing.end();
         let created = created?;
         Ok(Saved { id: created.id, name: safety_name(self.name), findings: created.findings })

@@ -1,8 +1,5 @@
 //! Rollbacks to a snapshot, where nothing was put aside or nothing else helps.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-
 use icecore::{Database, Destination, RestoreOptions, Source};
 
 use super::meant::Meant;
@@ -26,7 +23,7 @@ pub(super) fn restore(ui: &mut Ui, chosen: Chosen<'_>, meant: &Meant) -> Result<
             let options = RestoreOptions {
                 to: Destination::Path(path.clone()),
                 part: None,
-                in_place: is_mount_point(path),
+                in_place: files::is_mount_point(path),
                 replace: false,
                 allow_damaged: false,
                 allow_incomplete: false,
@@ -41,11 +38,4 @@ pub(super) fn restore(ui: &mut Ui, chosen: Chosen<'_>, meant: &Meant) -> Result<
         }
         _ => Err(CommandError::usage("only a restore of a database can be undone")),
     }
-}
-
-/// Whether nothing can be put in a directory's place.
-fn is_mount_point(path: &Path) -> bool {
-    let device = |path: &Path| path.metadata().map(|meta| meta.dev()).ok();
-    let above = path.canonicalize().ok().and_then(|real| device(real.parent()?));
-    above.is_some_and(|above| device(path) != Some(above))
 }
