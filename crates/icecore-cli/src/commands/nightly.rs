@@ -98,6 +98,7 @@ impl Watcher for Log<'_> {
         let (counter, what) = match task.step {
             Step::Create => (Counter::PlainBytes, "Reading"),
             Step::Verify | Step::Sample => (Counter::ReadBytes, "Verifying"),
+            Step::Prove => (Counter::PlainBytes, "Restoring"),
             Step::Push => (Counter::StoredBytes, "Pushing"),
             Step::Prune => (Counter::ReadBytes, "Pruning"),
             Step::Gc => (Counter::StoredBytes, "Collecting"),
@@ -197,6 +198,12 @@ fn in_words(outcome: &Outcome) -> String {
                 n => format!("damage: {}; {checked}", counted(n, "finding")),
             }
         }
+        Outcome::Proved(evidence) => match (&evidence.fault, evidence.rows) {
+            (Some(_), _) => "it cannot be restored as it should".to_owned(),
+            (None, Some(rows)) => format!("restored, {} there", counted(rows, "row")),
+            (None, None) => "restored".to_owned(),
+        },
+        Outcome::Untried(_) => "could not be tried".to_owned(),
         Outcome::Pushed(Sent { published, failed, bytes, .. }) => {
             let sent = format!("{}, {}", counted(published.len() as u64, "snapshot"), Bytes(*bytes));
             match failed.len() {

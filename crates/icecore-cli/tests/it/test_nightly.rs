@@ -204,6 +204,40 @@ fn a_service_is_captured_once_at_a_time() {
 }
 
 #[test]
+fn now_and_then_a_new_snapshot_is_restored_for_a_test() {
+    let env = TestEnv::new();
+    env.write(
+        "icecore.toml",
+        format!("{CONFIG}\n").replace("push = ['team']", "push = ['team']\nprove = '7d'"),
+    );
+    let mut proved = Vec::new();
+    for day in 1..=16 {
+        ledger(&env, &format!("day {day}"));
+        let said = at(&env, &format!("2026-11-{day:02}T02:30:00Z"), &["nightly", "ledger", "--json"]);
+        assert_eq!(said.status, 0, "{}{}", said.text(), said.stderr);
+        if steps(&said).contains(&"ledger prove done".to_owned()) {
+            proved.push(day);
+        }
+    }
+    assert_eq!(proved, [1, 8, 15]);
+    let status: Value = at(&env, "2026-11-16T03:00:00Z", &["status", "ledger", "--json"]).json();
+    assert_eq!(status["services"][0]["restored"]["at"], "2026-11-15T02:30:00.000000Z");
+    // It went along to where the snapshot is.
+    let there = env.json(&["show", "ledger~1", "--remote", "team"]);
+    assert!(there.to_string().contains("2026-11-15T02:30:00"), "{there}");
+    // What cannot be tried says nothing of the snapshot, and keeps nothing from being deleted.
+    env.write(
+        "icecore.toml",
+        "[nightly]\nprove = '1d'\n[retention]\ndefault = 'last 1'\n[services.cache]\npath = 'dump.rdb'\n",
+    );
+    env.write("dump.rdb", [b"REDIS0011\xfe\0".as_slice(), &[0, 1, b'k', 1, b'v', 0xff], &[0; 8]].concat());
+    let mut command = env.command(&["nightly", "--json"]);
+    let said = Said::of(command.env("PATH", env.path("none")).env("ICECORE_NOW", "2026-11-17T02:30:00Z"));
+    assert_eq!(said.status, 3, "{}", said.text());
+    assert_eq!(steps(&said)[2..4], ["cache prove warned", "cache prune done"]);
+}
+
+#[test]
 fn hooks_are_told_of_each_step_and_one_that_fails_before_it_stops_it() {
     let env = TestEnv::new();
     env.write("uploads/picture", "a");

@@ -16,6 +16,8 @@ pub struct NightlySettings {
     pub prune_remotes: Vec<String>,
     /// How much of what was not verified for longest is read back: `1GB`, if nothing is said.
     pub verify: Size,
+    /// How often a new snapshot is restored into something that is thrown away, to see whether it can be: `7d`; never, if nothing is said.
+    pub prove: Option<Length>,
     /// A program, with its arguments, that is run before each step; if it fails, the step is not done.
     pub before: Vec<String>,
     /// One that is run after each step.
@@ -33,6 +35,7 @@ impl Default for NightlySettings {
             push: Vec::new(),
             prune_remotes: Vec::new(),
             verify: Size(1_000_000_000),
+            prove: None,
             before: Vec::new(),
             after: Vec::new(),
             hook_timeout: Length(Duration::from_secs(600)),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use icecore_format::SnapshotId;
 use icecore_store::{
@@ -17,9 +17,12 @@ use super::journal::Journal;
 use super::step::{Grade, Outcome, Step, StepReport, Task};
 use crate::prune::PruneOptions;
 use crate::{
-    CreateOptions, Created, Environment, Error, Place, Project, Remotes, Result, Surroundings,
-    check_conditions, create, is_safety, open_as, open_same, plan_prune, prune,
+    CreateOptions, Created, Environment, Error, Place, Project, ProofOptions, Remotes, Result, Surroundings,
+    Witness, check_conditions, create, is_safety, open_as, open_same, plan_prune, prove, prune,
 };
+
+/// By how much a night may begin earlier than the one before, and still count as a day later.
+const EARLY: Duration = Duration::from_secs(3600);
 
 /// What a night needs.
 #[derive(Clone, Copy)]
@@ -152,6 +155,14 @@ impl<'a> Walk<'a, '_> {
             self.damage = true;
             against = Some("the new snapshot was not found right");
         }
+        if settings.prove.is_some() && (against.is_some() || night.wants_proof(service)) {
+            let proved = self.step(Task::of(Step::Prove, service), against, |_, monitor| {
+                new.map_or_else(nothing, |id| night.prove(&id, &**monitor))
+            })?;
+            if proved == Grade::Failed {
+                against = Some("the new snapshot could not be restored");
+            }
+        }
         let mut unsent = None;
         for remote in &settings.push {
             let task = Task::of(Step::Push, service).at(remote);
@@ -243,12 +254,35 @@ impl Night<'_> {
 
     /// Whether all of a snapshot is there, and what it added can be read.
     fn read_back(&self, id: &SnapshotId, monitor: &dyn Monitor) -> Result<Outcome> {
-        let (snapshots, _) = self.store.snapshots()?;
-        let new: Vec<Snapshot> = snapshots.into_iter().filter(|snapshot| snapshot.id == *id).collect();
-        if new.is_empty() {
-            return Err(StoreError::NoSnapshot { id: *id }.into());
+        self.verify(Some(&[self.snapshot(id)?]), VerifyExtent::Unverified, monitor)
+    }
+
+    /// Whether it is long enough since a snapshot of a service was restored for a test, and could be.
+    fn wants_proof(&self, service: &str) -> bool {
+        let every = self.project.config.nightly.prove.unwrap_or_default().0;
+        let Ok((snapshots, _)) = self.store.snapshots() else { return true };
+        let own = snapshots.iter().filter(|snapshot| snapshot.info().source == service);
+        let proofs = own.filter_map(|snapshot| snapshot.labels.restored()).filter(|proof| proof.is_ok());
+        let newest = proofs.filter_map(|proof| proof.at.parse::<Timestamp>().ok()).max();
+        // What comes a little early is not put off to the next night.
+        let due = newest.and_then(|newest| newest.checked_add(every.saturating_sub(EARLY)).ok());
+        due.is_none_or(|due| due <= (self.clock)())
+    }
+
+    fn prove(&self, id: &SnapshotId, monitor: &dyn Monitor) -> Result<Outcome> {
+        let options = ProofOptions { scratch: None, store_dir: self.store_dir.to_owned() };
+        let witness = Witness { host: self.host.to_owned(), now: (self.clock)() };
+        match prove(self.store, &self.snapshot(id)?, &options, &witness, monitor) {
+            Ok(evidence) => Ok(Outcome::Proved(Box::new(evidence))),
+            Err(error @ Error::NoProof { .. }) => Ok(Outcome::Untried(error)),
+            Err(error) => Err(error),
         }
-        self.verify(Some(&new), VerifyExtent::Unverified, monitor)
+    }
+
+    fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot> {
+        let (snapshots, _) = self.store.snapshots()?;
+        let found = snapshots.into_iter().find(|snapshot| snapshot.id == *id);
+        found.ok_or_else(|| StoreError::NoSnapshot { id: *id }.into())
     }
 
     fn verify(

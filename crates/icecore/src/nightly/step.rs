@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use icecore_format::SnapshotId;
+use icecore_format::{Evidence, SnapshotId};
 use icecore_store::{FindingKind, GcReport, Sent, VerifyReport};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ pub enum Step {
     Create,
     /// What it added is read back.
     Verify,
+    /// It is restored into something that is thrown away, and looked at there.
+    Prove,
     /// It goes to a remote.
     Push,
     /// Snapshots go that no policy keeps.
@@ -46,6 +48,10 @@ pub enum Outcome {
     Created(Box<Created>),
     /// So much was read back.
     Verified(VerifyReport),
+    /// It was restored, well or not.
+    Proved(Box<Evidence>),
+    /// It could not be tried whether it can be restored, which says nothing of the snapshot.
+    Untried(Error),
     /// A remote has what it lacked.
     Pushed(Sent),
     /// Some snapshots are gone.
@@ -89,6 +95,7 @@ impl Step {
         match self {
             Self::Create => "create",
             Self::Verify => "verify",
+            Self::Prove => "prove",
             Self::Push => "push",
             Self::Prune => "prune",
             Self::Gc => "gc",
@@ -144,6 +151,7 @@ impl StepReport {
             Outcome::Skipped(_) => Grade::Skipped,
             Outcome::Failed(_) => Grade::Failed,
             Outcome::Verified(report) if !report.findings.is_empty() => Grade::Failed,
+            Outcome::Proved(evidence) if !evidence.is_ok() => Grade::Failed,
             Outcome::Pushed(sent) if !sent.failed.is_empty() => Grade::Failed,
             _ if self.remarks().is_empty() => Grade::Done,
             _ => Grade::Warned,
@@ -180,7 +188,12 @@ impl StepReport {
             Outcome::Collected(report) => {
                 json!({ "bytes_freed": report.bytes_freed, "bytes_kept": report.bytes_kept })
             }
-            Outcome::Skipped(_) | Outcome::Failed(_) => json!({}),
+            Outcome::Proved(evidence) => json!({
+                "engine": evidence.engine,
+                "tables": evidence.tables,
+                "rows": evidence.rows,
+            }),
+            Outcome::Skipped(_) | Outcome::Untried(_) | Outcome::Failed(_) => json!({}),
         };
         if let (Some(document), Value::Object(more)) = (document.as_object_mut(), more) {
             document.extend(more);
@@ -228,7 +241,8 @@ impl StepReport {
                 packs.chain(harmed).chain(bases).collect()
             }
             Outcome::Skipped(why) => vec![why.clone()],
-            Outcome::Failed(error) => vec![sentence(error)],
+            Outcome::Proved(evidence) => evidence.fault.clone().into_iter().collect(),
+            Outcome::Untried(error) | Outcome::Failed(error) => vec![sentence(error)],
         }
     }
 }
