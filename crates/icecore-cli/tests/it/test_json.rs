@@ -112,6 +112,33 @@ fn every_section_is_looked_at() {
 }
 
 #[test]
+fn nights_are_told_as_documented() {
+    let env = ledger();
+    let services =
+        "[services.ledger]\nurl = 'sqlite:ledger.db'\nschedule = '@daily'\n[services.gone]\npath = 'gone'\n";
+    let settings = "[nightly]\npush = ['team']\nprune_remotes = ['team']\nprove = '7d'\n[retention]\ndefault = 'last 1'\n[remotes.team]\nurl = 'team'\n";
+    env.write("icecore.toml", format!("{settings}{services}"));
+    let mut states = vec![parse(&env.run(&["status", "--json"]))];
+    let mut nights = Vec::new();
+    for _ in 0..2 {
+        rusqlite::Connection::open(env.path("ledger.db")).unwrap().execute("DELETE FROM t", []).unwrap();
+        nights.push(parse(&env.run(&["nightly", "--json"])));
+        states.push(parse(&env.run(&["status", "--json"])));
+    }
+    let late = Said::of(env.command(&["status", "--json"]).env("ICECORE_NOW", "2027-11-20T00:00:00Z"));
+    states.push(parse(&late));
+    // Of a dump there are no tables to look at.
+    env.write("dump.sql", PG_DUMP);
+    env.write("icecore.toml", format!("{settings}[services.dump]\npath = 'dump.sql'\n"));
+    nights.push(parse(&env.run(&["nightly", "--json"])));
+    states.push(parse(&env.run(&["status", "--json"])));
+    check("`icecore nightly`", &nights);
+    check("`icecore status`", &states);
+    env.write("icecore.toml", services);
+    check("`icecore schedule list`", &[env.json(&["schedule", "list"])]);
+}
+
+#[test]
 fn stores_elsewhere_are_told_as_documented() {
     let env = TestEnv::new();
     env.write("one", noise(1, 100_000));

@@ -133,7 +133,7 @@ pub fn examine(
     let services = config.services.keys().map(|service| {
         let of_it = |snapshot: &&Snapshot| snapshot.info().source == *service && !is_safety(snapshot);
         let own: Vec<&Snapshot> = snapshots.iter().filter(of_it).collect();
-        judge(config, service, &own, entries.services.get(service), (now, zone), host)
+        judge(config, service, &own, entries, (now, zone), host)
     });
     StoreHealth {
         services: services.collect(),
@@ -148,10 +148,12 @@ fn judge(
     config: &Config,
     service: &str,
     own: &[&Snapshot],
-    last_run: Option<&Run>,
+    entries: &Entries,
     (now, zone): (Timestamp, &TimeZone),
     host: &str,
 ) -> Health {
+    let last_run = entries.services.get(service);
+    let proved = entries.proofs.get(service).map(|record| (record.at, record.grade == Grade::Done));
     let schedule = config.services.get(service).and_then(|service| service.schedule.clone());
     let jitter_max = SignedDuration::try_from(config.nightly.jitter.0).unwrap_or(SignedDuration::ZERO);
     let newest = own.iter().find_map(|snapshot| good(snapshot));
@@ -167,7 +169,7 @@ fn judge(
         late_since,
         next_run,
         verified: verified(own, last_run),
-        restored: own.iter().filter_map(|it| told(it.labels.restored()?)).max(),
+        restored: own.iter().filter_map(|it| told(it.labels.restored()?)).chain(proved).max(),
         last_run: last_run.cloned(),
     };
     health.state = match (&health.newest, health.failure(), health.late_since) {

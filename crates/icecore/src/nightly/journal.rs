@@ -9,7 +9,7 @@ use icecore_format::{Digest, SnapshotId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::step::{Grade, StepReport, Task};
+use super::step::{Grade, Step, StepReport, Task};
 use crate::{Error, Result};
 
 /// A machine's record of its last runs. It lies beside the index, and like that it may be lost: then nobody knows when something failed, and what is due is
@@ -28,6 +28,8 @@ pub struct Entries {
     pub services: BTreeMap<String, Run>,
     /// The last steps for the whole store.
     pub store: Vec<Record>,
+    /// The last test restore of each service: the evidence goes with the snapshot that it is of.
+    pub proofs: BTreeMap<String, Record>,
 }
 
 /// The last run of a service.
@@ -89,6 +91,11 @@ impl Journal {
             snapshot: report.snapshot(),
         };
         self.change(|entries| {
+            if let (Step::Prove, Some(service)) = (record.task.step, &record.task.service)
+                && matches!(record.grade, Grade::Done | Grade::Failed)
+            {
+                entries.proofs.insert(service.clone(), record.clone());
+            }
             let steps = match &record.task.service {
                 Some(service) => {
                     let none = || Run { begun: now, steps: Vec::new() };

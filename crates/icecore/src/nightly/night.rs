@@ -171,7 +171,9 @@ impl<'a> Walk<'a, '_> {
                 unsent = Some("not all of it is where it was to be pushed");
             }
         }
-        let against = against.or(unsent);
+        let unbounded = Some("no policy says what to keep");
+        let unbounded = unbounded.filter(|_| night.project.config.policies(service).is_none());
+        let against = against.or(unsent).or(unbounded);
         self.step(Task::of(Step::Prune, service), against, |_, monitor| {
             night.prune(night.store, service, &**monitor)
         })?;
@@ -263,7 +265,10 @@ impl Night<'_> {
         let Ok((snapshots, _)) = self.store.snapshots() else { return true };
         let own = snapshots.iter().filter(|snapshot| snapshot.info().source == service);
         let proofs = own.filter_map(|snapshot| snapshot.labels.restored()).filter(|proof| proof.is_ok());
-        let newest = proofs.filter_map(|proof| proof.at.parse::<Timestamp>().ok()).max();
+        let entries = self.journal.read();
+        let remembered = entries.proofs.get(service).filter(|record| record.grade == Grade::Done);
+        let times = proofs.filter_map(|proof| proof.at.parse().ok());
+        let newest = times.chain(remembered.map(|record| record.at)).max();
         // What comes a little early is not put off to the next night.
         let due = newest.and_then(|newest| newest.checked_add(every.saturating_sub(EARLY)).ok());
         due.is_none_or(|due| due <= (self.clock)())
@@ -297,9 +302,6 @@ impl Night<'_> {
 
     fn prune(&self, store: &Arc<Store>, service: &str, monitor: &dyn Monitor) -> Result<Outcome> {
         let (config, clock) = (&self.project.config, ((self.clock)(), self.zone));
-        if config.policies(service).is_none() {
-            return Ok(Outcome::Skipped("no policy says what to keep".to_owned()));
-        }
         let options = PruneOptions { sources: vec![service.to_owned()], ..PruneOptions::default() };
         let plan = plan_prune(store, config, &options, clock, monitor)?;
         Ok(Outcome::Pruned(prune(store, config, &options, clock, &plan, monitor)?))
