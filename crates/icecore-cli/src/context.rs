@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use icecore::{
     CONFIG_FILE, Database, Environment, Error, Limits, Place, Project, Remotes, Snapshot, Source, Store,
@@ -39,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) zone: TimeZone,
     pub(crate) interrupt: Interrupt,
     pub(crate) password_file: Option<PathBuf>,
+    /// The password that opened a store: who typed it is not asked again.
+    known_password: Mutex<Option<Vec<u8>>>,
     store: Option<String>,
     remote: Option<String>,
     config: Option<PathBuf>,
@@ -69,6 +71,7 @@ impl Context {
             zone: TimeZone::system(),
             interrupt,
             password_file: global.password_file.clone(),
+            known_password: Mutex::default(),
             cache: cache_dir(),
             traffic: Arc::default(),
             config: global.config.clone(),
@@ -279,7 +282,10 @@ impl Context {
         let mut password = None;
         let mut failure = None;
         let opened = icecore::open(&place, &around, &mut || {
-            password = password::existing(self.password_file.as_deref()).unwrap_or_else(|error| {
+            let known = self.known_password().take();
+            let asked =
+                known.map_or_else(|| password::existing(self.password_file.as_deref()), |it| Ok(Some(it)));
+            password = asked.unwrap_or_else(|error| {
                 failure = Some(error);
                 None
             });
@@ -289,6 +295,9 @@ impl Context {
             (_, Some(failure)) => Err(failure),
             (opened, None) => {
                 let store = opened?;
+                if password.is_some() {
+                    self.known_password().clone_from(&password);
+                }
                 let dir = match place.as_directory() {
                     Some(dir) => dir.to_owned(),
                     None => icecore::cache_of(&place, &around)?,
@@ -302,6 +311,10 @@ impl Context {
     pub(crate) fn described(&self, snapshot: &Snapshot) -> String {
         let info = snapshot.info();
         format!("{} {} of {}", printable(&info.source), short_id(snapshot), self.local_time(&info.created_at))
+    }
+
+    fn known_password(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.known_password.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A stored time, as people here write it.

@@ -11,7 +11,7 @@ use crate::signals::Prompt;
 use crate::status::ExitStatus;
 
 /// The variable that holds a password itself.
-const PASSWORD_VARIABLE: &str = "ICECORE_PASSWORD";
+pub(crate) const PASSWORD_VARIABLE: &str = "ICECORE_PASSWORD";
 
 /// The password that opens the store; `None` if there is nobody to ask.
 pub(crate) fn existing(file: Option<&Path>) -> Result<Option<Vec<u8>>> {

@@ -206,14 +206,15 @@ fn in_systemd(
     (mark, dir): (&Mark, &Path),
     project: &Project,
 ) -> Result<ExitStatus> {
+    let is_user = args.user || !rustix::process::geteuid().is_root();
+    let user = (!is_user).then_some("root");
     let mut units = Vec::new();
     for timer in timers {
-        let made = timer.units(mark, dir, project.config.nightly.jitter.0);
+        let made = timer.units(mark, dir, project.config.nightly.jitter.0, user);
         units.extend(
             made.map_err(|error| CommandError::usage(format!("{}: {error}", printable(&timer.service))))?,
         );
     }
-    let is_user = args.user || !rustix::process::geteuid().is_root();
     let folder = if is_user { user_units()? } else { PathBuf::from(SYSTEM_UNITS) };
     if args.dry_run {
         for unit in &units {

@@ -139,9 +139,16 @@ pub fn examine(
         services: services.collect(),
         stats,
         growth: Growth { week: added(7), month: added(30) },
-        steps: entries.store.clone(),
+        // What is not done any more cannot go well again.
+        steps: entries.store.iter().filter(|record| is_done_still(config, record)).cloned().collect(),
         at: now,
     }
+}
+
+fn is_done_still(config: &Config, record: &Record) -> bool {
+    let remote = record.task.remote.as_ref();
+    remote.is_none_or(|remote| config.nightly.prune_remotes.contains(remote))
+        && (record.task.step != Step::Sample || config.nightly.verify.0 > 0)
 }
 
 fn judge(

@@ -65,16 +65,24 @@ impl Mark {
 }
 
 impl Timer {
-    /// What systemd needs: what is run, and when. What was missed while the machine was off is caught up with; `jitter` is the most by which it comes later.
+    /// What systemd needs: what is run, and when. What was missed while the machine was off is caught up with; `jitter` is the most by which it comes later. As `user`, if one is said: a unit of
+    /// the system has no home else.
     ///
     /// # Errors
     /// If the schedule says what systemd cannot.
-    pub fn units(&self, mark: &Mark, dir: &Path, jitter: Duration) -> Result<[Unit; 2], ScheduleFault> {
+    pub fn units(
+        &self,
+        mark: &Mark,
+        dir: &Path,
+        jitter: Duration,
+        user: Option<&str>,
+    ) -> Result<[Unit; 2], ScheduleFault> {
         let name = mark.unit(&self.service);
         let what = format!("Snapshots of {} by {}", in_unit(&self.service), in_unit(&dir.to_string_lossy()));
+        let user = user.map(|user| format!("User={user}\n")).unwrap_or_default();
         let command: Vec<String> = self.command.iter().map(|word| quoted_for_systemd(word)).collect();
         let service = format!(
-            "[Unit]\nDescription={what}\n\n[Service]\nType=oneshot\nWorkingDirectory={}\nExecStart={}\nNice=10\n",
+            "[Unit]\nDescription={what}\n\n[Service]\nType=oneshot\n{user}WorkingDirectory={}\nExecStart={}\nNice=10\n",
             in_unit(&dir.to_string_lossy()),
             command.join(" "),
         );

@@ -3,7 +3,9 @@
 mod page;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStringExt as _;
 use std::process::{Child, Command, ExitStatus as ChildStatus, Stdio};
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -18,6 +20,7 @@ use super::nightly::journal;
 use super::status::{MetricsArgs, examine};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
+use crate::password::PASSWORD_VARIABLE;
 use crate::signals;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
@@ -57,6 +60,10 @@ struct Daemon<'a> {
     /// When the last run of each service began, or when its schedule was first seen.
     begun: BTreeMap<String, Timestamp>,
     page: Page,
+    /// When Prometheus was last told.
+    examined_at: Timestamp,
+    /// The store's, for the runs: who typed it is not there at night.
+    password: Option<Vec<u8>>,
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DaemonArgs) -> Result<ExitStatus> {
@@ -67,7 +74,8 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DaemonArgs) -> Result<E
         return Err(CommandError::usage(format!("no service in {file} has a schedule"))
             .hint("schedule = \"30 2 * * *\" below [services.NAME] captures it every night at 2:30"));
     }
-    let mut daemon = Daemon { context, args, project, begun: BTreeMap::new(), page: Page::default() };
+    let (begun, page, examined_at) = (BTreeMap::new(), Page::default(), context.time());
+    let mut daemon = Daemon { context, args, project, begun, page, examined_at, password: None };
     // What is wrong with the store or its password is told now, and not at night.
     daemon.recall(ui)?;
     if let Some(address) = args.listen {
@@ -91,6 +99,7 @@ impl Daemon<'_> {
                 self.begun.insert(it.service.clone(), begun);
             }
         }
+        self.password = opened.password;
         self.publish(&health)
     }
 
@@ -100,8 +109,16 @@ impl Daemon<'_> {
         self.args.metrics.write(health)
     }
 
+    /// The same again after some time.
+    fn publish_if_old(&mut self, ui: &mut Ui) {
+        if self.context.time().duration_since(self.examined_at).abs() > EXAMINE_AGAIN {
+            self.publish_again(ui);
+        }
+    }
+
     /// The same, as it is now.
-    fn publish_again(&self, ui: &mut Ui) {
+    fn publish_again(&mut self, ui: &mut Ui) {
+        self.examined_at = self.context.time();
         if self.args.listen.is_none() && self.args.metrics.file().is_none() {
             return;
         }
@@ -119,7 +136,6 @@ impl Daemon<'_> {
         let mut agenda = self.agenda();
         let mut due = self.announce(ui, &mut agenda);
         let mut looked_at = self.context.time();
-        let mut examined_at = looked_at;
         while !self.is_stopped() {
             let now = self.context.time();
             if now.duration_since(looked_at).abs() > LOOK_AGAIN {
@@ -131,10 +147,7 @@ impl Daemon<'_> {
                 // By another clock something else may be due.
                 due = agenda.next(now).map(|(due, _)| due);
             }
-            if now.duration_since(examined_at).abs() > EXAMINE_AGAIN {
-                examined_at = now;
-                self.publish_again(ui);
-            }
+            self.publish_if_old(ui);
             if due.is_none_or(|due| now < due) {
                 thread::sleep(TICK);
                 continue;
@@ -197,13 +210,16 @@ impl Daemon<'_> {
     }
 
     /// One run, in a process of its own: what it takes is given back, and what it dies of harms nobody else.
-    fn capture(&self, ui: &mut Ui, service: &str) -> Result<()> {
+    fn capture(&mut self, ui: &mut Ui, service: &str) -> Result<()> {
         ui.status(format_args!("Running: {}", printable(service)));
         let program = std::env::current_exe().map_err(CommandError::io("cannot find the program itself"))?;
         let mut command = Command::new(program);
         command.args(self.context.same_place()).args(["nightly", "--", service]).stdin(Stdio::null());
+        if let Some(password) = self.password.clone().filter(|_| self.context.password_file.is_none()) {
+            command.env(PASSWORD_VARIABLE, OsString::from_vec(password));
+        }
         let child = command.spawn().map_err(CommandError::io("cannot run `icecore nightly`"))?;
-        let status = self.wait(child).map_err(CommandError::io("cannot wait for `icecore nightly`"))?;
+        let status = self.wait(ui, child).map_err(CommandError::io("cannot wait for `icecore nightly`"))?;
         match status.code() {
             Some(0) => (),
             _ if self.is_stopped() => (),
@@ -215,7 +231,7 @@ impl Daemon<'_> {
     }
 
     /// Waits for the end of a run, which is told to stop when the daemon is.
-    fn wait(&self, mut child: Child) -> std::io::Result<ChildStatus> {
+    fn wait(&mut self, ui: &mut Ui, mut child: Child) -> std::io::Result<ChildStatus> {
         let mut is_told = false;
         loop {
             if let Some(status) = child.try_wait()? {
@@ -227,6 +243,7 @@ impl Daemon<'_> {
                 // One that has just ended needs no signal.
                 pid.map(|pid| kill_process(pid, Signal::TERM)).unwrap_or(Ok(())).unwrap_or_default();
             }
+            self.publish_if_old(ui);
             thread::sleep(TICK);
         }
     }

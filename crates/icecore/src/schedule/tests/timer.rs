@@ -89,13 +89,13 @@ fn timer(service: &str) -> Timer {
 fn units_escape_what_systemd_would_read_otherwise() {
     let mark = Mark::of(Path::new("/srv/100%/icecore.toml"));
     let [service, start] = timer("it's $a \"b\" %h\\")
-        .units(&mark, Path::new("/srv/100%"), Duration::from_secs(600))
+        .units(&mark, Path::new("/srv/100%"), Duration::from_secs(600), Some("root"))
         .expect("units");
     assert!(service.name.starts_with("icecore-it-s--a--b---h--") && service.name.ends_with(".service"));
     assert!(mark.is_of(&service.name) && mark.is_of(&start.name));
     assert!(!Mark::of(Path::new("/srv/other/icecore.toml")).is_of(&service.name));
     assert!(!mark.is_of("nginx.service"));
-    assert!(service.text.contains("WorkingDirectory=/srv/100%%\n"), "{}", service.text);
+    assert!(service.text.contains("User=root\nWorkingDirectory=/srv/100%%\n"), "{}", service.text);
     let line = "ExecStart=\"/opt/ice core/icecore\" \"--config\" \"/srv/100%%/icecore.toml\" \"nightly\" \"--\" \"it's $$a \\\"b\\\" %%h\\\\\"\n";
     assert!(service.text.contains(line), "{}", service.text);
     assert!(
@@ -105,7 +105,7 @@ fn units_escape_what_systemd_would_read_otherwise() {
     );
     // Services whose names look alike have units of their own.
     let name = |service: &str| {
-        timer(service).units(&mark, Path::new("/"), Duration::ZERO).expect("units")[0].name.clone()
+        timer(service).units(&mark, Path::new("/"), Duration::ZERO, None).expect("units")[0].name.clone()
     };
     assert_ne!(name("a b"), name("a-b"));
     assert!(name("shop").starts_with("icecore-shop-"));
