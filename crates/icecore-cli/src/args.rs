@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
     /// The store: a directory, or s3://BUCKET/PREFIX [default: as icecore.toml says, or the nearest .icecore upwards]
@@ -58,8 +58,9 @@ pub(crate) struct GlobalArgs {
 }
 
 /// When to use colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorWhen {
+    #[default]
     Auto,
     Always,
     Never,

@@ -270,6 +270,13 @@ impl Context {
         }
     }
 
+    /// The same, if that needs neither a person nor a server.
+    pub(crate) fn open_unasked(&self) -> Option<Arc<Store>> {
+        let place = self.meant_place().ok().filter(|place| place.as_directory().is_some())?;
+        let ask = || password::given(self.password_file.as_deref()).ok().flatten();
+        icecore::open(&place, &self.surroundings(), &mut { ask }).ok()
+    }
+
     /// Opens the same store at another place, where it must be. It needs no password.
     pub(crate) fn open_same(store: &Store, place: &Place, around: &Surroundings) -> Result<Arc<Store>> {
         let opened = icecore::open_as(store, place, around);

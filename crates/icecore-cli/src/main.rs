@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod complete;
 mod context;
 mod evidence;
 mod failure;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    complete::answer();
     let arguments = match args::parse() {
         Ok(arguments) => arguments,
         Err(status) => return status.into(),

@@ -42,7 +42,8 @@ pub(crate) fn is_given(file: Option<&Path>) -> bool {
     file.is_some() || std::env::var_os(PASSWORD_VARIABLE).is_some_and(|password| !password.is_empty())
 }
 
-fn given(file: Option<&Path>) -> Result<Option<Vec<u8>>> {
+/// The password that is at hand without asking.
+pub(crate) fn given(file: Option<&Path>) -> Result<Option<Vec<u8>>> {
     if let Some(path) = file {
         return read(path).map(Some);
     }

@@ -1,14 +1,16 @@
 //! `icecore completions`
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
-use crate::args::Arguments;
-use crate::failure::Result;
+use crate::complete;
+use crate::failure::{CommandError, Result};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 
 /// Print completions for a shell
+///
+/// What is offered is found when Tab is pressed: commands and options, and also services, snapshots, tags and remotes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -19,8 +21,15 @@ pub(crate) struct CompletionsArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, args: &CompletionsArgs) -> Result<ExitStatus> {
+    let name = args.shell.to_string();
+    let shells = Shells::builtins();
+    let completer = shells
+        .completer(&name)
+        .ok_or_else(|| CommandError::usage(format!("there are no completions for {name}")))?;
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Arguments::command(), "icecore", &mut script);
+    completer
+        .write_registration(complete::VARIABLE, "icecore", "icecore", "icecore", &mut script)
+        .map_err(CommandError::io("cannot make the completions"))?;
     ui.line(String::from_utf8_lossy(&script).trim_end())?;
     Ok(ExitStatus::Success)
 }

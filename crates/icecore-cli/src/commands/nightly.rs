@@ -1,6 +1,8 @@
 //! `icecore nightly`
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use icecore::{
     Counter, Error, Grade, Journal, Monitor, Night, Outcome, Sent, Step, StepReport, Task, VerifyReport,
@@ -14,6 +16,7 @@ use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result, sentence};
 use crate::progress::{Drawing, Progress};
 use crate::select::shortened;
+use crate::signals;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable};
@@ -35,6 +38,9 @@ pub(crate) struct NightlyArgs {
     /// Only these [default: all in icecore.toml]
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
+    /// How many seconds a step may take to end once it is told to
+    #[arg(long, hide = true, value_name = "SECONDS")]
+    stop_within: Option<u64>,
     #[command(flatten)]
     metrics: MetricsArgs,
     #[command(flatten)]
@@ -42,6 +48,9 @@ pub(crate) struct NightlyArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NightlyArgs) -> Result<ExitStatus> {
+    if let Some(seconds) = args.stop_within {
+        signals::wait_for(Duration::from_secs(seconds));
+    }
     let project = context.project_or_fail()?;
     if project.config.services.is_empty() {
         let message = format!("there is no service in {}", printable(&project.file.display().to_string()));
@@ -65,7 +74,16 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NightlyArgs) -> Result<
         zone: &context.zone,
         exclusive: args.alone.exclusive,
     };
-    let mut log = Log { ui, context, drawing: None, heading: None, steps: Vec::new(), bad: 0, failure: None };
+    let mut log = Log {
+        ui,
+        context,
+        drawing: None,
+        heading: None,
+        steps: Vec::new(),
+        bad: 0,
+        warned: BTreeSet::new(),
+        failure: None,
+    };
     let walked = icecore::nightly(&night, &args.services, &mut log);
     let status = log.end(walked)?;
     if args.metrics.file().is_some() {
@@ -89,6 +107,8 @@ struct Log<'a> {
     steps: Vec<Value>,
     /// How many steps somebody should look at.
     bad: u64,
+    /// What belongs to no step, and was told.
+    warned: BTreeSet<String>,
     /// The output that failed.
     failure: Option<CommandError>,
 }
@@ -120,7 +140,12 @@ impl Watcher for Log<'_> {
     }
 
     fn warns(&mut self, error: &Error) {
-        self.ui.warn(sentence(error));
+        let said = sentence(error);
+        // A journal that cannot be written is told of once.
+        if self.warned.insert(said.clone()) {
+            self.bad += 1;
+            self.ui.warn(said);
+        }
     }
 }
 

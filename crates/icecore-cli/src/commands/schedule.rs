@@ -9,6 +9,7 @@ use icecore::{Mark, Project, Timer, Unit, jitter, with_lines};
 use jiff::SignedDuration;
 use serde_json::json;
 
+use crate::args::parse_name;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::status::ExitStatus;
@@ -71,8 +72,9 @@ fn list(ui: &mut Ui, context: &Context, project: &Project) -> Result<ExitStatus>
     let scheduled = scheduled.filter_map(|(name, service)| Some((name, service.schedule.as_ref()?)));
     let rows: Vec<_> = scheduled
         .map(|(name, schedule)| {
-            let next = schedule.next(now, &context.zone);
-            let next = next.and_then(|next| next.checked_add(jitter(name, &host, jitter_max(project))).ok());
+            let delay = jitter(name, &host, jitter_max(project));
+            let next = schedule.next(now - delay, &context.zone);
+            let next = next.and_then(|next| next.checked_add(delay).ok());
             (name, schedule, next.map(icecore::format_time))
         })
         .collect();
@@ -112,7 +114,8 @@ fn timers(context: &Context, project: &Project) -> Result<Vec<Timer>> {
     };
     let mut start = vec![text(&program)?, "--config".to_owned(), text(&project.file)?];
     start.extend(context.store_option().into_iter().flat_map(|(option, place)| {
-        let place = if icecore::is_url(place) {
+        let is_name = option != "--store" && !icecore::is_plain_path(place);
+        let place = if is_name || icecore::is_url(place) {
             place.to_owned()
         } else {
             context.cwd.join(place).display().to_string()
@@ -124,6 +127,9 @@ fn timers(context: &Context, project: &Project) -> Result<Vec<Timer>> {
     }
     let scheduled = project.config.services.iter();
     let scheduled = scheduled.filter_map(|(name, service)| Some((name, service.schedule.clone()?)));
+    for name in project.config.services.keys() {
+        parse_name(name).map_err(|why| CommandError::usage(format!("{name:?} cannot be a name: {why}")))?;
+    }
     let timer = |(service, schedule): (&String, _)| {
         let mut command = start.clone();
         command.extend(["nightly".to_owned(), "--".to_owned(), service.clone()]);
@@ -178,7 +184,13 @@ fn in_crontab(
     }
     let old = String::from_utf8(listed.stdout)
         .map_err(|_| CommandError::usage("the crontab is not UTF-8; nothing was changed"))?;
-    let new = with_lines(&old, mark, &lines);
+    let new = with_lines(&old, mark, &lines).ok_or_else(|| {
+        let error = CommandError::new(
+            ExitStatus::Refused,
+            "the line is missing from the crontab at which ours end; nothing was changed",
+        );
+        error.hint("take out what icecore wrote with `crontab -e`, then run it again")
+    })?;
     if new != old {
         let mut command = Command::new("crontab");
         let mut child = command

@@ -129,6 +129,9 @@ fn tell(ui: &mut Ui, context: &Context, health: &StoreHealth) -> Result<()> {
             ui.warn(format_args!("{}: {line}", printable(&it.service)));
         }
     }
+    if let Some(fault) = &health.journal_fault {
+        ui.warn(printable(fault));
+    }
     for record in health.failures() {
         ui.warn(format_args!("the store: {}", failed(context, record)));
     }
@@ -151,6 +154,7 @@ fn complaints(context: &Context, health: &Health) -> Vec<String> {
     if let Some((at, false)) = health.restored {
         lines.push(format!("the test restore of {} failed", time(at)));
     }
+    lines.extend(health.faults.iter().map(|fault| printable(fault)));
     lines
 }
 
@@ -210,6 +214,7 @@ fn document(opened: &Opened, health: &StoreHealth) -> Value {
                 "logical_bytes": it.logical_bytes,
                 "stored_bytes": it.stored_bytes,
             })),
+            "faults": it.faults,
             "late_since": it.late_since.map(time),
             "next_run": it.next_run.map(time),
             "verified": outcome(it.verified),

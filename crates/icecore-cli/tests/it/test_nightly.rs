@@ -1,5 +1,6 @@
 mod full_disk;
 mod killed;
+mod refused;
 mod thirty;
 
 use std::fs;
@@ -279,7 +280,7 @@ fn hooks_are_told_of_each_step_and_one_that_fails_before_it_stops_it() {
     });
     env.write("icecore.toml", config("true").replace("cat >> told", "exit 7"));
     let said = env.run(&["nightly", "--json"]);
-    assert_eq!(said.status, 0);
+    assert_eq!(said.status, 3);
     assert!(
         said.stderr.contains("warning: the hook after it, sh, failed: exit status: 7"),
         "{}",

@@ -44,6 +44,7 @@ fn a_service_is_good_until_its_schedule_wants_a_newer_snapshot() {
             "state",
             "schedule",
             "newest",
+            "faults",
             "late_since",
             "next_run",
             "verified",

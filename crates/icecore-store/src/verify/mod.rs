@@ -79,7 +79,7 @@ impl Store {
             .filter(|record| snapshots.is_none() || needed.contains(&record.id))
             .collect();
         self.check_unknown_packs(&mut damage)?;
-        let verified = self.check_packs(packs, extent, &mut damage, &mut report, monitor)?;
+        let (right, wrong) = self.check_packs(packs, extent, &mut damage, &mut report, monitor)?;
         self.note_vanished(&mut damage)?;
         self.name_the_affected(&all, &mut damage)?;
         self.find_healable(&mut damage)?;
@@ -89,7 +89,9 @@ impl Store {
             let still = self.copy_findings()?;
             report.findings.extend(copies.into_iter().filter(|finding| still.contains(finding)));
         }
-        self.remember_verified(&verified, now)?;
+        self.remember_verified(&right, now)?;
+        // What was found damaged comes first the next time, however little of the rest is read then.
+        self.remember_verified(&wrong, 0)?;
         Ok(report)
     }
 

@@ -69,7 +69,7 @@ impl Store {
         Ok(())
     }
 
-    /// Reads packs as `extent` says. Returns those that are right.
+    /// Reads packs as `extent` says. Returns those that are right, and those that are not.
     pub(super) fn check_packs(
         &self,
         mut packs: Vec<PackRecord>,
@@ -77,7 +77,7 @@ impl Store {
         damage: &mut Damage,
         report: &mut VerifyReport,
         monitor: &dyn Monitor,
-    ) -> Result<Vec<PackId>> {
+    ) -> Result<(Vec<PackId>, Vec<PackId>)> {
         // Packs of one night were all verified at once, or never: without the lot, the same ones would come first again and again.
         let lot = self.machine.salt();
         packs.sort_by_cached_key(|pack| (pack.verified_at, drawn(&lot, &pack.id)));
@@ -111,7 +111,7 @@ impl Store {
             }
         }
         if matches!(extent, Extent::Structure) {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         report.chunks = 0;
         let outcomes: Mutex<Vec<(PackRecord, Result<CheckedPack>)>> = Mutex::default();
@@ -141,7 +141,7 @@ impl Store {
         if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
-        let mut verified = Vec::new();
+        let (mut right, mut wrong) = (Vec::new(), Vec::new());
         let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
         outcomes.sort_by_key(|(pack, _)| pack.id);
         for (pack, outcome) in outcomes {
@@ -149,7 +149,7 @@ impl Store {
             match outcome {
                 Ok(checked) => {
                     report.chunks += checked.chunks;
-                    verified.push(pack.id);
+                    right.push(pack.id);
                     for error in checked.elsewhere {
                         damage.note_base(&error);
                     }
@@ -157,10 +157,13 @@ impl Store {
                         damage.parity(&pack.id, &message);
                     }
                 }
-                Err(error) => self.note_pack_error(&pack, error, damage)?,
+                Err(error) => {
+                    wrong.push(pack.id);
+                    self.note_pack_error(&pack, error, damage)?;
+                }
             }
         }
-        Ok(verified)
+        Ok((right, wrong))
     }
 
     /// What is to be said of one pack; an error if it is none of the pack's.

@@ -13,6 +13,11 @@ use crate::{Config, is_safety};
 /// How long after its time a snapshot may come before it is late: longer than most captures take.
 const GRACE: SignedDuration = SignedDuration::from_hours(1);
 
+/// How far clocks of machines may be apart.
+const SLACK: SignedDuration = SignedDuration::from_mins(5);
+/// How much later than it should a test restore may come.
+const PROOF_GRACE: SignedDuration = SignedDuration::from_hours(48);
+
 /// How a service does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -72,6 +77,8 @@ pub struct Health {
     pub restored: Option<(Timestamp, bool)>,
     /// What is remembered of its last run.
     pub last_run: Option<Run>,
+    /// What else is not as it should be, in sentences.
+    pub faults: Vec<String>,
 }
 
 /// How a store grows: bytes that snapshots added, of those that are still there.
@@ -94,6 +101,8 @@ pub struct StoreHealth {
     pub growth: Growth,
     /// The last steps for the whole store that are remembered.
     pub steps: Vec<Record>,
+    /// Why nothing is remembered, if that is so for a reason.
+    pub journal_fault: Option<String>,
     /// When it was looked at.
     pub at: Timestamp,
 }
@@ -108,7 +117,12 @@ impl Health {
 impl StoreHealth {
     /// Whether nobody need look.
     pub fn is_good(&self) -> bool {
-        self.services.iter().all(|health| health.state == State::Good) && self.failures().next().is_none()
+        self.services.iter().all(|health| health.state == State::Good) && self.is_store_good()
+    }
+
+    /// The same of what is done for the whole store.
+    pub fn is_store_good(&self) -> bool {
+        self.failures().next().is_none() && self.journal_fault.is_none()
     }
 
     /// The steps for the whole store that failed.
@@ -141,6 +155,7 @@ pub fn examine(
         growth: Growth { week: added(7), month: added(30) },
         // What is not done any more cannot go well again.
         steps: entries.store.iter().filter(|record| is_done_still(config, record)).cloned().collect(),
+        journal_fault: entries.fault.clone(),
         at: now,
     }
 }
@@ -163,11 +178,13 @@ fn judge(
     let proved = entries.proofs.get(service).map(|record| (record.at, record.grade == Grade::Done));
     let schedule = config.services.get(service).and_then(|service| service.schedule.clone());
     let jitter_max = SignedDuration::try_from(config.nightly.jitter.0).unwrap_or(SignedDuration::ZERO);
-    let newest = own.iter().find_map(|snapshot| good(snapshot));
+    let newest = own.iter().find_map(|snapshot| good(snapshot).filter(|it| it.taken <= now + SLACK));
     let due = schedule.as_ref().and_then(|it| it.last(now.checked_sub(jitter_max + GRACE).ok()?, zone));
     let late_since = due.filter(|due| newest.as_ref().is_none_or(|newest| newest.taken < *due));
     let delay = jitter(service, host, jitter_max);
-    let next_run = schedule.as_ref().and_then(|it| it.next(now, zone)?.checked_add(delay).ok());
+    let next = |it: &Schedule| it.next(now.checked_sub(delay).ok()?, zone)?.checked_add(delay).ok();
+    let next_run = schedule.as_ref().and_then(next);
+    let restored = own.iter().filter_map(|it| told(it.labels.restored()?)).chain(proved).max_by_key(latest);
     let mut health = Health {
         service: service.to_owned(),
         state: State::Good,
@@ -175,13 +192,15 @@ fn judge(
         newest,
         late_since,
         next_run,
-        verified: verified(own, last_run),
-        restored: own.iter().filter_map(|it| told(it.labels.restored()?)).chain(proved).max(),
+        verified: verified(own, entries.verified.get(service)),
+        restored,
         last_run: last_run.cloned(),
+        faults: faults(config, own, (last_run, restored), now),
     };
-    health.state = match (&health.newest, health.failure(), health.late_since) {
+    let failed = health.failure().is_some() || !health.faults.is_empty();
+    health.state = match (&health.newest, failed, health.late_since) {
         (None, ..) => State::Never,
-        (_, Some(_), _) => State::Failed,
+        (_, true, _) => State::Failed,
         (_, _, Some(_)) => State::Late,
         _ => State::Good,
     };
@@ -189,12 +208,49 @@ fn judge(
 }
 
 /// Read back whole, for which there is evidence, or what it added, of which this machine knows.
-fn verified(own: &[&Snapshot], last_run: Option<&Run>) -> Option<(Timestamp, bool)> {
-    let steps = last_run.into_iter().flat_map(|run| &run.steps);
-    let steps = steps.filter(|record| record.task.step == Step::Verify && record.grade != Grade::Skipped);
-    let by_night = steps.map(|record| (record.at, record.grade != Grade::Failed));
+fn verified(own: &[&Snapshot], by_night: Option<&Record>) -> Option<(Timestamp, bool)> {
+    let by_night = by_night.map(|record| (record.at, record.grade == Grade::Done));
     let by_evidence = own.iter().filter_map(|it| told(it.labels.verified()?));
-    by_night.chain(by_evidence).max()
+    by_evidence.chain(by_night).max_by_key(latest)
+}
+
+/// Of two at one time, the one that did not go well counts.
+fn latest((at, good): &(Timestamp, bool)) -> (Timestamp, bool) {
+    (*at, !good)
+}
+
+fn faults(
+    config: &Config,
+    own: &[&Snapshot],
+    (last_run, restored): (Option<&Run>, Option<(Timestamp, bool)>),
+    now: Timestamp,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    if last_run.is_some_and(|run| run.died) {
+        faults.push("its last run on this machine did not come to its end".to_owned());
+    }
+    if own.iter().any(|snapshot| taken(snapshot).is_some_and(|taken| taken > now + SLACK)) {
+        faults.push("there is a snapshot of a time that is yet to come: whose clock is wrong?".to_owned());
+    }
+    for snapshot in own {
+        let id = snapshot.id.to_string();
+        let id = id.get(..8).unwrap_or(&id);
+        for evidence in snapshot.labels.evidence.values() {
+            if let Some(fault) = &evidence.fault {
+                faults.push(format!("snapshot {id} was tried, and is not right: {fault}"));
+            }
+        }
+    }
+    if let (Some(every), Some(run)) = (config.nightly.prove, last_run) {
+        let since = restored.filter(|(_, good)| *good).map(|(at, _)| now.duration_since(at));
+        let every = SignedDuration::try_from(every.0).unwrap_or(SignedDuration::MAX);
+        let was_tried =
+            run.steps.iter().any(|record| record.task.step == Step::Prove && record.grade.is_bad());
+        if was_tried && since.is_none_or(|since| since > every.saturating_add(PROOF_GRACE)) {
+            faults.push("it could not be tried whether its snapshots can be restored".to_owned());
+        }
+    }
+    faults
 }
 
 fn told(evidence: &Evidence) -> Option<(Timestamp, bool)> {

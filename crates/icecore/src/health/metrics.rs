@@ -90,6 +90,11 @@ pub fn metrics(health: &StoreHealth) -> String {
     );
     let whole = |value: f64| vec![(Vec::new(), value)];
     gauge(
+        "store_good",
+        "Whether what is done for the whole store went well the last time: 1, or 0.",
+        whole(flag(health.is_store_good())),
+    );
+    gauge(
         "store_bytes",
         "Bytes of packs, their parity, and manifests.",
         whole(health.stats.stored_bytes as f64),

@@ -43,21 +43,18 @@ impl Hook<'_> {
         let output = io::stderr().as_fd().try_clone_to_owned().map_err(io_failed)?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.dir).process_group(0);
+        command.env_remove("ICECORE_PASSWORD");
         command.env("ICECORE_STEP", task.step.as_str());
         command.env("ICECORE_SERVICE", task.service.as_deref().unwrap_or_default());
         command.env("ICECORE_REMOTE", task.remote.as_deref().unwrap_or_default());
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::from(output)).spawn().map_err(io_failed)?;
-        let writer = child.stdin.take().map(|mut stdin| {
+        if let Some(mut stdin) = child.stdin.take() {
             let document = document.to_owned();
-            // It need not read it.
-            thread::spawn(move || stdin.write_all(document.as_bytes()).unwrap_or_default())
-        });
-        let ended = self.wait(&mut child, monitor);
-        if let Some(writer) = writer {
-            drop(writer.join());
+            // It need not read it, and nobody waits for that: what it started may hold its input open for ever.
+            thread::spawn(move || stdin.write_all(document.as_bytes()).unwrap_or_default());
         }
-        match ended.map_err(io_failed)? {
+        match self.wait(&mut child, monitor).map_err(io_failed)? {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(failed(status.to_string())),
             None if monitor.is_cancelled() => Err(Error::Cancelled),

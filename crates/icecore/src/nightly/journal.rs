@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use icecore_format::{Digest, SnapshotId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::step::{Grade, Step, StepReport, Task};
-use crate::{Error, Result};
+use crate::{Error, Result, io_message};
 
 /// A machine's record of its last runs. It lies beside the index, and like that it may be lost: then nobody knows when something failed, and what is due is
 /// told by the snapshots alone.
@@ -30,6 +32,13 @@ pub struct Entries {
     pub store: Vec<Record>,
     /// The last test restore of each service: the evidence goes with the snapshot that it is of.
     pub proofs: BTreeMap<String, Record>,
+    /// The last time that a snapshot of each service was read back.
+    pub verified: BTreeMap<String, Record>,
+    /// When something last arrived in each remote.
+    pub pushed: BTreeMap<String, Timestamp>,
+    /// Why it cannot be read, if it cannot.
+    #[serde(skip)]
+    pub fault: Option<String>,
 }
 
 /// The last run of a service.
@@ -37,6 +46,12 @@ pub struct Entries {
 pub struct Run {
     /// When it began.
     pub begun: Timestamp,
+    /// When it ended, if it did.
+    #[serde(default)]
+    pub ended: Option<Timestamp>,
+    /// Whether it neither ended nor goes on.
+    #[serde(skip)]
+    pub died: bool,
     /// What it came to; of a run that died, what it had come to.
     pub steps: Vec<Record>,
 }
@@ -61,6 +76,30 @@ pub struct Record {
 #[derive(Debug)]
 pub(super) struct Turn(#[expect(dead_code, reason = "closing it lets others in")] File);
 
+impl Run {
+    fn begun(now: Timestamp) -> Self {
+        Self { begun: now, ended: None, died: false, steps: Vec::new() }
+    }
+}
+
+impl Entries {
+    /// What is remembered longer than until the next run.
+    fn keep(&mut self, record: &Record) {
+        if !matches!(record.grade, Grade::Done | Grade::Failed) {
+            return;
+        }
+        let Task { step, service, remote } = &record.task;
+        match (step, service, remote) {
+            (Step::Prove, Some(service), _) => drop(self.proofs.insert(service.clone(), record.clone())),
+            (Step::Verify, Some(service), _) => drop(self.verified.insert(service.clone(), record.clone())),
+            (Step::Push, _, Some(remote)) if record.grade == Grade::Done => {
+                self.pushed.insert(remote.clone(), record.at);
+            }
+            _ => (),
+        }
+    }
+}
+
 impl Journal {
     /// That of the machine `host`, in `dir`, which is made when something is written.
     pub fn new(dir: &Path, host: &str) -> Self {
@@ -68,16 +107,36 @@ impl Journal {
         Self { dir: dir.to_owned(), file: format!("{name}.json") }
     }
 
-    /// What it says; nothing, if there is none, or none that can be understood.
+    /// What it says; nothing, if there is none.
     pub fn read(&self) -> Entries {
-        let text = fs::read(self.path()).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
+        let fault = |why: String| {
+            let fault = format!("cannot use {}: {why}; it may be deleted", self.path().display());
+            Entries { fault: Some(fault), ..Entries::default() }
+        };
+        let mut entries: Entries = match fs::read(self.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Entries::default(),
+            Err(error) => fault(io_message(&error)),
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| fault(error.to_string())),
+        };
+        for (service, run) in &mut entries.services {
+            run.died = run.ended.is_none() && matches!(self.turn(service), Ok(Some(_)));
+        }
+        entries
+    }
+
+    /// A service's run has ended.
+    pub(super) fn end(&self, service: &str, now: Timestamp) -> Result<()> {
+        self.change(|entries| {
+            if let Some(run) = entries.services.get_mut(service) {
+                run.ended = Some(now);
+            }
+        })
     }
 
     /// A service's run begins.
     pub(super) fn begin(&self, service: &str, now: Timestamp) -> Result<()> {
         self.change(|entries| {
-            entries.services.insert(service.to_owned(), Run { begun: now, steps: Vec::new() });
+            entries.services.insert(service.to_owned(), Run::begun(now));
         })
     }
 
@@ -91,14 +150,10 @@ impl Journal {
             snapshot: report.snapshot(),
         };
         self.change(|entries| {
-            if let (Step::Prove, Some(service)) = (record.task.step, &record.task.service)
-                && matches!(record.grade, Grade::Done | Grade::Failed)
-            {
-                entries.proofs.insert(service.clone(), record.clone());
-            }
+            entries.keep(&record);
             let steps = match &record.task.service {
                 Some(service) => {
-                    let none = || Run { begun: now, steps: Vec::new() };
+                    let none = || Run::begun(now);
                     &mut entries.services.entry(service.clone()).or_insert_with(none).steps
                 }
                 None => &mut entries.store,
@@ -108,8 +163,18 @@ impl Journal {
         })
     }
 
-    /// The turn of a service; `None` while somebody else has it.
-    pub(super) fn turn(&self, service: &str) -> Result<Option<Turn>> {
+    /// The turn of a service; `None` while somebody else has it for longer than it takes to look whether somebody has.
+    pub(super) fn wait_for_turn(&self, service: &str) -> Result<Option<Turn>> {
+        for _ in 0..20 {
+            if let Some(turn) = self.turn(service)? {
+                return Ok(Some(turn));
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(None)
+    }
+
+    fn turn(&self, service: &str) -> Result<Option<Turn>> {
         let digest = Digest::of(service.as_bytes()).to_hex();
         let file = self.lock_file(&format!("{}.lock", digest.get(..16).unwrap_or(&digest)));
         match file.map(|file| (file.try_lock(), file)).map_err(|error| self.fault(error))? {

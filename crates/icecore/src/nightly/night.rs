@@ -7,20 +7,24 @@ use std::time::{Duration, Instant};
 
 use icecore_format::SnapshotId;
 use icecore_store::{
-    GcOptions, Monitor, Snapshot, Store, StoreError, Transfer, TransferOptions, VerifyExtent,
+    GcOptions, Monitor, Silent, Snapshot, Store, StoreError, Transfer, TransferOptions, VerifyExtent,
 };
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::hook::Hook;
-use super::journal::Journal;
+use super::journal::{Journal, Record};
 use super::step::{Grade, Outcome, Step, StepReport, Task};
 use crate::prune::PruneOptions;
 use crate::{
     CreateOptions, Created, Environment, Error, Place, Project, ProofOptions, Remotes, Result, Surroundings,
-    Witness, check_conditions, create, is_safety, open_as, open_same, plan_prune, prove, prune,
+    Witness, check_conditions, create, is_safety, is_store, open_as, open_same, plan_prune, prove, prune,
 };
 
+/// How often the steps for the whole store are done where services are run one by one.
+const STORE_EVERY: SignedDuration = SignedDuration::from_hours(20);
+/// More snapshots than this, and more than half of all, go in no single night: a clock that is years ahead would have them all go.
+const PRUNED_MAX: usize = 5;
 /// By how much a night may begin earlier than the one before, and still count as a day later.
 const EARLY: Duration = Duration::from_secs(3600);
 
@@ -86,7 +90,8 @@ pub fn nightly(night: &Night<'_>, services: &[String], watcher: &mut dyn Watcher
     for service in known.keys().filter(|name| services.is_empty() || services.contains(name)) {
         walk.service(service)?;
     }
-    walk.store()
+    // Whoever runs service by service does not collect and read back each time.
+    if services.is_empty() || !night.was_collected_lately() { walk.store() } else { Ok(()) }
 }
 
 impl<'a> Walk<'a, '_> {
@@ -109,12 +114,17 @@ impl<'a> Walk<'a, '_> {
         let report = StepReport { task, outcome, duration: started.elapsed() };
         self.watcher.ended(&report);
         if !matches!(report.outcome, Outcome::Skipped(_)) {
-            let told = self.hook("after").run(&report.task, &report.document().to_string(), &*monitor);
+            // What the one before has begun, this one must end, even if somebody wants it all to stop.
+            let told = self.hook("after").run(&report.task, &report.document().to_string(), &Silent);
             told.unwrap_or_else(|error| self.watcher.warns(&error));
+        }
+        // What was broken off says nothing: the run is known not to have ended.
+        if monitor.is_cancelled() {
+            return Err(Error::Cancelled);
         }
         let written = self.night.journal.add(&report, (self.night.clock)());
         written.unwrap_or_else(|error| self.watcher.warns(&error));
-        if monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(report.grade()) }
+        Ok(report.grade())
     }
 
     fn hook(&self, when: &'static str) -> Hook<'a> {
@@ -126,7 +136,7 @@ impl<'a> Walk<'a, '_> {
     /// The steps of one service. Nothing of it is deleted unless all before went well.
     fn service(&mut self, service: &'a str) -> Result<()> {
         let (night, settings) = (self.night, &self.night.project.config.nightly);
-        let turn = match night.journal.turn(service) {
+        let turn = match night.journal.wait_for_turn(service) {
             Ok(Some(turn)) => Some(turn),
             Ok(None) => {
                 let why = "another run of it is still at work";
@@ -175,13 +185,17 @@ impl<'a> Walk<'a, '_> {
         let unbounded = unbounded.filter(|_| night.project.config.policies(service).is_none());
         let against = against.or(unsent).or(unbounded);
         self.step(Task::of(Step::Prune, service), against, |_, monitor| {
-            night.prune(night.store, service, &**monitor)
+            night.prune(night.store, night.place, service, &**monitor)
         })?;
         for remote in &settings.prune_remotes {
             self.step(Task::of(Step::Prune, service).at(remote), against, |walk, monitor| {
-                night.prune(&walk.remote(remote)?, service, &**monitor)
+                let (store, place) = (walk.remote(remote)?, night.place_of(remote)?);
+                night.refuse_others(&store, service)?;
+                night.prune(&store, &place, service, &**monitor)
             })?;
         }
+        let ended = night.journal.end(service, (night.clock)());
+        ended.unwrap_or_else(|error| self.watcher.warns(&error));
         drop(turn);
         Ok(())
     }
@@ -207,23 +221,21 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
-    /// Sends what a remote lacks of a service: all since the newest that it has, so that a night without it is made up for.
+    /// Sends what a remote lacks of a service: all since the oldest that it has, so that a night without it is made up for.
     fn push(&mut self, service: &str, remote: &'a str, monitor: &dyn Monitor) -> Result<Outcome> {
         let there = match self.remotes.get(remote) {
             Some(there) => Arc::clone(there),
-            None => open_same(self.night.store, &self.night.place_of(remote)?, self.night.around)?,
+            None => self.night.open_remote(remote)?,
         };
         self.remotes.insert(remote, Arc::clone(&there));
         let of_service = |snapshot: &Snapshot| snapshot.info().source == service && !is_safety(snapshot);
         let present: BTreeSet<SnapshotId> = there.snapshots()?.0.iter().map(|snapshot| snapshot.id).collect();
         let (own, _) = self.night.store.snapshots()?;
-        let mut ids = Vec::new();
-        for snapshot in own.iter().filter(|snapshot| of_service(snapshot)) {
-            ids.push(snapshot.id);
-            if present.contains(&snapshot.id) {
-                break;
-            }
-        }
+        let own: Vec<&Snapshot> = own.iter().filter(|snapshot| of_service(snapshot)).collect();
+        // What is there already may have been named since; and what is lacking between two that are there failed some other night.
+        let oldest = own.iter().rposition(|snapshot| present.contains(&snapshot.id));
+        let wanted = own.iter().take(oldest.map_or(own.len(), |oldest| oldest + 1));
+        let ids: Vec<SnapshotId> = wanted.map(|snapshot| snapshot.id).collect();
         let options = TransferOptions { host: self.night.host.to_owned() };
         let transfer = Transfer::push(Arc::clone(self.night.store), there, options)?;
         let plan = transfer.plan(&ids, monitor)?;
@@ -241,6 +253,17 @@ impl<'a> Walk<'a, '_> {
 }
 
 impl Night<'_> {
+    /// Where nothing was ever pushed to, the store is made. One that was there and is not is no reason to make another: a disk may not be mounted.
+    fn open_remote(&self, remote: &str) -> Result<Arc<Store>> {
+        let place = self.place_of(remote)?;
+        if self.journal.read().pushed.contains_key(remote) && !is_store(&place, self.around)? {
+            return Err(Error::Unfitting(format!(
+                "there was a store at {place}, and there is none now: is it mounted? `icecore push {remote}` makes a new one there"
+            )));
+        }
+        open_same(self.store, &place, self.around)
+    }
+
     fn capture(&self, service: &str, monitor: &Arc<dyn Monitor>) -> Result<Created> {
         let near = None;
         let source = self.project.source(service, &self.environment)?;
@@ -268,7 +291,9 @@ impl Night<'_> {
         let entries = self.journal.read();
         let remembered = entries.proofs.get(service).filter(|record| record.grade == Grade::Done);
         let times = proofs.filter_map(|proof| proof.at.parse().ok());
-        let newest = times.chain(remembered.map(|record| record.at)).max();
+        // One of a time that is yet to come was made by a clock that was wrong.
+        let past = times.chain(remembered.map(|record| record.at)).filter(|at| *at <= (self.clock)());
+        let newest = past.max();
         // What comes a little early is not put off to the next night.
         let due = newest.and_then(|newest| newest.checked_add(every.saturating_sub(EARLY)).ok());
         due.is_none_or(|due| due <= (self.clock)())
@@ -300,10 +325,40 @@ impl Night<'_> {
         Ok(Outcome::Verified(self.store.verify(snapshots, extent, now, monitor)?))
     }
 
-    fn prune(&self, store: &Arc<Store>, service: &str, monitor: &dyn Monitor) -> Result<Outcome> {
+    /// What several machines have under one name is not one series, and what one of them keeps says nothing about the others.
+    fn refuse_others(&self, store: &Store, service: &str) -> Result<()> {
+        let (snapshots, _) = store.snapshots()?;
+        let of_service = snapshots.iter().map(Snapshot::info).filter(|info| info.source == service);
+        match of_service.map(|info| &info.host).find(|host| *host != self.host) {
+            Some(host) => Err(Error::Unfitting(format!(
+                "snapshots of {service} that {host} took lie there, too, and this machine's policy is not theirs: nothing was deleted; give the service a name of its own on each machine, or prune there by hand"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn prune(
+        &self,
+        store: &Arc<Store>,
+        place: &Place,
+        service: &str,
+        monitor: &dyn Monitor,
+    ) -> Result<Outcome> {
         let (config, clock) = (&self.project.config, ((self.clock)(), self.zone));
         let options = PruneOptions { sources: vec![service.to_owned()], ..PruneOptions::default() };
         let plan = plan_prune(store, config, &options, clock, monitor)?;
+        for series in &plan.series {
+            let (going, all) = (series.going().count(), series.snapshots.len());
+            if going > PRUNED_MAX && going * 2 > all {
+                return Err(Error::Unfitting(format!(
+                    "{going} of the {all} snapshots of {} would go at once: nothing was deleted; look at the clock and at the policy, and with `icecore prune --dry-run`; `icecore prune` does it",
+                    series.source
+                )));
+            }
+        }
+        if plan.going().next().is_some() && !self.exclusive {
+            check_conditions(place, self.around, "pruning")?;
+        }
         Ok(Outcome::Pruned(prune(store, config, &options, clock, &plan, monitor)?))
     }
 
@@ -317,6 +372,15 @@ impl Night<'_> {
             }
             done => Ok(Outcome::Collected(done?)),
         }
+    }
+
+    fn was_collected_lately(&self) -> bool {
+        let entries = self.journal.read();
+        let is_due = |record: &Record| {
+            let age = (self.clock)().duration_since(record.at);
+            record.grade == Grade::Failed || age.is_negative() || age > STORE_EVERY
+        };
+        !entries.store.is_empty() && !entries.store.iter().any(is_due)
     }
 
     fn place_of(&self, remote: &str) -> Result<Place> {

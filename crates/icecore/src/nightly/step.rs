@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use icecore_format::{Evidence, SnapshotId};
-use icecore_store::{FindingKind, GcReport, Sent, VerifyReport};
+use icecore_store::{GcReport, Sent, VerifyReport};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -206,11 +206,8 @@ impl StepReport {
         match &self.outcome {
             Outcome::Created(created) => created.findings.clone(),
             Outcome::Verified(report) => {
-                let named = report.findings.iter().map(|finding| match &finding.kind {
-                    FindingKind::ChunkMissing => format!("chunk {}: {}", finding.object, finding.message),
-                    _ => format!("{}: {}", finding.object, finding.message),
-                });
-                named.collect()
+                let findings = report.findings.iter();
+                findings.map(|finding| format!("{}: {}", finding.object, finding.message)).collect()
             }
             Outcome::Pushed(sent) => {
                 let failed = sent.failed.iter().map(|it| {

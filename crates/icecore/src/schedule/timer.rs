@@ -82,7 +82,7 @@ impl Timer {
         let user = user.map(|user| format!("User={user}\n")).unwrap_or_default();
         let command: Vec<String> = self.command.iter().map(|word| quoted_for_systemd(word)).collect();
         let service = format!(
-            "[Unit]\nDescription={what}\n\n[Service]\nType=oneshot\n{user}WorkingDirectory={}\nExecStart={}\nNice=10\n",
+            "[Unit]\nDescription={what}\nWants=network-online.target\nAfter=network-online.target\n\n[Service]\nType=oneshot\n{user}WorkingDirectory={}\nExecStart={}\nNice=10\n",
             in_unit(&dir.to_string_lossy()),
             command.join(" "),
         );
@@ -123,8 +123,8 @@ impl Timer {
     }
 }
 
-/// A crontab in which these lines stand in place of those that were written for the same file before.
-pub fn with_lines(crontab: &str, mark: &Mark, lines: &[String]) -> String {
+/// A crontab in which these lines stand in place of those that were written for the same file before; `None` if it cannot be told where those end.
+pub fn with_lines(crontab: &str, mark: &Mark, lines: &[String]) -> Option<String> {
     let (begin, end) = (mark.begin(), mark.end());
     let mut kept: Vec<&str> = Vec::new();
     let mut is_ours = false;
@@ -135,12 +135,15 @@ pub fn with_lines(crontab: &str, mark: &Mark, lines: &[String]) -> String {
         }
         is_ours &= line != end;
     }
+    if is_ours {
+        return None;
+    }
     if !lines.is_empty() {
         kept.push(&begin);
         kept.extend(lines.iter().map(String::as_str));
         kept.push(&end);
     }
-    kept.into_iter().fold(String::new(), |text, line| text + line + "\n")
+    Some(kept.into_iter().fold(String::new(), |text, line| text + line + "\n"))
 }
 
 /// A text in a unit, where `%` begins a specifier.

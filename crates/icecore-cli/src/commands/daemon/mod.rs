@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus as ChildStatus, Stdio};
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -62,6 +64,8 @@ struct Daemon<'a> {
     page: Page,
     /// When Prometheus was last told.
     examined_at: Timestamp,
+    /// This program: where it was when it began, for an update may have put another one there.
+    program: PathBuf,
     /// The store's, for the runs: who typed it is not there at night.
     password: Option<Vec<u8>>,
 }
@@ -74,8 +78,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DaemonArgs) -> Result<E
         return Err(CommandError::usage(format!("no service in {file} has a schedule"))
             .hint("schedule = \"30 2 * * *\" below [services.NAME] captures it every night at 2:30"));
     }
+    let program = std::env::current_exe().map_err(CommandError::io("cannot find the program itself"))?;
     let (begun, page, examined_at) = (BTreeMap::new(), Page::default(), context.time());
-    let mut daemon = Daemon { context, args, project, begun, page, examined_at, password: None };
+    let mut daemon = Daemon { context, args, project, begun, page, examined_at, program, password: None };
     // What is wrong with the store or its password is told now, and not at night.
     daemon.recall(ui)?;
     if let Some(address) = args.listen {
@@ -93,7 +98,9 @@ impl Daemon<'_> {
         let health = examine(ui, self.context, &self.project, &opened)?;
         let entries = journal(self.context, &opened).read();
         for it in &health.services {
-            let run = entries.services.get(&it.service).map(|run| run.begun);
+            // One that did not come to its end is to be made up for.
+            let run =
+                entries.services.get(&it.service).filter(|run| run.ended.is_some()).map(|run| run.begun);
             let newest = it.newest.as_ref().map(|newest| newest.taken);
             if let Some(begun) = run.max(newest) {
                 self.begun.insert(it.service.clone(), begun);
@@ -154,7 +161,7 @@ impl Daemon<'_> {
             }
             if let Some(service) = agenda.begin(now).map(str::to_owned) {
                 self.begun.insert(service.clone(), now);
-                self.capture(ui, &service)?;
+                self.capture(ui, &service);
                 self.publish_again(ui);
             }
             due = self.announce(ui, &mut agenda);
@@ -178,7 +185,7 @@ impl Daemon<'_> {
         Agenda::new(appointments.collect(), self.context.zone.clone())
     }
 
-    /// Whether the file says something else now. One that cannot be read is told of, and what it said before holds.
+    /// Whether the file says something else now. One that cannot be read is told of: runs fail until it can.
     fn reread(&mut self, ui: &mut Ui) -> bool {
         match self.context.project_or_fail() {
             Ok(project) if project == self.project => false,
@@ -188,7 +195,10 @@ impl Daemon<'_> {
                 true
             }
             Err(CommandError::Failure(failure)) => {
-                ui.warn(format_args!("{}; what it said before holds", printable(&failure.message)));
+                ui.warn(format_args!(
+                    "{}; nothing is captured until it can be read",
+                    printable(&failure.message)
+                ));
                 false
             }
             Err(_) => false,
@@ -210,16 +220,26 @@ impl Daemon<'_> {
     }
 
     /// One run, in a process of its own: what it takes is given back, and what it dies of harms nobody else.
-    fn capture(&mut self, ui: &mut Ui, service: &str) -> Result<()> {
+    fn capture(&mut self, ui: &mut Ui, service: &str) {
         ui.status(format_args!("Running: {}", printable(service)));
-        let program = std::env::current_exe().map_err(CommandError::io("cannot find the program itself"))?;
-        let mut command = Command::new(program);
-        command.args(self.context.same_place()).args(["nightly", "--", service]).stdin(Stdio::null());
+        let mut command = Command::new(&self.program);
+        // Ctrl-C is for us: we tell it to stop, once, and it has nearly as long for that as we have.
+        command.process_group(0);
+        let patience = PATIENCE.as_secs().saturating_sub(2).to_string();
+        command.args(self.context.same_place());
+        command.args(["nightly", "--stop-within", &patience, "--", service]).stdin(Stdio::null());
         if let Some(password) = self.password.clone().filter(|_| self.context.password_file.is_none()) {
             command.env(PASSWORD_VARIABLE, OsString::from_vec(password));
         }
-        let child = command.spawn().map_err(CommandError::io("cannot run `icecore nightly`"))?;
-        let status = self.wait(ui, child).map_err(CommandError::io("cannot wait for `icecore nightly`"))?;
+        let status = match command.spawn().and_then(|child| self.wait(ui, child)) {
+            Ok(status) => status,
+            // The next time it may go again.
+            Err(error) => {
+                let why = icecore::io_message(&error);
+                ui.warn(format_args!("{}: cannot run `icecore nightly`: {why}", printable(service)));
+                return;
+            }
+        };
         match status.code() {
             Some(0) => (),
             _ if self.is_stopped() => (),
@@ -227,7 +247,6 @@ impl Daemon<'_> {
             Some(code) => ui.warn(format_args!("{}: ended with status {code}", printable(service))),
             None => ui.warn(format_args!("{}: ended with {status}", printable(service))),
         }
-        Ok(())
     }
 
     /// Waits for the end of a run, which is told to stop when the daemon is.

@@ -123,15 +123,16 @@ fn lines_take_the_place_of_the_earlier_ones_and_touch_nothing_else() {
         "30 2 * * * sleep 7 && cd '/srv' && PATH='/bin:/usr/bin' '/opt/ice core/icecore' '--config' '/srv/100\\%/icecore.toml' 'nightly' '--' 'it'\\''s'"
     );
     let own = "MAILTO=me\n0 5 * * * backup\n";
-    let both = with_lines(&with_lines(own, &mark, &[line("a"), line("b")]), &other, &[line("c")]);
+    let with = |text: &str, mark: &Mark, lines: &[String]| with_lines(text, mark, lines).expect("an end");
+    let both = with(&with(own, &mark, &[line("a"), line("b")]), &other, &[line("c")]);
     assert_eq!(both.matches("30 2 * * *").count(), 3);
-    let changed = with_lines(&both, &mark, &[line("d")]);
-    assert!(
-        changed.starts_with(own)
-            && !changed.contains("'a'")
-            && changed.contains("'c'")
-            && changed.contains("'d'")
-    );
-    assert_eq!(with_lines(&with_lines(&changed, &mark, &[]), &other, &[]), own);
-    assert_eq!(with_lines("", &mark, &[]), "");
+    let changed = with(&both, &mark, &[line("d")]);
+    assert!(changed.starts_with(own) && !changed.contains("'a'"), "{changed}");
+    assert!(changed.contains("'c'") && changed.contains("'d'"), "{changed}");
+    assert_eq!(with(&with(&changed, &mark, &[]), &other, &[]), own);
+    // Where ours would end is not known, and what follows may be somebody else's.
+    let ours = with(own, &mark, &[line("d")]);
+    let end = ours.lines().find(|line| line.contains(": and ends here")).expect("an end");
+    assert_eq!(with_lines(&ours.replace(&format!("{end}\n"), ""), &mark, &[]), None);
+    assert_eq!(with("", &mark, &[]), "");
 }
