@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::args::parse_name;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
+use crate::password;
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
 use crate::units::{counted, printable};
@@ -60,9 +61,26 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ScheduleCommand) -> 
                     "schedule = \"30 2 * * *\" below [services.NAME] captures it every night at 2:30; `icecore schedule remove` takes back what was installed",
                 ));
             }
+            warn_of_variables(ui, context, &project);
             apply(ui, context, &project, args, &timers)
         }
         ScheduleCommand::Remove(args) => apply(ui, context, &project, args, &[]),
+    }
+}
+
+/// Neither systemd nor cron has the variables that are set here.
+fn warn_of_variables(ui: &mut Ui, context: &Context, project: &Project) {
+    if context.password_file.is_none() && password::is_given(None) {
+        ui.warn("the password of the store in ICECORE_PASSWORD is not there when it is run: --password-file FILE is");
+    }
+    for (name, service) in project.config.services.iter().filter(|(_, service)| service.schedule.is_some()) {
+        if let Some(variable) = &service.password_env {
+            ui.warn(format_args!(
+                "{}: the variable {} with its password is not set when it is run; password_file or password_command says it there",
+                printable(name),
+                printable(variable)
+            ));
+        }
     }
 }
 

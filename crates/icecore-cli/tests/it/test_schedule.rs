@@ -144,6 +144,21 @@ fn what_cannot_be_installed_is_said_and_nothing_is_written() {
 }
 
 #[test]
+fn what_is_only_in_a_variable_is_not_there_at_night() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", "[services.shop]\npath = 'shop'\nschedule = '@daily'\npassword_env = 'SHOP'\n");
+    let mut command = env.command(&["schedule", "install", "--cron", "--dry-run"]);
+    let said = Said::of(command.env("ICECORE_PASSWORD", "correct horse"));
+    assert!(
+        said.stderr.contains("warning: the password of the store in ICECORE_PASSWORD"),
+        "{}",
+        said.stderr
+    );
+    assert!(said.stderr.contains("warning: shop: the variable SHOP"), "{}", said.stderr);
+    assert!(!said.text().contains("horse"), "{}", said.text());
+}
+
+#[test]
 fn schedules_are_listed_in_words_with_their_next_runs() {
     let env = TestEnv::new();
     env.write("icecore.toml", CONFIG.replace("jitter = '10min'", ""));
