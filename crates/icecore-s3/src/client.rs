@@ -1,8 +1,11 @@
-//! The SDK's client, and the runtime that drives it. Nothing is asynchronous but this file, `watch.rs` and `feed.rs`.
+//! The SDK's client, and the runtime that drives it. Nothing is asynchronous but this module.
 //!
 //! Each method makes one request, once, and blocks. The caller's thread waits for the answer, and looks every 100 ms whether the user wants to
 //! stop and whether anything has moved; two threads of the runtime serve the connections. Bytes to be sent stay where they are: they go to
 //! the connection in small pieces. What is received is gathered once.
+
+mod feed;
+mod watch;
 
 use std::fmt;
 use std::future::Future;
@@ -23,14 +26,14 @@ use icecore_storage::{Limits, Traffic};
 use md5::{Digest as _, Md5};
 use tokio::runtime::Runtime;
 
+use self::feed::{Feed, PIECE_LEN};
+use self::watch::{Watch, pay};
 use crate::cause::Cause;
 use crate::failure::{chain, of_sdk};
-use crate::feed::{Feed, PIECE_LEN};
 use crate::location::S3Location;
 use crate::options::{self, Encryption, Endpoint, S3Options};
 use crate::setup;
 use crate::spare::Spare;
-use crate::watch::{Watch, pay};
 
 /// How long may be spent on leaving nothing behind.
 const CLEANUP_MAX: Duration = Duration::from_secs(10);

@@ -12,7 +12,6 @@
 mod cause;
 mod client;
 mod failure;
-mod feed;
 mod location;
 mod options;
 mod parts;
@@ -21,7 +20,6 @@ mod retry;
 mod setup;
 mod spare;
 mod storage;
-mod watch;
 
 pub use cause::{Cause, Said};
 pub use location::{LocationError, S3Location};

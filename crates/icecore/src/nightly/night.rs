@@ -139,8 +139,12 @@ impl<'a> Walk<'a, '_> {
         let turn = match night.journal.wait_for_turn(service) {
             Ok(Some(turn)) => Some(turn),
             Ok(None) => {
-                let why = "another run of it is still at work";
-                return self.step(Task::of(Step::Create, service), Some(why), |_, _| nothing()).map(drop);
+                // What that run has come to stays in the journal as it wrote it.
+                let outcome = Outcome::Skipped("another run of it is still at work".to_owned());
+                let task = Task::of(Step::Create, service);
+                let monitor = self.watcher.begins(&task);
+                self.watcher.ended(&StepReport { task, outcome, duration: Duration::ZERO });
+                return if monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) };
             }
             // Where nothing can be written beside the index, the night is not given up.
             Err(error) => {

@@ -17,24 +17,24 @@ const TICK: Duration = Duration::from_millis(100);
 const QUIET_MAX: Duration = Duration::from_secs(10);
 
 /// Waits for a request, but not in vain.
-pub(crate) struct Watch {
+pub(super) struct Watch {
     moved: Cell<Instant>,
     silence_max: Duration,
     interrupt: Option<Arc<AtomicBool>>,
 }
 
 impl Watch {
-    pub(crate) fn new(silence_max: Duration, interrupt: Option<Arc<AtomicBool>>) -> Self {
+    pub(super) fn new(silence_max: Duration, interrupt: Option<Arc<AtomicBool>>) -> Self {
         Self { moved: Cell::new(Instant::now()), silence_max, interrupt }
     }
 
     /// Something has moved.
-    pub(crate) fn touch(&self) {
+    pub(super) fn touch(&self) {
         self.moved.set(Instant::now());
     }
 
     /// `is_quiet` is called again and again while nothing has moved for some time.
-    pub(crate) async fn over<T>(
+    pub(super) async fn over<T>(
         &self,
         request: impl Future<Output = Result<T, Cause>>,
         is_quiet: impl Fn(),
@@ -60,7 +60,7 @@ impl Watch {
 }
 
 /// Waits until so many bytes may move. That is no silence of the server's.
-pub(crate) async fn pay(limit: Option<&RateLimit>, len: usize, watch: &Watch) {
+pub(super) async fn pay(limit: Option<&RateLimit>, len: usize, watch: &Watch) {
     let Some(limit) = limit else { return };
     let mut left = limit.take(len as u64);
     while !left.is_zero() {

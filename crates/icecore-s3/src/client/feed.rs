@@ -11,22 +11,22 @@ use http_body::{Body, Frame, SizeHint};
 use icecore_storage::{Moving, RateLimit};
 use tokio::sync::mpsc;
 
-use crate::watch::{Watch, pay};
+use super::watch::{Watch, pay};
 
 /// The pieces in which bytes go to a connection.
-pub(crate) const PIECE_LEN: usize = 128 << 10;
+pub(super) const PIECE_LEN: usize = 128 << 10;
 /// How many of them wait.
 const PIECES_AHEAD: usize = 2;
 
 /// Hands bytes to a connection, piece by piece.
-pub(crate) struct Feed {
+pub(super) struct Feed {
     /// None if the body has them already.
     sender: Option<mpsc::Sender<Bytes>>,
 }
 
 impl Feed {
     /// A body of these bytes, and what hands them to it.
-    pub(crate) fn of(bytes: &[u8]) -> (ByteStream, Self) {
+    pub(super) fn of(bytes: &[u8]) -> (ByteStream, Self) {
         if bytes.len() <= PIECE_LEN {
             return (ByteStream::from(Bytes::copy_from_slice(bytes)), Self { sender: None });
         }
@@ -36,7 +36,7 @@ impl Feed {
     }
 
     /// Does so until the request is answered, which may be before the last piece.
-    pub(crate) async fn during<T>(
+    pub(super) async fn during<T>(
         self,
         bytes: &[u8],
         watch: &Watch,
