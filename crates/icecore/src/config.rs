@@ -3,6 +3,7 @@
 pub(crate) mod fault;
 mod nightly;
 mod retention;
+mod web;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,8 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use self::fault::ConfigFault;
-pub use self::nightly::NightlySettings;
+pub use self::nightly::{NightlySettings, WebhookWhen};
 pub use self::retention::Retention;
+pub use self::web::WebUrl;
 use crate::create::PHYSICAL_SUFFIX;
 use crate::nearest::nearest;
 use crate::origin::place_of;

@@ -267,6 +267,24 @@ pub enum Error {
         /// How it ended.
         why: String,
     },
+    /// Somebody elsewhere was not told of a night.
+    #[error("the {what} at {host} was not told: {why}")]
+    Call {
+        /// `webhook` or `ping`.
+        what: &'static str,
+        /// The machine.
+        host: String,
+        /// What came of it.
+        why: String,
+    },
+    /// It is not known where a webhook is.
+    #[error("the webhook's URL cannot be read from {}", path.display())]
+    WebhookFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The record of what happened last cannot be written.
     #[error("cannot write {}", path.display())]
     Journal {

@@ -2,7 +2,7 @@
 //!
 //! [`find_store`] and [`open`] lead to a store; [`create`] captures a [`Source`] into it; [`select`] finds the snapshot that a person
 //! means; [`restore`] gives it back. The program around it parses arguments, shows progress and prints. This crate prints nothing, reads
-//! no environment variable, and takes the time as a value.
+//! no environment variable of ours, and takes the time as a value.
 #![warn(missing_docs)]
 
 mod archive;
@@ -36,7 +36,7 @@ pub use archive::{
     Carried, CarriedStore, ExportOptions, Exported, ImportOptions, Imported, Packing, export, export_store,
     import, import_store, is_store_file, open_store_file,
 };
-pub use config::{CONFIG_FILE, Config, NightlySettings, Project, Retention};
+pub use config::{CONFIG_FILE, Config, NightlySettings, Project, Retention, WebUrl, WebhookWhen};
 pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create, is_of_a_part};
 pub use environment::Environment;
 pub use error::{Error, Result};

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use icecore_engine::{EndpointError, mysql, postgres, redis, tls};
 use serde::Deserialize;
 
+use crate::config::WebUrl;
 use crate::environment::Environment;
 use crate::nearest::did_you_mean;
 use crate::retention::Policy;
@@ -51,6 +52,8 @@ pub struct Service {
     pub password_command: Option<Vec<String>>,
     /// When it is captured by itself: `30 2 * * *`.
     pub schedule: Option<Schedule>,
+    /// Where it is told that the steps of a night begin, and how they ended, as healthchecks.io understands it.
+    pub ping: Option<WebUrl>,
     /// How long its snapshots are kept that nobody named: `7d all, 30d daily`.
     pub retention: Option<Policy>,
     /// How long those are kept that somebody named.

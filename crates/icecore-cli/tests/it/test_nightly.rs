@@ -2,6 +2,7 @@ mod full_disk;
 mod killed;
 mod refused;
 mod thirty;
+mod told;
 
 use std::fs;
 

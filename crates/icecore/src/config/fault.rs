@@ -174,7 +174,7 @@ mod tests {
         check("nightly = 'x'\n", "line 1: nightly must be a table of its own, [nightly]");
         check(
             "[nightly]\npsuh = ['a']\n",
-            "line 2: [nightly] has no key \"psuh\"; known are push, prune_remotes, verify, prove, before, after, hook_timeout, jitter",
+            "line 2: [nightly] has no key \"psuh\"; known are push, prune_remotes, verify, prove, before, after, webhook, webhook_file, webhook_when, ping, hook_timeout, jitter",
         );
         check("[nightly]\nverify = 'much'\n", "line 2: a size looks like 500MB or 10GiB");
         check("[nightly]\njitter = 5\n", "line 2: jitter must be a text in quotes");

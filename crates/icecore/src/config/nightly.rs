@@ -1,9 +1,11 @@
 //! What happens every night, in `icecore.toml`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::web::WebUrl;
 use crate::quantity::{Length, Size};
 
 /// What is done after the captures of a night.
@@ -22,10 +24,28 @@ pub struct NightlySettings {
     pub before: Vec<String>,
     /// One that is run after each step.
     pub after: Vec<String>,
-    /// How long each of the two may take: ten minutes, if nothing is said.
+    /// Where the steps of each service are posted to as JSON when they are over, and those of the store.
+    pub webhook: Option<WebUrl>,
+    /// The file whose first line is that URL; relative to `icecore.toml`.
+    pub webhook_file: Option<PathBuf>,
+    /// When they are: `always`, if nothing is said, or `failed`.
+    pub webhook_when: WebhookWhen,
+    /// Where it is told that the steps of the store begin, and how they ended.
+    pub ping: Option<WebUrl>,
+    /// How long each of `before` and `after` may take: ten minutes, if nothing is said.
     pub hook_timeout: Length,
     /// By how much captures may begin later than their schedules say, so that not all begin at once: not at all, if nothing is said.
     pub jitter: Length,
+}
+
+/// When somebody is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WebhookWhen {
+    /// Each time.
+    Always,
+    /// If not all went well.
+    Failed,
 }
 
 impl Default for NightlySettings {
@@ -38,6 +58,10 @@ impl Default for NightlySettings {
             prove: None,
             before: Vec::new(),
             after: Vec::new(),
+            webhook: None,
+            webhook_file: None,
+            webhook_when: WebhookWhen::Always,
+            ping: None,
             hook_timeout: Length(Duration::from_secs(600)),
             jitter: Length::default(),
         }

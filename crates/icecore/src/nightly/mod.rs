@@ -5,11 +5,15 @@
 //! in one in which damage was found. A [`Watcher`] hears of each step as it begins and ends, and the [`Journal`] remembers the last ones for those who
 //! ask on another day.
 
+mod caller;
 mod hook;
 mod journal;
 mod night;
+mod notice;
 mod step;
+mod walk;
 
 pub use journal::{Entries, Journal, Record, Run};
-pub use night::{Night, Watcher, nightly};
+pub use night::Night;
 pub use step::{Grade, Outcome, Step, StepReport, Task};
+pub use walk::{Watcher, nightly};

@@ -1,0 +1,176 @@
+//! Others hear of a night over HTTP.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use icecore_testkit::{Authority, Identity};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::Value;
+
+use super::ledger;
+use crate::support::{Said, TestEnv, check_keys};
+
+/// What was posted: where to, and what.
+type Posts = Arc<Mutex<Vec<(String, String)>>>;
+
+/// A web server that lives as long as the test. Answers with what `status` says of a path and of how often it was asked for.
+fn listen(tls: Option<&Identity>, status: fn(&str, usize) -> u16) -> (u16, Posts) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let posts = Posts::default();
+    let tls = tls.map(|identity| {
+        let chain = CertificateDer::pem_file_iter(&identity.cert).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        Arc::new(config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap())
+    });
+    let heard = Arc::clone(&posts);
+    thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            match &tls {
+                None => answer(socket, &heard, status),
+                Some(config) => {
+                    let connection = ServerConnection::new(Arc::clone(config)).unwrap();
+                    answer(StreamOwned::new(connection, socket), &heard, status);
+                }
+            }
+        }
+    });
+    (port, posts)
+}
+
+fn answer(stream: impl Read + Write, posts: &Posts, status: fn(&str, usize) -> u16) {
+    let mut reader = BufReader::new(stream);
+    let mut request = String::new();
+    // A handshake that failed is none of our business: the other side tells.
+    while reader.read_line(&mut request).is_ok_and(|read| read > 2) {}
+    let Some(path) = request.strip_prefix("POST ").and_then(|rest| rest.split(' ').next()) else { return };
+    let header = |line: &str| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned);
+    let length = request.lines().find_map(header).unwrap_or_default().parse().unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let mut posts = posts.lock().unwrap();
+    let times = posts.iter().filter(|(known, _)| known == path).count();
+    posts.push((path.to_owned(), String::from_utf8(body).unwrap()));
+    let answer = format!("HTTP/1.1 {} Well\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status(path, times));
+    reader.get_mut().write_all(answer.as_bytes()).unwrap();
+    reader.get_mut().flush().unwrap();
+}
+
+fn paths(posts: &Posts) -> Vec<String> {
+    posts.lock().unwrap().drain(..).map(|(path, _)| path).collect()
+}
+
+fn config(port: u16, more: &str) -> String {
+    format!(
+        "[nightly]\nwebhook = 'http://127.0.0.1:{port}/hook/hush'\nping = 'http://127.0.0.1:{port}/store'\n{more}
+[services.ledger]\nurl = 'sqlite:ledger.db'\nping = 'http://127.0.0.1:{port}/ledger/?create=1'\n"
+    )
+}
+
+#[test]
+fn a_webhook_and_whoever_waits_for_a_ping_hear_of_each_night() {
+    let env = TestEnv::new();
+    let (port, posts) = listen(None, |_, _| 200);
+    env.write("icecore.toml", config(port, ""));
+    ledger(&env, "one");
+    env.ok(&["nightly"]);
+    let heard: Vec<_> = posts.lock().unwrap().drain(..).collect();
+    let paths: Vec<_> = heard.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(
+        paths,
+        ["/ledger/start?create=1", "/hook/hush", "/ledger/?create=1", "/store/start", "/hook/hush", "/store"]
+    );
+    assert_eq!(heard[2].1.lines().count(), 1, "{}", heard[2].1);
+    assert!(heard[2].1.contains("ledger") && heard[2].1.ends_with("all went well"), "{}", heard[2].1);
+    let told: Value = serde_json::from_str(&heard[1].1).unwrap();
+    check_keys(&told, &["host", "service", "ok", "text", "steps"]);
+    assert_eq!((&told["service"], &told["ok"]), (&"ledger".into(), &true.into()));
+    let steps: Vec<_> = told["steps"].as_array().unwrap().iter().map(|step| &step["step"]).collect();
+    assert_eq!(steps, ["create", "verify", "prune"]);
+    let told: Value = serde_json::from_str(&heard[4].1).unwrap();
+    assert_eq!((&told["service"], &told["ok"]), (&Value::Null, &true.into()));
+
+    fs::remove_file(env.path("ledger.db")).unwrap();
+    let said = env.run(&["nightly", "ledger"]);
+    assert_eq!(said.status, 3, "{}", said.text());
+    let heard: Vec<_> = posts.lock().unwrap().drain(..).collect();
+    let paths: Vec<_> = heard.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["/ledger/start?create=1", "/hook/hush", "/ledger/fail?create=1"]);
+    let (title, why) = heard[2].1.split_once('\n').unwrap();
+    assert!(title.ends_with("not all went well"), "{title}");
+    assert!(why.starts_with("create: ") && why.contains("ledger.db"), "{why}");
+    let told: Value = serde_json::from_str(&heard[1].1).unwrap();
+    assert_eq!(told["ok"], false);
+    assert_eq!(told["text"], heard[2].1.as_str());
+}
+
+#[test]
+fn a_webhook_for_failures_hears_of_nothing_else() {
+    let env = TestEnv::new();
+    let (port, posts) = listen(None, |_, _| 200);
+    env.write("hook", format!("http://127.0.0.1:{port}/from-a-file\nnot this\n"));
+    let settings = "[nightly]\nwebhook_file = 'hook'\nwebhook_when = 'failed'\n";
+    env.write("icecore.toml", format!("{settings}[services.ledger]\nurl = 'sqlite:ledger.db'\n"));
+    ledger(&env, "one");
+    env.ok(&["nightly"]);
+    assert_eq!(paths(&posts), [""; 0]);
+    fs::remove_file(env.path("ledger.db")).unwrap();
+    assert_eq!(env.run(&["nightly", "ledger"]).status, 3);
+    assert_eq!(paths(&posts), ["/from-a-file"]);
+}
+
+#[test]
+fn who_does_not_answer_is_told_of_without_what_is_secret_in_the_url() {
+    let env = TestEnv::new();
+    // The webhook is never well; the ping is at the second attempt.
+    let (port, posts) = listen(None, |path, times| match (path, times) {
+        ("/hook/hush", _) => 404,
+        ("/store" | "/ledger/?create=1", 0) => 503,
+        _ => 200,
+    });
+    env.write("icecore.toml", config(port, ""));
+    ledger(&env, "one");
+    let said = env.run(&["nightly", "ledger"]);
+    assert_eq!(said.status, 3, "{}", said.text());
+    assert!(said.stderr.contains("the webhook at 127.0.0.1 was not told: it answered with status 404"), "{}", said.stderr);
+    assert!(!said.stderr.contains("hush") && !said.stderr.contains("the ping"), "{}", said.stderr);
+    let heard = paths(&posts);
+    // The ping hears that the webhook was not told, which somebody should look at.
+    assert_eq!(heard.iter().filter(|path| *path == "/hook/hush").count(), 2, "{heard:?}");
+    assert!(heard.contains(&"/ledger/fail?create=1".to_owned()), "{heard:?}");
+
+    drop(env);
+    let env = TestEnv::new();
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    env.write("icecore.toml", config(unused, "webhook_when = 'failed'"));
+    ledger(&env, "one");
+    let said = env.run(&["nightly", "ledger"]);
+    assert_eq!(said.status, 3, "{}", said.text());
+    assert!(said.stderr.contains("the ping at 127.0.0.1 was not told: connection refused"), "{}", said.stderr);
+    assert_eq!(env.count(), 1);
+}
+
+#[test]
+fn a_webhook_is_told_over_tls_if_its_authority_is_trusted() {
+    let env = TestEnv::new();
+    let authority = Authority::new();
+    let (port, posts) = listen(Some(&authority.server("DNS:localhost")), |_, _| 204);
+    let settings = format!("[nightly]\nwebhook = 'https://localhost:{port}/hook/hush'\n");
+    env.write("icecore.toml", format!("{settings}[services.ledger]\nurl = 'sqlite:ledger.db'\n"));
+    ledger(&env, "one");
+    let said = env.run(&["nightly", "ledger"]);
+    assert_eq!(said.status, 3, "{}", said.text());
+    assert!(said.stderr.contains("the webhook at localhost was not told: "), "{}", said.stderr);
+    assert!(said.stderr.contains("certificate") && !said.stderr.contains("hush"), "{}", said.stderr);
+    assert_eq!(paths(&posts), [""; 0]);
+    let said = Said::of(env.command(&["nightly", "ledger"]).env("SSL_CERT_FILE", authority.cert()));
+    assert_eq!(said.status, 0, "{}{}", said.text(), said.stderr);
+    assert_eq!(paths(&posts), ["/hook/hush"]);
+}

@@ -1,0 +1,80 @@
+//! Where somebody is told over HTTP.
+
+use std::fmt;
+
+use serde::Deserialize;
+use ureq::http::Uri;
+
+/// An `http://` or `https://` URL. As a rule whoever knows what follows its host may write there: nothing prints that.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct WebUrl {
+    url: String,
+    host: String,
+}
+
+impl WebUrl {
+    /// Understands a URL. What is wrong with it is said without repeating it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let fault = || "a URL looks like https://HOST/PATH".to_owned();
+        let uri: Uri = text.trim().parse().map_err(|_| fault())?;
+        let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+        let host = uri.host().filter(|host| is_web && !host.is_empty()).ok_or_else(fault)?;
+        Ok(Self { url: text.trim().to_owned(), host: host.to_owned() })
+    }
+
+    /// All of it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.url
+    }
+
+    /// The machine it is at.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The same with one more name at the end of its path.
+    pub(crate) fn below(&self, name: &str) -> Self {
+        let end = self.url.find(['?', '#']).unwrap_or(self.url.len());
+        let (path, query) = self.url.split_at(end);
+        Self { url: format!("{}/{name}{query}", path.trim_end_matches('/')), host: self.host.clone() }
+    }
+}
+
+impl TryFrom<String> for WebUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
+
+impl fmt::Debug for WebUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebUrl").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_the_host_is_not_printed() {
+        for bad in ["hush", "ftp://a/hush", "https:///hush", "https://", "/hush", "http://a b/hush"] {
+            let fault = WebUrl::parse(bad).unwrap_err();
+            assert!(!fault.contains("hush"), "{bad}: {fault}");
+        }
+        let url = WebUrl::parse("https://me:hush@hc.example:8443/hush").unwrap();
+        assert_eq!(url.host(), "hc.example");
+        assert!(!format!("{url:?}").contains("hush"), "{url:?}");
+    }
+
+    #[test]
+    fn a_name_goes_to_the_end_of_the_path() {
+        let below = |url: &str| WebUrl::parse(url).unwrap().below("fail").reveal().to_owned();
+        assert_eq!(below("https://hc.example/ping/1"), "https://hc.example/ping/1/fail");
+        assert_eq!(below("https://hc.example/ping/1/"), "https://hc.example/ping/1/fail");
+        assert_eq!(below("https://hc.example/key/shop?create=1"), "https://hc.example/key/shop/fail?create=1");
+    }
+}
