@@ -28,6 +28,7 @@ pub use call::Call;
 pub use dump::{Change, Dialect, DumpSpec, Night, write_dump};
 pub use far::FarStorage;
 pub use faulty::{Calls, ERROR_KINDS, Fault, FaultyStorage};
+pub use memory::memory;
 pub use recording::{Recorded, RecordingStorage};
 pub use schedule::{
     Fate, Fates, Line, MACHINE_THREAD, REQUEST_TIME, Schedule, ScheduledStorage, SharedStorage, Weather,
@@ -40,9 +41,11 @@ mod dump;
 mod far;
 mod faulty;
 pub mod mariadb;
+mod memory;
 pub mod postgres;
 mod recording;
 #[cfg(feature = "s3")]
 pub mod s3;
 mod schedule;
 mod sim;
+mod template;

@@ -2,22 +2,40 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use rustix::process::geteuid;
 use tempfile::TempDir;
+
+use crate::template::{Template, unprivileged};
 
 /// SQL that fills an empty database with objects of every kind and with data, for `root` and `mariadb`.
 ///
 /// `mariadb-dump` brings all of it back: two dumps are equal when the databases are.
 pub const EVERYTHING: &str = include_str!("mariadb/everything.sql");
 
-const NOBODY: u32 = 65_534;
+const LOG_SIZE: &str = "32M";
 const PATIENCE: Duration = Duration::from_secs(60);
+
+static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
+    let template = Template::new().expect("room for a template");
+    let mut install = unprivileged("mariadb-install-db", template.folder());
+    install.arg("--no-defaults").args(places(template.folder()));
+    install.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
+    install.arg(format!("--innodb-log-file-size={LOG_SIZE}"));
+    let made = install.output().expect("MariaDB is installed");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    template
+});
+
+/// A server's files are its own, those for the moment too.
+fn places(folder: &Path) -> [String; 2] {
+    let folder = folder.display();
+    [format!("--datadir={folder}/data"), format!("--tmpdir={folder}")]
+}
 
 /// A server of our own, which lives as long as this does, behind a socket in its own folder. `root` has no password.
 #[derive(Debug)]
@@ -39,36 +57,25 @@ impl MariaDbServer {
 
     /// The same, told something more.
     pub fn start_with(options: &[&str]) -> Self {
-        let folder = TempDir::new_in("/tmp").expect("room for a server");
-        if geteuid().is_root() {
-            chown(folder.path(), Some(NOBODY), Some(NOBODY)).expect("root may");
-        }
         let options = options.iter().map(|&option| option.to_owned()).collect();
+        let folder = TEMPLATE.copy().expect("room for a server");
         let mut server = Self { folder, server: None, options };
-        let mut install = unprivileged("mariadb-install-db");
-        install.arg("--no-defaults").args(server.places());
-        install.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
-        let made = install.output().expect("MariaDB is installed");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         server.launch();
         server
-    }
-
-    /// Its files are its own, those for the moment too.
-    fn places(&self) -> [String; 2] {
-        let folder = self.folder.path().display();
-        [format!("--datadir={folder}/data"), format!("--tmpdir={folder}")]
     }
 
     /// Starts the server again, after [`MariaDbServer::kill`].
     pub fn launch(&mut self) {
         let path = |name: &str| self.folder.path().join(name).display().to_string();
-        let mut command = unprivileged("mariadbd");
-        command.arg("--no-defaults").args(self.places()).arg(format!("--socket={}", path("socket")));
+        let mut command = unprivileged("mariadbd", self.folder.path());
+        command
+            .arg("--no-defaults")
+            .args(places(self.folder.path()))
+            .arg(format!("--socket={}", path("socket")));
         command.arg(format!("--pid-file={}", path("pid"))).arg(format!("--log-error={}", path("log")));
         command.args(["--skip-networking", "--event-scheduler=OFF", "--innodb-buffer-pool-size=64M"]);
         command
-            .args(["--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=32M"])
+            .args(["--innodb-flush-log-at-trx-commit=0", &format!("--innodb-log-file-size={LOG_SIZE}")])
             .args(&self.options);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.server = Some(command.spawn().expect("MariaDB is installed"));
@@ -175,17 +182,6 @@ impl Drop for MariaDbServer {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// A command that is not root's and that dies with the thread that starts it.
-fn unprivileged(program: &str) -> Command {
-    let mut command = Command::new("setpriv");
-    if geteuid().is_root() {
-        let nobody = NOBODY.to_string();
-        command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"]);
-    }
-    command.args(["--pdeathsig", "KILL", "--", program]).current_dir(Path::new("/tmp"));
-    command
 }
 
 fn said(output: &Output) -> Result<String, String> {

@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::net::TcpListener;
-use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -19,6 +18,8 @@ use rustix::process::{
 };
 use tempfile::TempDir;
 
+use crate::template::{self, Template, give_away};
+
 /// SQL that fills an empty database with objects of every kind and with data, for a superuser and `psql`.
 ///
 /// `pg_dump` brings all of it back: two dumps are equal when the databases are.
@@ -28,9 +29,11 @@ const NOBODY: u32 = 65_534;
 const USER: &str = "postgres";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What a server for tests needs: speed instead of safety, and room for replication.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "listen_addresses=127.0.0.1",
     "fsync=off",
+    // What it shares goes with its folder, also when it is killed.
+    "dynamic_shared_memory_type=mmap",
     "full_page_writes=off",
     "wal_level=logical",
     "max_wal_senders=8",
@@ -86,7 +89,7 @@ impl PostgresServer {
     }
 
     fn start_on(disk: Option<String>) -> Self {
-        let folder = TEMPLATE.copy().expect("room for a copy");
+        let folder = TEMPLATE.template.copy().expect("room for a copy");
         let mut server = Self { folder, port: 0, server: None, disk };
         server.launch(free_port);
         server
@@ -307,55 +310,27 @@ impl Server {
     }
 }
 
-static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::make().expect("room for a template"));
+static TEMPLATE: LazyLock<Cluster> = LazyLock::new(|| Cluster::make().expect("room for a template"));
 
-/// A new data folder, which servers get copies of, and the folder of all servers of this process.
-struct Template {
-    folder: PathBuf,
+/// What every new server begins with.
+struct Cluster {
+    template: Template,
     password: String,
-    /// Removes the folder when its input ends: with this process, however that ends.
-    _janitor: Child,
 }
 
-impl Template {
+impl Cluster {
     fn make() -> io::Result<Self> {
-        let folder = TempDir::new_in(short_temporary_dir()?)?.keep();
-        let janitor = janitor(&folder)?;
+        let template = Template::new()?;
         let password = format!("a secret: 100% {}", random()?);
-        let secret = folder.join("password");
+        let secret = template.folder().join("password");
         fs::write(&secret, &password)?;
-        for path in [&folder, &secret] {
-            give_away(path)?;
-        }
-        let mut initdb = unprivileged("initdb", &folder);
+        give_away(&secret)?;
+        let mut initdb = unprivileged("initdb", template.folder());
         initdb.args(["--auth-local=trust", "--auth-host=scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8"]);
-        initdb.args(["--no-sync", "-U", USER, "--pwfile"]).arg(secret).arg("-D").arg(folder.join("data"));
+        initdb.args(["--no-sync", "-U", USER, "--pwfile"]).arg(secret).arg("-D").arg(template.data());
         said(&mut initdb).map_err(io::Error::other)?;
-        Ok(Self { folder, password, _janitor: janitor })
+        Ok(Self { template, password })
     }
-
-    fn copy(&self) -> io::Result<TempDir> {
-        let copy = TempDir::new_in(&self.folder)?;
-        let mut cp = Command::new("cp");
-        cp.args(["-a", "--reflink=auto"]).arg(self.folder.join("data")).arg(copy.path());
-        said(&mut cp).map_err(io::Error::other)?;
-        give_away(copy.path())?;
-        Ok(copy)
-    }
-}
-
-/// A socket's path has at most 107 bytes.
-fn short_temporary_dir() -> io::Result<PathBuf> {
-    let dir = env::temp_dir().canonicalize()?;
-    Ok(if dir.as_os_str().len() < 60 { dir } else { "/tmp".into() })
-}
-
-/// Tries more than once: a server that dies at the same time may still write.
-fn janitor(folder: &Path) -> io::Result<Child> {
-    let script = r#"cat; for second in 1 2 3 4 5; do rm -rf -- "$0" && exit; sleep 1; done"#;
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script]).arg(folder).current_dir("/").process_group(0);
-    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
 fn random() -> io::Result<String> {
@@ -364,19 +339,9 @@ fn random() -> io::Result<String> {
     Ok(format!("{:032x}", u128::from_le_bytes(bytes)))
 }
 
-/// PostgreSQL does not serve root.
-fn give_away(path: &Path) -> io::Result<()> {
-    if geteuid().is_root() { chown(path, Some(NOBODY), Some(NOBODY)) } else { Ok(()) }
-}
-
 /// A command that is not root's and that dies with the thread that starts it.
 fn unprivileged(program: &str, folder: &Path) -> Command {
-    let mut command = Command::new("setpriv");
-    if geteuid().is_root() {
-        let nobody = NOBODY.to_string();
-        command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"]);
-    }
-    command.args(["--pdeathsig", "KILL", "--"]).arg(installed(program)).current_dir(folder);
+    let mut command = template::unprivileged(installed(program), folder);
     without_settings(&mut command);
     command
 }

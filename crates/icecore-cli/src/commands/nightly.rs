@@ -164,8 +164,8 @@ impl Log<'_> {
         }
         let to = match (step, remote) {
             (_, None) => String::new(),
-            (Step::Push, Some(remote)) => format!(" to {}", printable(remote)),
-            (_, Some(remote)) => format!(" in {}", printable(remote)),
+            (Step::Push, Some(remote)) => format!(" to {}:", printable(remote)),
+            (_, Some(remote)) => format!(" in {}:", printable(remote)),
         };
         let took = Millis(u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX));
         let what = match &report.outcome {
@@ -226,7 +226,9 @@ fn in_words(outcome: &Outcome) -> String {
         Outcome::Proved(evidence) => match (&evidence.fault, evidence.rows) {
             (Some(_), _) => "it cannot be restored as it should".to_owned(),
             (None, Some(rows)) => format!("restored, {} there", counted(rows, "row")),
-            (None, None) => "restored".to_owned(),
+            (None, None) if evidence.engine.is_some() => "restored".to_owned(),
+            // What has no server of its own is read to its end.
+            (None, None) => "read back whole".to_owned(),
         },
         Outcome::Untried(_) => "could not be tried".to_owned(),
         Outcome::Pushed(Sent { published, failed, bytes, .. }) => {

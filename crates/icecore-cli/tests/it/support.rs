@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use icecore_testkit::memory;
 use serde_json::Value;
 
 use crate::running::Running;
@@ -29,7 +30,7 @@ pub(crate) struct Said {
 impl TestEnv {
     /// A world without a store.
     pub(crate) fn bare() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), minutes: AtomicU32::new(0) }
+        Self { folder: tempfile::tempdir_in(memory()).unwrap(), minutes: AtomicU32::new(0) }
     }
 
     /// A world with an empty store.

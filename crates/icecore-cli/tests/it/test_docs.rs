@@ -45,7 +45,7 @@ fn the_tours_of_all_documents_run() {
             [("PGHOST", folder), ("PGPORT", server.port().to_string()), ("PGUSER", "postgres".to_owned())]
         });
         let place: Vec<_> = place.collect();
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
         // Those of MySQL look into a file.
         let mariadb = document.ends_with("mysql.md").then(MariaDbServer::start);
         if let Some(mariadb) = &mariadb {

@@ -72,7 +72,7 @@ fn a_night_captures_reads_back_pushes_prunes_collects_and_samples() {
     // In words.
     let said = at(&env, "2026-11-05T02:30:00Z", &["nightly", "ledger"]).ok();
     assert!(said.starts_with("ledger\n  create  "), "{said}");
-    assert!(said.contains("  push    to team 1 snapshot, ") && said.contains("The store\n  gc  "), "{said}");
+    assert!(said.contains("  push    to team: 1 snapshot, ") && said.contains("The store\n  gc  "), "{said}");
     assert!(!said.contains("uploads"), "{said}");
     assert_eq!(at(&env, "2026-11-06T02:30:00Z", &["nightly", "-q"]).ok(), "");
 }

@@ -29,7 +29,12 @@ impl Redis {
     }
 
     fn start_on(rdb: Option<&[u8]>, port: u16) -> Self {
-        let mut redis = Self { folder: tempfile::tempdir().unwrap(), server: None, port, appends: false };
+        let mut redis = Self {
+            folder: tempfile::tempdir_in(icecore_testkit::memory()).unwrap(),
+            server: None,
+            port,
+            appends: false,
+        };
         if let Some(rdb) = rdb {
             fs::write(redis.dump(), rdb).unwrap();
         }

@@ -7,6 +7,7 @@ mod damaged;
 mod encrypted;
 mod killed;
 mod networks;
+mod nights;
 mod refused;
 mod repairs;
 mod s3;
@@ -35,7 +36,7 @@ fn content(seed: u64) -> Vec<u8> {
 /// A machine with a store and a snapshot of `data`, and one with nothing; the URL of a shared directory.
 fn two_machines() -> (TestEnv, TestEnv, tempfile::TempDir, String) {
     let (one, other) = (TestEnv::new(), TestEnv::bare());
-    let shared = tempfile::tempdir().unwrap();
+    let shared = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
     let url = format!("file://{}/store", shared.path().canonicalize().unwrap().display());
     one.write("data", content(1));
     one.ok(&["create", "data"]);
@@ -219,7 +220,7 @@ fn a_path_does_as_well_as_a_url() {
 #[test]
 fn an_encrypted_store_is_joined_with_its_password() {
     let (one, other) = (TestEnv::bare(), TestEnv::bare());
-    let shared = tempfile::tempdir().unwrap();
+    let shared = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
     let url = format!("file://{}/store", shared.path().canonicalize().unwrap().display());
     let password = |env: &TestEnv| env.write("password", "correct horse\n").display().to_string();
     let (mine, theirs) = (password(&one), password(&other));

@@ -21,8 +21,10 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// What a base backup's log takes to be replayed.
 const RECOVERY_MAX: Duration = Duration::from_secs(3600);
 /// Speed instead of safety, nobody else in, and nothing out: what was captured may say where to send its log, or whose changes to fetch.
-const SETTINGS: [&str; 20] = [
+const SETTINGS: [&str; 21] = [
     "listen_addresses=",
+    // What its processes share lies in its folder, and goes with that even if they are killed.
+    "dynamic_shared_memory_type=mmap",
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",

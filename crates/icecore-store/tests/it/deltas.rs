@@ -684,10 +684,8 @@ proptest! {
 fn a_store_of_a_local_disk_and_one_in_memory_store_the_same() {
     let contents = nights(30, 200_000, 2);
     let local = Fixture::local(Crypto::Plain);
-    let other = Fixture::new(
-        Arc::new(LocalStorage::new(tempfile::tempdir().unwrap().keep())),
-        &options(Crypto::Plain),
-    );
+    let folder = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
+    let other = Fixture::new(Arc::new(LocalStorage::new(folder.path().to_owned())), &options(Crypto::Plain));
     for content in &contents {
         put(&local.store, content);
         put(&other.store, content);

@@ -225,7 +225,7 @@ fn make_checksum_right(config: &mut [u8]) {
 #[test]
 fn places_without_a_store_and_stores_of_the_future_are_told_apart() {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
     let index = || dir.path().join("index.redb");
     let open =
         |path: PathBuf| Store::open(Arc::clone(&storage), "the place", path, Unlock::Ask(&mut || None));

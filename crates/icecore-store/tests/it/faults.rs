@@ -97,7 +97,7 @@ fn an_init_that_fails_can_be_repeated() {
     for crypto in crate::support::BOTH {
         for after in 0..6 {
             let faulty = Arc::new(FaultyStorage::new(MemoryStorage::new()));
-            let dir = tempfile::tempdir().unwrap();
+            let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
             let storage = Arc::clone(&faulty) as Arc<dyn Storage>;
             let init = || Store::init(Arc::clone(&storage), dir.path().join("index.redb"), &options(crypto));
             faulty.fail(Fault {

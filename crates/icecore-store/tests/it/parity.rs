@@ -24,7 +24,7 @@ struct Shop {
 
 impl Shop {
     fn new(crypto: Crypto, local: bool, parity: u8) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
         let storage: Arc<dyn Storage> = match local {
             true => Arc::new(LocalStorage::new(dir.path())),
             false => Arc::new(MemoryStorage::new()),

@@ -45,7 +45,7 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new(storage: Arc<dyn Storage>, options: &InitOptions) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        let dir = tempfile::tempdir_in(icecore_testkit::memory()).expect("a temporary directory");
         let store = Store::init(Arc::clone(&storage), dir.path().join("index.redb"), options).expect("init");
         Self { dir, storage, store: Arc::new(store) }
     }
@@ -55,7 +55,7 @@ impl Fixture {
     }
 
     pub(crate) fn local(crypto: Crypto) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        let dir = tempfile::tempdir_in(icecore_testkit::memory()).expect("a temporary directory");
         let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new(dir.path()));
         let store =
             Store::init(Arc::clone(&storage), dir.path().join("index.redb"), &options(crypto)).expect("init");

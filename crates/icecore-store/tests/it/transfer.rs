@@ -39,7 +39,7 @@ impl Pair {
     }
 
     fn between(local: Fixture, remote_storage: Arc<dyn Storage>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
         let index = dir.path().join("index.redb");
         let remote = Arc::new(local.store.clone_to(Arc::clone(&remote_storage), "there", index).unwrap());
         Self { local, remote, remote_storage, dir }
@@ -117,7 +117,7 @@ fn what_is_pushed_is_there_with_the_same_id_and_comes_back() {
         assert_eq!(pair.names("claims/"), [""; 0]);
         assert_eq!(pair.names("packs/"), pair.local.names("packs/"));
 
-        let third = tempfile::tempdir().unwrap();
+        let third = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
         let joined = pair.remote.clone_to(storage, "here", third.path().join("index.redb")).unwrap();
         let joined = Arc::new(joined);

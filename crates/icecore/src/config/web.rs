@@ -75,6 +75,9 @@ mod tests {
         let below = |url: &str| WebUrl::parse(url).unwrap().below("fail").reveal().to_owned();
         assert_eq!(below("https://hc.example/ping/1"), "https://hc.example/ping/1/fail");
         assert_eq!(below("https://hc.example/ping/1/"), "https://hc.example/ping/1/fail");
-        assert_eq!(below("https://hc.example/key/shop?create=1"), "https://hc.example/key/shop/fail?create=1");
+        assert_eq!(
+            below("https://hc.example/key/shop?create=1"),
+            "https://hc.example/key/shop/fail?create=1"
+        );
     }
 }

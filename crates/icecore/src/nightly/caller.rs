@@ -81,7 +81,7 @@ impl Caller {
         }
     }
 
-    fn post_once(&self, url: &WebUrl, kind: &str, body: &str) -> Result<(), Unanswered> {
+    fn post_once(&self, url: &WebUrl, kind: &str, body: &str) -> std::result::Result<(), Unanswered> {
         let response = self.0.post(url.reveal()).content_type(kind).send(body);
         let status = response.map_err(|error| unanswered(&error))?.status().as_u16();
         match status {

@@ -165,7 +165,12 @@ impl Night<'_> {
         Ok(Outcome::Pruned(prune(store, config, &options, clock, &plan, monitor)?))
     }
 
-    pub(super) fn collect(&self, store: &Arc<Store>, place: &Place, monitor: &dyn Monitor) -> Result<Outcome> {
+    pub(super) fn collect(
+        &self,
+        store: &Arc<Store>,
+        place: &Place,
+        monitor: &dyn Monitor,
+    ) -> Result<Outcome> {
         if !self.exclusive {
             check_conditions(place, self.around, "collecting")?;
         }
@@ -191,10 +196,13 @@ impl Night<'_> {
         let settings = &self.project.config.nightly;
         let Some(file) = &settings.webhook_file else { return Ok(settings.webhook.clone()) };
         let path = self.project.dir.join(file);
-        let text = fs::read_to_string(&path).map_err(|source| Error::WebhookFile { path: path.clone(), source })?;
+        let text =
+            fs::read_to_string(&path).map_err(|source| Error::WebhookFile { path: path.clone(), source })?;
         match WebUrl::parse(text.lines().next().unwrap_or_default()) {
             Ok(url) => Ok(Some(url)),
-            Err(why) => Err(Error::Unfitting(format!("{} holds no URL in its first line: {why}", path.display()))),
+            Err(why) => {
+                Err(Error::Unfitting(format!("{} holds no URL in its first line: {why}", path.display())))
+            }
         }
     }
 

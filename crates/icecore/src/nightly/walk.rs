@@ -169,6 +169,10 @@ impl<'a> Walk<'a, '_> {
         let unbounded = unbounded.filter(|_| night.project.config.policies(service).is_none());
         let against = against.or(unsent).or(unbounded);
         self.step(Task::of(Step::Prune, service), against, |_, monitor| {
+            // A store in a bucket is everybody's.
+            if night.place.as_directory().is_none() {
+                night.refuse_others(night.store, service)?;
+            }
             night.prune(night.store, night.place, service, &**monitor)
         })?;
         for remote in &settings.prune_remotes {

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use icecore_testkit::{Authority, Identity};
+use icecore_testkit::certificates::{Authority, Identity};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -58,7 +58,8 @@ fn answer(stream: impl Read + Write, posts: &Posts, status: fn(&str, usize) -> u
     let mut posts = posts.lock().unwrap();
     let times = posts.iter().filter(|(known, _)| known == path).count();
     posts.push((path.to_owned(), String::from_utf8(body).unwrap()));
-    let answer = format!("HTTP/1.1 {} Well\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status(path, times));
+    let answer =
+        format!("HTTP/1.1 {} Well\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status(path, times));
     reader.get_mut().write_all(answer.as_bytes()).unwrap();
     reader.get_mut().flush().unwrap();
 }
@@ -139,7 +140,11 @@ fn who_does_not_answer_is_told_of_without_what_is_secret_in_the_url() {
     ledger(&env, "one");
     let said = env.run(&["nightly", "ledger"]);
     assert_eq!(said.status, 3, "{}", said.text());
-    assert!(said.stderr.contains("the webhook at 127.0.0.1 was not told: it answered with status 404"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("the webhook at 127.0.0.1 was not told: it answered with status 404"),
+        "{}",
+        said.stderr
+    );
     assert!(!said.stderr.contains("hush") && !said.stderr.contains("the ping"), "{}", said.stderr);
     let heard = paths(&posts);
     // The ping hears that the webhook was not told, which somebody should look at.
@@ -153,7 +158,11 @@ fn who_does_not_answer_is_told_of_without_what_is_secret_in_the_url() {
     ledger(&env, "one");
     let said = env.run(&["nightly", "ledger"]);
     assert_eq!(said.status, 3, "{}", said.text());
-    assert!(said.stderr.contains("the ping at 127.0.0.1 was not told: connection refused"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("the ping at 127.0.0.1 was not told: connection refused"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(env.count(), 1);
 }
 

@@ -14,7 +14,7 @@ fn for_each_place(check: impl Fn(&Site, &TestEnv, &str, &Path)) {
     env.write("data", content(1));
     env.ok(&["create", "data"]);
     check(&site, &env, URL, &site.server.folder("backups").join("team/db"));
-    let shared = tempfile::tempdir().unwrap();
+    let shared = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
     let folder = shared.path().canonicalize().unwrap().join("store");
     check(&site, &env, &format!("file://{}", folder.display()), &folder);
 }

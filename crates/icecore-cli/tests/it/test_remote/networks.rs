@@ -38,7 +38,7 @@ struct Network {
 
 impl Network {
     fn new(site: &Site) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
         let server = site.server.endpoint().strip_prefix("http://").unwrap().to_owned();
         let is_down = Arc::new(AtomicBool::new(false));
         if has_namespaces() {

@@ -79,7 +79,7 @@ fn options() -> TransferOptions {
 
 /// Lets the same store elsewhere have what is here.
 fn push(store: &Arc<Store>, expected: &mut Expected) -> Arc<Store> {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = tempfile::tempdir_in(icecore_testkit::memory()).expect("a temporary directory");
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let sender = store.clone_to(storage, "elsewhere", dir.path().join("index.redb")).expect("cloned");
     let sender = Arc::new(sender);

@@ -1,7 +1,7 @@
 //! A disk and an index, and the store on them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use icecore_storage::{LocalStorage, Storage};
@@ -27,9 +27,7 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new(disk: &SimDisk, index: Option<&[u8]>, crypto: Crypto) -> Self {
         // The index is a real file, whose syncs would take most of the time.
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let dir = dir.expect("a temporary directory");
+        let dir = TempDir::new_in(icecore_testkit::memory()).expect("a temporary directory");
         let storage = Arc::new(LocalStorage::on(disk.clone(), ROOT));
         let site = Self { disk: disk.clone(), storage, dir, crypto };
         if let Some(index) = index {

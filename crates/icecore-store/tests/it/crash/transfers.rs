@@ -13,7 +13,7 @@ use crate::support::{Crypto, Fixture, noise, options, write};
 
 /// A store of the same id with these snapshots, from which they come.
 fn sender(store: &Arc<Store>, expected: &mut Expected, contents: &[Vec<u8>]) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = tempfile::tempdir_in(icecore_testkit::memory()).expect("a temporary directory");
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let sender = store.clone_to(storage, "elsewhere", dir.path().join("index.redb")).expect("cloned");
     let sender = Arc::new(sender);

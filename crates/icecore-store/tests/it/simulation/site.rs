@@ -1,7 +1,7 @@
 //! Where a scenario is played.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -37,10 +37,8 @@ impl Site {
                 SharedStorage::new(&name, place.tells_holders, place.ignores_conditions)
             })
             .collect();
-        // Nothing of an index needs to survive us: where there is a disk in memory, it lies there.
-        let memory = Path::new("/dev/shm");
-        let indexes = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let indexes = indexes.expect("a temporary directory");
+        // Nothing of an index needs to survive us.
+        let indexes = TempDir::new_in(icecore_testkit::memory()).expect("a temporary directory");
         let options = InitOptions {
             chunk_sizes: ChunkSizes { min: 128, avg: 512, max: 2048 },
             pack_len: 4 << 10,

@@ -113,7 +113,7 @@ fn pushers_and_a_collector_at_once() {
         let pair = Pair::between(local, Arc::new(far.clone()));
         let mut expected = nights(&pair.local.store, 3);
         let all = ids(&pair.local.store);
-        let other_dir = tempfile::tempdir().unwrap();
+        let other_dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
         let other = pair.remote.clone_to(
             Arc::new(icecore_storage::MemoryStorage::new()),
             "other",
@@ -191,7 +191,7 @@ fn machine(storage: &FarStorage, dir: &std::path::Path) -> Arc<Store> {
 fn a_machine_withdraws_the_claims_of_its_own_that_died_and_no_others() {
     let far = FarStorage::new();
     let pair = Pair::between(Fixture::memory(Crypto::Plain), Arc::new(far.clone()));
-    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (one, two) = (tempfile::tempdir_in(icecore_testkit::memory()).unwrap(), tempfile::tempdir().unwrap());
     let dying = far.another_machine();
     let dead = begin_with(&machine(&dying, one.path()), "shop", b"x");
     let alive = begin_with(&machine(&far, one.path()), "shop", b"y");
@@ -232,7 +232,7 @@ fn a_collector_that_was_given_up_and_moves_again_takes_nothing_that_was_pushed_s
             });
         }
     });
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
     let slow = open(Arc::new(slow) as Arc<dyn Storage>, dir.path().join("index.redb"));
     let error = slow.gc(&gc_options(), &Silent).unwrap_err();
     assert!(matches!(error, StoreError::Fenced), "{error:?}");
@@ -245,7 +245,7 @@ fn a_collector_that_was_given_up_and_moves_again_takes_nothing_that_was_pushed_s
 fn a_manifest_that_its_dead_writer_had_sent_does_not_arrive_after_its_claim_is_gone() {
     let far = FarStorage::new();
     let pair = Pair::between(Fixture::memory(Crypto::Encrypted), Arc::new(far.clone()));
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
     let dying = far.another_machine();
     // The storage gets the manifest, and the machine dies before it is put.
     dying.die_at_put_of("snapshots/");
@@ -263,7 +263,7 @@ fn a_manifest_that_its_dead_writer_had_sent_does_not_arrive_after_its_claim_is_g
 fn a_snapshot_whose_writer_died_right_after_it_was_published_stays() {
     for far in [FarStorage::new(), FarStorage::ignoring_conditions()] {
         let _pair = Pair::between(Fixture::memory(Crypto::Plain), Arc::new(far.clone()));
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
         let dying = far.another_machine();
         dying.die_at_put_of("snapshots/");
         begin_with(&machine(&dying, dir.path()), "shop", b"x").commit(|_| ()).unwrap_err();
@@ -279,7 +279,7 @@ fn a_snapshot_whose_writer_died_right_after_it_was_published_stays() {
 fn the_marker_that_fenced_a_dead_machine_goes_when_it_comes_back() {
     let far = FarStorage::new();
     let pair = Pair::between(Fixture::memory(Crypto::Encrypted), Arc::new(far.clone()));
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
     let dying = far.another_machine();
     let dead = begin_with(&machine(&dying, dir.path()), "shop", b"x");
     dying.die();

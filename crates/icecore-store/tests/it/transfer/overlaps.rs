@@ -105,7 +105,7 @@ fn a_pull_reads_the_tables_of_deltas_side_by_side() {
     let parts: Vec<(&str, &[u8])> = files.iter().map(|file| ("a", file.as_slice())).collect();
     let id = write(&pair.local.store, "all", &parts).id;
     pair.push(&ids(&pair.local.store));
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let joined = Arc::new(pair.remote.clone_to(storage, "here", dir.path().join("index.redb")).unwrap());
     // An earlier process has learnt which packs there are.

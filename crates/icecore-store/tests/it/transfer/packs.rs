@@ -75,7 +75,7 @@ fn what_something_is_coded_on_arrives_before_it() {
     assert!(packs >= 5, "{puts:?}");
     // Replayed, object by object, on an empty place; after each a writer there finds all packs sound.
     let replay: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
     let store = pair.local.store.clone_to(Arc::clone(&replay), "there", dir.path().join("i.redb")).unwrap();
     let store = Arc::new(store);
     for name in puts.iter().filter(|name| name.starts_with("packs/") || name.starts_with("snapshots/")) {

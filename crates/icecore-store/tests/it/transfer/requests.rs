@@ -133,7 +133,7 @@ fn a_pull_of_one_snapshot_reads_each_pack_once() {
     let (recording, pair) = recorded();
     let id = write(&pair.local.store, "shop", &[("a", &noise(1, 300_000))]).id;
     pair.push(&[id]);
-    let third = tempfile::tempdir().unwrap();
+    let third = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
     let joined =
         pair.local.store.clone_to(Arc::new(MemoryStorage::new()), "here", third.path().join("index.redb"));
     let joined = Arc::new(joined.unwrap());

@@ -12,7 +12,7 @@ use super::{Pair, check_sound, ids, night, nights, pull, push, transfer_options}
 use crate::support::{BOTH, Crypto, Fixture, check_all, find, in_time, noise, read, write};
 
 fn clone_into(local: &Fixture, storage: &Arc<dyn Storage>) -> icecore_store::Result<Store> {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
     local.store.clone_to(Arc::clone(storage), "s3://there", dir.path().join("index.redb"))
 }
 
@@ -65,7 +65,7 @@ fn a_clone_opens_with_the_same_passwords_and_can_be_repeated_wherever_it_failed(
             let hit = faulty.heal();
             assert!(hit || first.is_ok());
             clone_into(&local, &storage).unwrap();
-            let dir = tempfile::tempdir().unwrap();
+            let dir = tempfile::tempdir_in(icecore_testkit::memory()).unwrap();
             let opened = crate::support::open(storage, dir.path().join("index.redb"));
             assert_eq!(opened.config(), local.store.config());
             write(&opened, "shop", &[("a", b"x")]);
