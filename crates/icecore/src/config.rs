@@ -1,5 +1,6 @@
 //! `icecore.toml`: settings of a project.
 
+mod check;
 pub(crate) mod fault;
 mod nightly;
 mod retention;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use self::fault::ConfigFault;
+pub use self::fault::ConfigFault;
 pub use self::nightly::NightlySettings;
 pub use self::retention::Retention;
 use crate::create::PHYSICAL_SUFFIX;

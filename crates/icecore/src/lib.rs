@@ -36,7 +36,7 @@ pub use archive::{
     Carried, CarriedStore, ExportOptions, Exported, ImportOptions, Imported, Packing, export, export_store,
     import, import_store, is_store_file, open_store_file,
 };
-pub use config::{CONFIG_FILE, Config, NightlySettings, Project, Retention};
+pub use config::{CONFIG_FILE, Config, ConfigFault, NightlySettings, Project, Retention};
 pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create, is_of_a_part};
 pub use environment::Environment;
 pub use error::{Error, Result};

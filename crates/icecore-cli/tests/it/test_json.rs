@@ -228,7 +228,9 @@ fn snapshots_and_the_store_are_told_as_documented() {
     check("`icecore gc`", &[env.json(&["gc", "--dry-run"]), env.json(&["gc"])]);
     let checked = parse(&env.run(&["--json", "config", "check"]));
     let with_retention = parse(&env.run(&["--json", "config", "check", "--config", "retention.toml"]));
-    check("`icecore config check`", &[checked, with_retention]);
+    env.write("nightly.toml", "[nightly]\npush = ['nowhere']\n");
+    let with_faults = parse(&env.run(&["--json", "config", "check", "--config", "nightly.toml"]));
+    check("`icecore config check`", &[checked, with_retention, with_faults]);
     let errors =
         [&["show", "nothing"][..], &["restore", "ledger"], &["list", "--nonsense"]].map(|arguments| {
             let said = env.run(&[&["--json"], arguments].concat());

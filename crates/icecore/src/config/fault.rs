@@ -6,9 +6,10 @@ use std::ops::Range;
 /// One sentence, with the line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
-pub(crate) struct ConfigFault {
+pub struct ConfigFault {
     line: usize,
     what: String,
+    is_of_nights: bool,
 }
 
 impl ConfigFault {
@@ -18,7 +19,16 @@ impl ConfigFault {
         let before = text.get(..start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let whole = text.lines().nth(line - 1).unwrap_or_default();
-        Self { line, what: what(error.message(), before, whole) }
+        let table = text.lines().take(line).filter_map(table_of).last().unwrap_or_default();
+        let key = key_before(before);
+        let is_of_nights =
+            table == "nightly" || key == "schedule" || (table.is_empty() && key.starts_with("nightly"));
+        Self { line, what: what(error.message(), before, whole), is_of_nights }
+    }
+
+    /// Whether it is about what is done every night, and when.
+    pub fn is_of_nights(&self) -> bool {
+        self.is_of_nights
     }
 }
 
@@ -89,6 +99,11 @@ fn kind(wanted: &str) -> &'static str {
         "struct Service" => "a table of its own, [services.NAME], with its keys below",
         _ => "a text in quotes",
     }
+}
+
+/// The table that begins with a line.
+fn table_of(line: &str) -> Option<&str> {
+    Some(line.trim().strip_prefix('[')?.split(']').next().unwrap_or_default().trim())
 }
 
 /// What stands in backticks.
