@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use crate::{Length, Size};
+
 /// One sentence, with the line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
@@ -59,6 +61,7 @@ fn what(message: &str, before: &str, line: &str) -> String {
         Some(("invalid basic string" | "invalid literal string", _)) => {
             "a text lacks its closing quote".to_owned()
         }
+        _ if [Size::WANTED, Length::WANTED].contains(&message) => known_to(message),
         _ if message.starts_with("missing field") => format!("{} is missing here", quoted(message).join("")),
         _ if message.starts_with("duplicate key") => "what this line says was said above already".to_owned(),
         _ => message.replace('\n', " "),
@@ -191,9 +194,18 @@ mod tests {
             "[nightly]\npsuh = ['a']\n",
             "line 2: [nightly] has no key \"psuh\"; known are push, prune_remotes, verify, prove, before, after, hook_timeout, jitter",
         );
-        check("[nightly]\nverify = 'much'\n", "line 2: a size looks like 500MB or 10GiB");
+        check("[nightly]\nverify = 'much'\n", "line 2: verify must be a size, such as 500MB or 10GiB");
+        for value in ["sometimes", "-7d", "7", "7w"] {
+            check(
+                &format!("[nightly]\nprove = '{value}'\n"),
+                "line 2: prove must be a length of time, such as 7d, 24h or 30min",
+            );
+        }
         check("[nightly]\njitter = 5\n", "line 2: jitter must be a text in quotes");
-        check("[services.a]\nschedule = '61 * * * *'\n", "line 2: \"61 * * * *\" is no schedule: ");
+        check(
+            "[services.a]\nschedule = '61 * * * *'\n",
+            "line 2: \"61 * * * *\" is no schedule: \"61\" is no minute: 0 to 59 are; ",
+        );
         check("remotes = 3\n", "line 1: remotes must be a table for each");
     }
 }

@@ -6,11 +6,13 @@
 mod agenda;
 mod calendar;
 mod expression;
+mod fault;
 mod timer;
 
 pub use agenda::{Agenda, Appointment, jitter};
 pub use calendar::Calendar;
-pub use expression::{Schedule, ScheduleFault};
+pub use expression::Schedule;
+pub use fault::ScheduleFault;
 pub use timer::{Mark, Timer, Unit, with_lines};
 
 #[cfg(test)]
