@@ -11,6 +11,7 @@ mod evidence;
 mod failure;
 mod hints;
 mod password;
+mod paths;
 mod progress;
 mod select;
 mod signals;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::nightly::journal;
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result};
+use crate::paths::tidy;
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
 use crate::units::{Bytes, counted, printable};
@@ -229,7 +230,10 @@ fn document(opened: &Opened, health: &StoreHealth) -> Value {
         "good": health.is_good(),
         "services": services.collect::<Vec<_>>(),
         "store": {
-            "place": opened.place.to_string(),
+            "place": opened.place.as_directory().map_or_else(
+                || opened.place.to_string(),
+                |dir| tidy(dir).display().to_string(),
+            ),
             "snapshots": health.stats.snapshots,
             "stored_bytes": health.stats.stored_bytes,
             "added_7d": health.growth.week,
