@@ -125,6 +125,11 @@ fn nights_are_told_as_documented() {
         nights.push(parse(&env.run(&["nightly", "--json"])));
         states.push(parse(&env.run(&["status", "--json"])));
     }
+    for bytes in [2_000_000, 1] {
+        env.write("gone", noise(1, bytes));
+        env.ok(&["create", "gone"]);
+    }
+    states.push(parse(&env.run(&["status", "--json"])));
     let late = Said::of(env.command(&["status", "--json"]).env("ICECORE_NOW", "2027-11-20T00:00:00Z"));
     states.push(parse(&late));
     // Of a dump there are no tables to look at.

@@ -6,6 +6,8 @@
 
 mod judge;
 mod metrics;
+mod shrunk;
 
 pub use judge::{Good, Growth, Health, State, StoreHealth, examine};
 pub use metrics::metrics;
+pub use shrunk::Shrunk;

@@ -9,6 +9,7 @@ mod expression;
 mod fault;
 mod timer;
 
+pub(crate) use agenda::LONG;
 pub use agenda::{Agenda, Appointment, jitter};
 pub use calendar::Calendar;
 pub use expression::Schedule;

@@ -181,6 +181,24 @@ fn who_has_waited_longest_comes_first_and_nobody_is_forgotten() {
 }
 
 #[test]
+fn who_waits_for_a_run_that_takes_long_is_known() {
+    let begun = "2026-11-01T00:00:00Z";
+    let services = [("a", "0 1 * * *"), ("b", "30 1 * * *"), ("c", "15 1 * * *"), ("d", "0 * * * *")];
+    let services = services.map(|(service, schedule)| appointment(service, schedule, begun));
+    let mut agenda = Agenda::new(services[..3].to_vec(), TimeZone::UTC);
+    assert_eq!(agenda.begin(at("2026-11-01T01:00:00Z")), Some("a"));
+    assert_eq!(agenda.held_up("a", at("2026-11-01T02:00:00Z")), None);
+    let since = at("2026-11-01T01:15:00Z");
+    assert_eq!(agenda.held_up("a", at("2026-11-01T02:00:01Z")), Some((since, "c")));
+    // Nobody waits for it; least of all it itself.
+    let mut agenda = Agenda::new(vec![services[0].clone(), services[3].clone()], TimeZone::UTC);
+    assert_eq!(agenda.begin(at("2026-11-01T01:00:00Z")), Some("a"));
+    assert_eq!(agenda.begin(at("2026-11-01T01:00:00Z")), Some("d"));
+    assert_eq!(agenda.held_up("d", at("2026-11-01T05:00:00Z")), None);
+    assert_eq!(agenda.held_up("x", at("2026-11-01T05:00:00Z")), None);
+}
+
+#[test]
 fn a_clock_that_is_set_back_a_little_repeats_nothing() {
     let shop = appointment("shop", "30 2 * * *", "2026-11-01T12:00:00Z");
     let mut daemon = Daemon::new(vec![shop], TimeZone::UTC, "2026-11-01T12:00:00Z");
