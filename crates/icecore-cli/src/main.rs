@@ -4,6 +4,7 @@
 //! do lies in the crate `icecore`; here is everything that a terminal, a script or a person needs around it.
 
 mod args;
+mod clock;
 mod commands;
 mod complete;
 mod context;
