@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::args::GlobalArgs;
+use crate::clock::{Clock, Stamp};
 use crate::failure::{CommandError, Result};
 use crate::hints;
 use crate::password;
@@ -21,8 +22,6 @@ use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::printable;
 
-/// Holds the clock still, for tests.
-const NOW_VARIABLE: &str = "ICECORE_NOW";
 /// How often the programs of AWS try a request.
 const ATTEMPTS_VARIABLE: &str = "AWS_MAX_ATTEMPTS";
 
@@ -35,7 +34,7 @@ pub(crate) struct Context {
     pub(crate) cwd: PathBuf,
     /// When it began.
     pub(crate) now: Timestamp,
-    is_clock_still: bool,
+    clock: Clock,
     pub(crate) zone: TimeZone,
     pub(crate) interrupt: Interrupt,
     pub(crate) password_file: Option<PathBuf>,
@@ -63,11 +62,11 @@ pub(crate) struct Opened {
 impl Context {
     pub(crate) fn new(global: &GlobalArgs, interrupt: Interrupt) -> Result<Self> {
         let cwd = std::env::current_dir().map_err(CommandError::io("cannot find the current directory"))?;
-        let now = std::env::var(NOW_VARIABLE).ok().and_then(|text| text.parse().ok());
+        let clock = Clock::of_environment();
         Ok(Self {
             cwd,
-            now: now.unwrap_or_else(icecore::now),
-            is_clock_still: now.is_some(),
+            now: clock.time(),
+            clock,
             zone: TimeZone::system(),
             interrupt,
             password_file: global.password_file.clone(),
@@ -82,7 +81,12 @@ impl Context {
 
     /// What time it is by now, for what takes long.
     pub(crate) fn time(&self) -> Timestamp {
-        if self.is_clock_still { self.now } else { icecore::now() }
+        self.clock.time()
+    }
+
+    /// What lines of a log begin with.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp { clock: self.clock.clone(), zone: self.zone.clone() }
     }
 
     /// The time now as it is stored.

@@ -3,7 +3,7 @@
 use std::io;
 
 pub(crate) use icecore::sentence;
-use icecore::{Error, StoreError, io_message};
+use icecore::{ConfigFault, Error, StoreError, io_message};
 use icecore_engine::{CaptureError, RestoreError};
 use icecore_storage::ErrorKind;
 
@@ -117,6 +117,11 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
             S::Failed,
             "docs/s3.md shows what stands in it; nothing else stands there, so it may also be removed",
         ),
+        Error::Config { source, .. }
+            if source.downcast_ref::<ConfigFault>().is_some_and(ConfigFault::is_of_nights) =>
+        {
+            (S::Failed, "docs/nightly.md shows what stands in [nightly], and how a schedule looks")
+        }
         Error::Config { .. } => {
             (S::Failed, "docs/services.md shows what stands in it; --store PATH names a store without it")
         }

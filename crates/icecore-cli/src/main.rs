@@ -4,6 +4,7 @@
 //! do lies in the crate `icecore`; here is everything that a terminal, a script or a person needs around it.
 
 mod args;
+mod clock;
 mod commands;
 mod complete;
 mod context;
@@ -11,6 +12,7 @@ mod evidence;
 mod failure;
 mod hints;
 mod password;
+mod paths;
 mod progress;
 mod select;
 mod signals;

@@ -11,6 +11,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::args::{ColorWhen, GlobalArgs};
+use crate::clock::Stamp;
 use crate::failure::{CommandError, Failure, Result};
 use crate::hints::at_remote;
 use crate::signals::Prompt;
@@ -32,6 +33,8 @@ pub(crate) struct Ui {
     pub(crate) remote: Option<String>,
     /// What was noted so far, for the result as JSON.
     pub(crate) notes: Vec<String>,
+    /// What lines on standard error begin with, where somebody reads them later.
+    pub(crate) stamp: Option<Stamp>,
     /// Documents that become a part of a larger one, if they do.
     pub(crate) held: Option<Vec<serde_json::Value>>,
 }
@@ -68,6 +71,7 @@ impl Ui {
             color_stderr: wants_color(global.color, io::stderr().is_terminal()),
             stdout_taken: false,
             notes: Vec::new(),
+            stamp: None,
             held: None,
         }
     }
@@ -136,8 +140,14 @@ impl Ui {
     /// Something that is good to know; not for scripts.
     pub(crate) fn status(&mut self, line: impl fmt::Display) {
         if !self.quiet && !self.json {
-            drop(writeln!(io::stderr(), "{line}"));
+            self.say(line);
         }
+    }
+
+    /// A line on standard error.
+    fn say(&self, line: impl fmt::Display) {
+        let stamp = self.stamp.as_ref().map(Stamp::to_string).unwrap_or_default();
+        drop(writeln!(io::stderr(), "{stamp}{line}"));
     }
 
     /// The same, that the result tells scripts too.
@@ -158,7 +168,7 @@ impl Ui {
     pub(crate) fn hint_always(&mut self, line: impl fmt::Display) {
         let label = paint(self.color_stderr, "36", "hint:");
         let line = self.of_remote(&line.to_string());
-        drop(writeln!(io::stderr(), "{label} {line}"));
+        self.say(format_args!("{label} {line}"));
     }
 
     fn of_remote(&self, hint: &str) -> String {
@@ -168,7 +178,7 @@ impl Ui {
     /// Something that is not as it should be, although the work went on. `-q` does not hide it.
     pub(crate) fn warn(&mut self, line: impl fmt::Display) {
         let label = paint(self.color_stderr, "33", "warning:");
-        drop(writeln!(io::stderr(), "{label} {line}"));
+        self.say(format_args!("{label} {line}"));
     }
 
     /// Tells of all that is not as it should be although the command is done, which decides its exit status.
@@ -199,10 +209,10 @@ impl Ui {
             drop(writeln!(io::stderr(), "{document}"));
         } else {
             let label = paint(self.color_stderr, "1;31", "error:");
-            drop(writeln!(io::stderr(), "{label} {message}"));
+            self.say(format_args!("{label} {message}"));
             if let Some(hint) = hint {
                 let label = paint(self.color_stderr, "36", "hint:");
-                drop(writeln!(io::stderr(), "{label} {hint}"));
+                self.say(format_args!("{label} {hint}"));
             }
         }
         *status

@@ -1,5 +1,6 @@
 //! `icecore.toml`: settings of a project.
 
+mod check;
 pub(crate) mod fault;
 mod nightly;
 mod retention;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use self::fault::ConfigFault;
+pub use self::fault::ConfigFault;
 pub use self::nightly::{NightlySettings, WebhookWhen};
 pub use self::retention::Retention;
 pub use self::web::WebUrl;

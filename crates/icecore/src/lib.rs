@@ -36,11 +36,13 @@ pub use archive::{
     Carried, CarriedStore, ExportOptions, Exported, ImportOptions, Imported, Packing, export, export_store,
     import, import_store, is_store_file, open_store_file,
 };
-pub use config::{CONFIG_FILE, Config, NightlySettings, Project, Retention, WebUrl, WebhookWhen};
+pub use config::{
+    CONFIG_FILE, Config, ConfigFault, NightlySettings, Project, Retention, WebUrl, WebhookWhen,
+};
 pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create, is_of_a_part};
 pub use environment::Environment;
 pub use error::{Error, Result};
-pub use health::{Good, Growth, Health, State, StoreHealth, examine, metrics};
+pub use health::{Good, Growth, Health, Shrunk, State, StoreHealth, examine, metrics};
 pub use icecore_format::{Evidence, EvidenceKind, SnapshotId};
 pub use icecore_s3::{Cause as S3Cause, Condition, Probe};
 pub use icecore_storage::{Limits, RateLimit, Traffic, without_secret};

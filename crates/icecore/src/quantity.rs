@@ -9,11 +9,16 @@ use serde::Deserialize;
 #[serde(try_from = "String")]
 pub struct Size(pub u64);
 
-impl TryFrom<String> for Size {
-    type Error = String;
+impl Size {
+    /// What a file must say.
+    pub(crate) const WANTED: &str = "a size, such as 500MB or 10GiB";
+}
 
-    fn try_from(text: String) -> Result<Self, String> {
-        parse_size(&text).map(Self)
+impl TryFrom<String> for Size {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        parse_size(&text).map(Self).map_err(|_| Self::WANTED)
     }
 }
 
@@ -22,11 +27,16 @@ impl TryFrom<String> for Size {
 #[serde(try_from = "String")]
 pub struct Length(pub Duration);
 
-impl TryFrom<String> for Length {
-    type Error = String;
+impl Length {
+    /// What a file must say.
+    pub(crate) const WANTED: &str = "a length of time, such as 7d, 24h or 30min";
+}
 
-    fn try_from(text: String) -> Result<Self, String> {
-        parse_duration(&text).map(Self)
+impl TryFrom<String> for Length {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        parse_duration(&text).map(Self).map_err(|_| Self::WANTED)
     }
 }
 

@@ -5,14 +5,14 @@ use serde_json::json;
 
 use crate::args::parse_name;
 use crate::context::Context;
-use crate::failure::{Result, sentence};
+use crate::failure::{CommandError, Result, sentence};
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
 use crate::units::printable;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Tell what each service means, and whether it can be reached
+    /// Tell what each service means, whether it can be reached, and whether nights can be as [nightly] says
     Check(CheckArgs),
 }
 
@@ -44,7 +44,9 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Re
         .keys()
         .filter(|name| args.services.is_empty() || args.services.contains(name));
     let checked: Vec<Checked> = names.map(|name| check(context, &project, name)).collect();
-    let sound = checked.iter().all(|checked| checked.state.is_ok());
+    // Whoever asks for some services does not ask for what is done every night.
+    let faults = if args.services.is_empty() { nightly_faults(context, &project) } else { Vec::new() };
+    let sound = checked.iter().all(|checked| checked.state.is_ok()) && faults.is_empty();
     if ui.json {
         ui.document(&json!({
             "config": project.file,
@@ -57,6 +59,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Re
                 "retention": checked.kept.as_ref().map(|kept| kept.automatic.to_string()),
                 "retention_named": checked.kept.as_ref().map(|kept| kept.named.to_string()),
             })).collect::<Vec<_>>(),
+            "nightly_faults": faults,
         }))?;
     } else if project.config.services.is_empty() {
         let file = printable(&project.file.display().to_string());
@@ -97,7 +100,24 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Re
             ui.warn(format_args!("{}: {}", printable(name), printable(error)));
         }
     }
+    if !ui.json && !faults.is_empty() {
+        for fault in &faults {
+            ui.warn(format_args!("[nightly] {}", printable(fault)));
+        }
+        ui.hint(
+            "docs/nightly.md shows what stands in [nightly]; `icecore remote list` shows the remotes there are",
+        );
+    }
     Ok(if sound { ExitStatus::Success } else { ExitStatus::Findings })
+}
+
+/// What keeps nights from being as the file says.
+fn nightly_faults(context: &Context, project: &Project) -> Vec<String> {
+    match context.remotes() {
+        Ok(remotes) => project.nightly_faults(&remotes, &context.environment()),
+        Err(CommandError::Failure(failure)) => vec![failure.message],
+        Err(_) => Vec::new(),
+    }
 }
 
 fn check(context: &Context, project: &Project, name: &str) -> Checked {

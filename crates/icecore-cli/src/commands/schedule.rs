@@ -13,12 +13,16 @@ use crate::args::parse_name;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::password;
+use crate::paths::tidy;
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
 use crate::units::{counted, printable};
 
 /// Where root's units lie.
 const SYSTEM_UNITS: &str = "/etc/systemd/system";
+
+/// The longest line that every cron reads.
+const LINE_LEN_MAX: usize = 998;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ScheduleCommand {
@@ -30,16 +34,26 @@ pub(crate) enum ScheduleCommand {
     /// machine was off; cron does not. Neither is needed where `icecore daemon` runs.
     Install(InstallArgs),
     /// Take back what `install` did
-    Remove(InstallArgs),
+    Remove(KeeperArgs),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct InstallArgs {
+    #[command(flatten)]
+    keeper: KeeperArgs,
+    /// Have each run write to this file how all services do, for Prometheus
+    #[arg(long, value_name = "FILE")]
+    metrics_file: Option<PathBuf>,
+}
+
+/// Who keeps the time.
+#[derive(Debug, clap::Args)]
+pub(crate) struct KeeperArgs {
     /// By timers of systemd
-    #[arg(long, group = "how", required = true)]
+    #[arg(long, group = "how")]
     systemd: bool,
     /// By lines in this user's crontab
-    #[arg(long, group = "how", required = true)]
+    #[arg(long, group = "how")]
     cron: bool,
     /// With systemd: in this user's own manager, as it is for everybody but root
     #[arg(long, conflicts_with = "cron")]
@@ -50,21 +64,35 @@ pub(crate) struct InstallArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ScheduleCommand) -> Result<ExitStatus> {
+    if let ScheduleCommand::Install(InstallArgs { keeper, .. }) | ScheduleCommand::Remove(keeper) = command {
+        keeper.check()?;
+    }
     let project = context.project_or_fail()?;
     match command {
         ScheduleCommand::List => list(ui, context, &project),
         ScheduleCommand::Install(args) => {
-            let timers = timers(context, &project)?;
+            let timers = timers(context, &project, args)?;
             if timers.is_empty() {
-                let file = printable(&project.file.display().to_string());
+                let file = printable(&tidy(&project.file).display().to_string());
                 return Err(CommandError::usage(format!("no service in {file} has a schedule")).hint(
                     "schedule = \"30 2 * * *\" below [services.NAME] captures it every night at 2:30; `icecore schedule remove` takes back what was installed",
                 ));
             }
             warn_of_variables(ui, context, &project);
-            apply(ui, context, &project, args, &timers)
+            apply(ui, context, &project, &args.keeper, &timers)
         }
         ScheduleCommand::Remove(args) => apply(ui, context, &project, args, &[]),
+    }
+}
+
+impl KeeperArgs {
+    fn check(&self) -> Result<()> {
+        if self.systemd || self.cron {
+            return Ok(());
+        }
+        Err(CommandError::usage("say who keeps the time: --systemd or --cron").hint(
+            "systemd catches up with what was missed while the machine was off, cron does not; where there is neither, `icecore daemon` keeps it",
+        ))
     }
 }
 
@@ -121,11 +149,37 @@ fn jitter_max(project: &Project) -> SignedDuration {
     SignedDuration::try_from(project.config.nightly.jitter.0).unwrap_or(SignedDuration::ZERO)
 }
 
+/// Where programs are found now. What is not absolute would be somewhere else there, and what breaks a line would be another one.
+fn search_path() -> Option<String> {
+    let path = std::env::var("PATH").ok()?;
+    let is_kept = |folder: &&str| folder.starts_with('/') && !folder.contains(char::is_control);
+    let mut folders: Vec<&str> = Vec::new();
+    for folder in path.split(':').filter(is_kept) {
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    Some(folders.join(":")).filter(|path| !path.is_empty())
+}
+
+/// The file, in a directory that must be there: nobody reads at night that it is not.
+fn metrics_file(context: &Context, file: &Path) -> Result<PathBuf> {
+    let file = context.cwd.join(file);
+    let (Some(dir), Some(name)) = (file.parent(), file.file_name()) else {
+        return Err(CommandError::usage(format!("{} is no file", file.display())));
+    };
+    match (dir.is_dir(), file.is_dir()) {
+        (true, false) => Ok(tidy(dir).join(name)),
+        (false, _) => Err(CommandError::usage(format!("there is no directory {}", tidy(dir).display()))),
+        (true, true) => Err(CommandError::usage(format!("{} is a directory", tidy(&file).display()))),
+    }
+}
+
 /// What is to be run for each service that has a schedule.
-fn timers(context: &Context, project: &Project) -> Result<Vec<Timer>> {
+fn timers(context: &Context, project: &Project, args: &InstallArgs) -> Result<Vec<Timer>> {
     let program = std::env::current_exe().map_err(CommandError::io("cannot find the program itself"))?;
     let text = |path: &Path| {
-        let absolute = context.cwd.join(path);
+        let absolute = tidy(&context.cwd.join(path));
         absolute.to_str().map(str::to_owned).ok_or_else(|| {
             CommandError::usage(format!("{} is not UTF-8, as units and crontabs are", absolute.display()))
         })
@@ -136,13 +190,18 @@ fn timers(context: &Context, project: &Project) -> Result<Vec<Timer>> {
         let place = if is_name || icecore::is_url(place) {
             place.to_owned()
         } else {
-            context.cwd.join(place).display().to_string()
+            tidy(&context.cwd.join(place)).display().to_string()
         };
         [option.to_owned(), place]
     }));
     if let Some(file) = &context.password_file {
         start.extend(["--password-file".to_owned(), text(file)?]);
     }
+    start.push("nightly".to_owned());
+    if let Some(file) = &args.metrics_file {
+        start.extend(["--metrics-file".to_owned(), text(&metrics_file(context, file)?)?]);
+    }
+    let path = search_path();
     let scheduled = project.config.services.iter();
     let scheduled = scheduled.filter_map(|(name, service)| Some((name, service.schedule.clone()?)));
     for name in project.config.services.keys() {
@@ -150,8 +209,8 @@ fn timers(context: &Context, project: &Project) -> Result<Vec<Timer>> {
     }
     let timer = |(service, schedule): (&String, _)| {
         let mut command = start.clone();
-        command.extend(["nightly".to_owned(), "--".to_owned(), service.clone()]);
-        Timer { service: service.clone(), schedule, command }
+        command.extend(["--".to_owned(), service.clone()]);
+        Timer { service: service.clone(), schedule, command, path: path.clone() }
     };
     Ok(scheduled.map(timer).collect())
 }
@@ -160,7 +219,7 @@ fn apply(
     ui: &mut Ui,
     context: &Context,
     project: &Project,
-    args: &InstallArgs,
+    args: &KeeperArgs,
     timers: &[Timer],
 ) -> Result<ExitStatus> {
     let file = context.cwd.join(&project.file);
@@ -176,21 +235,28 @@ fn apply(
 fn in_crontab(
     ui: &mut Ui,
     context: &Context,
-    args: &InstallArgs,
+    args: &KeeperArgs,
     timers: &[Timer],
     (mark, dir): (&Mark, &Path),
     project: &Project,
 ) -> Result<ExitStatus> {
-    let (path, host) = (std::env::var("PATH").unwrap_or_default(), context.host());
+    let host = context.host();
     let line = |timer: &Timer| {
         let mut quiet = timer.clone();
         // What cron's commands say, it mails.
         quiet.command.insert(1, "-q".to_owned());
         let delay = jitter(&timer.service, &host, jitter_max(project));
-        let line = quiet.line(dir, &path, delay.try_into().unwrap_or_default());
+        let line = quiet.line(dir, delay.try_into().unwrap_or_default());
         line.map_err(|error| CommandError::usage(format!("{}: {error}", printable(&timer.service))))
     };
     let lines = timers.iter().map(line).collect::<Result<Vec<_>>>()?;
+    for (timer, line) in timers.iter().zip(&lines).filter(|(_, line)| line.len() > LINE_LEN_MAX) {
+        ui.warn(format_args!(
+            "{}: its line has {} characters, and some crons read no more than {LINE_LEN_MAX}: PATH makes it long, perhaps",
+            printable(&timer.service),
+            line.len()
+        ));
+    }
     if args.dry_run {
         return lines.iter().try_for_each(|line| ui.line(line)).map(|()| ExitStatus::Success);
     }
@@ -231,7 +297,7 @@ fn in_crontab(
 
 fn in_systemd(
     ui: &mut Ui,
-    args: &InstallArgs,
+    args: &KeeperArgs,
     timers: &[Timer],
     (mark, dir): (&Mark, &Path),
     project: &Project,

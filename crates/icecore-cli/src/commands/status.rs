@@ -5,13 +5,14 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use icecore::{Health, Project, Record, State, StoreHealth};
+use icecore::{Health, Project, Record, Shrunk, State, StoreHealth};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::nightly::journal;
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result};
+use crate::paths::tidy;
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
 use crate::units::{Bytes, counted, printable};
@@ -154,6 +155,14 @@ fn complaints(context: &Context, health: &Health) -> Vec<String> {
     if let Some((at, false)) = health.restored {
         lines.push(format!("the test restore of {} failed", time(at)));
     }
+    if let (Some(Shrunk { from, .. }), Some(newest)) = (&health.shrunk, &health.newest) {
+        let (before, bytes) = (Bytes(from.logical_bytes), Bytes(newest.logical_bytes));
+        lines.push(format!("much smaller than the one of {}: {before}, {bytes} now", time(from.taken)));
+    }
+    if let (Some(other), Some(run)) = (&health.holds_up, &health.last_run) {
+        let (other, begun) = (printable(other), time(run.begun));
+        lines.push(format!("its run has gone on since {begun}, and {other} should have begun by now"));
+    }
     lines.extend(health.faults.iter().map(|fault| printable(fault)));
     lines
 }
@@ -214,6 +223,11 @@ fn document(opened: &Opened, health: &StoreHealth) -> Value {
                 "logical_bytes": it.logical_bytes,
                 "stored_bytes": it.stored_bytes,
             })),
+            "shrunk_from": it.shrunk.as_ref().map(|Shrunk { from, .. }| json!({
+                "id": from.id,
+                "created_at": time(from.taken),
+                "logical_bytes": from.logical_bytes,
+            })),
             "faults": it.faults,
             "late_since": it.late_since.map(time),
             "next_run": it.next_run.map(time),
@@ -223,13 +237,17 @@ fn document(opened: &Opened, health: &StoreHealth) -> Value {
                 "begun": time(run.begun),
                 "steps": records(&run.steps),
             })),
+            "holds_up": it.holds_up,
         })
     });
     json!({
         "good": health.is_good(),
         "services": services.collect::<Vec<_>>(),
         "store": {
-            "place": opened.place.to_string(),
+            "place": opened.place.as_directory().map_or_else(
+                || opened.place.to_string(),
+                |dir| tidy(dir).display().to_string(),
+            ),
             "snapshots": health.stats.snapshots,
             "stored_bytes": health.stats.stored_bytes,
             "added_7d": health.growth.week,

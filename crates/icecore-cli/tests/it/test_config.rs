@@ -26,6 +26,77 @@ fn faults_are_told_with_file_and_line_and_without_what_may_be_secret() {
 }
 
 #[test]
+fn what_nights_lack_is_told_with_its_key() {
+    let env = TestEnv::new();
+    env.write("shop", "shop");
+    env.write("silent", "");
+    env.path_with(&[("hook", "exit 0")]);
+    let config = |nightly: &str| {
+        let services = "[services.shop]\npath = 'shop'\n[remotes.team]\nurl = 'team'\n";
+        env.write("icecore.toml", format!("[nightly]\n{nightly}\n{services}"));
+    };
+    let faults = |nightly: &str| {
+        config(nightly);
+        let said = env.run(&["config", "check"]);
+        let document: serde_json::Value =
+            serde_json::from_slice(&env.run(&["--json", "config", "check"]).stdout).unwrap();
+        let faults = document["nightly_faults"].as_array().unwrap().clone();
+        let faults: Vec<String> = faults.iter().map(|it| it.as_str().unwrap().to_owned()).collect();
+        for fault in &faults {
+            assert!(said.stderr.contains(&format!("warning: [nightly] {fault}\n")), "{}", said.stderr);
+        }
+        assert_eq!(said.status, if faults.is_empty() { 0 } else { 3 }, "{}", said.stderr);
+        assert_eq!(said.stderr.contains("hint: docs/nightly.md"), !faults.is_empty(), "{}", said.stderr);
+        faults
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(faults("push = ['team']\nprune_remotes = ['team']\nbefore = ['bin/hook', 'before']"), none);
+    assert_eq!(
+        faults("push = ['team', 'taem']"),
+        ["push: there is no remote \"taem\"; did you mean \"team\"?"]
+    );
+    // Those of the store's own list are known, too; so is what is no name.
+    env.ok(&["remote", "add", "mine", "file:///nowhere/store", "--no-check"]);
+    assert_eq!(faults("push = ['mine', 'file:///nowhere/else', './other']"), none);
+    assert_eq!(faults("push = ['file:///nowhere/store']\nprune_remotes = ['mine']"), none);
+    assert_eq!(
+        faults("push = ['mine']\nprune_remotes = ['team']"),
+        ["prune_remotes: \"team\" is not in push: snapshots would be deleted where none arrive"]
+    );
+    let silent = env.path("silent");
+    assert_eq!(
+        faults("before = ['/nowhere/hook']\nafter = ['./silent', 'after']"),
+        [
+            "before: there is no program \"/nowhere/hook\"".to_owned(),
+            format!("after: {:?} may not be executed", silent.parent().unwrap().join("./silent"))
+        ]
+    );
+    assert_eq!(faults("before = ['no-such-program']"), ["before: there is no program \"no-such-program\""]);
+    assert_eq!(faults("after = ['sh', '-c', 'exit 1']"), none);
+    assert_eq!(faults("after = ['']"), ["after: the program has no name"]);
+    // Whoever asks for a service hears of that alone.
+    assert_eq!(env.run(&["config", "check", "shop"]).status, 0);
+}
+
+#[test]
+fn faults_in_what_nights_do_lead_to_their_page() {
+    let env = TestEnv::bare();
+    for text in [
+        "[nightly]\nprove = 'sometimes'\n",
+        "[nightly]\npsuh = ['team']\n",
+        "nightly = 'x'\n",
+        "nightly.jitter = 'x'\n",
+        "[services.shop]\npath = 'shop'\nschedule = 'at night'\n",
+    ] {
+        env.write("icecore.toml", text);
+        let said = env.fails(1, &["config", "check"]);
+        assert!(said.contains("hint: docs/nightly.md"), "{text}: {said}");
+    }
+    env.write("icecore.toml", "[nightly]\npush = ['team']\n[services.shop]\nport = 'x'\n");
+    assert!(env.fails(1, &["config", "check"]).contains("hint: docs/services.md"));
+}
+
+#[test]
 fn a_file_without_services_says_how_to_add_one() {
     let env = TestEnv::bare();
     let path = env.write("icecore.toml", "");

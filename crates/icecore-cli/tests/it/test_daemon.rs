@@ -1,6 +1,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -45,7 +46,7 @@ fn what_was_missed_is_caught_up_with_once() {
     running.send(Signal::TERM);
     let said = running.said();
     assert_eq!(said.status, 0, "{}", said.stderr);
-    assert_eq!(said.stderr.matches("Running: shop\n").count(), 1, "{}", said.stderr);
+    assert_eq!(said.stderr.matches("2026-11-05 10:00:00 Running: shop\n").count(), 1, "{}", said.stderr);
     assert!(said.stderr.contains("Next: shop at 2026-11-06 02:30\n"), "{}", said.stderr);
     assert!(said.stderr.ends_with("Stopped.\n"), "{}", said.stderr);
     assert!(said.text().contains("shop\n  create  4 B, "), "{}", said.text());
@@ -71,7 +72,11 @@ fn a_run_that_fails_is_told_and_the_daemon_goes_on() {
     running.send(Signal::INT);
     let said = running.said();
     assert_eq!(said.status, 0, "{}", said.stderr);
-    assert!(said.stderr.contains("warning: shop: ended with status 3\n"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("2026-11-02 02:30:00 warning: shop: ended with status 3\n"),
+        "{}",
+        said.stderr
+    );
     assert!(said.text().contains("  create  failed: "), "{}", said.text());
 }
 
@@ -105,6 +110,110 @@ fn a_run_that_is_under_way_ends_before_the_daemon_does() {
     assert!(said.stderr.ends_with("Stopped.\n"), "{}", said.stderr);
 }
 
+/// A clock that the test moves.
+fn set_clock(env: &TestEnv, time: &str) {
+    env.write("clock.new", time);
+    fs::rename(env.path("clock.new"), env.path("clock")).unwrap();
+}
+
+#[test]
+fn what_comes_next_is_said_once_whatever_the_file_says() {
+    let env = TestEnv::new();
+    env.write("shop", "shop");
+    env.write("icecore.toml", CONFIG);
+    set_clock(&env, "2026-11-01T03:00:00Z");
+    let log = fs::File::create(env.path("log")).unwrap();
+    let mut command = env.command(&["daemon"]);
+    let mut child = command.env("ICECORE_NOW", "@clock").stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    let log = || String::from_utf8(env.read("log")).unwrap();
+    wait_until(|| log().contains("Next: shop at 2026-11-02 02:30\n"));
+    // Another file, but nothing else to do.
+    env.write("icecore.toml", format!("[retention]\ndefault = '7d all'\n{CONFIG}"));
+    set_clock(&env, "2026-11-01T03:02:00Z");
+    wait_until(|| log().contains("icecore.toml has changed\n"));
+    env.write("icecore.toml", CONFIG.replace("30 2", "45 2"));
+    set_clock(&env, "2026-11-01T03:04:30Z");
+    wait_until(|| log().contains("Next: shop at 2026-11-02 02:45\n"));
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let file = env.path("icecore.toml").display().to_string();
+    let expected = [
+        "2026-11-01 03:00:00 Next: shop at 2026-11-02 02:30",
+        &format!("2026-11-01 03:02:00 {file} has changed"),
+        &format!("2026-11-01 03:04:30 {file} has changed"),
+        "2026-11-01 03:04:30 Next: shop at 2026-11-02 02:45",
+        "2026-11-01 03:04:30 Stopped.",
+    ];
+    assert_eq!(log().lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn lines_for_the_journal_have_no_time_of_their_own() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", CONFIG);
+    let said = |journal: &dyn Fn(&rustix::fs::Stat) -> String| {
+        let log = fs::File::create(env.path("log")).unwrap();
+        let journal = journal(&rustix::fs::fstat(&log).unwrap());
+        let mut command = env.command(&["daemon"]);
+        command.env("ICECORE_NOW", "2026-11-01T03:00:00Z").env("JOURNAL_STREAM", journal);
+        let mut child = command.stderr(log).spawn().unwrap();
+        let log = || String::from_utf8(env.read("log")).unwrap();
+        wait_until(|| log().contains("Next: "));
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        log()
+    };
+    let text = said(&|stat| format!("{}:{}", stat.st_dev, stat.st_ino));
+    assert!(text.starts_with("Next: shop at 2026-11-02 02:30\n"), "{text}");
+    // Begun by systemd, but written elsewhere.
+    let text = said(&|stat| format!("{}:{}", stat.st_dev, stat.st_ino + 1));
+    assert!(text.starts_with("2026-11-01 03:00:00 Next: shop"), "{text}");
+}
+
+#[test]
+fn a_run_that_holds_others_up_is_told_once() {
+    let env = TestEnv::new();
+    env.write("gate", "");
+    env.write("notes", "notes");
+    let wait = "touch begun; while test -e gate; do sleep 0.05; done";
+    let services = "[services.notes]\npath = 'notes'\nschedule = '0 4 * * *'\n";
+    let config = format!(
+        "{services}[services.shop]\nurl = 'redis://127.0.0.1:1'\nschedule = '30 2 * * *'\npassword_command = ['sh', '-c', '{wait}']\n"
+    );
+    env.write("icecore.toml", config);
+    at(&env, "2026-11-01T04:00:00Z", &["nightly", "notes"]).ok();
+    set_clock(&env, "2026-11-02T02:29:59Z");
+    let log = fs::File::create(env.path("log")).unwrap();
+    let mut command = env.command(&["daemon"]);
+    let mut child = command.env("ICECORE_NOW", "@clock").stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    let log = || String::from_utf8(env.read("log")).unwrap();
+    wait_until(|| log().contains("Next: shop"));
+    set_clock(&env, "2026-11-02T02:30:00Z");
+    wait_until(|| env.path("begun").exists());
+    let status = |time: &str| {
+        at(&env, time, &["status", "notes"]).stderr + &at(&env, time, &["status", "shop"]).stderr
+    };
+    // Nobody waits for it, or not for long.
+    set_clock(&env, "2026-11-02T03:59:00Z");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!log().contains("warning"), "{}", log());
+    assert!(!status("2026-11-02T03:59:00Z").contains("its run has gone on"));
+    set_clock(&env, "2026-11-02T04:00:00Z");
+    let told = "2026-11-02 04:00:00 warning: shop: its run takes longer than an hour, and notes, which was due at 2026-11-02 04:00, waits for its end\n";
+    wait_until(|| log().contains(told));
+    let told_by_status =
+        "warning: shop: its run has gone on since 2026-11-02 02:30, and notes should have begun by now\n";
+    assert!(status("2026-11-02T04:10:00Z").contains(told_by_status), "{}", status("2026-11-02T04:10:00Z"));
+    set_clock(&env, "2026-11-02T05:30:00Z");
+    std::thread::sleep(Duration::from_millis(500));
+    fs::remove_file(env.path("gate")).unwrap();
+    wait_until(|| log().contains("Running: notes\n") && log().ends_with(" 02:30\n"));
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(log().matches("takes longer than an hour").count(), 1, "{}", log());
+    assert!(!status("2026-11-02T05:40:00Z").contains("its run has gone on"));
+}
+
 /// What an HTTP server answers.
 fn ask(address: &str, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -123,10 +232,11 @@ fn metrics_are_served_to_whoever_asks_for_them_and_nobody_blocks_them() {
     at(&env, "2026-11-01T02:30:00Z", &["nightly", "shop"]).ok();
     let arguments = ["daemon", "--listen", "127.0.0.1:0", "--metrics-file", "icecore.prom"];
     let mut command = env.command(&arguments);
-    command.env("ICECORE_NOW", "2026-11-01T03:00:00Z").stderr(std::process::Stdio::piped());
+    command.env("ICECORE_NOW", "2026-11-01T03:00:00Z").stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.next().unwrap().unwrap();
+    let line = line.strip_prefix("2026-11-01 03:00:00 ").unwrap();
     let address = line.strip_prefix("Metrics: http://").unwrap().strip_suffix("/metrics").unwrap().to_owned();
     // One who says nothing is waited for, but not for long.
     let silent = TcpStream::connect(&address).unwrap();

@@ -125,6 +125,11 @@ fn nights_are_told_as_documented() {
         nights.push(parse(&env.run(&["nightly", "--json"])));
         states.push(parse(&env.run(&["status", "--json"])));
     }
+    for bytes in [2_000_000, 1] {
+        env.write("gone", noise(1, bytes));
+        env.ok(&["create", "gone"]);
+    }
+    states.push(parse(&env.run(&["status", "--json"])));
     let late = Said::of(env.command(&["status", "--json"]).env("ICECORE_NOW", "2027-11-20T00:00:00Z"));
     states.push(parse(&late));
     // Of a dump there are no tables to look at.
@@ -228,7 +233,9 @@ fn snapshots_and_the_store_are_told_as_documented() {
     check("`icecore gc`", &[env.json(&["gc", "--dry-run"]), env.json(&["gc"])]);
     let checked = parse(&env.run(&["--json", "config", "check"]));
     let with_retention = parse(&env.run(&["--json", "config", "check", "--config", "retention.toml"]));
-    check("`icecore config check`", &[checked, with_retention]);
+    env.write("nightly.toml", "[nightly]\npush = ['nowhere']\n");
+    let with_faults = parse(&env.run(&["--json", "config", "check", "--config", "nightly.toml"]));
+    check("`icecore config check`", &[checked, with_retention, with_faults]);
     let errors =
         [&["show", "nothing"][..], &["restore", "ledger"], &["list", "--nonsense"]].map(|arguments| {
             let said = env.run(&[&["--json"], arguments].concat());

@@ -134,13 +134,128 @@ fn what_cannot_be_installed_is_said_and_nothing_is_written() {
         said.contains("shop: \"0 0 L * *\" is no schedule: it says what only `icecore daemon`"),
         "{said}"
     );
-    run(&env, &["schedule", "install"]).fails(2);
+    for verb in ["install", "remove"] {
+        let said = run(&env, &["schedule", verb]).fails(2);
+        assert!(said.starts_with("error: say who keeps the time: --systemd or --cron\nhint: "), "{said}");
+        assert_eq!(said.lines().count(), 2, "{said}");
+    }
     run(&env, &["schedule", "install", "--cron", "--systemd"]).fails(2);
     env.write("icecore.toml", CONFIG);
     let path = env.path_with(&[("crontab", "echo 'you are not allowed' >&2; exit 1")]);
     let said = Said::of(env.command(&["schedule", "install", "--cron"]).env("PATH", path)).fails(1);
     assert!(said.contains("`crontab -l` ended with exit status: 1: you are not allowed"), "{said}");
     assert!(!env.path("crontab").exists() && !env.path("home").exists());
+}
+
+#[test]
+fn each_run_writes_the_metrics_that_were_asked_for() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", CONFIG);
+    env.write("shop", "shop");
+    fs::create_dir(env.path("collected by node")).unwrap();
+    fs::create_dir(env.path("other")).unwrap();
+    let file = "other/../collected by node/icecore.prom";
+    let said =
+        run(&env, &["schedule", "install", "--systemd", "--user", "--metrics-file", file, "--dry-run"]);
+    let shown = said.ok();
+    let words = format!(
+        "\"nightly\" \"--metrics-file\" \"{}\" \"--\" \"shop\"",
+        env.path("collected by node/icecore.prom").display()
+    );
+    assert!(shown.contains(&words), "{shown}");
+    let shown = run(&env, &["schedule", "install", "--cron", "--metrics-file", file, "--dry-run"]).ok();
+    let line = shown.lines().find(|line| line.ends_with("'shop'")).unwrap();
+    let (_, command) = line.strip_prefix("30 2 * * * ").unwrap().split_once(" && ").unwrap();
+    let ran = Said::of(env.command_of("sh".as_ref(), &["-c", command]).current_dir("/"));
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(env.path("collected by node/icecore.prom").is_file());
+    for (file, why) in [("nowhere/icecore.prom", "there is no directory "), ("other", "other is a directory")]
+    {
+        let said = run(&env, &["schedule", "install", "--cron", "--metrics-file", file]).fails(2);
+        assert!(said.contains(why), "{said}");
+    }
+    assert!(!env.path("crontab").exists());
+    run(&env, &["schedule", "remove", "--cron", "--metrics-file", file]).fails(2);
+}
+
+#[test]
+fn programs_are_found_at_night_where_they_are_found_now() {
+    let env = TestEnv::new();
+    let own = env.path("my \"own\" 100% $HOME\\");
+    fs::create_dir(&own).unwrap();
+    // A program that is found only there.
+    env.path_with(&[("own-hook", "echo hush")]);
+    fs::rename(env.path("bin/own-hook"), own.join("own-hook")).unwrap();
+    env.write("shop", "shop");
+    let hook = "[nightly]\nbefore = ['own-hook']\n";
+    env.write("icecore.toml", format!("{hook}[services.shop]\npath = 'shop'\nschedule = '30 2 * * *'\n"));
+    let path = format!("{}:.:relative::{}:{}", own.display(), own.display(), programs(&env));
+    let with = |arguments: &[&str]| {
+        Said::of(env.command(arguments).env("PATH", &path).env("HOME", env.path("home"))).ok()
+    };
+    with(&["schedule", "install", "--systemd", "--user"]);
+    let units = env.files("home/.config/systemd/user");
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--user", "--man=no"]).args(&units);
+    verify.env("XDG_RUNTIME_DIR", env.path("")).env("HOME", env.path("home"));
+    let complaint = String::from_utf8(verify.output().unwrap().stderr).unwrap();
+    assert!(!complaint.contains("icecore-"), "{complaint}");
+    let service = units.iter().find(|path| path.extension().unwrap() == "service").unwrap();
+    let text = fs::read_to_string(service).unwrap();
+    let line = text.lines().find(|line| line.starts_with("Environment=")).unwrap();
+    let escaped = own.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+    // Each folder once, and none that is another one wherever it is looked for.
+    assert!(
+        line.starts_with(&format!("Environment=\"PATH={escaped}:{}:", env.path("bin").display())),
+        "{line}"
+    );
+    assert_eq!(
+        (line.matches("my ").count(), line.contains("relative"), line.contains("::")),
+        (1, false, false)
+    );
+    let shown = with(&["schedule", "install", "--cron", "--dry-run"]);
+    let command = shown.trim_end().strip_prefix("30 2 * * * ").unwrap();
+    // As cron gives it to the shell, and with what it sets itself.
+    let command = command.replace("\\%", "%");
+    let mut shell = env.command_of("/bin/sh".as_ref(), &["-c", &command]);
+    let ran = Said::of(shell.current_dir("/").env("PATH", "/usr/bin:/bin"));
+    assert_eq!(ran.status, 0, "{}{}", ran.text(), ran.stderr);
+    assert_eq!(env.count(), 1);
+}
+
+#[test]
+fn a_line_that_is_too_long_for_some_crons_is_told() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", CONFIG);
+    let folders: Vec<String> = (0..60).map(|n| format!("/opt/some/program/{n}/bin")).collect();
+    let mut command = env.command(&["schedule", "install", "--cron", "--dry-run"]);
+    let said = Said::of(command.env("PATH", folders.join(":")));
+    assert!(said.stderr.contains("warning: shop: its line has 1"), "{}", said.stderr);
+    assert!(said.stderr.contains("some crons read no more than 998"), "{}", said.stderr);
+    assert_eq!(said.status, 0);
+}
+
+#[test]
+fn paths_are_written_without_detours() {
+    let env = TestEnv::bare();
+    env.ok(&["init", "--store", "snapshots"]);
+    env.write("app/icecore.toml", format!("store = '../snapshots'\n{CONFIG}"));
+    fs::create_dir(env.path("etc")).unwrap();
+    let options = ["--config", "etc/../app/icecore.toml", "--store", "./etc/../snapshots"];
+    let shown = run(&env, &[&options[..], &["schedule", "install", "--cron", "--dry-run"]].concat()).ok();
+    let words = format!(
+        " '--config' '{}' '--store' '{}' ",
+        env.path("app/icecore.toml").display(),
+        env.path("snapshots").display()
+    );
+    assert!(shown.contains(&words) && !shown.contains(".."), "{shown}");
+    let said = Said::of(&mut env.command(&["--json", "status", "--config", "etc/../app/icecore.toml"]));
+    let document: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(document["store"]["place"], env.path("snapshots").display().to_string());
+    env.write("app/icecore.toml", "[services.shop]\npath = 'shop'\n");
+    let said = run(&env, &[&options[..2], &["schedule", "install", "--cron"]].concat()).fails(2);
+    let file = env.path("app/icecore.toml");
+    assert!(said.contains(&format!("no service in {} has a schedule", file.display())), "{said}");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use crate::support::{Said, TestEnv, check_keys};
+use crate::support::{Said, TestEnv, check_keys, noise};
 
 fn at(env: &TestEnv, time: &str, arguments: &[&str]) -> Said {
     Said::of(env.command(arguments).env("ICECORE_NOW", time))
@@ -44,12 +44,14 @@ fn a_service_is_good_until_its_schedule_wants_a_newer_snapshot() {
             "state",
             "schedule",
             "newest",
+            "shrunk_from",
             "faults",
             "late_since",
             "next_run",
             "verified",
             "restored",
             "last_run",
+            "holds_up",
         ],
     );
     assert_eq!(shop["service"], "shop");
@@ -100,6 +102,48 @@ fn a_step_that_failed_is_told_until_it_went_well() {
     env.write("shop", "shop again");
     at(&env, "2026-11-02T02:50:00Z", &["nightly"]).ok();
     at(&env, "2026-11-02T02:55:00Z", &["status"]).ok();
+}
+
+#[test]
+fn what_has_shrunk_is_told_and_what_is_gone_is_an_alarm() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", "[services.uploads]\npath = 'uploads'\n");
+    env.write("uploads/a", noise(1, 3_000_000));
+    env.write("uploads/b", noise(2, 900_000));
+    let night = |day: u32| at(&env, &format!("2026-11-{day:02}T02:30:00Z"), &["nightly"]).ok();
+    let shrunk = || {
+        let text = String::from_utf8(env.read("icecore.prom")).unwrap();
+        text.contains("icecore_snapshot_shrunk{service=\"uploads\"} 1\n")
+    };
+    let status = |day: u32| {
+        let time = format!("2026-11-{day:02}T03:00:00Z");
+        at(&env, &time, &["status", "--metrics-file", "icecore.prom"])
+    };
+    night(1);
+    assert_eq!((status(1).status, shrunk()), (0, false));
+    fs::remove_file(env.path("uploads/a")).unwrap();
+    night(2);
+    let said = status(2);
+    let told = "warning: uploads: much smaller than the one of 2026-11-01 02:30: 3.9 MB, 900 kB now\n";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
+    assert_eq!((said.status, shrunk()), (0, true));
+    let document = json_at(&env, "2026-11-02T03:00:00Z").1;
+    check_keys(&document["services"][0]["shrunk_from"], &["id", "created_at", "logical_bytes"]);
+    // A night later that is how it is.
+    night(3);
+    assert_eq!((status(3).stderr.as_str(), shrunk()), ("", false));
+    // But a disk that is not mounted is no news that is over tomorrow.
+    fs::remove_file(env.path("uploads/b")).unwrap();
+    night(4);
+    night(5);
+    let said = status(5);
+    assert_eq!((said.status, shrunk()), (3, true));
+    assert!(said.text().contains("uploads  failed"), "{}", said.text());
+    assert!(said.stderr.contains("next to nothing is left in its newest snapshot"), "{}", said.stderr);
+    env.ok(&["note", "uploads", "moved to another machine"]);
+    assert_eq!((status(5).status, shrunk()), (0, false));
+    night(6);
+    assert_eq!((status(6).status, shrunk()), (0, false));
 }
 
 #[test]

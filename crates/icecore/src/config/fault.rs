@@ -3,12 +3,15 @@
 
 use std::ops::Range;
 
+use crate::{Length, Size};
+
 /// One sentence, with the line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
-pub(crate) struct ConfigFault {
+pub struct ConfigFault {
     line: usize,
     what: String,
+    is_of_nights: bool,
 }
 
 impl ConfigFault {
@@ -18,7 +21,16 @@ impl ConfigFault {
         let before = text.get(..start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let whole = text.lines().nth(line - 1).unwrap_or_default();
-        Self { line, what: what(error.message(), before, whole) }
+        let table = text.lines().take(line).filter_map(table_of).last().unwrap_or_default();
+        let key = key_before(before);
+        let is_of_nights =
+            table == "nightly" || key == "schedule" || (table.is_empty() && key.starts_with("nightly"));
+        Self { line, what: what(error.message(), before, whole), is_of_nights }
+    }
+
+    /// Whether it is about what is done every night, and when.
+    pub fn is_of_nights(&self) -> bool {
+        self.is_of_nights
     }
 }
 
@@ -49,6 +61,7 @@ fn what(message: &str, before: &str, line: &str) -> String {
         Some(("invalid basic string" | "invalid literal string", _)) => {
             "a text lacks its closing quote".to_owned()
         }
+        _ if [Size::WANTED, Length::WANTED].contains(&message) => known_to(message),
         _ if message.starts_with("missing field") => format!("{} is missing here", quoted(message).join("")),
         _ if message.starts_with("duplicate key") => "what this line says was said above already".to_owned(),
         _ => message.replace('\n', " "),
@@ -89,6 +102,11 @@ fn kind(wanted: &str) -> &'static str {
         "struct Service" => "a table of its own, [services.NAME], with its keys below",
         _ => "a text in quotes",
     }
+}
+
+/// The table that begins with a line.
+fn table_of(line: &str) -> Option<&str> {
+    Some(line.trim().strip_prefix('[')?.split(']').next().unwrap_or_default().trim())
 }
 
 /// What stands in backticks.
@@ -176,9 +194,18 @@ mod tests {
             "[nightly]\npsuh = ['a']\n",
             "line 2: [nightly] has no key \"psuh\"; known are push, prune_remotes, verify, prove, before, after, webhook, webhook_file, webhook_when, ping, hook_timeout, jitter",
         );
-        check("[nightly]\nverify = 'much'\n", "line 2: a size looks like 500MB or 10GiB");
+        check("[nightly]\nverify = 'much'\n", "line 2: verify must be a size, such as 500MB or 10GiB");
+        for value in ["sometimes", "-7d", "7", "7w"] {
+            check(
+                &format!("[nightly]\nprove = '{value}'\n"),
+                "line 2: prove must be a length of time, such as 7d, 24h or 30min",
+            );
+        }
         check("[nightly]\njitter = 5\n", "line 2: jitter must be a text in quotes");
-        check("[services.a]\nschedule = '61 * * * *'\n", "line 2: \"61 * * * *\" is no schedule: ");
+        check(
+            "[services.a]\nschedule = '61 * * * *'\n",
+            "line 2: \"61 * * * *\" is no schedule: \"61\" is no minute: 0 to 59 are; ",
+        );
         check("remotes = 3\n", "line 1: remotes must be a table for each");
     }
 }

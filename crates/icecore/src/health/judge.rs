@@ -5,10 +5,11 @@ use icecore_store::{Snapshot, Stats};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use super::shrunk::{Shrunk, shrunk};
 use crate::create::is_of_a_part;
 use crate::nightly::{Entries, Grade, Record, Run, Step};
-use crate::schedule::{Schedule, jitter};
-use crate::{Config, is_safety};
+use crate::schedule::{LONG, Schedule, jitter};
+use crate::{Config, Service, is_safety};
 
 /// How long after its time a snapshot may come before it is late: longer than most captures take.
 const GRACE: SignedDuration = SignedDuration::from_hours(1);
@@ -67,6 +68,8 @@ pub struct Health {
     pub schedule: Option<Schedule>,
     /// The newest good snapshot.
     pub newest: Option<Good>,
+    /// The snapshot that it holds much less than.
+    pub shrunk: Option<Shrunk>,
     /// Since when there should have been a newer one.
     pub late_since: Option<Timestamp>,
     /// When the next run is to begin.
@@ -77,6 +80,8 @@ pub struct Health {
     pub restored: Option<(Timestamp, bool)>,
     /// What is remembered of its last run.
     pub last_run: Option<Run>,
+    /// The service that should have begun since, if that run goes on for long.
+    pub holds_up: Option<String>,
     /// What else is not as it should be, in sentences.
     pub faults: Vec<String>,
 }
@@ -178,7 +183,8 @@ fn judge(
     let proved = entries.proofs.get(service).map(|record| (record.at, record.grade == Grade::Done));
     let schedule = config.services.get(service).and_then(|service| service.schedule.clone());
     let jitter_max = SignedDuration::try_from(config.nightly.jitter.0).unwrap_or(SignedDuration::ZERO);
-    let newest = own.iter().find_map(|snapshot| good(snapshot).filter(|it| it.taken <= now + SLACK));
+    let newest = goods(own, now).next().map(|(newest, _)| newest);
+    let shrunk = shrinkage(own, now);
     let due = schedule.as_ref().and_then(|it| it.last(now.checked_sub(jitter_max + GRACE).ok()?, zone));
     let late_since = due.filter(|due| newest.as_ref().is_none_or(|newest| newest.taken < *due));
     let delay = jitter(service, host, jitter_max);
@@ -190,12 +196,14 @@ fn judge(
         state: State::Good,
         schedule,
         newest,
+        faults: faults(config, own, (last_run, restored, shrunk.as_ref()), now),
+        shrunk,
         late_since,
         next_run,
         verified: verified(own, entries.verified.get(service)),
         restored,
         last_run: last_run.cloned(),
-        faults: faults(config, own, (last_run, restored), now),
+        holds_up: last_run.and_then(|run| held_up(config, service, run, entries, (now, zone))),
     };
     let failed = health.failure().is_some() || !health.faults.is_empty();
     health.state = match (&health.newest, failed, health.late_since) {
@@ -205,6 +213,29 @@ fn judge(
         _ => State::Good,
     };
     health
+}
+
+/// The service that was to begin long ago, and has not, while the run of another one goes on: where one does one thing after the other, it waits.
+fn held_up(
+    config: &Config,
+    service: &str,
+    run: &Run,
+    entries: &Entries,
+    (now, zone): (Timestamp, &TimeZone),
+) -> Option<String> {
+    if run.ended.is_some() || run.died || now.duration_since(run.begun) <= LONG {
+        return None;
+    }
+    // Timers come later by a time that is not known here.
+    let jitter_max = SignedDuration::try_from(config.nightly.jitter.0).unwrap_or(SignedDuration::MAX);
+    let slack = jitter_max.saturating_add(SLACK);
+    let waits = |(name, other): &(&String, &Service)| {
+        let due = other.schedule.as_ref().and_then(|it| it.last(now.checked_sub(slack).ok()?, zone));
+        // One that never ran here may be kept by another machine.
+        let begun = entries.services.get(*name).map_or(run.begun, |run| run.begun);
+        *name != service && due.is_some_and(|due| begun < due)
+    };
+    config.services.iter().find(waits).map(|(name, _)| name.clone())
 }
 
 /// Read back whole, for which there is evidence, or what it added, of which this machine knows.
@@ -222,10 +253,14 @@ fn latest((at, good): &(Timestamp, bool)) -> (Timestamp, bool) {
 fn faults(
     config: &Config,
     own: &[&Snapshot],
-    (last_run, restored): (Option<&Run>, Option<(Timestamp, bool)>),
+    (last_run, restored, shrunk): (Option<&Run>, Option<(Timestamp, bool)>, Option<&Shrunk>),
     now: Timestamp,
 ) -> Vec<String> {
     let mut faults = Vec::new();
+    if shrunk.is_some_and(|shrunk| shrunk.to_nothing) {
+        let fault = "next to nothing is left in its newest snapshot: is its disk mounted? If that is meant, `icecore note` says so";
+        faults.push(fault.to_owned());
+    }
     if last_run.is_some_and(|run| run.died) {
         faults.push("its last run on this machine did not come to its end".to_owned());
     }
@@ -255,6 +290,17 @@ fn faults(
 
 fn told(evidence: &Evidence) -> Option<(Timestamp, bool)> {
     Some((evidence.at.parse().ok()?, evidence.is_ok()))
+}
+
+/// What the newest good snapshot of a service holds much less than, of all that there are of it, the newest first.
+pub(crate) fn shrinkage(own: &[&Snapshot], now: Timestamp) -> Option<Shrunk> {
+    shrunk(goods(own, now))
+}
+
+/// The good ones, each with whether somebody wrote a note on it.
+fn goods<'a>(own: &'a [&Snapshot], now: Timestamp) -> impl Iterator<Item = (Good, bool)> + 'a {
+    let goods = own.iter().filter_map(|it| Some((good(it)?, it.labels.note.is_some())));
+    goods.filter(move |(it, _)| it.taken <= now + SLACK)
 }
 
 fn good(snapshot: &Snapshot) -> Option<Good> {

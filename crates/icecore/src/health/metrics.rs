@@ -46,6 +46,11 @@ pub fn metrics(health: &StoreHealth) -> String {
         newest(|it| it.logical_bytes as f64),
     );
     gauge(
+        "snapshot_shrunk",
+        "Whether that is much less than it was: 1, or 0.",
+        services(&|it| it.newest.as_ref().map(|_| flag(it.shrunk.is_some()))),
+    );
+    gauge(
         "snapshot_stored_bytes",
         "Bytes that the newest good snapshot added to the store.",
         newest(|it| it.stored_bytes as f64),

@@ -6,6 +6,9 @@
 
 mod judge;
 mod metrics;
+mod shrunk;
 
+pub(crate) use judge::shrinkage;
 pub use judge::{Good, Growth, Health, State, StoreHealth, examine};
 pub use metrics::metrics;
+pub use shrunk::Shrunk;

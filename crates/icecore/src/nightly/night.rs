@@ -13,10 +13,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::journal::{Journal, Record};
 use super::step::{Grade, Outcome};
 use crate::config::WebUrl;
+use crate::health::shrinkage;
 use crate::prune::PruneOptions;
 use crate::{
     CreateOptions, Created, Environment, Error, Place, Project, ProofOptions, Remotes, Result, Surroundings,
-    Witness, check_conditions, create, is_store, open_same, plan_prune, prove, prune,
+    Witness, check_conditions, create, is_safety, is_store, open_same, plan_prune, prove, prune,
 };
 
 /// How often the steps for the whole store are done where services are run one by one.
@@ -140,6 +141,19 @@ impl Night<'_> {
         }
     }
 
+    /// An empty mount point makes whole snapshots, by which those of what belongs there would go.
+    fn refuse_vanished(&self, service: &str) -> Result<()> {
+        let (snapshots, _) = self.store.snapshots()?;
+        let of_service = |it: &&Snapshot| it.info().source == service && !is_safety(it);
+        let own: Vec<&Snapshot> = snapshots.iter().filter(of_service).collect();
+        match shrinkage(&own, (self.clock)()).filter(|shrunk| shrunk.to_nothing) {
+            None => Ok(()),
+            Some(_) => Err(Error::Unfitting(format!(
+                "next to nothing is left in the newest snapshot of {service}: nothing was deleted; is its disk mounted? If that is meant, `icecore note` says so"
+            ))),
+        }
+    }
+
     pub(super) fn prune(
         &self,
         store: &Arc<Store>,
@@ -159,8 +173,11 @@ impl Night<'_> {
                 )));
             }
         }
-        if plan.going().next().is_some() && !self.exclusive {
-            check_conditions(place, self.around, "pruning")?;
+        if plan.going().next().is_some() {
+            self.refuse_vanished(service)?;
+            if !self.exclusive {
+                check_conditions(place, self.around, "pruning")?;
+            }
         }
         Ok(Outcome::Pruned(prune(store, config, &options, clock, &plan, monitor)?))
     }

@@ -11,6 +11,9 @@ use super::Schedule;
 /// A clock that was set back by less than this makes nothing run a second time; one that was set back further was wrong before.
 const SET_BACK_MAX: SignedDuration = SignedDuration::from_hours(3);
 
+/// What takes longer than this holds others up.
+pub(crate) const LONG: SignedDuration = SignedDuration::from_hours(1);
+
 /// A service, and when it is to be captured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appointment {
@@ -65,6 +68,17 @@ impl Agenda {
                 appointment.begun = now;
             }
         }
+    }
+
+    /// The service that has waited for longest, and since when, while the run of `running` takes long.
+    pub fn held_up(&self, running: &str, now: Timestamp) -> Option<(Timestamp, &str)> {
+        let begun = self.appointments.iter().find(|it| it.service == running)?.begun;
+        if now.duration_since(begun) <= LONG {
+            return None;
+        }
+        let others = self.appointments.iter().filter(|it| it.service != running);
+        let waiting = others.filter_map(|it| Some((it.due(&self.zone)?, it.service.as_str())));
+        waiting.filter(|(due, _)| *due <= now).min()
     }
 
     /// When the next one is due, and which that is; what is due already, is now.

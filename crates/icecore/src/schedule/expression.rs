@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
+use super::fault::{ScheduleFault, has_gap, why};
+
 /// When something is to be done, as cron understands it: `30 2 * * *`, `@daily`. Times are those of the clock on the wall. What falls into an hour
 /// that is left out is done at the end of it, and what falls into one that comes twice is done the first time, unless it is done every so often.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -17,35 +19,20 @@ pub struct Schedule {
     cron: Cron,
 }
 
-/// What is wrong with a schedule as somebody wrote it: one sentence, with the text.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no schedule: {why}; `30 2 * * *` is every night at 2:30")]
-pub struct ScheduleFault {
-    text: String,
-    why: String,
-}
-
-impl ScheduleFault {
-    pub(super) fn new(text: &str, why: &str) -> Self {
-        Self { text: text.to_owned(), why: why.to_owned() }
-    }
-}
-
 impl Schedule {
     /// Understands five fields (minute, hour, day of the month, month, day of the week), and words such as `@daily`.
     pub fn parse(text: &str) -> Result<Self, ScheduleFault> {
-        let fault = |why: String| ScheduleFault { text: text.to_owned(), why };
-        let fields = text.split_whitespace().count();
-        if fields != 5 && !text.trim_start().starts_with('@') {
-            return Err(fault(format!("it has {fields} fields, and not five")));
-        }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        // It has another name for that.
+        let known = if text.trim().eq_ignore_ascii_case("@midnight") { "@daily" } else { text };
+        let cron = parser.parse(known).ok().filter(|_| !text.split_whitespace().any(has_gap));
         let cron =
-            parser.parse(text).map_err(|error| fault(error.to_string().trim_end_matches('.').to_owned()))?;
-        let schedule = Self { text: text.trim().to_owned(), cron };
+            cron.ok_or_else(|| ScheduleFault::new(text, why(text, |text| parser.parse(text).is_ok())))?;
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let schedule = Self { text: words.join(" "), cron };
         // The thirtieth of February.
         if schedule.next(Timestamp::UNIX_EPOCH, &TimeZone::UTC).is_none() {
-            return Err(fault("there is no such day".to_owned()));
+            return Err(ScheduleFault::new(text, "there is no such day"));
         }
         Ok(schedule)
     }

@@ -6,11 +6,14 @@
 mod agenda;
 mod calendar;
 mod expression;
+mod fault;
 mod timer;
 
+pub(crate) use agenda::LONG;
 pub use agenda::{Agenda, Appointment, jitter};
 pub use calendar::Calendar;
-pub use expression::{Schedule, ScheduleFault};
+pub use expression::Schedule;
+pub use fault::ScheduleFault;
 pub use timer::{Mark, Timer, Unit, with_lines};
 
 #[cfg(test)]

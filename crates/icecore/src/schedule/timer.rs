@@ -18,6 +18,8 @@ pub struct Timer {
     pub schedule: Schedule,
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// Where it looks for the programs of databases, as in `PATH`, if that is known: systemd and cron look in few places.
+    pub path: Option<String>,
 }
 
 /// What the units and lines of one `icecore.toml` have in their names.
@@ -80,9 +82,14 @@ impl Timer {
         let name = mark.unit(&self.service);
         let what = format!("Snapshots of {} by {}", in_unit(&self.service), in_unit(&dir.to_string_lossy()));
         let user = user.map(|user| format!("User={user}\n")).unwrap_or_default();
-        let command: Vec<String> = self.command.iter().map(|word| quoted_for_systemd(word)).collect();
+        let path = self.path.as_ref().map(|path| format!("PATH={path}"));
+        let path = path.map(|path| format!("Environment={}\n", quoted_for_systemd(&path)));
+        // In a command, and nowhere else, $ begins a variable.
+        let word = |word: &String| quoted_for_systemd(word).replace('$', "$$");
+        let command: Vec<String> = self.command.iter().map(word).collect();
         let service = format!(
-            "[Unit]\nDescription={what}\nWants=network-online.target\nAfter=network-online.target\n\n[Service]\nType=oneshot\n{user}WorkingDirectory={}\nExecStart={}\nNice=10\n",
+            "[Unit]\nDescription={what}\nWants=network-online.target\nAfter=network-online.target\n\n[Service]\nType=oneshot\n{user}{}WorkingDirectory={}\nExecStart={}\nNice=10\n",
+            path.unwrap_or_default(),
             in_unit(&dir.to_string_lossy()),
             command.join(" "),
         );
@@ -101,21 +108,22 @@ impl Timer {
         Ok([unit("service", service), unit("timer", timer)])
     }
 
-    /// A line for cron. Its programs are found where they are found now, for cron itself looks in few places.
+    /// A line for cron.
     ///
     /// # Errors
     /// If the schedule says what cron cannot.
-    pub fn line(&self, dir: &Path, path: &str, delay: Duration) -> Result<String, ScheduleFault> {
+    pub fn line(&self, dir: &Path, delay: Duration) -> Result<String, ScheduleFault> {
         Calendar::of(&self.schedule)?;
         let words: Vec<String> = self.command.iter().map(|word| quoted_for_sh(word)).collect();
         let delay = match delay.as_secs() {
             0 => String::new(),
             seconds => format!("sleep {seconds} && "),
         };
+        let path = self.path.as_ref().map(|path| format!("PATH={} ", quoted_for_sh(path)));
         let command = format!(
-            "{delay}cd {} && PATH={} {}",
+            "{delay}cd {} && {}{}",
             quoted_for_sh(&dir.to_string_lossy()),
-            quoted_for_sh(path),
+            path.unwrap_or_default(),
             words.join(" ")
         );
         // For cron, what follows % is input.
@@ -152,7 +160,7 @@ fn in_unit(text: &str) -> String {
 }
 
 fn quoted_for_systemd(word: &str) -> String {
-    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "$$");
+    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{}\"", in_unit(&escaped))
 }
 

@@ -20,9 +20,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use self::page::Page;
 use super::nightly::journal;
 use super::status::{MetricsArgs, examine};
+use crate::clock::is_journal;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::password::PASSWORD_VARIABLE;
+use crate::paths::tidy;
 use crate::signals;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
@@ -64,6 +66,8 @@ struct Daemon<'a> {
     page: Page,
     /// When Prometheus was last told.
     examined_at: Timestamp,
+    /// What was last said to come next.
+    announced: Option<(Timestamp, String)>,
     /// This program: where it was when it began, for an update may have put another one there.
     program: PathBuf,
     /// The store's, for the runs: who typed it is not there at night.
@@ -74,13 +78,23 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DaemonArgs) -> Result<E
     signals::wait_for(PATIENCE);
     let project = context.project_or_fail()?;
     if !project.config.services.values().any(|service| service.schedule.is_some()) {
-        let file = printable(&project.file.display().to_string());
+        let file = printable(&tidy(&project.file).display().to_string());
         return Err(CommandError::usage(format!("no service in {file} has a schedule"))
             .hint("schedule = \"30 2 * * *\" below [services.NAME] captures it every night at 2:30"));
     }
     let program = std::env::current_exe().map_err(CommandError::io("cannot find the program itself"))?;
-    let (begun, page, examined_at) = (BTreeMap::new(), Page::default(), context.time());
-    let mut daemon = Daemon { context, args, project, begun, page, examined_at, program, password: None };
+    let mut daemon = Daemon {
+        context,
+        args,
+        project,
+        begun: BTreeMap::new(),
+        page: Page::default(),
+        examined_at: context.time(),
+        announced: None,
+        program,
+        password: None,
+    };
+    ui.stamp = (!is_journal()).then(|| context.stamp());
     // What is wrong with the store or its password is told now, and not at night.
     daemon.recall(ui)?;
     if let Some(address) = args.listen {
@@ -161,7 +175,7 @@ impl Daemon<'_> {
             }
             if let Some(service) = agenda.begin(now).map(str::to_owned) {
                 self.begun.insert(service.clone(), now);
-                self.capture(ui, &service);
+                self.capture(ui, &service, &agenda);
                 self.publish_again(ui);
             }
             due = self.announce(ui, &mut agenda);
@@ -190,7 +204,8 @@ impl Daemon<'_> {
         match self.context.project_or_fail() {
             Ok(project) if project == self.project => false,
             Ok(project) => {
-                ui.status(format_args!("{} has changed", printable(&project.file.display().to_string())));
+                let file = printable(&tidy(&project.file).display().to_string());
+                ui.status(format_args!("{file} has changed"));
                 self.project = project;
                 true
             }
@@ -206,21 +221,25 @@ impl Daemon<'_> {
     }
 
     /// Tells what comes next. Returns when that is.
-    fn announce(&self, ui: &mut Ui, agenda: &mut Agenda) -> Option<Timestamp> {
+    fn announce(&mut self, ui: &mut Ui, agenda: &mut Agenda) -> Option<Timestamp> {
         if self.is_stopped() {
             return None;
         }
-        let Some((due, service)) = agenda.next(self.context.time()) else {
-            ui.status("No service has a schedule");
-            return None;
-        };
-        let time = self.context.local_time(&icecore::format_time(due));
-        ui.status(format_args!("Next: {} at {time}", printable(service)));
-        Some(due)
+        let next = agenda.next(self.context.time()).map(|(due, service)| (due, service.to_owned()));
+        match &next {
+            None => ui.status("No service has a schedule"),
+            Some(_) if next == self.announced => (),
+            Some((due, service)) => {
+                let time = self.context.local_time(&icecore::format_time(*due));
+                ui.status(format_args!("Next: {} at {time}", printable(service)));
+            }
+        }
+        self.announced = next;
+        self.announced.as_ref().map(|(due, _)| *due)
     }
 
     /// One run, in a process of its own: what it takes is given back, and what it dies of harms nobody else.
-    fn capture(&mut self, ui: &mut Ui, service: &str) {
+    fn capture(&mut self, ui: &mut Ui, service: &str, agenda: &Agenda) {
         ui.status(format_args!("Running: {}", printable(service)));
         let mut command = Command::new(&self.program);
         // Ctrl-C is for us: we tell it to stop, once, and it has nearly as long for that as we have.
@@ -231,7 +250,7 @@ impl Daemon<'_> {
         if let Some(password) = self.password.clone().filter(|_| self.context.password_file.is_none()) {
             command.env(PASSWORD_VARIABLE, OsString::from_vec(password));
         }
-        let status = match command.spawn().and_then(|child| self.wait(ui, child)) {
+        let status = match command.spawn().and_then(|child| self.wait(ui, child, service, agenda)) {
             Ok(status) => status,
             // The next time it may go again.
             Err(error) => {
@@ -250,8 +269,14 @@ impl Daemon<'_> {
     }
 
     /// Waits for the end of a run, which is told to stop when the daemon is.
-    fn wait(&mut self, ui: &mut Ui, mut child: Child) -> std::io::Result<ChildStatus> {
-        let mut is_told = false;
+    fn wait(
+        &mut self,
+        ui: &mut Ui,
+        mut child: Child,
+        service: &str,
+        agenda: &Agenda,
+    ) -> std::io::Result<ChildStatus> {
+        let (mut is_told, mut is_warned) = (false, false);
         loop {
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
@@ -262,9 +287,21 @@ impl Daemon<'_> {
                 // One that has just ended needs no signal.
                 pid.map(|pid| kill_process(pid, Signal::TERM)).unwrap_or(Ok(())).unwrap_or_default();
             }
+            is_warned = is_warned || self.warn_if_held_up(ui, service, agenda);
             self.publish_if_old(ui);
             thread::sleep(TICK);
         }
+    }
+
+    /// Tells if another service waits for a run that takes long.
+    fn warn_if_held_up(&self, ui: &mut Ui, service: &str, agenda: &Agenda) -> bool {
+        let Some((due, other)) = agenda.held_up(service, self.context.time()) else { return false };
+        let due = self.context.local_time(&icecore::format_time(due));
+        let (service, other) = (printable(service), printable(other));
+        ui.warn(format_args!(
+            "{service}: its run takes longer than an hour, and {other}, which was due at {due}, waits for its end"
+        ));
+        true
     }
 
     fn is_stopped(&self) -> bool {

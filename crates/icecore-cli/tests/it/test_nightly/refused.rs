@@ -205,3 +205,26 @@ fn services_that_are_run_one_by_one_collect_once_a_day() {
     assert!(of_store(&night(&env, 1, &[])));
     assert!(of_store(&night(&env, 2, &["ledger"])));
 }
+
+#[test]
+fn an_empty_mount_point_deletes_nothing_of_what_belongs_there() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", "[retention]\ndefault = 'last 2'\n[services.uploads]\npath = 'uploads'\n");
+    let night = |day: u64| at(&env, &format!("2026-11-{day:02}T02:30:00Z"), &["nightly"]);
+    for day in 1..=3 {
+        env.write("uploads/picture", noise(day, 2_000_000));
+        assert_eq!(night(day).status, 0);
+    }
+    assert_eq!(env.count(), 2);
+    fs::remove_file(env.path("uploads/picture")).unwrap();
+    for day in 4..=6 {
+        let said = night(day);
+        assert_eq!(said.status, 3, "{}", said.text());
+        assert!(said.text().contains("next to nothing is left in the newest snapshot of uploads"), "{}", said.text());
+    }
+    assert_eq!(env.count(), 5);
+    at(&env, "2026-11-06T08:00:00Z", &["note", "latest", "all is elsewhere now"]).ok();
+    let said = night(7);
+    assert_eq!(said.status, 0, "{}", said.text());
+    assert!(env.count() < 5, "{}", env.ok(&["list"]));
+}

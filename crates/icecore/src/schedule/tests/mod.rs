@@ -59,22 +59,90 @@ impl Daemon {
 
 #[test]
 fn schedules_are_read_and_faults_are_one_sentence() {
-    for text in ["30 2 * * *", "*/15 8-18 * * mon-fri", "0 0 1,15 * *", "@daily", "@hourly", " 0 4 29 2 * "] {
+    for text in [
+        "30 2 * * *",
+        "*/15 8-18 * * mon-fri",
+        "0 0 1,15 * *",
+        "@daily",
+        "@midnight",
+        "@hourly",
+        " 0 4 29 2 * ",
+    ] {
         assert_eq!(Schedule::parse(text).expect(text).to_string(), text.trim());
     }
+    // It becomes a line of a crontab.
+    assert_eq!(Schedule::parse("30\t2 *\n* *").expect("a schedule").to_string(), "30 2 * * *");
     for (text, expected) in [
         ("", "it has 0 fields, and not five"),
         ("30 2 * *", "it has 4 fields"),
         ("0 30 2 * * *", "it has 6 fields"),
-        ("61 2 * * *", ""),
-        ("@nightly", ""),
+        ("61 2 * * *", "\"61\" is no minute: 0 to 59 are"),
+        ("30 24 * * *", "\"24\" is no hour: 0 to 23 are"),
+        ("30 2 0 * *", "\"0\" is no day of the month: 1 to 31 are"),
+        ("30 2 L,40 * *", "\"40\" is no day of the month"),
+        ("30 2 32W * *", "\"32W\" is no day of the month: 1 to 31 are"),
+        ("30 2 L 13 *", "\"13\" is no month: 1 to 12, or jan to dec are"),
+        ("30 2 * * 8", "\"8\" is no day of the week: 0 to 7, or sun to sat are"),
+        ("30 2 * * mo", "\"mo\" is no day of the week: 0 to 7, or sun to sat are"),
+        ("30 2 * * 5#9", "\"5#9\" is no day of the week"),
+        ("30 2 * foo *", "\"foo\" is no month: 1 to 12, or jan to dec are"),
+        ("2:30 * * * *", "\"2:30\" is no minute: 0 to 59 are"),
+        ("70000 2 * * *", "\"70000\" is no minute"),
+        ("-5 2 * * *", "\"-5\" is no minute"),
+        ("30 17-9 * * *", "the hour 17-9 ends before it begins"),
+        ("30 2 * * fri-mon", "\"fri-mon\" is no day of the week"),
+        ("30 1-2-3 * * *", "\"1-2-3\" is no hour"),
+        ("5/15 2 * * *", "the minute needs * or a range before its /, as in */15"),
+        ("/15 2 * * *", "the minute needs * or a range before its /, as in */15"),
+        ("*/0 2 * * *", "the minute needs a number from 1 on after its /, as in */2"),
+        ("*/x 2 * * *", "the minute needs a number from 1 on after its /"),
+        ("5-59/65535 2 * * *", "the minute needs a number from 1 on after its /"),
+        ("0,,30 2 * * *", "a comma in the minute has nothing beside it"),
+        ("0 2, * * *", "a comma in the hour has nothing beside it"),
+        ("30 2 * * @daily", "\"@daily\" is no day of the week"),
+        ("@nightly", "the words that are known are @hourly, @daily"),
+        ("@daily 5", "the words that are known are"),
+        ("@", "the words that are known are"),
         ("0 0 30 2 *", "there is no such day"),
-        ("half past two at night", ""),
+        ("half past two at night", "\"half\" is no minute: 0 to 59 are"),
     ] {
         let fault = Schedule::parse(text).expect_err(text).to_string();
         assert!(fault.starts_with(&format!("{text:?} is no schedule: {expected}")), "{fault}");
-        assert!(!fault.contains(['\n', '.']), "{fault}");
+        check_words(&fault);
     }
+}
+
+/// No fault is told in the words of the parser.
+fn check_words(fault: &str) {
+    assert!(!fault.contains('\n') && !fault.ends_with('.'), "{fault}");
+    for foreign in ["attern", "omponent", "osition", "Invalid", "bounds", "Scheduler", "not understood"] {
+        assert!(!fault.contains(foreign), "{fault}");
+    }
+}
+
+#[test]
+fn whatever_is_written_a_fault_names_the_field() {
+    let mut state = 7_u64;
+    let mut below = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).expect("31 bits") % n
+    };
+    let pieces =
+        ["*", "?", "0", "7", "31", "60", "9", "-", "/", ",", "L", "W", "#", "mon", "JAN", "x", "+", "@", "é"];
+    let mut faults = 0;
+    for _ in 0..5_000 {
+        let mut text = String::new();
+        for field in 0..5 {
+            text.push_str(if field > 0 { " " } else { "" });
+            let length = 1 + below(3);
+            (0..length).for_each(|_| text.push_str(pieces[below(pieces.len())]));
+        }
+        if let Err(fault) = Schedule::parse(&text) {
+            faults += 1;
+            check_words(&fault.to_string().replace(&format!("{text:?}"), ""));
+        }
+    }
+    assert!(faults > 1_000, "{faults}");
 }
 
 #[test]
@@ -110,6 +178,24 @@ fn who_has_waited_longest_comes_first_and_nobody_is_forgotten() {
     let mut daemon = Daemon::new(appointments.to_vec(), TimeZone::UTC, begun);
     daemon.until("2026-11-01T12:00:00Z");
     assert_eq!(daemon.runs, ["c 01T01:55", "a 01T02:05", "b 01T02:15"]);
+}
+
+#[test]
+fn who_waits_for_a_run_that_takes_long_is_known() {
+    let begun = "2026-11-01T00:00:00Z";
+    let services = [("a", "0 1 * * *"), ("b", "30 1 * * *"), ("c", "15 1 * * *"), ("d", "0 * * * *")];
+    let services = services.map(|(service, schedule)| appointment(service, schedule, begun));
+    let mut agenda = Agenda::new(services[..3].to_vec(), TimeZone::UTC);
+    assert_eq!(agenda.begin(at("2026-11-01T01:00:00Z")), Some("a"));
+    assert_eq!(agenda.held_up("a", at("2026-11-01T02:00:00Z")), None);
+    let since = at("2026-11-01T01:15:00Z");
+    assert_eq!(agenda.held_up("a", at("2026-11-01T02:00:01Z")), Some((since, "c")));
+    // Nobody waits for it; least of all it itself.
+    let mut agenda = Agenda::new(vec![services[0].clone(), services[3].clone()], TimeZone::UTC);
+    assert_eq!(agenda.begin(at("2026-11-01T01:00:00Z")), Some("a"));
+    assert_eq!(agenda.begin(at("2026-11-01T01:00:00Z")), Some("d"));
+    assert_eq!(agenda.held_up("d", at("2026-11-01T05:00:00Z")), None);
+    assert_eq!(agenda.held_up("x", at("2026-11-01T05:00:00Z")), None);
 }
 
 #[test]

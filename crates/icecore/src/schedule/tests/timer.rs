@@ -82,6 +82,7 @@ fn timer(service: &str) -> Timer {
         service: service.to_owned(),
         schedule: Schedule::parse("30 2 * * *").expect("a schedule"),
         command: command.map(str::to_owned).to_vec(),
+        path: Some("/bin:/usr/my \"bin\" $x 5%\\".to_owned()),
     }
 }
 
@@ -95,7 +96,7 @@ fn units_escape_what_systemd_would_read_otherwise() {
     assert!(mark.is_of(&service.name) && mark.is_of(&start.name));
     assert!(!Mark::of(Path::new("/srv/other/icecore.toml")).is_of(&service.name));
     assert!(!mark.is_of("nginx.service"));
-    assert!(service.text.contains("User=root\nWorkingDirectory=/srv/100%%\n"), "{}", service.text);
+    assert!(service.text.contains("User=root\nEnvironment=\"PATH=/bin:/usr/my \\\"bin\\\" $x 5%%\\\\\"\nWorkingDirectory=/srv/100%%\n"), "{}", service.text);
     let line = "ExecStart=\"/opt/ice core/icecore\" \"--config\" \"/srv/100%%/icecore.toml\" \"nightly\" \"--\" \"it's $$a \\\"b\\\" %%h\\\\\"\n";
     assert!(service.text.contains(line), "{}", service.text);
     assert!(
@@ -103,6 +104,12 @@ fn units_escape_what_systemd_would_read_otherwise() {
         "{}",
         start.text
     );
+    // Where nobody knows, systemd's own way stays.
+    let unknown = Timer { path: None, ..timer("shop") };
+    let [service, _] = unknown.units(&mark, Path::new("/"), Duration::ZERO, None).expect("units");
+    assert!(!service.text.contains("Environment"), "{}", service.text);
+    let line = unknown.line(Path::new("/"), Duration::ZERO).expect("a line");
+    assert!(line.starts_with("30 2 * * * cd '/' && '/opt/ice core/icecore' "), "{line}");
     // Services whose names look alike have units of their own.
     let name = |service: &str| {
         timer(service).units(&mark, Path::new("/"), Duration::ZERO, None).expect("units")[0].name.clone()
@@ -116,11 +123,13 @@ fn lines_take_the_place_of_the_earlier_ones_and_touch_nothing_else() {
     let mark = Mark::of(Path::new("/srv/icecore.toml"));
     let other = Mark::of(Path::new("/other/icecore.toml"));
     let line = |service: &str| {
-        timer(service).line(Path::new("/srv"), "/bin:/usr/bin", Duration::from_secs(7)).expect("a line")
+        let path = Some("/bin:/it's".to_owned());
+        let timer = Timer { path, ..timer(service) };
+        timer.line(Path::new("/srv"), Duration::from_secs(7)).expect("a line")
     };
     assert_eq!(
         line("it's"),
-        "30 2 * * * sleep 7 && cd '/srv' && PATH='/bin:/usr/bin' '/opt/ice core/icecore' '--config' '/srv/100\\%/icecore.toml' 'nightly' '--' 'it'\\''s'"
+        "30 2 * * * sleep 7 && cd '/srv' && PATH='/bin:/it'\\''s' '/opt/ice core/icecore' '--config' '/srv/100\\%/icecore.toml' 'nightly' '--' 'it'\\''s'"
     );
     let own = "MAILTO=me\n0 5 * * * backup\n";
     let with = |text: &str, mark: &Mark, lines: &[String]| with_lines(text, mark, lines).expect("an end");
