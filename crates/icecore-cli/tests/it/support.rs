@@ -94,6 +94,11 @@ impl TestEnv {
         Said::of(&mut self.command(arguments))
     }
 
+    /// The same at this time.
+    pub(crate) fn at(&self, time: &str, arguments: &[&str]) -> Said {
+        Said::of(self.command(arguments).env("ICECORE_NOW", time))
+    }
+
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Said {
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

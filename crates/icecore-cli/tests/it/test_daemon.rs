@@ -7,11 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::running::{Running, wait_until};
-use crate::support::{Said, TestEnv};
-
-fn at(env: &TestEnv, time: &str, arguments: &[&str]) -> Said {
-    Said::of(env.command(arguments).env("ICECORE_NOW", time))
-}
+use crate::support::{TestEnv};
 
 fn daemon(env: &TestEnv, time: &str, arguments: &[&str]) -> Running {
     let arguments = [&["daemon"], arguments].concat();
@@ -33,10 +29,10 @@ fn what_was_missed_is_caught_up_with_once() {
     env.write("icecore.toml", CONFIG);
     env.write("shop", "shop");
     env.write("notes", "notes");
-    at(&env, "2026-11-01T02:30:00Z", &["nightly", "shop"]).ok();
+    env.at("2026-11-01T02:30:00Z", &["nightly", "shop"]).ok();
     let running = daemon(&env, "2026-11-05T10:00:00Z", &[]);
     let journal = || {
-        let document = at(&env, "2026-11-05T10:00:00Z", &["status", "--json"]).stdout;
+        let document = env.at("2026-11-05T10:00:00Z", &["status", "--json"]).stdout;
         let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
         document["services"][1]["last_run"]["begun"].as_str().map(str::to_owned)
     };
@@ -64,7 +60,7 @@ fn a_run_that_fails_is_told_and_the_daemon_goes_on() {
     let env = TestEnv::new();
     env.write("icecore.toml", CONFIG);
     env.write("shop", "shop");
-    at(&env, "2026-11-01T02:30:00Z", &["nightly", "shop"]).ok();
+    env.at("2026-11-01T02:30:00Z", &["nightly", "shop"]).ok();
     fs::remove_file(env.path("shop")).unwrap();
     let mut running = daemon(&env, "2026-11-02T02:30:00Z", &[]);
     std::thread::sleep(Duration::from_secs(2));
@@ -98,7 +94,7 @@ fn a_run_that_is_under_way_ends_before_the_daemon_does() {
     assert!(!env.path("begun").exists());
     // A snapshot of its name tells when it was captured.
     env.write("old", "old");
-    at(&env, "2026-11-01T02:30:00Z", &["create", "old", "--name", "shop"]).ok();
+    env.at("2026-11-01T02:30:00Z", &["create", "old", "--name", "shop"]).ok();
     let running = daemon(&env, "2026-11-02T02:30:00Z", &[]);
     wait_until(|| env.path("begun").exists());
     running.send(Signal::TERM);
@@ -181,7 +177,7 @@ fn a_run_that_holds_others_up_is_told_once() {
         "{services}[services.shop]\nurl = 'redis://127.0.0.1:1'\nschedule = '30 2 * * *'\npassword_command = ['sh', '-c', '{wait}']\n"
     );
     env.write("icecore.toml", config);
-    at(&env, "2026-11-01T04:00:00Z", &["nightly", "notes"]).ok();
+    env.at("2026-11-01T04:00:00Z", &["nightly", "notes"]).ok();
     set_clock(&env, "2026-11-02T02:29:59Z");
     let log = fs::File::create(env.path("log")).unwrap();
     let mut command = env.command(&["daemon"]);
@@ -190,9 +186,8 @@ fn a_run_that_holds_others_up_is_told_once() {
     wait_until(|| log().contains("Next: shop"));
     set_clock(&env, "2026-11-02T02:30:00Z");
     wait_until(|| env.path("begun").exists());
-    let status = |time: &str| {
-        at(&env, time, &["status", "notes"]).stderr + &at(&env, time, &["status", "shop"]).stderr
-    };
+    let status =
+        |time: &str| env.at(time, &["status", "notes"]).stderr + &env.at(time, &["status", "shop"]).stderr;
     // Nobody waits for it, or not for long.
     set_clock(&env, "2026-11-02T03:59:00Z");
     std::thread::sleep(Duration::from_millis(500));
@@ -229,7 +224,7 @@ fn metrics_are_served_to_whoever_asks_for_them_and_nobody_blocks_them() {
     let env = TestEnv::new();
     env.write("icecore.toml", CONFIG);
     env.write("shop", "shop");
-    at(&env, "2026-11-01T02:30:00Z", &["nightly", "shop"]).ok();
+    env.at("2026-11-01T02:30:00Z", &["nightly", "shop"]).ok();
     let arguments = ["daemon", "--listen", "127.0.0.1:0", "--metrics-file", "icecore.prom"];
     let mut command = env.command(&arguments);
     command.env("ICECORE_NOW", "2026-11-01T03:00:00Z").stderr(Stdio::piped());

@@ -11,10 +11,6 @@ use serde_json::Value;
 
 use crate::support::{Said, TestEnv, check_keys, noise};
 
-fn at(env: &TestEnv, time: &str, arguments: &[&str]) -> Said {
-    Said::of(env.command(arguments).env("ICECORE_NOW", time))
-}
-
 fn ledger(env: &TestEnv, row: &str) {
     let connection = Connection::open(env.path("ledger.db")).unwrap();
     connection.execute_batch("CREATE TABLE IF NOT EXISTS entries (what TEXT)").unwrap();
@@ -55,7 +51,7 @@ fn a_night_captures_reads_back_pushes_prunes_collects_and_samples() {
     for day in 1..=4 {
         ledger(&env, &format!("day {day}"));
         env.write("uploads/picture", noise(day, 300_000));
-        let said = at(&env, &format!("2026-11-{day:02}T02:30:00Z"), &["nightly", "--json"]);
+        let said = env.at(&format!("2026-11-{day:02}T02:30:00Z"), &["nightly", "--json"]);
         assert_eq!(said.status, 0, "{}{}", said.text(), said.stderr);
         let all_of = |service: &str| {
             ["create done", "verify done", "push team done", "prune done"].map(|it| format!("{service} {it}"))
@@ -70,11 +66,11 @@ fn a_night_captures_reads_back_pushes_prunes_collects_and_samples() {
     // What was pruned was given back in the same night.
     assert_eq!(env.json(&["gc", "--dry-run"])["packs_deleted"], 0);
     // In words.
-    let said = at(&env, "2026-11-05T02:30:00Z", &["nightly", "ledger"]).ok();
+    let said = env.at("2026-11-05T02:30:00Z", &["nightly", "ledger"]).ok();
     assert!(said.starts_with("ledger\n  create  "), "{said}");
     assert!(said.contains("  push    to team: 1 snapshot, ") && said.contains("The store\n  gc  "), "{said}");
     assert!(!said.contains("uploads"), "{said}");
-    assert_eq!(at(&env, "2026-11-06T02:30:00Z", &["nightly", "-q"]).ok(), "");
+    assert_eq!(env.at("2026-11-06T02:30:00Z", &["nightly", "-q"]).ok(), "");
 }
 
 #[test]
@@ -84,12 +80,12 @@ fn what_fails_keeps_nothing_else_from_being_done_and_nothing_of_it_is_deleted() 
     ledger(&env, "a");
     env.write("uploads/picture", "a");
     for day in 1..=2 {
-        at(&env, &format!("2026-11-{day:02}T02:30:00Z"), &["nightly"]).ok();
+        env.at(&format!("2026-11-{day:02}T02:30:00Z"), &["nightly"]).ok();
     }
     // Of what cannot be captured, an old snapshot is all there is.
     env.write("icecore.toml", CONFIG.replace("last 2", "last 1"));
     fs::remove_file(env.path("ledger.db")).unwrap();
-    let said = at(&env, "2026-11-03T02:30:00Z", &["nightly", "--json"]);
+    let said = env.at("2026-11-03T02:30:00Z", &["nightly", "--json"]);
     assert_eq!(said.status, 3, "{}", said.stderr);
     let steps_of = |said: &Said, service: &str| -> Vec<String> {
         steps(said).into_iter().filter(|step| step.starts_with(service)).collect()
@@ -113,7 +109,7 @@ fn what_fails_keeps_nothing_else_from_being_done_and_nothing_of_it_is_deleted() 
         "icecore.toml",
         CONFIG.replace("last 2", "last 1").replace("'team'\n\n[serv", "'icecore.toml'\n\n[serv"),
     );
-    let said = at(&env, "2026-11-04T02:30:00Z", &["nightly", "--json"]);
+    let said = env.at("2026-11-04T02:30:00Z", &["nightly", "--json"]);
     assert_eq!(said.status, 3, "{}", said.stderr);
     assert_eq!(
         steps_of(&said, "ledger"),
@@ -122,7 +118,7 @@ fn what_fails_keeps_nothing_else_from_being_done_and_nothing_of_it_is_deleted() 
     assert_eq!([count("ledger"), count("uploads")], [3, 2]);
     // The night after makes up for it.
     env.write("icecore.toml", CONFIG);
-    at(&env, "2026-11-05T02:30:00Z", &["nightly"]).ok();
+    env.at("2026-11-05T02:30:00Z", &["nightly"]).ok();
     let there = env.json(&["list", "ledger", "--remote", "team"]);
     let days: Vec<&str> = there["snapshots"]
         .as_array()
@@ -149,10 +145,10 @@ fn damage_in_what_a_new_snapshot_needs_stops_what_deletes() {
     env.write("icecore.toml", CONFIG.replace("push = ['team']", "").replace("last 2", "last 1"));
     env.write("uploads/picture", noise(1, 300_000));
     // What was never read back is read the first time that a night needs it.
-    at(&env, "2026-11-01T02:30:00Z", &["create", "uploads"]).ok();
+    env.at("2026-11-01T02:30:00Z", &["create", "uploads"]).ok();
     damage(&env);
     env.write("uploads/other", "new");
-    let said = at(&env, "2026-11-02T02:30:00Z", &["nightly", "uploads", "--json"]);
+    let said = env.at("2026-11-02T02:30:00Z", &["nightly", "uploads", "--json"]);
     assert_eq!(said.status, 3, "{}", said.stderr);
     assert_eq!(
         steps(&said),
@@ -165,7 +161,7 @@ fn damage_in_what_a_new_snapshot_needs_stops_what_deletes() {
         ]
     );
     assert_eq!(env.count(), 2);
-    let said = at(&env, "2026-11-03T02:30:00Z", &["nightly", "uploads"]);
+    let said = env.at("2026-11-03T02:30:00Z", &["nightly", "uploads"]);
     assert!(said.text().contains("  verify  damage: 1 finding; "), "{}", said.text());
 }
 
@@ -174,12 +170,12 @@ fn damage_in_what_is_old_is_found_by_the_sample() {
     let env = TestEnv::new();
     env.write("icecore.toml", CONFIG.replace("push = ['team']", "verify = '50MB'"));
     env.write("uploads/picture", noise(1, 300_000));
-    at(&env, "2026-11-01T02:30:00Z", &["nightly", "uploads"]).ok();
+    env.at("2026-11-01T02:30:00Z", &["nightly", "uploads"]).ok();
     damage(&env);
-    let said = at(&env, "2026-11-02T02:30:00Z", &["nightly", "uploads", "--json"]);
+    let said = env.at("2026-11-02T02:30:00Z", &["nightly", "uploads", "--json"]);
     assert_eq!(said.status, 3, "{}", said.stderr);
     assert_eq!(steps(&said).last().unwrap(), "- sample failed");
-    let said = at(&env, "2026-11-02T02:35:00Z", &["status", "uploads"]);
+    let said = env.at("2026-11-02T02:35:00Z", &["status", "uploads"]);
     assert_eq!(said.status, 3);
     assert!(said.stderr.contains("warning: the store: the step sample failed at "), "{}", said.stderr);
 }
@@ -215,14 +211,14 @@ fn now_and_then_a_new_snapshot_is_restored_for_a_test() {
     let mut proved = Vec::new();
     for day in 1..=16 {
         ledger(&env, &format!("day {day}"));
-        let said = at(&env, &format!("2026-11-{day:02}T02:30:00Z"), &["nightly", "ledger", "--json"]);
+        let said = env.at(&format!("2026-11-{day:02}T02:30:00Z"), &["nightly", "ledger", "--json"]);
         assert_eq!(said.status, 0, "{}{}", said.text(), said.stderr);
         if steps(&said).contains(&"ledger prove done".to_owned()) {
             proved.push(day);
         }
     }
     assert_eq!(proved, [1, 8, 15]);
-    let status: Value = at(&env, "2026-11-16T03:00:00Z", &["status", "ledger", "--json"]).json();
+    let status: Value = env.at("2026-11-16T03:00:00Z", &["status", "ledger", "--json"]).json();
     assert_eq!(status["services"][0]["restored"]["at"], "2026-11-15T02:30:00.000000Z");
     // It went along to where the snapshot is.
     let there = env.json(&["show", "ledger~1", "--remote", "team"]);

@@ -1,18 +1,14 @@
 use icecore_testkit::postgres::PostgresServer;
 use serde_json::Value;
 
-use crate::support::{Said, TestEnv, check_keys, noise};
+use crate::support::{TestEnv, check_keys, noise};
 
 /// Runs a command at a time.
-fn at(env: &TestEnv, time: &str, arguments: &[&str]) -> Said {
-    Said::of(env.command(arguments).env("ICECORE_NOW", time))
-}
-
 /// A snapshot of so many nights of November 2026, the last of them that of the 20th.
 fn nights(env: &TestEnv, name: &str, count: u32) {
     for day in 21 - count..=20 {
         env.write(name, format!("{name} {day}"));
-        at(env, &format!("2026-11-{day:02}T02:00:00Z"), &["create", name]).ok();
+        env.at(&format!("2026-11-{day:02}T02:00:00Z"), &["create", name]).ok();
     }
 }
 
@@ -113,9 +109,9 @@ fn the_newest_whole_snapshot_stays_whatever_is_asked() {
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), cut).unwrap();
     child.wait().unwrap();
     assert!(!env.json(&["show", "shop"])["findings"].as_array().unwrap().is_empty());
-    let shown = at(&env, "2026-12-24T00:00:00Z", &["prune", "--keep-within", "1h", "--dry-run"]).ok();
+    let shown = env.at("2026-12-24T00:00:00Z", &["prune", "--keep-within", "1h", "--dry-run"]).ok();
     assert!(shown.contains("keep    the last good one; 1h all"), "{shown}");
-    at(&env, "2026-12-24T00:00:00Z", &["prune", "--keep-within", "1h"]).ok();
+    env.at("2026-12-24T00:00:00Z", &["prune", "--keep-within", "1h"]).ok();
     assert_eq!(days(&env, "shop"), ["21", "20"]);
 }
 
@@ -124,7 +120,7 @@ fn what_something_is_missing_of_is_not_the_last_good_one() {
     let env = TestEnv::new();
     let night = |day: u64| {
         env.write("shop", noise(day, 100_000));
-        at(&env, &format!("2026-11-{day:02}T02:00:00Z"), &["create", "shop", "--no-delta"]).ok();
+        env.at(&format!("2026-11-{day:02}T02:00:00Z"), &["create", "shop", "--no-delta"]).ok();
     };
     night(17);
     night(18);
@@ -197,10 +193,10 @@ fn what_restores_took_is_kept_for_a_month_beside_its_source() {
     for day in [1, 5, 20] {
         env.write("shop", format!("{day}"));
         let time = format!("2026-11-{day:02}T02:00:00Z");
-        at(&env, &time, &["create", "shop", "--name", "shop.before-restore", "--tag", "before-restore"]).ok();
+        env.at(&time, &["create", "shop", "--name", "shop.before-restore", "--tag", "before-restore"]).ok();
     }
     nights(&env, "shop", 5);
-    let pruned = |time: &str, arguments: &[&str]| at(&env, time, &[&["prune"], arguments].concat()).ok();
+    let pruned = |time: &str, arguments: &[&str]| env.at(time, &[&["prune"], arguments].concat()).ok();
     assert_eq!(
         pruned("2026-12-02T03:00:00Z", &["shop", "--keep-last", "1"]),
         "shop: 4 deleted, 1 kept\nshop.before-restore: 1 deleted, 2 kept\n"
@@ -213,7 +209,7 @@ fn what_restores_took_is_kept_for_a_month_beside_its_source() {
 fn a_snapshot_of_the_future_stays_and_is_told() {
     let env = TestEnv::new();
     nights(&env, "shop", 3);
-    let said = at(&env, "2026-11-19T12:00:00Z", &["prune", "--keep-last", "1"]);
+    let said = env.at("2026-11-19T12:00:00Z", &["prune", "--keep-last", "1"]);
     assert!(said.stderr.contains("shop: 1 snapshot of a time that is yet to come"), "{}", said.stderr);
     said.ok();
     assert_eq!(days(&env, "shop"), ["20", "19"]);
@@ -224,7 +220,7 @@ fn gc_after_pruning_frees_what_the_dry_run_promised() {
     let env = TestEnv::new();
     for day in 17..=20_u64 {
         env.write("shop", noise(day, 1_000_000));
-        at(&env, &format!("2026-11-{day}T02:00:00Z"), &["create", "shop"]).ok();
+        env.at(&format!("2026-11-{day}T02:00:00Z"), &["create", "shop"]).ok();
     }
     let promised = env.json(&["prune", "--keep-last", "1", "--dry-run"]);
     assert_eq!(promised["dry_run"], true);
@@ -251,7 +247,7 @@ fn the_schema_or_a_table_alone_is_not_the_last_good_one_and_pushes_none_out() {
     let ways: [&[&str]; 4] = [&[], &[], &["--schema-only"], &["--table", "public.t"]];
     for (day, options) in (17..).zip(ways) {
         let create = [&["create", &url, "--name", "shop"], options].concat();
-        at(&env, &format!("2026-11-{day}T02:00:00Z"), &create).ok();
+        env.at(&format!("2026-11-{day}T02:00:00Z"), &create).ok();
     }
     let shown = env.ok(&["prune", "--keep-last", "1", "--dry-run"]);
     assert!(

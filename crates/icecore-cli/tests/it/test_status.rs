@@ -3,14 +3,10 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use crate::support::{Said, TestEnv, check_keys, noise};
-
-fn at(env: &TestEnv, time: &str, arguments: &[&str]) -> Said {
-    Said::of(env.command(arguments).env("ICECORE_NOW", time))
-}
+use crate::support::{TestEnv, check_keys, noise};
 
 fn json_at(env: &TestEnv, time: &str) -> (i32, Value) {
-    let said = at(env, time, &["status", "--json"]);
+    let said = env.at(time, &["status", "--json"]);
     (said.status, serde_json::from_slice(&said.stdout).unwrap())
 }
 
@@ -31,7 +27,7 @@ fn a_service_is_good_until_its_schedule_wants_a_newer_snapshot() {
     env.write("notes", "notes");
     let (status, document) = json_at(&env, "2026-11-01T00:00:00Z");
     assert_eq!((status, &document["services"][1]["state"]), (3, &Value::from("never")));
-    at(&env, "2026-11-01T02:30:00Z", &["nightly"]).ok();
+    env.at("2026-11-01T02:30:00Z", &["nightly"]).ok();
     let (status, document) = json_at(&env, "2026-11-02T03:29:00Z");
     assert_eq!(status, 0, "{document}");
     check_keys(&document, &["good", "services", "store"]);
@@ -67,8 +63,8 @@ fn a_service_is_good_until_its_schedule_wants_a_newer_snapshot() {
     assert_eq!(document["services"][1]["late_since"], "2026-11-02T02:30:00.000000Z");
     let (_, document) = json_at(&env, "2027-11-02T03:30:00Z");
     assert_eq!(document["services"][0]["state"], "good");
-    assert_eq!(at(&env, "2027-11-02T03:30:00Z", &["status", "notes"]).status, 0);
-    let said = at(&env, "2026-11-02T03:30:00Z", &["status"]);
+    assert_eq!(env.at("2027-11-02T03:30:00Z", &["status", "notes"]).status, 0);
+    let said = env.at("2026-11-02T03:30:00Z", &["status"]);
     assert_eq!(said.status, 3);
     let text = said.text();
     assert!(text.starts_with("SERVICE  STATE    NEWEST"), "{text}");
@@ -88,20 +84,20 @@ fn a_step_that_failed_is_told_until_it_went_well() {
     env.write("icecore.toml", CONFIG);
     env.write("shop", "shop");
     env.write("notes", "notes");
-    at(&env, "2026-11-01T02:30:00Z", &["nightly"]).ok();
+    env.at("2026-11-01T02:30:00Z", &["nightly"]).ok();
     fs::remove_file(env.path("shop")).unwrap();
-    assert_eq!(at(&env, "2026-11-02T02:30:00Z", &["nightly", "shop"]).status, 3);
-    let said = at(&env, "2026-11-02T02:40:00Z", &["status"]);
+    assert_eq!(env.at("2026-11-02T02:30:00Z", &["nightly", "shop"]).status, 3);
+    let said = env.at("2026-11-02T02:40:00Z", &["status"]);
     assert_eq!(said.status, 3);
     assert!(said.text().contains("shop     failed"), "{}", said.text());
     let told = "warning: shop: the step create failed at 2026-11-02 02:30: ";
     assert!(said.stderr.contains(told), "{}", said.stderr);
     // What nobody remembers is no reason to worry.
     fs::remove_dir_all(env.path(".icecore/nightly")).unwrap();
-    assert_eq!(at(&env, "2026-11-02T02:40:00Z", &["status"]).status, 0);
+    assert_eq!(env.at("2026-11-02T02:40:00Z", &["status"]).status, 0);
     env.write("shop", "shop again");
-    at(&env, "2026-11-02T02:50:00Z", &["nightly"]).ok();
-    at(&env, "2026-11-02T02:55:00Z", &["status"]).ok();
+    env.at("2026-11-02T02:50:00Z", &["nightly"]).ok();
+    env.at("2026-11-02T02:55:00Z", &["status"]).ok();
 }
 
 #[test]
@@ -110,14 +106,14 @@ fn what_has_shrunk_is_told_and_what_is_gone_is_an_alarm() {
     env.write("icecore.toml", "[services.uploads]\npath = 'uploads'\n");
     env.write("uploads/a", noise(1, 3_000_000));
     env.write("uploads/b", noise(2, 900_000));
-    let night = |day: u32| at(&env, &format!("2026-11-{day:02}T02:30:00Z"), &["nightly"]).ok();
+    let night = |day: u32| env.at(&format!("2026-11-{day:02}T02:30:00Z"), &["nightly"]).ok();
     let shrunk = || {
         let text = String::from_utf8(env.read("icecore.prom")).unwrap();
         text.contains("icecore_snapshot_shrunk{service=\"uploads\"} 1\n")
     };
     let status = |day: u32| {
         let time = format!("2026-11-{day:02}T03:00:00Z");
-        at(&env, &time, &["status", "--metrics-file", "icecore.prom"])
+        env.at(&time, &["status", "--metrics-file", "icecore.prom"])
     };
     night(1);
     assert_eq!((status(1).status, shrunk()), (0, false));
@@ -152,7 +148,7 @@ fn metrics_are_what_prometheus_reads_and_take_the_place_of_the_old_ones() {
     env.write("icecore.toml", format!("{CONFIG}\n[services.'a \"b\" \\c']\npath = 'shop'\n"));
     env.write("shop", "shop");
     env.write("notes", "notes");
-    at(&env, "2026-11-01T02:30:00Z", &["nightly", "--metrics-file", "icecore.prom"]).ok();
+    env.at("2026-11-01T02:30:00Z", &["nightly", "--metrics-file", "icecore.prom"]).ok();
     let path = env.path("icecore.prom");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
     let parse = || {
@@ -176,7 +172,7 @@ fn metrics_are_what_prometheus_reads_and_take_the_place_of_the_old_ones() {
     assert_eq!(value("icecore_snapshot_timestamp_seconds", "shop"), Some(1_793_500_200.0));
     assert_eq!(value("icecore_store_snapshots", ""), Some(3.0));
     assert!(parse().docs.contains_key("icecore_store_bytes"));
-    at(&env, "2026-11-02T03:30:00Z", &["status", "--metrics-file", "icecore.prom"]).fails(3);
+    env.at("2026-11-02T03:30:00Z", &["status", "--metrics-file", "icecore.prom"]).fails(3);
     assert_eq!(value("icecore_service_good", "shop"), Some(0.0));
     assert_eq!(value("icecore_service_late", "shop"), Some(1.0));
     // Nothing else was left there.

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use super::{CONFIG, at, ledger};
+use super::{CONFIG, ledger};
 use crate::support::{TestEnv, noise};
 
 /// After so many lines of its report a night is killed; the next night does all that is to be done.
@@ -20,7 +20,7 @@ fn a_night_that_is_killed_at_any_step_is_made_up_for_by_the_next() {
     };
     let time = night(&env);
     // A heading for each service and for the store.
-    let lines = at(&env, &time, &["nightly"]).ok().lines().count();
+    let lines = env.at(&time, &["nightly"]).ok().lines().count();
     assert_eq!(lines, 4 + 4 + 2 + 3);
     for lines_seen in 0..=lines {
         let time = night(&env);
@@ -37,16 +37,16 @@ fn a_night_that_is_killed_at_any_step_is_made_up_for_by_the_next() {
         env.ok(&["verify"]);
         if lines_seen % 4 == 3 {
             let time = night(&env);
-            at(&env, &time, &["nightly"]).ok();
+            env.at(&time, &["nightly"]).ok();
             let there = format!("there_{lines_seen}");
             env.ok(&["restore", "uploads", "--remote", "team", "--to", &there]);
             assert_eq!(env.read(&format!("{there}/picture")), env.read("uploads/picture"));
-            at(&env, &time, &["status"]).ok();
+            env.at(&time, &["status"]).ok();
             env.ok(&["verify", "team"]);
         }
     }
     let time = night(&env);
-    at(&env, &time, &["nightly"]).ok();
+    env.at(&time, &["nightly"]).ok();
     assert_eq!(env.count(), 4);
     assert_eq!(env.json(&["gc", "--dry-run"])["packs_deleted"], 0);
     env.ok(&["restore", "uploads", "--to", "back"]);

@@ -4,11 +4,11 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{CONFIG, at, damage, ledger, steps};
+use super::{CONFIG, damage, ledger, steps};
 use crate::support::{Said, TestEnv, noise};
 
 fn night(env: &TestEnv, day: u32, arguments: &[&str]) -> Said {
-    at(env, &format!("2026-11-{day:02}T02:30:00Z"), &[&["nightly", "--json"], arguments].concat())
+    env.at(&format!("2026-11-{day:02}T02:30:00Z"), &[&["nightly", "--json"], arguments].concat())
 }
 
 fn days(env: &TestEnv, arguments: &[&str]) -> Vec<String> {
@@ -79,7 +79,7 @@ fn what_failed_to_arrive_one_night_arrives_another_one() {
     env.write("uploads/f", "1");
     night(&env, 1, &["uploads"]).ok();
     env.write("uploads/f", noise(2, 200_000));
-    at(&env, "2026-11-02T02:30:00Z", &["create", "uploads"]).ok();
+    env.at("2026-11-02T02:30:00Z", &["create", "uploads"]).ok();
     let packs = env.files(".icecore/packs");
     let largest = packs.iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
     let kept = fs::read(largest).unwrap();
@@ -101,11 +101,11 @@ fn a_clock_that_is_years_ahead_deletes_nothing_and_is_no_good_sign() {
         env.write("uploads/f", day.to_string());
         night(&env, day, &[]).ok();
     }
-    let said = at(&env, "2036-11-09T02:30:00Z", &["nightly", "--json"]);
+    let said = env.at("2036-11-09T02:30:00Z", &["nightly", "--json"]);
     assert!(steps(&said).contains(&"uploads prune failed".to_owned()), "{}", said.text());
     assert!(said.text().contains("8 of the 9 snapshots of uploads would go at once"), "{}", said.text());
     assert_eq!(env.count(), 9);
-    let said = at(&env, "2026-11-20T03:00:00Z", &["status"]);
+    let said = env.at("2026-11-20T03:00:00Z", &["status"]);
     assert_eq!(said.status, 3);
     assert!(said.stderr.contains("of a time that is yet to come: whose clock is wrong?"), "{}", said.stderr);
     assert!(said.text().contains("11 days ago") || said.text().contains("12 days ago"), "{}", said.text());
@@ -136,22 +136,22 @@ fn a_run_that_died_and_a_journal_that_cannot_be_read_are_told() {
     );
     env.write("uploads/f", "1");
     assert_eq!(night(&env, 1, &[]).status, -9);
-    let said = at(&env, "2026-11-01T03:00:00Z", &["status"]);
+    let said = env.at("2026-11-01T03:00:00Z", &["status"]);
     assert_eq!(said.status, 3);
     assert!(said.stderr.contains("its last run on this machine did not come to its end"), "{}", said.stderr);
     env.write("icecore.toml", "[services.uploads]\npath = 'uploads'\n");
     night(&env, 2, &[]).ok();
-    at(&env, "2026-11-02T03:00:00Z", &["status"]).ok();
+    env.at("2026-11-02T03:00:00Z", &["status"]).ok();
     let journal = env
         .files(".icecore/nightly")
         .into_iter()
         .find(|path| path.extension().is_some_and(|it| it == "json"));
     fs::write(journal.unwrap(), "{").unwrap();
-    let said = at(&env, "2026-11-02T03:00:00Z", &["status"]);
+    let said = env.at("2026-11-02T03:00:00Z", &["status"]);
     assert_eq!(said.status, 3);
     assert!(said.stderr.contains("it may be deleted"), "{}", said.stderr);
     night(&env, 3, &[]).ok();
-    at(&env, "2026-11-03T03:00:00Z", &["status"]).ok();
+    env.at("2026-11-03T03:00:00Z", &["status"]).ok();
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn damage_that_was_found_is_found_every_night_however_little_is_read() {
     for day in found + 1..found + 4 {
         env.write("uploads/other", day.to_string());
         assert_eq!(night(&env, day, &[]).status, 3, "{day}");
-        assert_eq!(at(&env, &format!("2026-11-{day:02}T03:00:00Z"), &["status"]).status, 3);
+        assert_eq!(env.at(&format!("2026-11-{day:02}T03:00:00Z"), &["status"]).status, 3);
     }
     let said = env.run(&["status", "--metrics-file", "icecore.prom"]);
     assert_eq!(said.status, 3);
@@ -210,7 +210,7 @@ fn services_that_are_run_one_by_one_collect_once_a_day() {
 fn an_empty_mount_point_deletes_nothing_of_what_belongs_there() {
     let env = TestEnv::new();
     env.write("icecore.toml", "[retention]\ndefault = 'last 2'\n[services.uploads]\npath = 'uploads'\n");
-    let night = |day: u64| at(&env, &format!("2026-11-{day:02}T02:30:00Z"), &["nightly"]);
+    let night = |day: u64| env.at(&format!("2026-11-{day:02}T02:30:00Z"), &["nightly"]);
     for day in 1..=3 {
         env.write("uploads/picture", noise(day, 2_000_000));
         assert_eq!(night(day).status, 0);
@@ -220,10 +220,14 @@ fn an_empty_mount_point_deletes_nothing_of_what_belongs_there() {
     for day in 4..=6 {
         let said = night(day);
         assert_eq!(said.status, 3, "{}", said.text());
-        assert!(said.text().contains("next to nothing is left in the newest snapshot of uploads"), "{}", said.text());
+        assert!(
+            said.text().contains("next to nothing is left in the newest snapshot of uploads"),
+            "{}",
+            said.text()
+        );
     }
     assert_eq!(env.count(), 5);
-    at(&env, "2026-11-06T08:00:00Z", &["note", "latest", "all is elsewhere now"]).ok();
+    env.at("2026-11-06T08:00:00Z", &["note", "latest", "all is elsewhere now"]).ok();
     let said = night(7);
     assert_eq!(said.status, 0, "{}", said.text());
     assert!(env.count() < 5, "{}", env.ok(&["list"]));

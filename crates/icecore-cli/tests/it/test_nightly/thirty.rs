@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use icecore_testkit::postgres::PostgresServer;
 use serde_json::Value;
 
-use super::at;
+
 use crate::support::TestEnv;
 
 /// What a database holds, as a query tells.
@@ -36,13 +36,13 @@ fn thirty_nights_leave_what_the_policy_keeps_all_of_which_restores_and_nothing_e
         server.sql("shop", &changes);
         let time = format!("2026-11-{day:02}T02:30:00Z");
         states.insert(time.replace("00Z", "00.000000Z"), server.sql("shop", STATE));
-        let said = at(&env, &time, &["nightly", "--json", "--metrics-file", "icecore.prom"]);
+        let said = env.at(&time, &["nightly", "--json", "--metrics-file", "icecore.prom"]);
         assert_eq!(said.status, 0, "{day}: {}{}", said.text(), said.stderr);
-        at(&env, &format!("2026-11-{day:02}T03:00:00Z"), &["status"]).ok();
+        env.at(&format!("2026-11-{day:02}T03:00:00Z"), &["status"]).ok();
     }
     let now = "2026-11-30T12:00:00Z";
     for remote in [&[][..], &["--remote", "team"]] {
-        let listed: Value = at(&env, now, &[&["list", "--json"], remote].concat()).json();
+        let listed: Value = env.at(now, &[&["list", "--json"], remote].concat()).json();
         let kept = listed["snapshots"].as_array().unwrap();
         let times: Vec<&str> = kept.iter().map(|it| it["created_at"].as_str().unwrap()).collect();
         let days: Vec<&str> = times.iter().map(|time| &time[8..10]).collect();
@@ -63,14 +63,14 @@ fn thirty_nights_leave_what_the_policy_keeps_all_of_which_restores_and_nothing_e
             assert_eq!(server.sql(&to, STATE), states[*time], "{time}");
             server.sql("shop", &format!("DROP DATABASE {to}"));
         }
-        at(&env, now, &[&["verify"], remote].concat()).ok();
+        env.at(now, &[&["verify"], remote].concat()).ok();
         // What nothing needs lies below what a collection leaves as not worth its work.
-        let stats: Value = at(&env, now, &[&["stats", "--json"], remote].concat()).json();
-        let plan: Value = at(&env, now, &[&["gc", "--dry-run", "--json"], remote].concat()).json();
+        let stats: Value = env.at(now, &[&["stats", "--json"], remote].concat()).json();
+        let plan: Value = env.at(now, &[&["gc", "--dry-run", "--json"], remote].concat()).json();
         assert_eq!(plan["packs_deleted"], 0, "{plan}");
         assert!(stats["stored_bytes"].as_u64().unwrap() > 0);
     }
-    let late = at(&env, "2026-12-01T04:00:00Z", &["status"]);
+    let late = env.at("2026-12-01T04:00:00Z", &["status"]);
     assert_eq!(late.status, 3, "{}", late.text());
     assert!(env.path("icecore.prom").exists());
 }
