@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::running::{Running, wait_until};
-use crate::support::{TestEnv};
+use crate::support::TestEnv;
 
 fn daemon(env: &TestEnv, time: &str, arguments: &[&str]) -> Running {
     let arguments = [&["daemon"], arguments].concat();

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use icecore_testkit::postgres::PostgresServer;
 use serde_json::Value;
 
-
 use crate::support::TestEnv;
 
 /// What a database holds, as a query tells.
