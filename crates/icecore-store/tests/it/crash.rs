@@ -18,6 +18,7 @@ mod site;
 mod transfers;
 mod twice;
 
+use std::fmt;
 use std::sync::Arc;
 
 use icecore_store::{Result, Silent, Store};
@@ -67,7 +68,7 @@ fn crash_everywhere(operation: Operation, crypto: Crypto, parity: u8) {
     let whole = Site::new(&disk.reboot(Survival::Killed), older.as_deref(), crypto);
     let mut after = expected.clone();
     (operation.work)(&whole, &mut after).expect("without a crash it succeeds");
-    after.check(&whole, "no crash");
+    after.check(&whole, &"no crash");
     let whole_stored = after.stored;
 
     let (mut cases, mut reused) = (0, 0);
@@ -84,9 +85,11 @@ fn crash_everywhere(operation: Operation, crypto: Crypto, parity: u8) {
             let every = matches!(survival, Survival::Killed | Survival::SyncedOnly | Survival::NamesOnly);
             let turn = usize::try_from(step).expect("few steps") + turn;
             for (index, what) in if every { &indexes[..] } else { &indexes[turn % 3..=turn % 3] } {
-                let log = site.disk.log();
-                let context =
-                    format!("{crypto:?} {survival:?}, index {what}, after {log:#?} and {outcome:?}");
+                // The log has all bytes that were written: it is put into words only for whoever reads them.
+                let context = fmt::from_fn(|f| {
+                    let log = site.disk.log();
+                    write!(f, "{crypto:?} {survival:?}, index {what}, after {log:#?} and {outcome:?}")
+                });
                 let found = Site::new(&site.disk.reboot(survival), *index, crypto);
                 let packs_left = found.names("packs/").iter().any(|name| !packs.contains(name));
                 let repeated = aftermath(operation, &found, expected.clone(), outcome.is_ok(), &context);
@@ -113,13 +116,13 @@ fn aftermath(
     site: &Site,
     mut expected: Expected,
     done: bool,
-    context: &str,
+    context: &dyn fmt::Display,
 ) -> Expected {
     expected.check(site, context);
     assert!(!done || (operation.done)(site), "what succeeded is not done, {context}");
     (operation.work)(site, &mut expected).unwrap_or_else(|error| panic!("repeated: {error:?}, {context}"));
     assert!((operation.done)(site), "what succeeded when it was repeated is not done, {context}");
-    let again = |what: &str| format!("repeated, {what}, {context}");
+    let again = |what: &'static str| fmt::from_fn(move |f| write!(f, "repeated, {what}, {context}"));
     expected.check(site, &again("at once"));
     power_cut(operation, site, &expected, &again("then a power cut"));
 
@@ -146,7 +149,7 @@ fn aftermath(
 }
 
 /// What has succeeded is still there when the machine dies.
-fn power_cut(operation: Operation, site: &Site, expected: &Expected, context: &str) {
+fn power_cut(operation: Operation, site: &Site, expected: &Expected, context: &dyn fmt::Display) {
     let rebooted = Site::new(&site.disk.reboot(Survival::SyncedOnly), site.index().as_deref(), site.crypto);
     expected.check(&rebooted, context);
     assert!((operation.done)(&rebooted), "what was done is undone, {context}");

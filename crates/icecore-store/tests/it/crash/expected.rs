@@ -1,6 +1,7 @@
 //! What must be in a store, whatever crashed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use icecore_format::SnapshotId;
@@ -68,7 +69,7 @@ impl Expected {
         Ok(snapshots.into_iter().rev().find(|snapshot| self.snapshots.contains_key(&snapshot.id)))
     }
 
-    pub(super) fn check(&self, site: &Site, context: &str) {
+    pub(super) fn check(&self, site: &Site, context: &dyn fmt::Display) {
         let store = match site.open() {
             Err(StoreError::NoStore { .. }) if self.no_store_yet(site) => return,
             opened => opened.unwrap_or_else(|error| panic!("the store does not open, {error:?}, {context}")),
