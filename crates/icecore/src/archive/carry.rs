@@ -16,7 +16,19 @@ use crate::{Error, Result};
 pub struct CarriedStore {
     /// The store.
     pub store: Arc<Store>,
+    file: Arc<StoreFile>,
     _index: tempfile::TempDir,
+}
+
+/// What came of an import from a file.
+#[derive(Debug)]
+pub struct Brought {
+    /// What has come.
+    pub sent: Sent,
+    /// How many snapshots were there before.
+    pub present: usize,
+    /// Packs in the file that are damaged, but for those that were needed whole: they are why a snapshot has not come, if they are.
+    pub damaged: Vec<String>,
 }
 
 /// What was written to a file.
@@ -37,11 +49,11 @@ pub fn is_store_file(head: &[u8]) -> bool {
 
 /// Opens the store in a file; `ask` gives the password, if one is needed.
 pub fn open_store_file(path: &Path, unlock: Unlock<'_>) -> Result<CarriedStore> {
-    let storage = Arc::new(StoreFile::open(path)?);
+    let file = Arc::new(StoreFile::open(path)?);
     let index = tempfile::tempdir().map_err(Error::scratch)?;
     let place = path.display().to_string();
-    let store = Store::open(storage, &place, index.path().join("index.redb"), unlock)?;
-    Ok(CarriedStore { store: Arc::new(store), _index: index })
+    let store = Store::open(Arc::clone(&file) as _, &place, index.path().join("index.redb"), unlock)?;
+    Ok(CarriedStore { store: Arc::new(store), file, _index: index })
 }
 
 /// Writes a store with these snapshots to a file: the same store, with the same keys, so that what is encrypted stays so. All of them, or no file.
@@ -78,13 +90,14 @@ pub fn export_store(
     Ok(Carried { target, sent, written_bytes })
 }
 
-/// Brings all snapshots of a store in a file into the same store here, and checks them before they count.
+/// Brings all snapshots of a store in a file into the same store here, and checks them before they count. What is not needed is read as well: whoever
+/// imports a file wants to know that it is whole.
 pub fn import_store(
     store: &Arc<Store>,
     carried: &CarriedStore,
     host: String,
     monitor: &dyn Monitor,
-) -> Result<(Sent, usize)> {
+) -> Result<Brought> {
     let (snapshots, damaged) = carried.store.snapshots()?;
     if let Some(error) = damaged.into_iter().next() {
         return Err(error.into());
@@ -93,5 +106,6 @@ pub fn import_store(
     let pull = Transfer::pull(Arc::clone(store), Arc::clone(&carried.store), TransferOptions { host })?;
     let plan = pull.plan(&ids, monitor)?;
     let present = plan.present.len();
-    Ok((pull.carry_out(plan, monitor)?, present))
+    let sent = pull.carry_out(plan, monitor)?;
+    Ok(Brought { sent, present, damaged: carried.file.damaged_unread(monitor)? })
 }
