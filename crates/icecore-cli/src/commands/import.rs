@@ -84,7 +84,7 @@ fn store(ui: &mut Ui, context: &Context, args: &ImportArgs) -> Result<ExitStatus
     }
     let opened = context.open()?;
     let key = Unlock::Key(opened.store.key().clone());
-    let carried = icecore::open_store_file(&args.file, key)?;
+    let carried = icecore::open_store_file(&args.file, key, Some(&opened.store))?;
     bring(ui, context, &opened.store, &carried, &opened.place.to_string())
 }
 

@@ -9,7 +9,7 @@ use icecore_format::{ChunkId, ChunkRef, ShortId};
 use icecore_storage::ErrorKind;
 
 use super::assembler::Assembler;
-use crate::index::{ChunkPlace, IndexBirth, PackRecord};
+use crate::index::{ChunkPlace, IndexBirth};
 use crate::pack::{ChunkSpan, OpenPack};
 use crate::store::Store;
 use crate::{Result, StoreError};
@@ -269,22 +269,19 @@ impl Store {
     }
 
     fn try_locate(&self, ids: &[ShortId], below: u8) -> Result<Vec<(Arc<OpenPack>, ChunkPlace)>> {
-        let places: Vec<(ChunkPlace, PackRecord)> = self.index.read(|index| {
-            let mut last: Option<(u32, PackRecord)> = None;
-            ids.iter()
-                .map(|id| {
-                    let missing = || StoreError::ChunkMissing { chunk: *id };
-                    let place = index.find_base(id, below)?.ok_or_else(missing)?;
-                    let record = match last {
-                        Some((number, record)) if number == place.pack => record,
-                        _ => index.pack(place.pack)?.ok_or_else(missing)?,
-                    };
-                    last = Some((place.pack, record));
-                    Ok((place, record))
-                })
-                .collect()
-        })?;
-        places.into_iter().map(|(place, record)| Ok((self.packs.open(&record.id)?, place))).collect()
+        let mut found = self.index.read(|index| index.found(ids, below))?;
+        if let Some(beside) = &self.beside
+            && found.iter().any(Option::is_none)
+        {
+            let there = beside.index.read(|index| index.found(ids, below))?;
+            for (found, there) in found.iter_mut().zip(there) {
+                *found = found.or(there);
+            }
+        }
+        let missing = |id: &ShortId| StoreError::ChunkMissing { chunk: *id };
+        let found = ids.iter().zip(found).map(|(id, found)| found.ok_or_else(|| missing(id)));
+        let found = found.collect::<Result<Vec<_>>>()?;
+        found.into_iter().map(|(place, record)| Ok((self.packs.open(&record.id)?, place))).collect()
     }
 
     /// One chunk's bytes, checked.
