@@ -38,7 +38,7 @@ fn with_completers(command: Command) -> Command {
         let name = argument.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
         let offered: fn(&OsStr) -> Candidates = match name.as_deref() {
             Some("SERVICE") => services,
-            Some("SNAPSHOT") => snapshots,
+            Some("SNAPSHOT" | "SNAPSHOT|TIME") => snapshots,
             Some("SNAPSHOT|REMOTE") => snapshots_and_remotes,
             Some("REMOTE") => remotes,
             Some("TAG") => tags,

@@ -187,6 +187,18 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
         Error::ArchiveDamaged { .. } => {
             (S::Damaged, "no snapshot was made of it; export it once more, or take another copy of the file")
         }
+        Error::NotWhole { .. } => (
+            S::Refused,
+            "`icecore import FILE` brings it into the store that has what came before; a store is made of a file that was exported without --since",
+        ),
+        Error::NothingBefore { .. } => (
+            S::NotFound,
+            "nothing was imported; import the file first that brings that snapshot, or one that was exported without --since",
+        ),
+        Error::OtherwiseBefore { .. } => (
+            S::Failed,
+            "nothing was imported; `icecore verify` tells whether what is here is whole, and a file that was exported without --since builds on nothing",
+        ),
         Error::TargetExists { .. } => (S::Refused, "--yes replaces it; --to PATH restores elsewhere"),
         Error::NoRoom { .. } => {
             (S::Failed, "nothing was touched; make room there, or restore elsewhere with --to PATH")

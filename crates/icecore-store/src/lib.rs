@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 mod absent;
+mod beside;
 mod claim;
 mod copies;
 mod delta;

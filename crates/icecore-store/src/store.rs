@@ -85,6 +85,8 @@ pub struct Store {
     /// Threads that wait for what is far away.
     pub(crate) fetchers: OnceLock<Option<ThreadPool>>,
     pub(crate) machine: Arc<dyn Machine>,
+    /// Where what runs are coded on is looked for that is not here.
+    pub(crate) beside: Option<Arc<Self>>,
 }
 
 impl Store {
@@ -202,7 +204,19 @@ impl Store {
         let sketcher = Sketcher::new(config.chunk_sizes, seed.as_ref().map(|seed| &seed.0));
         let (index, machine) = (Index::new(index_path), Arc::new(ThisMachine::default()));
         let fetchers = OnceLock::new();
-        Self { storage, config, key, cutter, sketcher, index, packs, manifests: None, fetchers, machine }
+        Self {
+            storage,
+            config,
+            key,
+            cutter,
+            sketcher,
+            index,
+            packs,
+            manifests: None,
+            fetchers,
+            machine,
+            beside: None,
+        }
     }
 
     /// Keeps manifests that were read beside the index, where reading them costs more than a file: of a store that is far away.

@@ -220,6 +220,30 @@ pub enum Error {
         /// In which way.
         why: String,
     },
+    /// A file has only what came later in a store, and is needed whole.
+    #[error("{name} is not a whole store: it has what came after snapshot {id}")]
+    NotWhole {
+        /// The file.
+        name: String,
+        /// The snapshot's short id.
+        id: String,
+    },
+    /// A file has only what came later in a store, and here is not what came before.
+    #[error("{name} has what came after snapshot {id}, which this store does not have")]
+    NothingBefore {
+        /// The file.
+        name: String,
+        /// The snapshot's short id.
+        id: String,
+    },
+    /// A file has only what came later in a store, coded on what is not here, or not as it was there.
+    #[error(
+        "{name} builds on what came before, and this store does not hold that as it was where the file was made"
+    )]
+    OtherwiseBefore {
+        /// The file.
+        name: String,
+    },
     /// An archive, or what waits on disk of it, cannot be read.
     #[error("cannot read {name}")]
     ArchiveUnread {

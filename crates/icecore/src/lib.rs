@@ -33,8 +33,8 @@ mod source;
 mod time;
 
 pub use archive::{
-    Carried, CarriedStore, ExportOptions, Exported, ImportOptions, Imported, Packing, export, export_store,
-    import, import_store, is_store_file, open_store_file,
+    Brought, Carried, CarriedStore, ExportOptions, Exported, ImportOptions, Imported, Packing, export,
+    export_store, import, import_store, is_store_file, open_store_file,
 };
 pub use config::{
     CONFIG_FILE, Config, ConfigFault, NightlySettings, Project, Retention, WebUrl, WebhookWhen,

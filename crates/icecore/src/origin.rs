@@ -1,9 +1,12 @@
 //! Where snapshots say that they came from.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use icecore_engine::{mysql, postgres, redis};
 use icecore_store::Snapshot;
+
+use crate::is_url;
 
 /// Where an origin is, for people: a database and its server, or a path. However two origins are written, whoever connects and by whatever
 /// TLS, they are of one place if this is the same.
@@ -22,6 +25,15 @@ pub fn place_of(origin: &str) -> String {
         Some(Ok(endpoint)) => endpoint.address.to_string(),
         _ => origin.to_owned(),
     }
+}
+
+/// What a thing was called where it came from: a database, or a file or folder. `None` if its origin does not say it.
+pub(crate) fn own_name(origin: &str) -> Option<String> {
+    if !is_url(origin) {
+        return Some(Path::new(origin).file_name()?.to_str()?.to_owned());
+    }
+    let postgres = postgres::Spelled::parse(origin).and_then(|spelled| spelled.ok()?.database);
+    postgres.or_else(|| Some(mysql::Endpoint::parse(origin)?.ok()?.database)).filter(|name| !name.is_empty())
 }
 
 /// The places of the snapshots of each series, where one has come from more than one.
@@ -48,10 +60,23 @@ pub fn places_of_series<'s>(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::{Environment, Source};
+
+    #[test]
+    fn an_origin_says_what_a_thing_was_called_there() {
+        for (origin, name) in [
+            ("postgres://me@db.example:5433/shop-1?sslmode=require", Some("shop-1")),
+            ("postgres://me@/shop?host=/tmp/%2Etmp%5Fx&port=5444", Some("shop")),
+            ("mysql://me@/shop?socket=/run/mysqld.sock", Some("shop")),
+            ("/srv/data/shop.db", Some("shop.db")),
+            ("/srv/data", Some("data")),
+            ("/", None),
+            ("redis://cache.example:6379", None),
+        ] {
+            assert_eq!(own_name(origin).as_deref(), name, "{origin}");
+        }
+    }
 
     /// URLs once had `%2E`, `%5F` and `%2D` where they have the characters themselves now, and snapshots keep them.
     #[test]

@@ -1,18 +1,20 @@
 //! `icecore export`
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::ValueEnum;
 use icecore::{Counter, Error, ExportOptions, Exported, Packing, Snapshot, SnapshotId};
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::args::ServiceArgs;
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
-use crate::select::short_id;
+use crate::select::{Listing, short_id};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable};
@@ -27,6 +29,7 @@ Examples:
   icecore export shop --output shop.tar.zst
   icecore export shop@before-migration --output shop.tar.gz
   icecore export --all --format store --output store.tar
+  icecore export --all --format store --since 'shop~1' --output later.tar
   icecore export shop --output - --format tar | ssh db2 'tar -xO dump.sql | psql shop'\n")]
 pub(crate) struct ExportArgs {
     /// Which: an id's first digits, latest, NAME, NAME~2, NAME@TAG, NAME@TIME, '#3'; several with `--format store` only
@@ -41,6 +44,9 @@ pub(crate) struct ExportArgs {
     /// What it becomes [default: as the file's name ends]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
+    /// With `--format store`: only what came after this, for a machine that has it and what came before
+    #[arg(long, value_name = "SNAPSHOT|TIME")]
+    since: Option<String>,
     /// Write what an encrypted store holds although the file is not encrypted
     #[arg(long)]
     decrypt: bool,
@@ -100,6 +106,10 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ExportArgs) -> Result<E
             .hint("give --output FILE, or a pipe that takes it"));
     }
     let Some(packing) = args.packing()? else { return store(ui, context, args) };
+    if args.since.is_some() {
+        return Err(CommandError::usage("an archive holds one snapshot, all of it")
+            .hint("--since is for --format store, for a machine that has what came before"));
+    }
     let mut named = args.snapshots.iter();
     let selector = args.service.or_positional(named.next().map(String::as_str))?;
     if args.all || named.next().is_some() {
@@ -164,16 +174,22 @@ fn store(ui: &mut Ui, context: &Context, args: &ExportArgs) -> Result<ExitStatus
     let listing = opened.listing(ui)?;
     let texts: Vec<String> =
         if args.snapshots.is_empty() { named.into_iter().collect() } else { args.snapshots.clone() };
-    let ids: Vec<SnapshotId> = match args.all {
-        true => listing.snapshots.iter().map(|snapshot| snapshot.id).collect(),
-        false => listing.resolve_all(context, &texts)?.iter().map(|snapshot| snapshot.id).collect(),
+    let mut chosen: Vec<&Snapshot> = match args.all {
+        true => listing.snapshots.iter().collect(),
+        false => listing.resolve_all(context, &texts)?,
     };
+    let earlier = match &args.since {
+        Some(since) => leave_out_earlier(context, &listing, &mut chosen, since, args.all)?,
+        None => Vec::new(),
+    };
+    let ids: Vec<SnapshotId> = chosen.iter().map(|snapshot| snapshot.id).collect();
     let attempt = |ui: &Ui, replace: bool| {
         let started = Instant::now();
         let drawing = Progress::begin(ui, context, Counter::StoredBytes, "Exporting");
         let place = (args.output.as_path(), replace);
         let (here, monitor) = ((context.host(), opened.real_dir()), drawing.monitor());
-        let carried = icecore::export_store(&opened.store, &ids, place, (here.0, &here.1), &*monitor);
+        let carried =
+            icecore::export_store(&opened.store, &ids, &earlier, place, (here.0, &here.1), &*monitor);
         drawing.end();
         carried.map(|carried| (carried, Millis::since(started)))
     };
@@ -191,21 +207,88 @@ fn store(ui: &mut Ui, context: &Context, args: &ExportArgs) -> Result<ExitStatus
             "snapshots": carried.sent.published,
             "packs": carried.sent.packs,
             "labels": carried.sent.labels,
+            "earlier": carried.earlier,
             "written_bytes": carried.written_bytes,
             "duration_ms": duration.0,
         }))?;
     } else if ui.quiet {
         ui.line(target)?;
     } else {
+        let what = if carried.earlier.is_empty() { " as a store" } else { "" };
         ui.line(format_args!(
-            "Exported {} as a store to {}: {} written, {duration}",
+            "Exported {}{what} to {}: {} written, {duration}",
             counted(carried.sent.published.len() as u64, "snapshot"),
             printable(&target),
             Bytes(carried.written_bytes),
         ))?;
-        ui.hint("`icecore import FILE` brings them into the same store elsewhere, `icecore init --from FILE` makes it");
+        told_further(ui, &chosen, &earlier, args.since.is_some());
     }
     Ok(if listing.damaged > 0 { ExitStatus::Damaged } else { ExitStatus::Success })
+}
+
+/// Takes out of `chosen` what did not come after `since`; returns what of their sources is at hand from before, newest first.
+fn leave_out_earlier(
+    context: &Context,
+    listing: &Listing,
+    chosen: &mut Vec<&Snapshot>,
+    since: &str,
+    all: bool,
+) -> Result<Vec<Snapshot>> {
+    let first = first_earlier(context, listing, since)?;
+    let (later, earlier) = listing.snapshots.split_at(first);
+    let is_later = |snapshot: &&Snapshot| later.iter().any(|known| known.id == snapshot.id);
+    if !all && let Some(old) = chosen.iter().find(|snapshot| !is_later(snapshot)) {
+        let (id, since) = (short_id(old), printable(since));
+        return Err(CommandError::usage(format!("snapshot {id} did not come after {since}"))
+            .hint("with --since name what came after it, or --all"));
+    }
+    chosen.retain(is_later);
+    if chosen.is_empty() {
+        let message = format!("no snapshot came after {}", printable(since));
+        return Err(CommandError::new(ExitStatus::NotFound, message).hint("nothing was written"));
+    }
+    let sources: BTreeSet<&str> = chosen.iter().map(|snapshot| snapshot.info().source.as_str()).collect();
+    let of_these = |snapshot: &&Snapshot| sources.contains(snapshot.info().source.as_str());
+    Ok(earlier.iter().filter(of_these).cloned().collect())
+}
+
+/// The place in the list, which is the newest first, of the first snapshot that did not come after a snapshot, or that was taken before a time.
+fn first_earlier(context: &Context, listing: &Listing, since: &str) -> Result<usize> {
+    let place = |is_earlier: &dyn Fn(&Snapshot) -> bool| {
+        listing.snapshots.iter().position(is_earlier).unwrap_or(listing.snapshots.len())
+    };
+    let error = match listing.resolve(context, since) {
+        Ok(snapshot) => return Ok(place(&|it| it.id == snapshot.id)),
+        Err(error) => error,
+    };
+    match icecore::parse_time_point(since, context.now, &context.zone, false) {
+        Ok(time) => {
+            let taken = |it: &Snapshot| it.info().created_at.parse::<Timestamp>();
+            Ok(place(&|it| taken(it).is_ok_and(|taken| taken < time)))
+        }
+        Err(_) => Err(error.if_not_found(
+            "`icecore list` shows the snapshots there are; times look like 2026-11-20, 2026-11-20T10:00 or \"2 days ago\"",
+        )),
+    }
+}
+
+/// What the file is good for, and what comes next.
+fn told_further(ui: &mut Ui, chosen: &[&Snapshot], earlier: &[Snapshot], is_later: bool) {
+    match (earlier.first(), is_later) {
+        (Some(newest), _) => ui.hint(format_args!(
+            "`icecore import FILE` brings them to where {} {} and what came before it are",
+            printable(&newest.info().source),
+            short_id(newest),
+        )),
+        (None, true) => ui.status("Nothing of these sources came before: the file is a whole store."),
+        (None, false) => ui.hint(
+            "`icecore import FILE` brings them into the same store elsewhere, `icecore init --from FILE` makes it",
+        ),
+    }
+    let newest = chosen.iter().max_by(|a, b| a.info().created_at.cmp(&b.info().created_at));
+    if let Some(newest) = newest {
+        ui.hint(format_args!("`--since {}` exports what comes after these, the next time", short_id(newest)));
+    }
 }
 
 fn confirm(ui: &mut Ui, path: &std::path::Path) -> Result<()> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use icecore::{CarriedStore, Counter, ImportOptions, Imported, Monitor, Store, Unlock};
+use icecore::{Brought, CarriedStore, Counter, ImportOptions, Imported, Monitor, Store, Unlock};
 use serde_json::json;
 
 use crate::args::parse_name;
@@ -84,7 +84,7 @@ fn store(ui: &mut Ui, context: &Context, args: &ImportArgs) -> Result<ExitStatus
     }
     let opened = context.open()?;
     let key = Unlock::Key(opened.store.key().clone());
-    let carried = icecore::open_store_file(&args.file, key)?;
+    let carried = icecore::open_store_file(&args.file, key, Some(&opened.store))?;
     bring(ui, context, &opened.store, &carried, &opened.place.to_string())
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn bring(
     let drawing = Progress::begin(ui, context, Counter::StoredBytes, "Importing");
     let brought = icecore::import_store(store, carried, context.host(), &*drawing.monitor());
     drawing.end();
-    let (sent, present) = brought?;
+    let Brought { sent, present, damaged } = brought?;
     let words = Words {
         done: "Imported",
         would: "Would import",
@@ -108,7 +108,11 @@ pub(crate) fn bring(
         from: None,
     };
     show_sent(ui, &sent, present, &words)?;
-    Ok(judge(ui, &sent, 0, &words))
+    let status = judge(ui, &sent, 0, &words);
+    for name in &damaged {
+        ui.warn(format_args!("{name} in the file is damaged"));
+    }
+    Ok(if damaged.is_empty() { status } else { ExitStatus::Damaged })
 }
 
 fn open(path: &std::path::Path, what: &str) -> Result<File> {
@@ -159,11 +163,14 @@ fn report(ui: &mut Ui, imported: &Imported, duration: Millis) -> Result<ExitStat
             ui.status(format_args!("Where it came from it was {before}."));
         }
     } else {
-        ui.line(format_args!(
-            "Nothing to do: {} {} is there already",
-            printable(&info.source),
-            shortened(&id)
-        ))?;
+        let (source, id) = (printable(&info.source), shortened(&id));
+        match imported.added_bytes {
+            0 => ui.line(format_args!("Nothing to do: {source} {id} is there already")),
+            lost => ui.line(format_args!(
+                "{source} {id} is there already; what it had lost is there again: {} added",
+                Bytes(lost)
+            )),
+        }?;
     }
     Ok(ui.warn_of(&imported.findings))
 }

@@ -112,7 +112,7 @@ fn join_file(ui: &mut Ui, context: &Context, place: &Place, file: &Path) -> Resu
             None
         })
     };
-    let carried = icecore::open_store_file(file, Unlock::Ask(&mut ask));
+    let carried = icecore::open_store_file(file, Unlock::Ask(&mut ask), None);
     if let Some(failure) = failure {
         return Err(failure);
     }

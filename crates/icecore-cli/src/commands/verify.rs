@@ -214,24 +214,35 @@ fn tell(
     }
     let checked =
         format!("{} and {}", counted(report.snapshots, "snapshot"), counted(report.chunks, "chunk"));
-    let how = match extent {
-        VerifyExtent::Structure => "are there; no data was read".to_owned(),
+    let read = match extent {
+        VerifyExtent::Structure => "looked for, no data was read".to_owned(),
         _ => format!("checked, {} read", Bytes(report.bytes_read)),
     };
-    match report.findings.len() {
-        0 if ui.quiet => Ok(()),
-        0 => ui.line(format_args!("All is well: {checked} {how}")),
-        n => {
-            ui.line(format_args!(
-                "Damage: {} in {checked}, {} read",
-                counted(n as u64, "finding"),
-                Bytes(report.bytes_read)
-            ))?;
+    match (report.findings.len(), extent) {
+        (0, _) if ui.quiet => Ok(()),
+        (0, VerifyExtent::Structure) => {
+            ui.line(format_args!("All is well: {checked} are there; no data was read"))
+        }
+        (0, _) => ui.line(format_args!("All is well: {checked} {read}")),
+        (n, _) => {
+            let found = counted(n as u64, "finding");
+            ui.line(format_args!("Damage: {found}{}; {checked} {read}", harm(report)))?;
             let more = help.filter(|_| report.findings.iter().any(may_be_whole_elsewhere));
             let more = more.map(|more| format!("; {more}")).unwrap_or_default();
             ui.hint(format_args!("{}{more}", advice(&report.findings)));
             Ok(())
         }
+    }
+}
+
+/// Whom it harms: damage of one snapshot's packs is damage of all that share them, whichever of them was asked about.
+fn harm(report: &VerifyReport) -> String {
+    let harmed: BTreeSet<SnapshotId> =
+        report.findings.iter().flat_map(|finding| finding.snapshots.keys().copied()).collect();
+    let verb = if report.findings.len() == 1 { "harms" } else { "harm" };
+    match harmed.len() as u64 {
+        0 => String::new(),
+        n => format!(" that {verb} {}", counted(n, "snapshot")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod engines;
 mod failures;
+mod later;
 mod stores;
 mod strangers;
 

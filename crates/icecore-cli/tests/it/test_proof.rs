@@ -1,5 +1,6 @@
 //! Snapshots that are restored to find out whether they can be, and what is written down of it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -129,6 +130,64 @@ fn a_damaged_snapshot_fails_its_proof_and_the_others_go_on() {
     env.ok(&["verify", "--restore", "tree"]);
     env.ok(&["verify", "--record"]);
     assert!(!env.ok(&["list"]).contains("FAILED"));
+}
+
+/// What `verify` names first of a damaged tree, once every command that meets the damage has named the same, and the files show it.
+#[track_caller]
+fn named_alike(env: &TestEnv) -> String {
+    let report = env.run(&["--json", "verify"]);
+    assert_eq!(report.status, 13, "{}", report.stderr);
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let affected = findings.flat_map(|finding| finding["snapshots"].as_array().unwrap());
+    let parts = affected.flat_map(|snapshot| snapshot["parts"].as_array().unwrap());
+    let named: BTreeSet<&str> = parts.map(|part| part.as_str().unwrap()).collect();
+    let first = (*named.first().unwrap()).to_owned();
+    let blamed = format!(" is damaged in {first}: ");
+    let said = env.fails(13, &["restore", "tree", "--to", "back"]);
+    assert!(said.contains(&blamed), "{named:?}: {said}");
+    let said = env.fails(13, &["export", "tree", "-o", "out.tar"]);
+    assert!(said.contains(&blamed), "{named:?}: {said}");
+    let proved = env.run(&["--json", "verify", "--restore", "tree"]);
+    let proved: Value = serde_json::from_slice(&proved.stdout).unwrap();
+    let fault = proof(&proved, 0)["fault"].as_str().unwrap();
+    assert!(fault.contains(&blamed), "{named:?}: {fault}");
+    let said = env.run(&["restore", "tree", "--to", "back", "--allow-damaged"]);
+    assert_eq!(said.status, 3, "{}", said.stderr);
+    let is_same = |part: &&str| env.read(&format!("tree/{part}")) == env.read(&format!("back/{part}"));
+    let files: Vec<String> = (0..30).map(|n| format!("sub/f{n}")).collect();
+    let wrong: BTreeSet<&str> = files.iter().map(String::as_str).filter(|part| !is_same(part)).collect();
+    assert_eq!(wrong, named, "{}", said.stderr);
+    fs::remove_dir_all(env.path("back")).unwrap();
+    first
+}
+
+#[test]
+fn what_is_damaged_is_named_alike_by_whoever_meets_it() {
+    let env = TestEnv::bare();
+    env.ok(&["init", "--pack-size", "100kB"]);
+    for n in 0..30 {
+        env.write(&format!("tree/sub/f{n}"), noise(n, 60_000));
+    }
+    env.ok(&["create", "tree"]);
+    let mut packs = env.files(".icecore/packs");
+    packs.retain(|pack| pack.metadata().unwrap().len() > 500_000);
+    assert!(packs.len() > 1);
+    let mut named = BTreeSet::new();
+    for pack in packs {
+        let good = fs::read(&pack).unwrap();
+        for part in [1, 4, 8] {
+            let mut bytes = good.clone();
+            let at = bytes.len() / 9 * part;
+            bytes[at] ^= 1;
+            fs::write(&pack, bytes).unwrap();
+            named.insert(named_alike(&env));
+        }
+        fs::remove_file(&pack).unwrap();
+        named.insert(named_alike(&env));
+        fs::write(&pack, good).unwrap();
+    }
+    assert!(named.len() > 5, "{named:?}");
 }
 
 #[test]

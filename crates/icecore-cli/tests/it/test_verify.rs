@@ -95,3 +95,28 @@ fn one_snapshot_can_be_verified() {
     assert!(env.ok(&["verify"]).starts_with("All is well: 2 snapshots and "));
     env.fails(10, &["verify", "nothing"]);
 }
+
+#[test]
+fn one_snapshot_that_is_verified_tells_of_all_that_share_its_damage() {
+    let env = TestEnv::new();
+    env.write("f", noise(1, 200_000));
+    for _ in 0..3 {
+        env.ok(&["create", "f"]);
+    }
+    let pack = env.files(".icecore/packs").into_iter().max_by_key(|pack| pack.metadata().unwrap().len());
+    let pack = pack.unwrap();
+    let mut bytes = fs::read(&pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&pack, bytes).unwrap();
+    let said = env.run(&["verify", "f~2"]);
+    assert_eq!(said.status, 13, "{}", said.stderr);
+    let text = said.text();
+    assert_eq!(text.matches(" f is damaged").count(), 3, "{text}");
+    assert!(text.contains("Damage: 1 finding that harms 3 snapshots; 1 snapshot and "), "{text}");
+    // What is only looked for is not read.
+    fs::remove_file(&pack).unwrap();
+    let said = env.run(&["verify", "f", "--structure"]).text();
+    assert!(said.contains("Damage: 1 finding that harms 3 snapshots; 1 snapshot and "), "{said}");
+    assert!(said.contains(" looked for, no data was read"), "{said}");
+}

@@ -17,7 +17,7 @@ use crate::{Monitor, Result, StoreError};
 
 impl Store {
     /// Marks the bases of live runs, and theirs; in `whole` packs, those of all runs. Returns whether that marked anything.
-    pub(super) fn mark_bases(
+    pub(crate) fn mark_bases(
         &self,
         whole: &BTreeSet<PackId>,
         marks: &mut Marks,

@@ -159,6 +159,24 @@ impl IndexReader {
         self.places_of(ids, |id| self.find(id))
     }
 
+    /// Where each chunk lies less deep than `below`, with what is known of its pack.
+    pub(crate) fn found(&self, ids: &[ShortId], below: u8) -> Result<Vec<Option<(ChunkPlace, PackRecord)>>> {
+        let mut last: Option<(u32, PackRecord)> = None;
+        let found = |id: &ShortId| {
+            let Some(place) = self.find_base(id, below)? else { return Ok(None) };
+            let record = match last {
+                Some((number, record)) if number == place.pack => record,
+                _ => match self.pack(place.pack)? {
+                    Some(record) => record,
+                    None => return Ok(None),
+                },
+            };
+            last = Some((place.pack, record));
+            Ok(Some((place, record)))
+        };
+        ids.iter().map(found).collect()
+    }
+
     /// As [`IndexReader::places`], of the bases of a run that lies at `depth`.
     pub(crate) fn base_places(&self, ids: &[ShortId], depth: u8) -> Result<BasePlaces> {
         self.places_of(ids, |id| self.find_base(id, depth))

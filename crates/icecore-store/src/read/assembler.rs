@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use icecore_format::{Base, PackId, Segment, ShortId, TocChunk};
 
-use crate::index::ChunkPlace;
+use crate::index::{ChunkPlace, IndexReader};
 use crate::pack::{ChunkSpan, DeltaRun, Frame, OpenPack};
 use crate::store::Store;
 use crate::{Result, StoreError};
@@ -447,9 +447,14 @@ impl Store {
     /// Some were not found, and the index has been brought up to date meanwhile: what it does not know now is missing.
     fn locate_some(&self, ids: &[ShortId], below: u8) -> Result<Vec<Option<Located>>> {
         let nowhere = HashSet::new();
-        let is_known = self.index.read(|index| {
+        let look = |index: &IndexReader| {
             ids.iter().map(|id| index.holds(id, below, &nowhere)).collect::<Result<Vec<bool>>>()
-        })?;
+        };
+        let mut is_known = self.index.read(look)?;
+        if let Some(beside) = &self.beside {
+            let there = beside.index.read(look)?;
+            is_known.iter_mut().zip(there).for_each(|(known, there)| *known |= there);
+        }
         let known = ids.iter().zip(&is_known).filter(|(_, is_known)| **is_known).map(|(id, _)| *id);
         let known: Vec<ShortId> = known.collect();
         let mut located = match self.locate(&known, below) {

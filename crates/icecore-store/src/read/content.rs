@@ -9,7 +9,7 @@ use icecore_format::{ChunkId, ChunkRef, ShortId};
 use icecore_storage::ErrorKind;
 
 use super::assembler::Assembler;
-use crate::index::{ChunkPlace, IndexBirth, PackRecord};
+use crate::index::{ChunkPlace, IndexBirth};
 use crate::pack::{ChunkSpan, OpenPack};
 use crate::store::Store;
 use crate::{Result, StoreError};
@@ -30,8 +30,15 @@ struct Located {
 
 /// Neighbouring references into one run: one job.
 struct Segment {
-    bytes: Receiver<Result<Vec<(ChunkRef, Bytes)>>>,
+    bytes: Receiver<Picks>,
     len: u64,
+}
+
+/// What could be read of a segment, and why no more could.
+#[derive(Default)]
+struct Picks {
+    chunks: Vec<(ChunkRef, Bytes)>,
+    failure: Option<StoreError>,
 }
 
 /// Turns references into bytes: an iterator over chunks, each checked by its id, in the order of the references.
@@ -69,12 +76,12 @@ impl<'a, R: Iterator<Item = Result<ChunkRef>>> ContentReader<'a, R> {
     }
 
     /// Begins as many jobs as the memory bound allows.
-    fn fill(&mut self) -> Result<()> {
+    fn fill(&mut self) {
         while self.ahead < AHEAD_BYTES {
-            if self.located.is_empty() && !self.locate_more()? {
-                return Ok(());
+            if self.located.is_empty() && !self.locate_more() {
+                return;
             }
-            let Some(first) = self.located.pop_front() else { return Ok(()) };
+            let Some(first) = self.located.pop_front() else { return };
             let mut picks = vec![(first.chunk, first.span)];
             while let Some(next) = self.located.front() {
                 if next.pack.id != first.pack.id || next.span.run != first.span.run {
@@ -93,21 +100,25 @@ impl<'a, R: Iterator<Item = Result<ChunkRef>>> ContentReader<'a, R> {
             self.ahead += len;
             self.segments.push_back(Segment { bytes, len });
         }
-        Ok(())
+    }
+
+    /// Ends the content behind what has been located: an error ends it where it lies.
+    fn end_with(&mut self, error: StoreError) {
+        self.ended = true;
+        self.failure = Some(error);
     }
 
     /// Resolves the next references; false at their end.
-    fn locate_more(&mut self) -> Result<bool> {
+    fn locate_more(&mut self) -> bool {
         if self.ended {
-            return Ok(false);
+            return false;
         }
         let mut refs = Vec::with_capacity(REFS_A_LOOKUP);
         while refs.len() < REFS_A_LOOKUP {
             match self.refs.next() {
                 Some(Ok(reference)) => refs.push(reference),
                 Some(Err(error)) => {
-                    self.failure = Some(error);
-                    self.ended = true;
+                    self.end_with(error);
                     break;
                 }
                 None => {
@@ -117,16 +128,36 @@ impl<'a, R: Iterator<Item = Result<ChunkRef>>> ContentReader<'a, R> {
             }
         }
         let ids: Vec<_> = refs.iter().map(|chunk| chunk.id.short()).collect();
-        for (chunk, (pack, place)) in refs.into_iter().zip(self.store.locate(&ids, ANY_DEPTH)?) {
+        let places = match self.store.locate(&ids, ANY_DEPTH) {
+            Ok(places) => places,
+            Err(_) => self.locate_up_to_damage(&ids),
+        };
+        for (chunk, (pack, place)) in refs.into_iter().zip(places) {
             let located = pack
                 .locate(place.ordinal)
                 .filter(|(span, entry)| entry.id == chunk.id && span.len == chunk.len as usize);
             let Some((span, _)) = located else {
-                return Err(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
+                self.end_with(StoreError::ChunkDamaged { pack: pack.id, chunk: chunk.id });
+                break;
             };
             self.located.push_back(Located { chunk, pack, span });
         }
-        Ok(!self.located.is_empty())
+        !self.located.is_empty()
+    }
+
+    /// Resolves one by one, up to the first that is lost. Whoever is told of it takes it for the damage of what he reads just then.
+    fn locate_up_to_damage(&mut self, ids: &[ShortId]) -> Vec<(Arc<OpenPack>, ChunkPlace)> {
+        let mut places = Vec::new();
+        for id in ids {
+            match self.store.locate(std::slice::from_ref(id), ANY_DEPTH) {
+                Ok(found) => places.extend(found),
+                Err(error) => {
+                    self.end_with(error);
+                    break;
+                }
+            }
+        }
+        places
     }
 }
 
@@ -137,37 +168,24 @@ impl<R: Iterator<Item = Result<ChunkRef>>> Iterator for ContentReader<'_, R> {
         if let Some(ready) = self.ready.pop_front() {
             return Some(Ok(ready));
         }
-        if let Err(error) = self.fill() {
-            // What was begun before comes first: an error ends the content where it lies.
-            self.ended = true;
-            self.located.clear();
-            self.failure.get_or_insert(error);
-        }
+        self.fill();
         let Some(segment) = self.segments.pop_front() else { return self.failure.take().map(Err) };
         self.ahead -= segment.len;
-        let error = match segment.bytes.recv() {
-            Ok(Ok(picks)) => {
-                self.ready.extend(picks);
-                return self.next();
-            }
-            Ok(Err(error)) => error,
-            Err(_) => StoreError::Panicked { thread: "reader" },
-        };
-        // Nothing comes after an error: it would be taken for what belongs here.
-        self.ended = true;
-        self.failure = None;
-        self.located.clear();
-        self.segments.clear();
-        Some(Err(error))
+        let panicked =
+            |_| Picks { failure: Some(StoreError::Panicked { thread: "reader" }), ..Picks::default() };
+        let Picks { chunks, failure } = segment.bytes.recv().unwrap_or_else(panicked);
+        self.ready.extend(chunks);
+        if let Some(error) = failure {
+            // Nothing comes after an error: it would be taken for what belongs here.
+            self.end_with(error);
+            self.located.clear();
+            self.segments.clear();
+        }
+        self.next()
     }
 }
 
-fn read_picks(
-    store: &Store,
-    pack: &Arc<OpenPack>,
-    run: usize,
-    picks: &[(ChunkRef, ChunkSpan)],
-) -> Result<Vec<(ChunkRef, Bytes)>> {
+fn read_picks(store: &Store, pack: &Arc<OpenPack>, run: usize, picks: &[(ChunkRef, ChunkSpan)]) -> Picks {
     let run_len = pack.run(run).map_or(0, |(_, run)| run.plain_len() as usize);
     // A slice keeps the whole run in memory. Where little of it is wanted, that is copied out, or scattered references would hold
     // many times what they count.
@@ -182,7 +200,17 @@ fn read_picks(
         Err(StoreError::ChunkMissing { .. }) => Ok((*chunk, store.read_chunk(&chunk.id)?)),
         Err(error) => Err(error),
     };
-    picks.iter().map(&mut read).collect()
+    let mut found = Picks { chunks: Vec::with_capacity(picks.len()), failure: None };
+    for pick in picks {
+        match read(pick) {
+            Ok(chunk) => found.chunks.push(chunk),
+            Err(error) => {
+                found.failure = Some(error);
+                break;
+            }
+        }
+    }
+    found
 }
 
 /// Deeper than any run lies.
@@ -241,22 +269,19 @@ impl Store {
     }
 
     fn try_locate(&self, ids: &[ShortId], below: u8) -> Result<Vec<(Arc<OpenPack>, ChunkPlace)>> {
-        let places: Vec<(ChunkPlace, PackRecord)> = self.index.read(|index| {
-            let mut last: Option<(u32, PackRecord)> = None;
-            ids.iter()
-                .map(|id| {
-                    let missing = || StoreError::ChunkMissing { chunk: *id };
-                    let place = index.find_base(id, below)?.ok_or_else(missing)?;
-                    let record = match last {
-                        Some((number, record)) if number == place.pack => record,
-                        _ => index.pack(place.pack)?.ok_or_else(missing)?,
-                    };
-                    last = Some((place.pack, record));
-                    Ok((place, record))
-                })
-                .collect()
-        })?;
-        places.into_iter().map(|(place, record)| Ok((self.packs.open(&record.id)?, place))).collect()
+        let mut found = self.index.read(|index| index.found(ids, below))?;
+        if let Some(beside) = &self.beside
+            && found.iter().any(Option::is_none)
+        {
+            let there = beside.index.read(|index| index.found(ids, below))?;
+            for (found, there) in found.iter_mut().zip(there) {
+                *found = found.or(there);
+            }
+        }
+        let missing = |id: &ShortId| StoreError::ChunkMissing { chunk: *id };
+        let found = ids.iter().zip(found).map(|(id, found)| found.ok_or_else(|| missing(id)));
+        let found = found.collect::<Result<Vec<_>>>()?;
+        found.into_iter().map(|(place, record)| Ok((self.packs.open(&record.id)?, place))).collect()
     }
 
     /// One chunk's bytes, checked.

@@ -21,10 +21,13 @@ mod send;
 pub use apply::{FailedSnapshot, Sent};
 pub use plan::{PlannedSnapshot, TransferPlan};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::gc::Marks;
+use crate::snapshots::Snapshot;
 use crate::store::Store;
-use crate::{Result, StoreError};
+use crate::{Monitor, Result, StoreError};
 
 /// How a transfer is done.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +52,8 @@ pub struct Transfer {
     to: Arc<Store>,
     direction: Direction,
     options: TransferOptions,
+    /// What of the sender's is not sent although the receiver does not show it.
+    left_out: Marks,
 }
 
 impl Transfer {
@@ -58,7 +63,17 @@ impl Transfer {
     /// If the two are not the same store.
     pub fn push(local: Arc<Store>, remote: Arc<Store>, options: TransferOptions) -> Result<Self> {
         check_same(&local, &remote)?;
-        Ok(Self { from: local, to: remote, direction: Direction::Push, options })
+        let left_out = Marks::default();
+        Ok(Self { from: local, to: remote, direction: Direction::Push, options, left_out })
+    }
+
+    /// The same without what these snapshots of the sender need, for somebody who has them and will bring the receiver's content there. Until then the
+    /// receiver lacks what it refers to: see [`Store::beside`].
+    pub fn without(mut self, snapshots: &[Snapshot], monitor: &dyn Monitor) -> Result<Self> {
+        self.from.refresh_index(&BTreeSet::new())?;
+        self.from.mark(snapshots, &mut self.left_out, monitor)?;
+        self.from.mark_bases(&BTreeSet::new(), &mut self.left_out, monitor)?;
+        Ok(self)
     }
 
     /// From a store that is far away to one at hand.
@@ -67,7 +82,8 @@ impl Transfer {
     /// If the two are not the same store.
     pub fn pull(local: Arc<Store>, remote: Arc<Store>, options: TransferOptions) -> Result<Self> {
         check_same(&local, &remote)?;
-        Ok(Self { from: remote, to: local, direction: Direction::Pull, options })
+        let left_out = Marks::default();
+        Ok(Self { from: remote, to: local, direction: Direction::Pull, options, left_out })
     }
 
     /// The receiver.

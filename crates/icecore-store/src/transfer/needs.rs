@@ -136,7 +136,9 @@ impl Transfer {
             .collect();
         for ((chunk, _), place) in lacking.iter().zip(self.from.settled_base_places(&lacking)?) {
             let (pack, ordinal) = place.ok_or(StoreError::ChunkMissing { chunk: *chunk })?;
-            needs.need(pack, ordinal, due);
+            if !self.left_out.is_live(&pack, ordinal) {
+                needs.need(pack, ordinal, due);
+            }
         }
         Ok(())
     }
@@ -217,6 +219,7 @@ impl Transfer {
         let places = self.from.settled_base_places(&lacking)?;
         for (((chunk, _), is_live), place) in lacking.iter().zip(is_live).zip(places) {
             match place {
+                Some((pack, ordinal)) if self.left_out.is_live(&pack, ordinal) => (),
                 Some((pack, ordinal)) => {
                     needs.need(pack, ordinal, due);
                     if pack != *id {

@@ -310,8 +310,11 @@ impl SnapshotWriter {
     }
 
     /// The same of a snapshot that was taken before, elsewhere perhaps: what it was then is all that the manifest says. Tells how many bytes that added
-    /// besides the manifest; `None`, and nothing is published, if the store has it.
-    pub fn commit_again(mut self, info: &SnapshotInfo) -> Result<Option<(Written, u64)>> {
+    /// besides the manifest. If the store has it nothing is published, and it is what is returned instead; what it had lost of it is there again.
+    pub fn commit_again(
+        mut self,
+        info: &SnapshotInfo,
+    ) -> Result<(std::result::Result<Written, SnapshotId>, u64)> {
         let mut added_bytes = 0;
         let manifest = self.finish(|found| {
             added_bytes = found.stored_bytes;
@@ -321,9 +324,9 @@ impl SnapshotWriter {
         let name = names::snapshot(self.claim.id());
         let (id, _) = manifest.encode(&name, &self.store.key, &self.store.machine.salt());
         if self.store.snapshot_ids()?.contains(&id) {
-            return Ok(None);
+            return Ok((Err(id), added_bytes));
         }
-        Ok(Some((self.publish(manifest)?, added_bytes)))
+        Ok((Ok(self.publish(manifest)?), added_bytes))
     }
 
     /// Waits until everything is durable. What remains is to publish it.

@@ -92,7 +92,9 @@ fn write_all(
 
     let first = reader.parts().next().transpose()?;
     let only = first.as_ref().filter(|_| info.parts == 1);
-    *current = first.as_ref().map(Part::display_name).filter(|name| !name.is_empty());
+    let has_bytes = |part: &std::result::Result<Part, StoreError>| !matches!(part, Ok(part) if part.len == 0);
+    let read_first = reader.parts().find(has_bytes).transpose()?;
+    *current = read_first.as_ref().map(Part::display_name).filter(|name| !name.is_empty());
     let bytes = match reader.content().next().transpose()? {
         Some((_, bytes)) => bytes,
         None => bytes::Bytes::new(),

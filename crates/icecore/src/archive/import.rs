@@ -51,13 +51,14 @@ pub struct Imported {
     pub info: SnapshotInfo,
     /// Whether it was not there before.
     pub is_new: bool,
-    /// Bytes it added to the store.
+    /// Bytes it added to the store. Of one that was there before, what the store had lost of it.
     pub added_bytes: u64,
     /// What is not as it was.
     pub findings: Vec<String>,
 }
 
-/// Reads an archive and publishes the snapshot in it, once all of it has been read and is what was exported.
+/// Reads an archive and publishes the snapshot in it, once all of it has been read and is what was exported. One that is there already is read as well:
+/// whoever imports it wants to know that the archive is whole.
 pub fn import(
     store: &Arc<Store>,
     packed: impl BufRead,
@@ -78,20 +79,6 @@ pub fn import(
         source: options.name.clone().unwrap_or_else(|| head.snapshot.source.clone()),
         ..head.snapshot.clone()
     };
-    let there = |id: SnapshotId, info| Imported {
-        id,
-        exported_id: head.id,
-        info,
-        is_new: false,
-        added_bytes: 0,
-        findings: Vec::new(),
-    };
-    let (listed, _) = store.snapshots()?;
-    if let Some(found) = listed.iter().find(|snapshot| snapshot.id == head.id)
-        && found.info().source == info.source
-    {
-        return Ok(there(found.id, found.info().clone()));
-    }
     let cuts = read_cuts(&mut archive, &options.store_dir, &mut sums)?;
 
     let begun = SnapshotHead {
@@ -113,11 +100,13 @@ pub fn import(
     archive.expect(sums.as_bytes(), SUMS)?;
     archive.pad(len)?;
     archive.end()?;
-    let Some((written, added_bytes)) = writer.commit_again(&info)? else {
-        let same =
-            |known: &SnapshotInfo| (&known.source, &known.created_at) == (&info.source, &info.created_at);
-        let found = listed.iter().find(|snapshot| same(snapshot.info()));
-        return Ok(there(found.map_or(head.id, |found| found.id), info));
+    let (committed, added_bytes) = writer.commit_again(&info)?;
+    let written = match committed {
+        Ok(written) => written,
+        Err(id) => {
+            let (exported_id, findings) = (head.id, Vec::new());
+            return Ok(Imported { id, exported_id, info, is_new: false, added_bytes, findings });
+        }
     };
     let mut findings = Vec::new();
     let tags = head.tags.iter().map(|tag| Label::Tag(tag.clone()));

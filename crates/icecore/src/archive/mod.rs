@@ -18,7 +18,7 @@ mod readme;
 mod store_file;
 mod unpacked;
 
-pub use carry::{Carried, CarriedStore, export_store, import_store, is_store_file, open_store_file};
+pub use carry::{Brought, Carried, CarriedStore, export_store, import_store, is_store_file, open_store_file};
 pub use export::{ExportOptions, Exported, export};
 pub use import::{ImportOptions, Imported, import};
 pub use packing::Packing;

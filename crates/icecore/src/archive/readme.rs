@@ -7,6 +7,8 @@ use super::layout::Layout;
 use super::manifest::Head;
 use super::{CUTS, MANIFEST, SUMS};
 use crate::create::BASE_BACKUP;
+use crate::is_url;
+use crate::origin::own_name;
 
 /// The text. `archive` is what the file is called, `first` are the first bytes of the content.
 pub(super) fn readme(head: &Head, layout: &Layout, archive: &str, first: &[u8]) -> String {
@@ -50,9 +52,15 @@ pub(super) fn readme(head: &Head, layout: &Layout, archive: &str, first: &[u8]) 
 
 /// How the tools of its engine restore it.
 fn way_back(info: &SnapshotInfo, content: &str, archive: &str, first: &[u8]) -> String {
-    let name = plain(&info.source);
+    let name = plain(&name_there(info));
     let unpack = format!("tar -xf {}", quoted(archive));
     match (info.form.as_str(), content) {
+        ("pg_dump", _) if has_line(first, b"CREATE DATABASE ") => format!(
+            "With `psql`: it makes its database itself. Roles that own something or have rights must be there before.\n\n```sh\n{unpack}\npsql -X -q -v ON_ERROR_STOP=1 -d postgres -f dump.sql\n```\n"
+        ),
+        ("pg_dump" | "pg_schema", _) if has_line(first, b"CREATE ROLE ") => format!(
+            "With the tools of PostgreSQL, into a new database. It begins with the roles and tablespaces of its server: `psql` complains of those that are there already, and goes on.\n\n```sh\n{unpack}\ncreatedb -T template0 {name}\npsql -X -q -d {name} -f dump.sql\n```\n"
+        ),
         ("pg_dump" | "pg_schema", _) => format!(
             "With the tools of PostgreSQL, into a new database. Roles that own something or have rights must be there before.\n\n```sh\n{unpack}\ncreatedb -T template0 {name}\npsql -X -q -v ON_ERROR_STOP=1 -d {name} -f dump.sql\n```\n"
         ),
@@ -64,16 +72,26 @@ fn way_back(info: &SnapshotInfo, content: &str, archive: &str, first: &[u8]) -> 
         ),
         ("mysqldump", _) => {
             let client = if info.engine == "mysql" { "mysql" } else { "mariadb" };
-            format!(
-                "With `{client}`, into a new database. If the dump is of several databases it makes them itself, and the second command is enough, without a name. The users that code in it runs as must be there.\n\n```sh\n{unpack}\n{client} -e 'CREATE DATABASE `{name}`{}'\n{client} {name} < dump.sql\n```\n",
-                texts(first)
-            )
+            let users = "The users that code in it runs as must be there.";
+            match has_line(first, b"CREATE DATABASE ") {
+                true => format!(
+                    "With `{client}`. It makes its databases itself. {users}\n\n```sh\n{unpack}\n{client} < dump.sql\n```\n"
+                ),
+                false => format!(
+                    "With `{client}`, into a new database. {users}\n\n```sh\n{unpack}\n{client} -e 'CREATE DATABASE `{name}`{}'\n{client} {name} < dump.sql\n```\n",
+                    texts(first)
+                ),
+            }
         }
         ("rdb", _) => format!(
             "A server of Redis loads it when it starts. Here one starts in this folder; for one that is there already, stop it, put `dump.rdb` in place of its own, owned by the user that it runs as, and start it. One with `appendonly yes` looks at its append-only file instead: switch that off for the first start.\n\n```sh\n{unpack}\nredis-server --dir . --dbfilename dump.rdb --appendonly no\n```\n"
         ),
         ("sqlite", _) => format!(
-            "It is the database itself. End the programs that have the old one open, and remove its `-wal` and `-shm` files.\n\n```sh\n{unpack} database.sqlite\nsqlite3 database.sqlite 'PRAGMA integrity_check'\ncp database.sqlite {name}\n```\n"
+            "It is the database itself. End the programs that have the old one open: what its `-wal` holds goes with it.\n\n```sh\n{unpack} {content}\nsqlite3 {content} 'PRAGMA integrity_check'\n{}```\n",
+            match name == content {
+                true => String::new(),
+                false => format!("rm -f {name}-wal {name}-shm\ncp {content} {name}\n"),
+            }
         ),
         ("directory", _) => format!(
             "As root owners come back too.\n\n```sh\nmkdir {name}\ntar --numeric-owner --xattrs --xattrs-include='*' -xpf {} -C {name} --strip-components=1 files\n```\n",
@@ -89,6 +107,22 @@ fn way_back(info: &SnapshotInfo, content: &str, archive: &str, first: &[u8]) -> 
         ),
         _ => format!("It is what was captured, byte for byte.\n\n```sh\n{unpack}\n```\n"),
     }
+}
+
+/// What it was called where it came from, which is not what its service is called.
+fn name_there(info: &SnapshotInfo) -> String {
+    let is_of_its_own = match info.form.as_str() {
+        "pg_dump" | "pg_schema" | "pg_table" | "mysqldump" => info.origin.as_deref().is_some_and(is_url),
+        form => matches!(form, "sqlite" | "directory"),
+    };
+    let there = info.origin.as_deref().filter(|_| is_of_its_own).and_then(own_name);
+    there.unwrap_or_else(|| info.source.clone())
+}
+
+/// Whether a dump has a line that begins so before its first table.
+fn has_line(first: &[u8], beginning: &[u8]) -> bool {
+    let mut lines = first.split(|byte| *byte == b'\n').take_while(|line| !line.starts_with(b"CREATE TABLE "));
+    lines.any(|line| line.starts_with(beginning))
 }
 
 /// What a database of MySQL needs to be told of its texts, if its script says it.

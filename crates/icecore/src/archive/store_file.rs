@@ -1,9 +1,11 @@
 //! A store in one file, for machines that no network reaches: a tarball of its objects.
 //!
+//! Or what came after some snapshots of it: such a file begins with another name, and with these snapshots, so that nobody takes it for a whole store.
+//!
 //! Packs lie in the file as they are, and are read where they lie. All else is small: it is in memory while the file is open, and is
 //! written at the end. Names are those of a store's objects and never become paths.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
@@ -13,8 +15,9 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use icecore_format::names;
+use icecore_format::{Digest, PackId, SnapshotId, names};
 use icecore_storage::{Hold, Holder, MemoryStorage, ObjectMeta, PutMode, Storage, Version};
+use icecore_store::{Counter, Monitor, StoreError};
 
 use super::entry::{BLOCK_LEN, END_LEN, Entry, padding_of};
 use crate::{Error, Result};
@@ -22,6 +25,11 @@ use crate::{Error, Result};
 /// What comes first, by which such a file is known.
 pub(super) const STORE: &str = "STORE.md";
 const STORE_TEXT: &str = "A store of icecore in one file. `icecore import FILE` brings its snapshots into the same store elsewhere, `icecore init --from FILE` makes one of it.\n";
+/// What comes first instead if what some snapshots need is left out.
+pub(super) const LATER: &str = "STORE-LATER.md";
+const LATER_TEXT: &str = "What came later in a store of icecore, in one file. It is no whole store: `icecore import FILE` brings its snapshots into the same store where the snapshots are that EARLIER lists, for what these need was left out.\n";
+/// And what comes then: the ids of these snapshots, newest first, one a line.
+const EARLIER: &str = "EARLIER";
 /// What is not a pack has no more than this, together.
 const SMALL_LEN_MAX: u64 = 512 << 20;
 /// The longest name of an object.
@@ -36,6 +44,8 @@ pub(super) struct StoreFile {
     is_writable: bool,
     small: MemoryStorage,
     packs: Mutex<Packs>,
+    /// The snapshots of which it lacks what they need, newest first. None if it is a whole store.
+    earlier: Vec<SnapshotId>,
 }
 
 #[derive(Debug, Default)]
@@ -44,22 +54,26 @@ struct Packs {
     places: BTreeMap<String, (u64, u64)>,
     /// Where the next one goes.
     end: u64,
+    /// Those that somebody has read from end to end. Whoever does that holds them to their names.
+    read: BTreeSet<String>,
 }
 
 type StorageResult<T> = icecore_storage::Result<T>;
 
 impl StoreFile {
-    /// An empty one in an empty file.
-    pub(super) fn create(file: File, path: &Path) -> Result<Self> {
-        let made = Self {
-            file,
-            place: path.display().to_string(),
-            is_writable: true,
-            small: MemoryStorage::new(),
-            packs: Mutex::default(),
+    /// An empty one in an empty file. What `earlier` snapshots need will be left out, if there are any.
+    pub(super) fn create(file: File, path: &Path, earlier: Vec<SnapshotId>) -> Result<Self> {
+        let place = path.display().to_string();
+        let made = Self { is_writable: true, earlier, ..Self::over(file, place) };
+        let listed = made.earlier.iter().map(|id| format!("{id}\n")).collect::<String>();
+        let begun: &[(&str, &str)] = match made.earlier.is_empty() {
+            true => &[(STORE, STORE_TEXT)],
+            false => &[(LATER, LATER_TEXT), (EARLIER, &listed)],
         };
-        made.append(&mut made.packs(), STORE, STORE_TEXT.as_bytes())
-            .map_err(|error| made.unwritten(error))?;
+        for (name, text) in begun {
+            let appended = made.append(&mut made.packs(), name, text.as_bytes());
+            appended.map_err(|error| made.unwritten(error))?;
+        }
         Ok(made)
     }
 
@@ -69,15 +83,24 @@ impl StoreFile {
         let unread = |source| Error::ArchiveUnread { name: place.clone(), source };
         let file = File::open(path).map_err(unread)?;
         let len = file.metadata().map_err(unread)?.len();
-        let found = Self {
-            file,
-            place: place.clone(),
-            is_writable: false,
-            small: MemoryStorage::new(),
-            packs: Mutex::default(),
-        };
-        found.read_all(len)?;
+        let mut found = Self::over(file, place);
+        found.earlier = found.read_all(len)?;
         Ok(found)
+    }
+
+    fn over(file: File, place: String) -> Self {
+        let (small, packs) = (MemoryStorage::new(), Mutex::default());
+        Self { file, place, is_writable: false, small, packs, earlier: Vec::new() }
+    }
+
+    /// What it is called in errors.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The snapshots without which it is of no use, newest first. None if it is a whole store.
+    pub(super) fn earlier(&self) -> &[SnapshotId] {
+        &self.earlier
     }
 
     fn damaged(&self, why: impl Into<String>) -> Error {
@@ -98,48 +121,70 @@ impl StoreFile {
         Ok(bytes)
     }
 
-    fn read_all(&self, file_len: u64) -> Result<()> {
-        let (mut at, mut small_len, mut is_first) = (0, 0u64, true);
+    /// Learns what there is; returns the earlier snapshots.
+    fn read_all(&self, file_len: u64) -> Result<Vec<SnapshotId>> {
+        let (mut at, mut small_len) = (0, 0u64);
+        let (mut expected, mut earlier) = (Expected::First, Vec::new());
         loop {
             let block = self.read_at(at, BLOCK_LEN as u64, file_len)?;
             if block.iter().all(|byte| *byte == 0) {
                 let end = self.read_at(at, END_LEN as u64, file_len)?;
                 let is_end = end.iter().all(|byte| *byte == 0) && at + END_LEN as u64 == file_len;
-                return if is_end && !is_first {
-                    Ok(())
-                } else {
-                    Err(self.damaged("something follows its end"))
+                return match (is_end, expected) {
+                    (true, Expected::Object) => Ok(earlier),
+                    _ => Err(self.damaged("something follows its end")),
                 };
             }
             let (name, len, content) = self.read_header(at, block, file_len)?;
             let end = content.checked_add(len).filter(|end| *end <= file_len);
             let end = end.ok_or_else(|| self.damaged("it ends too early: it was cut off"))?;
-            match (is_first, name.as_str()) {
-                (true, STORE) => (),
-                (true, _) => return Err(self.damaged(format!("it does not begin with {STORE}"))),
-                (false, name) if is_large(name) => {
+            match (expected, name.as_str()) {
+                (Expected::First, STORE) => expected = Expected::Object,
+                (Expected::First, LATER) => expected = Expected::Earlier,
+                (Expected::First, _) => return Err(self.damaged(format!("it does not begin with {STORE}"))),
+                (Expected::Earlier, EARLIER) => {
+                    earlier =
+                        self.parse_earlier(&self.read_small(content, len, &mut small_len, file_len)?)?;
+                    expected = Expected::Object;
+                }
+                (Expected::Earlier, name) => {
+                    return Err(self.damaged(format!("{EARLIER} should come, and {name:?} does")));
+                }
+                (Expected::Object, name) if is_large(name) => {
                     if self.packs().places.insert(name.to_owned(), (content, len)).is_some() {
                         return Err(self.damaged(format!("{name} comes twice")));
                     }
                 }
-                (false, name) if is_small(name) => {
-                    small_len = small_len.saturating_add(len);
-                    if small_len > SMALL_LEN_MAX {
-                        return Err(self.damaged("it holds more than a store has besides packs"));
-                    }
-                    let bytes = self.read_at(content, len, file_len)?;
+                (Expected::Object, name) if is_small(name) => {
+                    let bytes = self.read_small(content, len, &mut small_len, file_len)?;
                     let put = self.small.put(name, &bytes, PutMode::CreateNew);
                     put.map_err(|_| self.damaged(format!("{name} comes twice")))?;
                 }
-                (false, name) => return Err(self.damaged(format!("{name:?} is no object of a store"))),
+                (Expected::Object, name) => {
+                    return Err(self.damaged(format!("{name:?} is no object of a store")));
+                }
             }
             let padding = self.read_at(end, padding_of(len) as u64, file_len)?;
             if padding.iter().any(|byte| *byte != 0) {
                 return Err(self.damaged(format!("what follows {name} is not as it was written")));
             }
             at = end + padding.len() as u64;
-            is_first = false;
         }
+    }
+
+    fn read_small(&self, at: u64, len: u64, together: &mut u64, file_len: u64) -> Result<Vec<u8>> {
+        *together = together.saturating_add(len);
+        match *together > SMALL_LEN_MAX {
+            true => Err(self.damaged("it holds more than a store has besides packs")),
+            false => self.read_at(at, len, file_len),
+        }
+    }
+
+    /// There is at least one, or what was left out would be known by nobody.
+    fn parse_earlier(&self, bytes: &[u8]) -> Result<Vec<SnapshotId>> {
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.ends_with('\n'));
+        let ids = text.and_then(|text| text.lines().map(|line| line.parse().ok()).collect::<Option<_>>());
+        ids.ok_or_else(|| self.damaged(format!("{EARLIER} is not as it was written")))
     }
 
     /// The name and the length of the entry at `at`, and where its content is. A header must be as it is written here.
@@ -193,13 +238,35 @@ impl StoreFile {
     /// Writes all that is small, and the end; says how long the file is.
     pub(super) fn finish(&self) -> Result<u64> {
         let packs = &mut self.packs();
-        let listed = self.small.list("").map_err(icecore_store::StoreError::from)?;
+        let listed = self.small.list("").map_err(StoreError::from)?;
         for object in listed.iter().filter(|object| is_small(&object.name)) {
-            let bytes = self.small.get(&object.name).map_err(icecore_store::StoreError::from)?;
+            let bytes = self.small.get(&object.name).map_err(StoreError::from)?;
             self.append(packs, &object.name, &bytes).map_err(|error| self.unwritten(error))?;
         }
         self.file.write_all_at(&[0; END_LEN], packs.end).map_err(|error| self.unwritten(error))?;
         Ok(packs.end + END_LEN as u64)
+    }
+
+    /// Packs that nobody has read from end to end, and that are not what their names say.
+    pub(super) fn damaged_unread(&self, monitor: &dyn Monitor) -> Result<Vec<String>> {
+        let unread: Vec<String> = {
+            let packs = self.packs();
+            packs.places.keys().filter(|name| !packs.read.contains(*name)).cloned().collect()
+        };
+        let mut damaged = Vec::new();
+        for name in unread {
+            if monitor.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            // Parity has no hash for a name, and is made anew where the pack is right.
+            let Some(id) = names::parse_pack(&name) else { continue };
+            let bytes = self.get(&name).map_err(StoreError::from)?;
+            monitor.count(Counter::ReadBytes, bytes.len() as u64);
+            if PackId(Digest::of(&bytes)) != id {
+                damaged.push(name);
+            }
+        }
+        Ok(damaged)
     }
 
     fn error(&self, action: &'static str, name: &str, source: io::Error) -> icecore_storage::Error {
@@ -218,6 +285,14 @@ impl StoreFile {
         self.file.read_exact_at(&mut bytes, offset + range.start).map_err(cannot)?;
         Ok(bytes.into())
     }
+}
+
+/// What comes next in a file that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    First,
+    Earlier,
+    Object,
 }
 
 /// Everything is said by its name and its length.
@@ -242,7 +317,12 @@ fn is_small(name: &str) -> bool {
 
 impl Storage for StoreFile {
     fn get(&self, name: &str) -> StorageResult<Bytes> {
-        if is_large(name) { self.read(name, |len| 0..len) } else { self.small.get(name) }
+        if !is_large(name) {
+            return self.small.get(name);
+        }
+        let bytes = self.read(name, |len| 0..len)?;
+        self.packs().read.insert(name.to_owned());
+        Ok(bytes)
     }
 
     fn get_versioned(&self, name: &str) -> StorageResult<(Bytes, Version)> {

@@ -109,6 +109,9 @@ fn a_store_in_a_file_that_was_cut_off_or_changed_adds_nothing_wrong() {
         let said = receiver(&archive[..len]);
         assert!(matches!(said.status, 1 | 13), "{len}: {}", said.stderr);
         assert_eq!(count(), 0, "{len}");
+        // Where all of it is there already, too.
+        let said = env.run(&["import", "changed.tar"]);
+        assert!(matches!(said.status, 1 | 13), "{len}: {}", said.stderr);
     }
     for at in (0..archive.len()).step_by(archive.len() / 40) {
         let mut changed = archive.clone();
@@ -132,6 +135,30 @@ fn a_store_in_a_file_that_was_cut_off_or_changed_adds_nothing_wrong() {
         assert_eq!(said.status, 13, "{name}: {}", said.stderr);
         assert_eq!(count(), 0);
     }
+}
+
+#[test]
+fn a_damaged_pack_of_which_nothing_is_needed_is_told_all_the_same() {
+    let env = some();
+    env.ok(&["export", "--all", "--format", "store", "-o", "store.tar"]);
+    let said = env.ok(&["import", "store.tar"]);
+    assert!(said.starts_with("Nothing to do"), "{said}");
+    let archive = env.read("store.tar");
+    let mut packs = env.files(".icecore/packs");
+    packs.sort_by_key(|pack| pack.metadata().unwrap().len());
+    let pack = packs.pop().unwrap();
+    let folder = pack.parent().unwrap().file_name().unwrap().to_str().unwrap();
+    let name = format!("packs/{folder}/{}", pack.file_name().unwrap().to_str().unwrap());
+    let (_, content) = entry(&archive, &name);
+    for at in [content.start, content.start + content.len() / 2, content.end - 1] {
+        let mut changed = archive.clone();
+        changed[at] ^= 1;
+        env.write("changed.tar", changed);
+        let said = env.run(&["import", "changed.tar"]);
+        assert_eq!(said.status, 13, "{at}: {}", said.stderr);
+        assert!(said.stderr.contains(&format!("{name} in the file is damaged")), "{}", said.stderr);
+    }
+    env.ok(&["verify"]);
 }
 
 #[test]

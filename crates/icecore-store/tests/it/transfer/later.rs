@@ -1,0 +1,137 @@
+//! What came later, without what is where it goes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use icecore_format::SnapshotId;
+use icecore_storage::{MemoryStorage, Storage};
+use icecore_store::{Sent, Silent, Snapshot, Store, StoreError, Transfer, TransferPlan};
+use tempfile::TempDir;
+
+use super::{Pair, check_sound, ids, night, nights, push, transfer_options};
+use crate::support::{BOTH, Crypto, find, gc_options, write};
+
+/// What was left on the way, for someone to take along.
+struct Carried {
+    storage: Arc<dyn Storage>,
+    dir: TempDir,
+}
+
+impl Carried {
+    /// These snapshots without what `earlier` ones need.
+    fn of(store: &Arc<Store>, later: &[SnapshotId], earlier: &[SnapshotId]) -> (Self, Sent) {
+        let (storage, dir) =
+            (Arc::new(MemoryStorage::new()) as Arc<dyn Storage>, tempfile::tempdir().unwrap());
+        let made = store.clone_to(Arc::clone(&storage), "way", dir.path().join("way.redb")).unwrap();
+        let earlier: Vec<Snapshot> = earlier.iter().map(|id| find(store, *id)).collect();
+        let way = Transfer::push(Arc::clone(store), Arc::new(made), transfer_options()).unwrap();
+        let way = way.without(&earlier, &Silent).unwrap();
+        let sent = way.carry_out(way.plan(later, &Silent).unwrap(), &Silent).unwrap();
+        assert_eq!(sent.published.len(), later.len());
+        (Self { storage, dir }, sent)
+    }
+
+    fn way_to(&self, store: &Arc<Store>) -> (Transfer, TransferPlan) {
+        let index = self.dir.path().join("arrived.redb");
+        let opened = store.clone_to(Arc::clone(&self.storage), "way", index).unwrap();
+        let opened = Arc::new(opened.beside(Arc::clone(store)));
+        let ids = ids(&opened);
+        let way = Transfer::pull(Arc::clone(store), opened, transfer_options()).unwrap();
+        let plan = way.plan(&ids, &Silent).unwrap();
+        (way, plan)
+    }
+
+    fn bring(&self, store: &Arc<Store>) -> Sent {
+        let (way, plan) = self.way_to(store);
+        assert!(plan.damaged.is_empty(), "{:?}", plan.damaged);
+        let sent = way.carry_out(plan, &Silent).unwrap();
+        assert!(sent.failed.is_empty(), "{:?}", sent.failed);
+        sent
+    }
+}
+
+/// All nights so far, oldest first.
+fn in_order(store: &Store) -> Vec<SnapshotId> {
+    let mut ids = ids(store);
+    ids.reverse();
+    ids
+}
+
+#[test]
+fn each_step_brings_what_the_one_before_did_not() {
+    for crypto in BOTH {
+        let pair = Pair::new(crypto);
+        let expected = nights(&pair.local.store, 7);
+        let ids = in_order(&pair.local.store);
+        let whole = push(&pair.local.store, &pair.remote, &ids[..1]).unwrap();
+        for step in [1..3, 3..4, 4..7] {
+            let (carried, sent) = Carried::of(&pair.local.store, &ids[step.clone()], &ids[..step.start]);
+            assert!(sent.bytes < whole.bytes / 2 * step.len() as u64, "{} of {}", sent.bytes, whole.bytes);
+            carried.bring(&pair.remote);
+        }
+        check_sound(&pair.remote, &expected);
+        assert_eq!(pair.names("packs/"), pair.local.names("packs/"));
+    }
+}
+
+#[test]
+fn what_came_before_may_be_deleted_and_collected_on_both_sides() {
+    let pair = Pair::new(Crypto::Plain);
+    let mut expected = nights(&pair.local.store, 4);
+    let ids = in_order(&pair.local.store);
+    push(&pair.local.store, &pair.remote, &ids).unwrap();
+    for (store, gone) in [(&pair.local.store, &ids[..2]), (&pair.remote, &ids[..3])] {
+        for id in gone {
+            store.delete_snapshot(&find(store, *id)).unwrap();
+        }
+        for _ in 0..3 {
+            store.gc(&gc_options(), &Silent).unwrap();
+        }
+    }
+    let id = write(&pair.local.store, "shop", &[("a", &night(4))]).id;
+    let (carried, _) = Carried::of(&pair.local.store, &[id], &ids[2..]);
+    carried.bring(&pair.remote);
+    expected.insert(id, night(4));
+    expected.retain(|id, _| !ids[..3].contains(id));
+    check_sound(&pair.remote, &expected);
+}
+
+#[test]
+fn some_of_a_pack_is_copied_although_what_it_is_coded_on_is_not_there() {
+    for crypto in BOTH {
+        let pair = Pair::new(crypto);
+        let first = write(&pair.local.store, "shop", &[("a", &night(0))]).id;
+        push(&pair.local.store, &pair.remote, &[first]).unwrap();
+        let second = write(&pair.local.store, "shop", &[("a", &night(1))]).id;
+        let (carried, _) = Carried::of(&pair.local.store, &[second], &[first]);
+        // Most of it came another way.
+        let most = &night(1)[..45_000];
+        let own = write(&pair.remote, "own", &[("a", most)]).id;
+        let before = pair.names("packs/");
+        carried.bring(&pair.remote);
+        let expected = [(first, night(0)), (second, night(1)), (own, most.to_vec())];
+        check_sound(&pair.remote, &BTreeMap::from(expected));
+        let new: Vec<String> = pair.names("packs/").into_iter().filter(|it| !before.contains(it)).collect();
+        assert!(
+            !new.is_empty() && new.iter().any(|name| !pair.local.names("packs/").contains(name)),
+            "{new:?}"
+        );
+    }
+}
+
+#[test]
+fn without_what_came_before_nothing_can_be_planned() {
+    for crypto in BOTH {
+        let pair = Pair::new(crypto);
+        nights(&pair.local.store, 3);
+        let ids = in_order(&pair.local.store);
+        push(&pair.local.store, &pair.remote, &ids[..1]).unwrap();
+        let before = pair.names("");
+        let (carried, _) = Carried::of(&pair.local.store, &ids[2..], &ids[..2]);
+        let (_, plan) = carried.way_to(&pair.remote);
+        let missing =
+            |(_, error): &(SnapshotId, StoreError)| matches!(error, StoreError::ChunkMissing { .. });
+        assert!(plan.damaged.len() == 1 && plan.damaged.iter().all(missing), "{:?}", plan.damaged);
+        assert_eq!(pair.names(""), before);
+    }
+}
