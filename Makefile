@@ -25,6 +25,8 @@ build:
 	scripts/install-packages build
 	$(CARGO) build --release --locked -p icecore-cli
 
+# Many tests wait for servers: twice as many at a time as there are cores keep those busy.
+test: export RUST_TEST_THREADS ?= $(shell expr 2 '*' $$(nproc))
 test:
 	scripts/install-packages build test
 	$(CARGO) test --workspace --locked
