@@ -54,6 +54,7 @@ pub use icecore_store::{
 pub use nearest::{did_you_mean, nearest};
 pub use nightly::{
     Entries, Grade, Journal, Night, Outcome, Record, Run, Step, StepReport, Task, Watcher, nightly,
+    tell_of_failure,
 };
 pub use open::{
     Surroundings, cache_of, check_conditions, empty_same, init, is_store, open, open_as, open_same,

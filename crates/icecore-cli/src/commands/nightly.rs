@@ -58,7 +58,18 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NightlyArgs) -> Result<
             "two lines make one: [services.shop] and url = \"postgres://HOST/shop\"; docs/services.md shows more",
         ));
     }
-    let opened = context.open()?;
+    project.check_services(&args.services)?;
+    let opened = match context.open() {
+        Err(CommandError::Failure(failure)) => {
+            // Who does not look hears of it nevertheless.
+            for error in icecore::tell_of_failure(&project, &context.host(), &args.services, &failure.message)
+            {
+                ui.warn(sentence(&error));
+            }
+            return Err(CommandError::Failure(failure));
+        }
+        opened => opened?,
+    };
     let (host, store_dir) = (context.host(), opened.real_dir());
     let night = Night {
         store: &opened.store,

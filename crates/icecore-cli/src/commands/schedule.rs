@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use icecore::{Mark, Project, Timer, Unit, jitter, with_lines};
 use jiff::SignedDuration;
+use rustix::process::geteuid;
 use serde_json::json;
 
 use crate::args::parse_name;
@@ -96,10 +98,30 @@ impl KeeperArgs {
     }
 }
 
+/// Variables by which what is outside of this machine is reached.
+const OUTSIDE: [&str; 12] = [
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "https_proxy",
+    "http_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+];
+
 /// Neither systemd nor cron has the variables that are set here.
 fn warn_of_variables(ui: &mut Ui, context: &Context, project: &Project) {
     if context.password_file.is_none() && password::is_given(None) {
         ui.warn("the password of the store in ICECORE_PASSWORD is not there when it is run: --password-file FILE is");
+    }
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    for variable in OUTSIDE.iter().filter(|name| is_set(name)) {
+        ui.warn(format_args!("the variable {variable} is set here, and not when it is run"));
     }
     for (name, service) in project.config.services.iter().filter(|(_, service)| service.schedule.is_some()) {
         if let Some(variable) = &service.password_env {
@@ -152,7 +174,10 @@ fn jitter_max(project: &Project) -> SignedDuration {
 /// Where programs are found now. What is not absolute would be somewhere else there, and what breaks a line would be another one.
 fn search_path() -> Option<String> {
     let path = std::env::var("PATH").ok()?;
-    let is_kept = |folder: &&str| folder.starts_with('/') && !folder.contains(char::is_control);
+    // Root runs nothing at night that others may have put there since.
+    let is_safe = |folder: &str| !geteuid().is_root() || is_of_root_alone(Path::new(folder));
+    let is_kept =
+        |folder: &&str| folder.starts_with('/') && !folder.contains(char::is_control) && is_safe(folder);
     let mut folders: Vec<&str> = Vec::new();
     for folder in path.split(':').filter(is_kept) {
         if !folders.contains(&folder) {
@@ -160,6 +185,17 @@ fn search_path() -> Option<String> {
         }
     }
     Some(folders.join(":")).filter(|path| !path.is_empty())
+}
+
+/// Whether nobody else may put something into a folder, or another folder in its place.
+fn is_of_root_alone(folder: &Path) -> bool {
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    real.ancestors().enumerate().all(|(above, folder)| match folder.metadata() {
+        // In a folder that is sticky, what is root's stays where it is.
+        Ok(it) => it.uid() == 0 && (it.mode() & 0o022 == 0 || (above > 0 && it.mode() & 0o1000 != 0)),
+        // Who may make it is seen above it.
+        Err(_) => true,
+    })
 }
 
 /// The file, in a directory that must be there: nobody reads at night that it is not.
@@ -302,7 +338,7 @@ fn in_systemd(
     (mark, dir): (&Mark, &Path),
     project: &Project,
 ) -> Result<ExitStatus> {
-    let is_user = args.user || !rustix::process::geteuid().is_root();
+    let is_user = args.user || !geteuid().is_root();
     let user = (!is_user).then_some("root");
     let mut units = Vec::new();
     for timer in timers {

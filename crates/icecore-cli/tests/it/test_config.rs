@@ -136,3 +136,22 @@ fn engines_and_files_are_what_they_are() {
     let said = env.run(&["config", "check"]);
     assert!(said.text().contains("fails: see below"), "{}", said.text());
 }
+
+#[test]
+fn a_webhook_that_is_nowhere_is_told_before_the_first_bad_night() {
+    let env = TestEnv::new();
+    let check = |settings: &str| {
+        env.write("icecore.toml", format!("[nightly]\n{settings}\n[services.f]\npath = 'f'\n"));
+        env.write("f", "1");
+        env.run(&["config", "check"])
+    };
+    let said = check("webhook_file = 'hook'");
+    assert!(said.status == 3 && said.stderr.contains("webhook_file: "), "{}", said.stderr);
+    env.write("hook", "hush\n");
+    let said = check("webhook_file = 'hook'");
+    assert!(said.status == 3 && !said.stderr.contains("hush"), "{}", said.stderr);
+    env.write("hook", "https://hooks.example/hush\n");
+    assert_eq!(check("webhook_file = 'hook'").status, 0);
+    let said = check("webhook_file = 'hook'\nwebhook = 'https://hooks.example/hush'");
+    assert!(said.status == 3 && said.stderr.contains("that alone counts"), "{}", said.stderr);
+}

@@ -34,6 +34,11 @@ impl Project {
                 }
             }
         }
+        let NightlySettings { webhook, webhook_file, .. } = &self.config.nightly;
+        if webhook.is_some() && webhook_file.is_some() {
+            faults.push("webhook: webhook_file says where, too, and that alone counts".to_owned());
+        }
+        faults.extend(self.webhook().err().map(|error| format!("webhook_file: {}", sentence(&error))));
         let path = (environment.variable)("PATH").unwrap_or_else(|| OsString::from(PATH_DEFAULT));
         for (key, command) in [("before", before), ("after", after)] {
             let missing = command.first().and_then(|program| self.missing(program, &path));

@@ -11,9 +11,11 @@ mod journal;
 mod night;
 mod notice;
 mod step;
+mod teller;
 mod walk;
 
 pub use journal::{Entries, Journal, Record, Run};
 pub use night::Night;
 pub use step::{Grade, Outcome, Step, StepReport, Task};
+pub use teller::tell_of_failure;
 pub use walk::{Watcher, nightly};

@@ -1,23 +1,23 @@
 //! One night: what it needs, and what each step does.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use icecore_format::SnapshotId;
+use icecore_storage::without_secret;
 use icecore_store::{GcOptions, Monitor, Snapshot, Store, StoreError, VerifyExtent};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::journal::{Journal, Record};
 use super::step::{Grade, Outcome};
-use crate::config::WebUrl;
-use crate::health::shrinkage;
+use crate::health::{is_done_still, shrinkage};
 use crate::prune::PruneOptions;
+use crate::select::SAFETY_SUFFIX;
 use crate::{
     CreateOptions, Created, Environment, Error, Place, Project, ProofOptions, Remotes, Result, Surroundings,
-    Witness, check_conditions, create, is_safety, is_store, open_same, plan_prune, prove, prune,
+    Witness, check_conditions, create, format_time, is_safety, is_store, open_same, plan_prune, prove, prune,
 };
 
 /// How often the steps for the whole store are done where services are run one by one.
@@ -60,7 +60,8 @@ impl Night<'_> {
     /// Where nothing was ever pushed to, the store is made. One that was there and is not is no reason to make another: a disk may not be mounted.
     pub(super) fn open_remote(&self, remote: &str) -> Result<Arc<Store>> {
         let place = self.place_of(remote)?;
-        if self.journal.read().pushed.contains_key(remote) && !is_store(&place, self.around)? {
+        if self.journal.read().pushed.contains_key(&without_secret(remote)) && !is_store(&place, self.around)?
+        {
             return Err(Error::Unfitting(format!(
                 "there was a store at {place}, and there is none now: is it mounted? `icecore push {remote}` makes a new one there"
             )));
@@ -132,7 +133,9 @@ impl Night<'_> {
     /// What several machines have under one name is not one series, and what one of them keeps says nothing about the others.
     pub(super) fn refuse_others(&self, store: &Store, service: &str) -> Result<()> {
         let (snapshots, _) = store.snapshots()?;
-        let of_service = snapshots.iter().map(Snapshot::info).filter(|info| info.source == service);
+        // What a restore put into a snapshot before it replaced it is pruned with the service.
+        let is_of_it = |source: &str| source.strip_suffix(SAFETY_SUFFIX).unwrap_or(source) == service;
+        let of_service = snapshots.iter().map(Snapshot::info).filter(|info| is_of_it(&info.source));
         match of_service.map(|info| &info.host).find(|host| *host != self.host) {
             Some(host) => Err(Error::Unfitting(format!(
                 "snapshots of {service} that {host} took lie there, too, and this machine's policy is not theirs: nothing was deleted; give the service a name of its own on each machine, or prune there by hand"
@@ -199,28 +202,34 @@ impl Night<'_> {
         }
     }
 
+    /// What a run comes to that finds another one of the same service at work, which hangs if it began longer ago than `stuck`.
+    pub(super) fn still_at_work(&self, service: &str, stuck: SignedDuration) -> Outcome {
+        let begun = self.journal.read().services.get(service).map(|run| run.begun);
+        match begun.filter(|begun| (self.clock)().duration_since(*begun) > stuck) {
+            None => Outcome::Skipped("another run of it is still at work".to_owned()),
+            Some(begun) => Outcome::Failed(Error::Unfitting(format!(
+                "another run of it has been at work since {}: it hangs, and must be ended by hand",
+                format_time(begun)
+            ))),
+        }
+    }
+
+    /// Whether the last snapshot of any service was found damaged when it was read back.
+    pub(super) fn remembers_damage(&self) -> bool {
+        let verified = self.journal.read().verified;
+        let known = |service: &String| self.project.config.services.contains_key(service);
+        verified.iter().any(|(service, record)| known(service) && record.grade == Grade::Failed)
+    }
+
     pub(super) fn was_collected_lately(&self) -> bool {
         let entries = self.journal.read();
         let is_due = |record: &Record| {
             let age = (self.clock)().duration_since(record.at);
             record.grade == Grade::Failed || age.is_negative() || age > STORE_EVERY
         };
-        !entries.store.is_empty() && !entries.store.iter().any(is_due)
-    }
-
-    /// Where a program of the user's is told.
-    pub(super) fn webhook(&self) -> Result<Option<WebUrl>> {
-        let settings = &self.project.config.nightly;
-        let Some(file) = &settings.webhook_file else { return Ok(settings.webhook.clone()) };
-        let path = self.project.dir.join(file);
-        let text =
-            fs::read_to_string(&path).map_err(|source| Error::WebhookFile { path: path.clone(), source })?;
-        match WebUrl::parse(text.lines().next().unwrap_or_default()) {
-            Ok(url) => Ok(Some(url)),
-            Err(why) => {
-                Err(Error::Unfitting(format!("{} holds no URL in its first line: {why}", path.display())))
-            }
-        }
+        // What is not done any more is never due.
+        let mut store = entries.store.iter().filter(|record| is_done_still(&self.project.config, record));
+        !entries.store.is_empty() && !store.any(is_due)
     }
 
     pub(super) fn place_of(&self, remote: &str) -> Result<Place> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use icecore_format::{Evidence, SnapshotId};
+use icecore_storage::without_secret;
 use icecore_store::{GcReport, Sent, VerifyReport};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -121,9 +122,9 @@ impl Task {
         Self { step, service: None, remote: None }
     }
 
-    /// The same in a remote.
+    /// The same in a remote. Whoever writes a URL there may have written a secret into it, and this is told to many.
     pub(super) fn at(self, remote: &str) -> Self {
-        Self { remote: Some(remote.to_owned()), ..self }
+        Self { remote: Some(without_secret(remote)), ..self }
     }
 }
 

@@ -1,27 +1,23 @@
 //! The way through a night: which steps are done, in which order, and what speaks against one.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use icecore_format::SnapshotId;
 use icecore_store::{Monitor, Silent, Snapshot, Store, Transfer, TransferOptions, VerifyExtent};
+use jiff::SignedDuration;
 
-use super::caller::{Callee, Caller};
 use super::hook::Hook;
 use super::night::Night;
 use super::notice::Notice;
 use super::step::{Grade, Outcome, Step, StepReport, Task};
-use crate::config::{WebUrl, WebhookWhen};
+use super::teller::Teller;
+use crate::config::WebUrl;
 use crate::{Error, Result, is_safety, open_as, sentence};
 
-/// How often somebody is called who does not answer.
-const ATTEMPTS: u32 = 2;
-/// The media type of what people read.
-const TEXT: &str = "text/plain; charset=utf-8";
-/// That of what programs read.
-const JSON: &str = "application/json";
+/// A run that has been at work for so long, while the next one waits, hangs.
+const STUCK: SignedDuration = SignedDuration::from_hours(24);
 
 /// Who looks on.
 pub trait Watcher {
@@ -45,8 +41,7 @@ struct Walk<'a, 'w> {
     damage: bool,
     /// What others are to be told of what is going on.
     notice: Notice,
-    /// Made when somebody is to be called.
-    caller: OnceCell<Caller>,
+    teller: Teller<'a>,
 }
 
 /// Goes through the steps of these services, or of all there are, and of the store. What each came to, the watcher hears.
@@ -56,8 +51,8 @@ struct Walk<'a, 'w> {
 pub fn nightly(night: &Night<'_>, services: &[String], watcher: &mut dyn Watcher) -> Result<()> {
     night.project.check_services(services)?;
     let known = &night.project.config.services;
-    let (notice, caller) = (Notice::new(night.host, None), OnceCell::new());
-    let mut walk = Walk { night, watcher, remotes: BTreeMap::new(), damage: false, notice, caller };
+    let (notice, teller) = (Notice::new(night.host, None), Teller::new(night.project));
+    let mut walk = Walk { night, watcher, remotes: BTreeMap::new(), damage: false, notice, teller };
     for service in known.keys().filter(|name| services.is_empty() || services.contains(name)) {
         walk.service(service)?;
     }
@@ -114,15 +109,20 @@ impl<'a> Walk<'a, '_> {
     fn service(&mut self, service: &'a str) -> Result<()> {
         let (night, settings) = (self.night, &self.night.project.config.nightly);
         self.notice = Notice::new(night.host, Some(service));
-        let ping = night.project.config.services.get(service).and_then(|service| service.ping.as_ref());
+        let ping = self.teller.ping(Some(service));
         let turn = match night.journal.wait_for_turn(service) {
             Ok(Some(turn)) => Some(turn),
             Ok(None) => {
                 // What that run has come to stays in the journal as it wrote it.
-                let outcome = Outcome::Skipped("another run of it is still at work".to_owned());
+                let outcome = night.still_at_work(service, STUCK);
                 let task = Task::of(Step::Create, service);
                 let monitor = self.watcher.begins(&task);
-                self.watcher.ended(&StepReport { task, outcome, duration: Duration::ZERO });
+                let report = StepReport { task, outcome, duration: Duration::ZERO };
+                self.watcher.ended(&report);
+                self.notice.add(&report);
+                if !self.notice.is_good() {
+                    self.tell(ping);
+                }
                 return if monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) };
             }
             // Where nothing can be written beside the index, the night is not given up.
@@ -131,7 +131,7 @@ impl<'a> Walk<'a, '_> {
                 None
             }
         };
-        self.announce(ping);
+        self.teller.announce(ping);
         let begun = night.journal.begin(service, (night.clock)());
         begun.unwrap_or_else(|error| self.warn(&error));
 
@@ -193,8 +193,11 @@ impl<'a> Walk<'a, '_> {
     fn store(&mut self) -> Result<()> {
         let (night, settings) = (self.night, &self.night.project.config.nightly);
         self.notice = Notice::new(night.host, None);
-        self.announce(settings.ping.as_ref());
-        let against = if self.damage { Some("a snapshot of this night was not found right") } else { None };
+        let ping = self.teller.ping(None);
+        self.teller.announce(ping);
+        // Services that are run one by one tell each other by what is remembered.
+        let is_damaged = self.damage || night.remembers_damage();
+        let against = if is_damaged { Some("a newest snapshot was not found right") } else { None };
         self.step(Task::of_store(Step::Gc), against, |_, monitor| {
             night.collect(night.store, night.place, &**monitor)
         })?;
@@ -209,37 +212,14 @@ impl<'a> Walk<'a, '_> {
                 night.verify(None, VerifyExtent::Budget(settings.verify.0), &**monitor)
             })?;
         }
-        self.tell(settings.ping.as_ref());
+        self.tell(ping);
         Ok(())
-    }
-
-    /// Whoever watches over the time is told that it begins. If that does not arrive, the end will tell.
-    fn announce(&self, ping: Option<&WebUrl>) {
-        let Some(url) = ping.map(|url| url.below("start")) else { return };
-        self.call(Callee { what: "ping", url: &url, attempts: 1 }, TEXT, "").unwrap_or_default();
     }
 
     /// Others are told what it has come to.
     fn tell(&mut self, ping: Option<&WebUrl>) {
-        let settings = &self.night.project.config.nightly;
-        if settings.webhook_when == WebhookWhen::Always || !self.notice.is_good() {
-            let told = self.night.webhook().and_then(|webhook| {
-                let Some(url) = webhook else { return Ok(()) };
-                let document = self.notice.document().to_string();
-                self.call(Callee { what: "webhook", url: &url, attempts: ATTEMPTS }, JSON, &document)
-            });
-            told.unwrap_or_else(|error| self.warn(&error));
-        }
-        if let Some(ping) = ping {
-            let url = if self.notice.is_good() { ping.clone() } else { ping.below("fail") };
-            let callee = Callee { what: "ping", url: &url, attempts: ATTEMPTS };
-            let told = self.call(callee, TEXT, &self.notice.text());
-            told.unwrap_or_else(|error| self.warn(&error));
-        }
-    }
-
-    fn call(&self, callee: Callee<'_>, kind: &str, body: &str) -> Result<()> {
-        self.caller.get_or_init(Caller::new).post(callee, kind, body)
+        self.teller.post(&self.notice).unwrap_or_else(|error| self.warn(&error));
+        self.teller.answer(ping, &self.notice).unwrap_or_else(|error| self.warn(&error));
     }
 
     /// Sends what a remote lacks of a service: all since the oldest that it has, so that a night without it is made up for.

@@ -204,6 +204,45 @@ fn services_that_are_run_one_by_one_collect_once_a_day() {
     assert!(!of_store(&night(&env, 1, &["ledger"])));
     assert!(of_store(&night(&env, 1, &[])));
     assert!(of_store(&night(&env, 2, &["ledger"])));
+    // What is not done any more is not due for ever.
+    env.write("icecore.toml", CONFIG.replace("push = ['team']", "verify = '0'"));
+    assert!(of_store(&night(&env, 4, &["ledger"])));
+    assert!(!of_store(&night(&env, 4, &["uploads"])));
+}
+
+#[test]
+fn what_one_service_has_lost_is_collected_by_no_other_ones_run() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", CONFIG.replace("push = ['team']", ""));
+    env.write("uploads/picture", noise(1, 300_000));
+    env.at("2026-11-01T02:00:00Z", &["create", "uploads"]).ok();
+    damage(&env);
+    env.write("uploads/other", "new");
+    ledger(&env, "a");
+    assert!(steps(&night(&env, 1, &["uploads"])).contains(&"uploads verify failed".to_owned()));
+    let steps = steps(&night(&env, 3, &["ledger"]));
+    assert!(steps.contains(&"- gc skipped".to_owned()), "{steps:?}");
+}
+
+#[test]
+fn a_secret_in_the_url_of_a_remote_is_told_to_nobody() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", "[nightly]\npush = ['s3://KEY:hush@bucket/x']\nprune_remotes = ['s3://KEY:hush@bucket/x']\n[retention]\ndefault = 'last 1'\n[services.ledger]\nurl = 'sqlite:ledger.db'\n");
+    ledger(&env, "a");
+    for arguments in [&["nightly", "--metrics-file", "icecore.prom"][..], &["nightly", "--json"], &["status"]]
+    {
+        let said = env.at("2026-11-01T02:30:00Z", arguments);
+        assert_eq!(said.status, 3, "{}{}", said.text(), said.stderr);
+        assert!(
+            !said.text().contains("hush") && !said.stderr.contains("hush"),
+            "{}{}",
+            said.text(),
+            said.stderr
+        );
+    }
+    for file in env.files(".icecore/nightly").into_iter().chain([env.path("icecore.prom")]) {
+        assert!(!String::from_utf8_lossy(&fs::read(&file).unwrap()).contains("hush"), "{file:?}");
+    }
 }
 
 #[test]

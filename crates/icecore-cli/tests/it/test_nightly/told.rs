@@ -183,3 +183,40 @@ fn a_webhook_is_told_over_tls_if_its_authority_is_trusted() {
     assert_eq!(said.status, 0, "{}{}", said.text(), said.stderr);
     assert_eq!(paths(&posts), ["/hook/hush"]);
 }
+
+#[test]
+fn a_store_that_is_away_and_a_run_that_hangs_are_told() {
+    let env = TestEnv::new();
+    let (port, posts) = listen(None, |_, _| 200);
+    env.write("icecore.toml", config(port, "webhook_when = 'failed'"));
+    ledger(&env, "one");
+    fs::rename(env.path(".icecore"), env.path("away")).unwrap();
+    assert_eq!(env.run(&["nightly", "ledger"]).status, 10);
+    let heard: Vec<_> = posts.lock().unwrap().drain(..).collect();
+    let places: Vec<_> = heard.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(places, ["/hook/hush", "/ledger/fail?create=1"]);
+    assert!(heard[1].1.contains("no store"), "{}", heard[1].1);
+    fs::rename(env.path("away"), env.path(".icecore")).unwrap();
+
+    env.write("icecore.toml", config(port, "webhook_when = 'failed'\nbefore = ['sh', '-c', 'test $ICECORE_STEP != create || exec sleep 300']"));
+    let mut hanging =
+        env.command(&["nightly", "ledger"]).env("ICECORE_NOW", "2026-11-01T02:30:00Z").spawn().unwrap();
+    let nightly = env.path(".icecore/nightly");
+    while !fs::read_dir(&nightly)
+        .is_ok_and(|mut files| files.any(|file| file.unwrap().path().extension() == Some("json".as_ref())))
+    {
+        thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let of_ledger =
+        || paths(&posts).into_iter().filter(|path| !path.starts_with("/store")).collect::<Vec<_>>();
+    of_ledger();
+    let soon = env.at("2026-11-02T02:30:00Z", &["nightly", "ledger"]);
+    assert!(soon.text().contains("skipped: another run of it is still at work"), "{}", soon.text());
+    assert_eq!(of_ledger(), [""; 0]);
+    let late = env.at("2026-11-02T03:30:00Z", &["nightly", "ledger"]);
+    hanging.kill().unwrap();
+    hanging.wait().unwrap();
+    assert_eq!(late.status, 3, "{}", late.text());
+    assert!(late.text().contains("it hangs"), "{}", late.text());
+    assert_eq!(of_ledger(), ["/hook/hush", "/ledger/fail?create=1"]);
+}
