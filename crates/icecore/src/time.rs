@@ -17,7 +17,8 @@ pub fn format_time(time: Timestamp) -> String {
 }
 
 /// The instant that `text` means: `2026-11-20` (a whole day: its start, or its end with `end_of_day`), `2026-11-20T10:00`, a full RFC 3339
-/// time, or `2 hours ago`. Without an offset, times are in `zone`.
+/// time, or how long ago: `2 hours ago`, `2h`. Nobody looks for what is yet to come, so that a length of time is never added to `now`; one that
+/// says so itself, `+2h`, is refused. Without an offset, times are in `zone`.
 pub fn parse_time_point(text: &str, now: Timestamp, zone: &TimeZone, end_of_day: bool) -> Result<Timestamp> {
     let bad = || Error::BadTime { text: text.to_owned() };
     let text = text.trim();
@@ -39,8 +40,11 @@ pub fn parse_time_point(text: &str, now: Timestamp, zone: &TimeZone, end_of_day:
     if let Ok(time) = text.replace(' ', "T").parse::<civil::DateTime>() {
         return Ok(time.to_zoned(zone.clone()).map_err(|_| bad())?.timestamp());
     }
+    if text.starts_with('+') {
+        return Err(bad());
+    }
     let span: Span = text.parse().map_err(|_| bad())?;
-    let zoned = now.to_zoned(zone.clone()).checked_add(span).map_err(|_| bad())?;
+    let zoned = now.to_zoned(zone.clone()).checked_sub(span.abs()).map_err(|_| bad())?;
     Ok(zoned.timestamp())
 }
 
@@ -63,6 +67,12 @@ mod tests {
         assert_eq!(at("2026-11-20T10:00:00+02:00", false), "2026-11-20T08:00:00.000000Z");
         assert_eq!(at("2 hours ago", false), "2026-11-21T10:00:00.000000Z");
         assert_eq!(at("3 days ago", false), "2026-11-18T12:00:00.000000Z");
+        assert_eq!(at("2h", false), "2026-11-21T10:00:00.000000Z");
+        assert_eq!(at("1d 2h", false), "2026-11-20T10:00:00.000000Z");
+        assert_eq!(at("1 week", true), "2026-11-14T12:00:00.000000Z");
+        assert_eq!(at("-2h", false), "2026-11-21T10:00:00.000000Z");
+        assert_eq!(at("P1D", false), "2026-11-20T12:00:00.000000Z");
+        assert_eq!(at("+2h", false), "\"+2h\" is not a time");
         assert_eq!(at("now", false), "2026-11-21T12:00:00.000000Z");
         assert_eq!(at("next week", false), "\"next week\" is not a time");
     }

@@ -28,10 +28,13 @@ pub(crate) struct ListArgs {
     /// Only of this source
     #[arg(value_name = "SOURCE")]
     source: Option<String>,
+    /// The same, as `push` and `pull` have it
+    #[arg(long = "source", value_name = "SOURCE", conflicts_with = "source")]
+    named: Option<String>,
     /// Only with this tag
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
-    /// Only at or after: 2026-11-20, 2026-11-20T10:00, "2 hours ago"
+    /// Only at or after: 2026-11-20, 2026-11-20T10:00, "2 hours ago", 2h
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Only at or before
@@ -66,7 +69,7 @@ enum Order {
 type Numbered<'s> = (u64, &'s Snapshot);
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ListArgs) -> Result<ExitStatus> {
-    let source = args.service.or_positional(args.source.as_deref())?;
+    let source = args.service.or_positional(args.source.as_deref().or(args.named.as_deref()))?;
     let time = |text: &Option<String>, end_of_day| {
         text.as_deref().map(|text| parse_time_point(text, context.now, &context.zone, end_of_day)).transpose()
     };

@@ -52,6 +52,10 @@ fn filters_keep_the_numbers_by_which_snapshots_are_selected() {
     };
     assert_eq!(numbers(&[]), [1, 2, 3]);
     assert_eq!(numbers(&["shop"]), [1, 3]);
+    assert_eq!(numbers(&["--source", "shop"]), [1, 3]);
+    assert_eq!(numbers(&["--source", "shop", "--limit", "1"]), [1]);
+    assert!(env.fails(2, &["list", "shop", "--source", "cache"]).contains("--source"));
+    assert!(env.fails(10, &["list", "--source", "shp"]).contains("shop"));
     assert_eq!(numbers(&["--tag", "release"]), [3]);
     assert_eq!(numbers(&["--search", "FIRST"]), [3]);
     assert_eq!(numbers(&["--search", "cach"]), [2]);
@@ -150,4 +154,27 @@ fn what_is_of_the_last_day_stands_out() {
     assert_eq!(bold(&coloured("2026-11-21T10:01:30Z")), 2);
     assert_eq!(bold(&coloured("2026-11-23T10:00:00Z")), 0);
     assert!(!env.ok(&["list"]).contains('\x1b'));
+}
+
+/// A length of time was added to now: nothing was ever taken after that, and nobody was told.
+#[test]
+fn a_length_of_time_is_how_long_ago() {
+    let env = some();
+    // Taken at 10:01, 10:02 and 10:03.
+    let now = "2026-11-20T10:10:00Z";
+    let count = |arguments: &[&str]| {
+        let listed = env.at(now, &[&["list", "--json"], arguments].concat()).json();
+        listed["snapshots"].as_array().unwrap().len()
+    };
+    assert_eq!(count(&["--since", "1h"]), 3);
+    assert_eq!(count(&["--since", "8min"]), 2);
+    assert_eq!(count(&["--since", "8 minutes ago", "--until", "7min 30s"]), 1);
+    assert_eq!(count(&["--until", "8min"]), 2);
+    assert_eq!(count(&["--until", "1 day"]), 0);
+    let taken = |selector: &str| env.at(now, &["show", "--json", selector]).json()["created_at"].clone();
+    assert_eq!(taken("shop@5min"), taken("#1"));
+    assert_eq!(taken("shop@8m"), taken("#3"));
+    let at = |length: &str| env.at(now, &["restore", "shop", "--at", length, "--to", "-"]);
+    assert_eq!((at("5min").ok().as_str(), at("8min").ok().as_str()), ("more", "one"));
+    assert!(env.at(now, &["list", "--since", "+1h"]).fails(2).contains("\"+1h\" is not a time"));
 }

@@ -29,6 +29,9 @@ pub(crate) struct PruneArgs {
     /// Only of these, and of what restores took of them before they replaced it
     #[arg(value_name = "SOURCE")]
     sources: Vec<String>,
+    /// The same, as `push` and `pull` have it
+    #[arg(long = "source", value_name = "SOURCE")]
+    named: Vec<String>,
     #[command(flatten)]
     policy: PolicyArgs,
     /// Only show what goes, what stays and why, and what that would free
@@ -44,8 +47,8 @@ pub(crate) struct PruneArgs {
 }
 
 pub(crate) fn run(ui: &mut Ui, context: &Context, args: &PruneArgs) -> Result<ExitStatus> {
-    let mut options = PruneOptions { sources: args.sources.clone(), ..args.policy.options() };
-    options.sources.extend(args.service.or_positional(None)?);
+    let named = args.sources.iter().chain(&args.named).cloned().chain(args.service.or_positional(None)?);
+    let options = PruneOptions { sources: named.collect(), ..args.policy.options() };
     let config = context.project()?.map(|project| project.config).unwrap_or_default();
     let opened = context.open()?;
     let clock = (context.now, &context.zone);
