@@ -167,7 +167,7 @@ pub(crate) fn explain(error: &Error) -> (ExitStatus, Option<String>) {
             return (S::NotFound, Some(format!("`icecore show {id}` lists its parts")));
         }
         Error::BadTime { .. } => {
-            (S::Usage, "times look like 2026-11-20, 2026-11-20T10:00, \"2 hours ago\" or now")
+            (S::Usage, "times look like 2026-11-20, 2026-11-20T10:00, \"2 hours ago\", 2h or now")
         }
         Error::Escapes { .. } => (
             S::Refused,
@@ -233,6 +233,10 @@ fn explain_store(error: &StoreError) -> (ExitStatus, Option<String>) {
         StoreError::AnotherStore { .. } => (
             S::Refused,
             "a remote is the same store elsewhere: give this one a place of its own, or `icecore init --from` the other one",
+        ),
+        StoreError::OtherwiseEncrypted { .. } => (
+            S::Refused,
+            "nothing was read from there or sent; a store never becomes encrypted later, nor the other way round: somebody has put another configuration there",
         ),
         StoreError::PlaceTaken { .. } => (S::Usage, "give a place where nothing lies"),
         StoreError::StoreTooNew { .. } => (S::Failed, "update icecore"),

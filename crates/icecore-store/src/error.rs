@@ -35,6 +35,12 @@ pub enum StoreError {
         /// The id of the other one.
         found: StoreId,
     },
+    /// The other store has the id of this one, and is not encrypted as this one is.
+    #[error("{}, and the other one, which has its id, says otherwise", if *is_encrypted { "this store is encrypted" } else { "this store is not encrypted" })]
+    OtherwiseEncrypted {
+        /// Whether the store at hand is encrypted.
+        is_encrypted: bool,
+    },
     /// A store should be made where something else lies.
     #[error("{place} is not empty: {object} lies there, but no configuration of a store")]
     PlaceTaken {

@@ -77,10 +77,7 @@ pub fn open_as(store: &Store, place: &Place, around: &Surroundings) -> Result<Ar
     let site = Site::of(place, around)?;
     let unlock = Unlock::Key(store.key().clone());
     let opened = Store::open(site.storage, &place.to_string(), site.index, unlock)?;
-    let (expected, found) = (store.config().store_id, opened.config().store_id);
-    if expected != found {
-        return Err(StoreError::AnotherStore { expected, found }.into());
-    }
+    store.check_same(opened.config())?;
     Ok(Arc::new(if site.is_far { opened.far_away() } else { opened }))
 }
 

@@ -72,11 +72,24 @@ impl Store {
         Ok(store)
     }
 
-    fn opened_as(&self, found: Config, storage: Arc<dyn Storage>, index_path: PathBuf) -> Result<Self> {
-        if found.store_id != self.config.store_id {
-            let (expected, found) = (self.config.store_id, found.store_id);
-            return Err(StoreError::AnotherStore { expected, found });
+    /// Refuses a store elsewhere, of which this is the configuration, that is not the same as this one. Chunks of different stores are cut, and in
+    /// encrypted ones named, differently.
+    ///
+    /// # Errors
+    /// [`StoreError::AnotherStore`], or [`StoreError::OtherwiseEncrypted`].
+    pub fn check_same(&self, found: &Config) -> Result<()> {
+        let expected = &self.config;
+        if found.store_id != expected.store_id {
+            return Err(StoreError::AnotherStore { expected: expected.store_id, found: found.store_id });
         }
+        if found.crypto != expected.crypto {
+            return Err(StoreError::OtherwiseEncrypted { is_encrypted: expected.crypto.is_some() });
+        }
+        Ok(())
+    }
+
+    fn opened_as(&self, found: Config, storage: Arc<dyn Storage>, index_path: PathBuf) -> Result<Self> {
+        self.check_same(&found)?;
         Ok(Self::assemble(storage, index_path, found, self.key.clone()))
     }
 

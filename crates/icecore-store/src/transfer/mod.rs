@@ -27,7 +27,7 @@ use std::sync::Arc;
 use crate::gc::Marks;
 use crate::snapshots::Snapshot;
 use crate::store::Store;
-use crate::{Monitor, Result, StoreError};
+use crate::{Monitor, Result};
 
 /// How a transfer is done.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +62,7 @@ impl Transfer {
     /// # Errors
     /// If the two are not the same store.
     pub fn push(local: Arc<Store>, remote: Arc<Store>, options: TransferOptions) -> Result<Self> {
-        check_same(&local, &remote)?;
+        local.check_same(remote.config())?;
         let left_out = Marks::default();
         Ok(Self { from: local, to: remote, direction: Direction::Push, options, left_out })
     }
@@ -81,7 +81,7 @@ impl Transfer {
     /// # Errors
     /// If the two are not the same store.
     pub fn pull(local: Arc<Store>, remote: Arc<Store>, options: TransferOptions) -> Result<Self> {
-        check_same(&local, &remote)?;
+        local.check_same(remote.config())?;
         let left_out = Marks::default();
         Ok(Self { from: remote, to: local, direction: Direction::Pull, options, left_out })
     }
@@ -97,10 +97,4 @@ impl Transfer {
             Direction::Pull => &self.from,
         }
     }
-}
-
-/// Chunks of different stores are cut, and in encrypted ones named, differently.
-fn check_same(local: &Store, remote: &Store) -> Result<()> {
-    let (expected, found) = (local.config.store_id, remote.config.store_id);
-    if expected == found { Ok(()) } else { Err(StoreError::AnotherStore { expected, found }) }
 }

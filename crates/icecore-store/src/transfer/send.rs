@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
 use icecore_format::{DEPTH_MAX, DecodeError, Digest, PackId, names};
 use icecore_storage::PutMode;
 
-use super::Transfer;
 use super::needs::Needs;
+use super::{Direction, Transfer};
 use crate::gc::Rewriter;
 use crate::index::{IndexWriter, PackRecord};
 use crate::pack::{OpenPack, SealedPack};
@@ -65,6 +65,18 @@ impl Transfer {
             self.from.packs.forget(id);
         }
         Err(StoreError::damaged(names::pack(id))(DecodeError::Damaged))
+    }
+
+    /// Refuses a pack that was made elsewhere and is not what its table says, although it is as its name says: from then on its chunks would count as
+    /// stored, those too that were here before. What it is coded on must be here.
+    fn check_foreign(&self, id: &PackId, bytes: &[u8]) -> Result<()> {
+        let open = Arc::new(self.to.packs.parse(id, bytes)?);
+        self.to.check_chunks(&open, bytes, Err).map_err(|error| match error {
+            StoreError::ChunkDamaged { pack, .. } if pack == *id => {
+                StoreError::damaged(names::pack(id))(DecodeError::Damaged)
+            }
+            error => error,
+        })
     }
 
     /// Puts a pack that is as its name says, with its parity. Returns its table, and how many bytes that were.
@@ -165,6 +177,9 @@ impl<'a> Way<'a> {
             return Ok(());
         }
         let bytes = self.transfer.read_whole(id)?;
+        if self.transfer.direction == Direction::Pull {
+            self.transfer.check_foreign(id, &bytes)?;
+        }
         let (open, stored) = self.transfer.put_whole(id, &bytes)?;
         self.count(stored);
         let due = {

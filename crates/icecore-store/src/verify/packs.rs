@@ -1,6 +1,7 @@
 //! Reading packs back.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +11,7 @@ use icecore_storage::ErrorKind;
 use super::finding::{Damage, ObjectDamage, full_message, pack_kind};
 use super::{Extent, VerifyReport};
 use crate::index::{IndexReader, PackRecord};
-use crate::pack::Frame;
+use crate::pack::{Frame, OpenPack};
 use crate::read::{ANY_DEPTH, Assembler};
 use crate::store::Store;
 use crate::{Counter, Monitor, Result, StoreError};
@@ -190,12 +191,36 @@ impl Store {
     fn check_pack(&self, pack: &PackRecord, monitor: &dyn Monitor) -> Result<CheckedPack> {
         let bytes = self.packs.whole(&pack.id)?;
         monitor.count(Counter::ReadBytes, bytes.len() as u64);
-        let open = self.packs.parse(&pack.id, &bytes)?;
-        let open = Arc::new(open);
+        let open = Arc::new(self.packs.parse(&pack.id, &bytes)?);
+        let mut elsewhere = Vec::new();
+        self.check_chunks(&open, &bytes, |error| match error {
+            StoreError::ChunkDamaged { .. } | StoreError::ChunkMissing { .. } => {
+                elsewhere.push(error);
+                Ok(ControlFlow::Continue(()))
+            }
+            // Only bases are read from elsewhere, and their packs are looked at as well.
+            error if error.is_out_of_reach() || error.is_gone() => Ok(ControlFlow::Break(())),
+            error => Err(error),
+        })?;
+        if PackId(Digest::of(&bytes)) == pack.id {
+            Ok(CheckedPack { chunks: open.toc.chunk_count() as u64, elsewhere, parity: None })
+        } else {
+            // Every chunk is right, but bytes between are not: a header field, or something appended.
+            Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged))
+        }
+    }
+
+    /// Reads every chunk of a pack whose bytes are at hand. What it is coded on is read here, and what keeps a chunk from being read there goes to
+    /// `elsewhere`, which says whether to go on with the run.
+    pub(crate) fn check_chunks(
+        &self,
+        open: &Arc<OpenPack>,
+        bytes: &[u8],
+        mut elsewhere: impl FnMut(StoreError) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
         let mut at = icecore_format::PACK_HEADER_LEN;
         let mut frame = Frame::Rotten;
-        let mut checked = CheckedPack { chunks: 0, elsewhere: Vec::new(), parity: None };
-        for (number, (place, run)) in open.runs().enumerate() {
+        for (number, (place, _)) in open.runs().enumerate() {
             if place.within == 0 {
                 let stored_len = open.toc.bodies.get(place.body).map_or(0, |body| body.stored_len as usize);
                 let stored = bytes.get(at..at + stored_len).unwrap_or_default().to_vec();
@@ -204,32 +229,25 @@ impl Store {
             }
             // One for each run: it keeps what it has seen.
             let mut assembler = Assembler::new(self);
-            assembler.seed(&open, number, frame.clone());
+            assembler.seed(open, number, frame.clone());
             for span in open.spans(number) {
-                match assembler.chunk(&open, &span) {
+                match assembler.chunk(open, &span) {
                     Ok(_) => (),
-                    Err(error @ StoreError::ChunkDamaged { pack: at, .. }) if at == pack.id => {
+                    Err(error @ StoreError::ChunkDamaged { pack, .. }) if pack == open.id => {
                         return Err(error);
                     }
-                    Err(error @ (StoreError::ChunkDamaged { .. } | StoreError::ChunkMissing { .. })) => {
-                        checked.elsewhere.push(error);
-                    }
-                    Err(StoreError::Damaged { object, source }) if object == names::pack(&pack.id) => {
+                    Err(StoreError::Damaged { object, source }) if object == names::pack(&open.id) => {
                         return Err(StoreError::Damaged { object, source });
                     }
-                    // Only bases are read from elsewhere, and their packs are looked at as well.
-                    Err(error) if error.is_out_of_reach() || error.is_gone() => break,
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        if elsewhere(error)?.is_break() {
+                            break;
+                        }
+                    }
                 }
             }
-            checked.chunks += run.chunks.len() as u64;
         }
-        if PackId(Digest::of(&bytes)) == pack.id {
-            Ok(checked)
-        } else {
-            // Every chunk is right, but bytes between are not: a header field, or something appended.
-            Err(StoreError::damaged(names::pack(&pack.id))(icecore_format::DecodeError::Damaged))
-        }
+        Ok(())
     }
 
     /// Finds out which packs parity can heal.

@@ -1,5 +1,6 @@
 //! Snapshots that go from one store to the same store elsewhere.
 
+mod forged;
 mod later;
 mod others;
 mod overlaps;
