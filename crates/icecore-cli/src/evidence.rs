@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::units::{Bytes, counted};
 
-/// The word for it in a table: what the last attempt says, if there was one.
+/// The word for it in a table: the most that is known, be it that it is not right.
 pub(crate) fn word(snapshot: &Snapshot) -> &'static str {
-    let attempts = snapshot.labels.evidence.values();
-    match attempts.max_by(|a, b| a.at.cmp(&b.at)) {
+    let labels = &snapshot.labels;
+    if labels.faulty().next().is_some() {
+        return "FAILED";
+    }
+    // Who restored it has read it, too. What needs no engine was read, and that was all.
+    match labels.restored().filter(|restored| restored.is_ok()) {
+        Some(restored) if restored.engine.is_some() => "restored",
+        Some(_) => "read",
+        None if labels.verified().is_some() => "verified",
         None => "",
-        Some(last) if !last.is_ok() => "FAILED",
-        // Who restored it has read it, too. What needs no engine was read, and that was all.
-        Some(_) => match snapshot.labels.restored().filter(|restored| restored.is_ok()) {
-            Some(restored) if restored.engine.is_some() => "restored",
-            Some(_) => "read",
-            None => "verified",
-        },
     }
 }
 

@@ -35,6 +35,14 @@ impl SnapshotLabels {
     pub fn restored(&self) -> Option<&Evidence> {
         self.evidence.get(&EvidenceKind::Restored)
     }
+
+    /// What says that the snapshot is not right. Who restored it well since it could not be read has read it; who only read it well since it could not be
+    /// restored has not restored it.
+    pub fn faulty(&self) -> impl Iterator<Item = &Evidence> {
+        let restored = self.restored().filter(|restored| restored.is_ok());
+        let is_past = move |fault: &Evidence| restored.is_some_and(|restored| restored.at > fault.at);
+        self.evidence.values().filter(move |evidence| !evidence.is_ok() && !is_past(evidence))
+    }
 }
 
 /// A snapshot in a listing.

@@ -77,6 +77,12 @@ fn a_sqlite_database_is_proved_and_list_and_show_tell_it() {
     let text = env.ok(&["show", "latest"]);
     assert!(text.contains("Restored  2026-11-20 10:02 on ") && text.contains("2 tables, 3 rows"), "{text}");
 
+    // Who restored it has read it, too; the list says `restored`, which is more.
+    env.write("icecore.toml", "[services.\"ledger.db\"]\npath = \"ledger.db\"\n");
+    let status = env.json(&["status"]);
+    assert_eq!(status["services"][0]["verified"], status["services"][0]["restored"], "{status}");
+    assert_eq!(status["services"][0]["verified"]["good"], true, "{status}");
+
     // A plain verification writes nothing down.
     env.ok(&["verify"]);
     assert_eq!(env.json(&["show", "latest"])["verified"], Value::Null);

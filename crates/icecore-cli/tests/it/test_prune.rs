@@ -3,7 +3,6 @@ use serde_json::Value;
 
 use crate::support::{TestEnv, check_keys, noise};
 
-/// Runs a command at a time.
 /// A snapshot of so many nights of November 2026, the last of them that of the 20th.
 fn nights(env: &TestEnv, name: &str, count: u32) {
     for day in 21 - count..=20 {
@@ -282,4 +281,83 @@ fn two_may_prune_at_once() {
         assert!(child.wait().unwrap().success());
     }
     assert_eq!(days(&env, "shop"), ["20", "19"]);
+}
+
+/// The newest one that is whole stays, whatever is pruned. One of which it is known that it cannot be read is not whole: the one before it went.
+#[test]
+fn what_was_tried_and_is_not_right_does_not_push_out_what_is() {
+    let env = TestEnv::new();
+    let take = |day: &str| {
+        let before = env.files(".icecore/packs");
+        env.write("shop", noise(day.parse().unwrap(), 200_000));
+        env.at(&format!("2026-11-{day}T02:00:00Z"), &["create", "shop", "--no-delta"]).ok();
+        env.files(".icecore/packs").into_iter().find(|pack| !before.contains(pack)).unwrap()
+    };
+    take("18");
+    take("19");
+    let pack = take("20");
+    let good = std::fs::read(&pack).unwrap();
+    let mut bytes = good.clone();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&pack, bytes).unwrap();
+    for tried in [&["verify", "--restore", "shop"][..], &["verify", "--record", "shop"]] {
+        env.run(tried).fails(if tried.contains(&"--record") { 13 } else { 3 });
+        let plan = env.ok(&["prune", "--keep-last", "1", "--dry-run"]);
+        assert!(plan.lines().any(|line| line.contains("2026-11-18") && line.contains("delete ")), "{plan}");
+        assert!(!plan.lines().any(|line| line.contains("2026-11-19") && line.contains("delete ")), "{plan}");
+    }
+    env.ok(&["prune", "--keep-last", "1"]);
+    assert_eq!(days(&env, "shop"), ["20", "19"]);
+    // Once it is right again it counts again.
+    std::fs::write(&pack, good).unwrap();
+    env.ok(&["verify", "--restore", "shop"]);
+    env.ok(&["prune", "--keep-last", "1"]);
+    assert_eq!(days(&env, "shop"), ["20"]);
+}
+
+#[test]
+fn named_ones_and_those_that_restores_took_have_limits_of_their_own_in_the_file() {
+    let env = TestEnv::new();
+    nights(&env, "shop", 4);
+    for steps in ["shop~1", "shop~2", "shop~3"] {
+        env.ok(&["tag", "add", steps, &format!("named-{}", &steps[5..])]);
+    }
+    env.write("other", "x");
+    nights(&env, "other", 3);
+    env.ok(&["tag", "add", "other~1", "a"]);
+    env.ok(&["tag", "add", "other~2", "b"]);
+    env.write(
+        "icecore.toml",
+        "[retention]\ndefault = 'last 1'\nnamed = 'last 1'\n[services.shop]\npath = 'shop'\nretention_named = 'last 2'\n",
+    );
+    env.ok(&["prune"]);
+    assert_eq!(days(&env, "shop"), ["20", "19", "18"]);
+    assert_eq!(days(&env, "other"), ["20", "19"]);
+}
+
+#[test]
+fn the_newest_of_each_hour_and_of_each_year_stays() {
+    let env = TestEnv::new();
+    for time in [
+        "2024-03-01T10:00",
+        "2025-03-01T10:00",
+        "2025-06-01T10:00",
+        "2026-11-20T08:10",
+        "2026-11-20T08:50",
+        "2026-11-20T09:30",
+    ] {
+        env.write("shop", time);
+        env.at(&format!("{time}:00Z"), &["create", "shop"]).ok();
+    }
+    let times = || {
+        let listed = env.json(&["list", "shop"]);
+        let time = |snapshot: &Value| snapshot["created_at"].as_str().unwrap()[..16].to_owned();
+        listed["snapshots"].as_array().unwrap().iter().map(time).collect::<Vec<_>>()
+    };
+    let now = "2026-11-20T10:00:00Z";
+    env.at(now, &["prune", "--keep-hourly", "2", "--keep-yearly", "3"]).ok();
+    assert_eq!(times(), ["2026-11-20T09:30", "2026-11-20T08:50", "2025-06-01T10:00", "2024-03-01T10:00"]);
+    env.at(now, &["prune", "--keep-yearly", "2"]).ok();
+    assert_eq!(times(), ["2026-11-20T09:30", "2025-06-01T10:00"]);
 }

@@ -45,7 +45,7 @@ impl State {
     }
 }
 
-/// A snapshot that was taken whole.
+/// A snapshot that was taken whole, and of which nobody has found out that it is not right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Good {
     /// Its identity.
@@ -75,7 +75,7 @@ pub struct Health {
     pub late_since: Option<Timestamp>,
     /// When the next run is to begin.
     pub next_run: Option<Timestamp>,
-    /// What came of the last time that a snapshot of it was read back, whole or what it added: when, and whether it was right.
+    /// What came of the last time that a snapshot of it was read back, whole, restored, or what it added: when, and whether it was right.
     pub verified: Option<(Timestamp, bool)>,
     /// What came of the last test restore.
     pub restored: Option<(Timestamp, bool)>,
@@ -202,7 +202,7 @@ fn judge(
         shrunk,
         late_since,
         next_run,
-        verified: verified(own, entries.verified.get(service)),
+        verified: verified(own, entries.verified.get(service), restored),
         restored,
         last_run: last_run.cloned(),
         holds_up: last_run.and_then(|run| held_up(config, service, run, entries, (now, zone))),
@@ -240,11 +240,15 @@ fn held_up(
     config.services.iter().find(waits).map(|(name, _)| name.clone())
 }
 
-/// Read back whole, for which there is evidence, or what it added, of which this machine knows.
-fn verified(own: &[&Snapshot], by_night: Option<&Record>) -> Option<(Timestamp, bool)> {
+/// Read back whole, for which there is evidence, or what it added, of which this machine knows. What was restored well has been read, too.
+fn verified(
+    own: &[&Snapshot],
+    by_night: Option<&Record>,
+    restored: Option<(Timestamp, bool)>,
+) -> Option<(Timestamp, bool)> {
     let by_night = by_night.map(|record| (record.at, record.grade == Grade::Done));
     let by_evidence = own.iter().filter_map(|it| told(it.labels.verified()?));
-    by_evidence.chain(by_night).max_by_key(latest)
+    by_evidence.chain(by_night).chain(restored.filter(|(_, good)| *good)).max_by_key(latest)
 }
 
 /// Of two at one time, the one that did not go well counts.
@@ -272,10 +276,8 @@ fn faults(
     for snapshot in own {
         let id = snapshot.id.to_string();
         let id = id.get(..8).unwrap_or(&id);
-        for evidence in snapshot.labels.evidence.values() {
-            if let Some(fault) = &evidence.fault {
-                faults.push(format!("snapshot {id} was tried, and is not right: {fault}"));
-            }
+        for fault in snapshot.labels.faulty().filter_map(|evidence| evidence.fault.as_ref()) {
+            faults.push(format!("snapshot {id} was tried, and is not right: {fault}"));
         }
     }
     if let (Some(every), Some(run)) = (config.nightly.prove, last_run) {
@@ -307,7 +309,8 @@ fn goods<'a>(own: &'a [&Snapshot], now: Timestamp) -> impl Iterator<Item = (Good
 
 fn good(snapshot: &Snapshot) -> Option<Good> {
     let info = snapshot.info();
-    let is_good = info.findings.is_empty() && !is_of_a_part(snapshot);
+    let is_faulty = snapshot.labels.faulty().next().is_some();
+    let is_good = info.findings.is_empty() && !is_of_a_part(snapshot) && !is_faulty;
     Some(Good {
         id: snapshot.id,
         taken: taken(snapshot).filter(|_| is_good)?,

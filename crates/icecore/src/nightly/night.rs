@@ -87,21 +87,22 @@ impl Night<'_> {
         self.verify(Some(&[self.snapshot(id)?]), VerifyExtent::Unverified, monitor)
     }
 
-    /// Whether it is long enough since a snapshot of a service was restored for a test, and could be.
+    /// Whether it is long enough since a snapshot of a service was restored for a test, and could be; or whether the last one could not be.
     pub(super) fn wants_proof(&self, service: &str) -> bool {
         let every = self.project.config.nightly.prove.unwrap_or_default().0;
         let Ok((snapshots, _)) = self.store.snapshots() else { return true };
         let own = snapshots.iter().filter(|snapshot| snapshot.info().source == service);
-        let proofs = own.filter_map(|snapshot| snapshot.labels.restored()).filter(|proof| proof.is_ok());
+        let proofs = own.filter_map(|snapshot| snapshot.labels.restored());
+        let proofs = proofs.filter_map(|proof| Some((proof.at.parse().ok()?, proof.is_ok())));
         let entries = self.journal.read();
-        let remembered = entries.proofs.get(service).filter(|record| record.grade == Grade::Done);
-        let times = proofs.filter_map(|proof| proof.at.parse().ok());
+        let remembered = entries.proofs.get(service).map(|record| (record.at, record.grade == Grade::Done));
         // One of a time that is yet to come was made by a clock that was wrong.
-        let past = times.chain(remembered.map(|record| record.at)).filter(|at| *at <= (self.clock)());
-        let newest = past.max();
+        let past = proofs.chain(remembered).filter(|(at, _)| *at <= (self.clock)());
+        // Of two at one time, the one that did not go well counts.
+        let Some((at, true)) = past.max_by_key(|(at, good)| (*at, !good)) else { return true };
         // What comes a little early is not put off to the next night.
-        let due = newest.and_then(|newest| newest.checked_add(every.saturating_sub(EARLY)).ok());
-        due.is_none_or(|due| due <= (self.clock)())
+        let due = at.checked_add(every.saturating_sub(EARLY));
+        due.is_ok_and(|due| due <= (self.clock)())
     }
 
     pub(super) fn prove(&self, id: &SnapshotId, monitor: &dyn Monitor) -> Result<Outcome> {

@@ -211,12 +211,13 @@ fn candidate(snapshot: &Snapshot, config: &Config, incomplete: &BTreeSet<Snapsho
             || config.retention.automatic_tags.contains(tag)
     };
     let is_partial = is_of_a_part(snapshot) || !info.findings.is_empty();
+    let is_faulty = labels.faulty().next().is_some();
     Candidate {
         taken: info.created_at.parse().ok(),
         tags: labels.tags.clone(),
         is_named: labels.note.is_some() || !labels.tags.iter().all(names_nothing),
         has_unread_label: false,
-        is_whole: !is_partial && !incomplete.contains(&snapshot.id),
+        is_whole: !is_partial && !is_faulty && !incomplete.contains(&snapshot.id),
     }
 }
 
