@@ -97,13 +97,23 @@ fn unknown(text: &str, word: &str) -> PolicyFault {
     PolicyFault::new(format!("{text:?} is no rule: {EXAMPLES}{near}"))
 }
 
-/// A tag, in quotes if it has a comma or begins with a quote.
+/// A tag, in quotes if it has a comma or a quote. A quote alone within is refused: what follows the next comma may have been meant for another rule.
 fn tag(text: &str) -> Result<Rule, PolicyFault> {
-    let Some(rest) = text.strip_prefix('"') else { return Ok(Rule::Tag(text.to_owned())) };
+    let lone = || {
+        PolicyFault::new(format!(
+            "a quote stands alone in the tag {text}: a tag with quotes is written in quotes, and its own twice, as in tag \"5\"\" disk\""
+        ))
+    };
+    let Some(rest) = text.strip_prefix('"') else {
+        return if text.contains('"') { Err(lone()) } else { Ok(Rule::Tag(text.to_owned())) };
+    };
     let inner = rest
         .strip_suffix('"')
         .ok_or_else(|| PolicyFault::new(format!("the tag {text} lacks its closing quote")))?;
-    Ok(Rule::Tag(inner.replace("\"\"", "\"")))
+    match inner.replace("\"\"", "").contains('"') {
+        true => Err(lone()),
+        false => Ok(Rule::Tag(inner.replace("\"\"", "\""))),
+    }
 }
 
 impl fmt::Display for Rule {

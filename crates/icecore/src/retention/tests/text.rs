@@ -9,6 +9,7 @@ fn a_policy_is_written_back_as_it_was() {
         "1y6mo all, then yearly",
         "2w1d12h hourly, tag release",
         "tag \"a, \"\"b\"\"\", tag before migration",
+        "tag \"5\"\" disk\", 7d all",
         "all",
     ] {
         assert_eq!(Policy::parse(text).unwrap().to_string(), text);
@@ -51,5 +52,8 @@ fn a_fault_names_the_word_and_what_was_meant() {
     check("keep everything", "\"keep everything\" is no rule: one looks like");
     check("alll", "did you mean \"all\"?");
     check("tag \"open", "lacks its closing quote");
+    // What follows would have been taken for a part of the tag, and not been a rule.
+    check("tag 5\" disk, 7d all, then monthly", "a quote stands alone in the tag 5\" disk");
+    check("tag \"a\"b\", 7d all, tag \"c\"", "a quote stands alone in the tag \"a\"b\"");
     check("then", "\"then\" is used as in \"then monthly\"");
 }
