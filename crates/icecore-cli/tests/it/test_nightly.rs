@@ -3,6 +3,7 @@ mod killed;
 mod refused;
 mod thirty;
 mod told;
+mod web;
 
 use std::fs;
 

@@ -1,11 +1,25 @@
 //! Thirty nights of a real database, with all steps on.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use icecore_testkit::postgres::PostgresServer;
 use serde_json::Value;
 
+use super::web::{Posts, drain, listen};
 use crate::support::TestEnv;
+
+/// What is to be done every night. What is proved once a week comes after `verify`.
+const STEPS: [&str; 8] = [
+    "create shop",
+    "verify shop",
+    "push shop team",
+    "prune shop",
+    "prune shop team",
+    "gc",
+    "gc team",
+    "sample",
+];
 
 /// What a database holds, as a query tells.
 const STATE: &str = "SELECT count(*), sum(hashtext(o::text)::bigint) FROM orders o";
@@ -17,10 +31,30 @@ fn thirty_nights_leave_what_the_policy_keeps_all_of_which_restores_and_nothing_e
     let server = PostgresServer::with_database("shop", sql);
     let env = TestEnv::new();
     env.write("password", server.password());
+    let (port, posts) = listen(None, |_, _| 200);
     let config = format!(
-        "[retention]\ndefault = '7d all, 3mo weekly'\n\n[nightly]\npush = ['team']\nprune_remotes = ['team']\nverify = '20MB'\n
-        [remotes.team]\nurl = 'team'\n
-        [services.shop]\nurl = '{}'\npassword_file = 'password'\nschedule = '30 2 * * *'\n",
+        "[retention]
+default = '7d all, 3mo weekly'
+
+[nightly]
+push = ['team']
+prune_remotes = ['team']
+prove = '7d'
+verify = '20MB'
+before = ['sh', '-c', 'echo $ICECORE_STEP $ICECORE_SERVICE $ICECORE_REMOTE >> begun']
+after = ['sh', '-c', 'cat >> ended && echo >> ended']
+webhook = 'http://127.0.0.1:{port}/hook'
+ping = 'http://127.0.0.1:{port}/store'
+
+[remotes.team]
+url = 'team'
+
+[services.shop]
+url = '{}'
+password_file = 'password'
+schedule = '30 2 * * *'
+ping = 'http://127.0.0.1:{port}/shop'
+",
         server.url("shop")
     );
     env.write("icecore.toml", config);
@@ -37,6 +71,7 @@ fn thirty_nights_leave_what_the_policy_keeps_all_of_which_restores_and_nothing_e
         states.insert(time.replace("00Z", "00.000000Z"), server.sql("shop", STATE));
         let said = env.at(&time, &["nightly", "--json", "--metrics-file", "icecore.prom"]);
         assert_eq!(said.status, 0, "{day}: {}{}", said.text(), said.stderr);
+        check_what_was_told(&env, &posts, day);
         env.at(&format!("2026-11-{day:02}T03:00:00Z"), &["status"]).ok();
     }
     let now = "2026-11-30T12:00:00Z";
@@ -72,4 +107,38 @@ fn thirty_nights_leave_what_the_policy_keeps_all_of_which_restores_and_nothing_e
     let late = env.at("2026-12-01T04:00:00Z", &["status"]);
     assert_eq!(late.status, 3, "{}", late.text());
     assert!(env.path("icecore.prom").exists());
+}
+
+/// The hooks, the webhook and whoever waits for a ping have heard of each step of a night, and of nothing else.
+fn check_what_was_told(env: &TestEnv, posts: &Posts, day: u32) {
+    let mut expected = STEPS.to_vec();
+    // Seven days after the one before.
+    if day % 7 == 1 {
+        expected.insert(2, "prove shop");
+    }
+    let told = |name: &str| {
+        let text = String::from_utf8(env.read(name)).unwrap();
+        fs::remove_file(env.path(name)).unwrap();
+        text
+    };
+    let begun = told("begun");
+    assert_eq!(begun.lines().map(str::trim).collect::<Vec<_>>(), expected, "{day}");
+    let ended = told("ended");
+    let ended: Vec<Value> = ended.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(ended.iter().all(|step| step["outcome"] == "done"), "{day}: {ended:?}");
+    assert_eq!(ended.iter().map(step).collect::<Vec<_>>(), expected, "{day}");
+    let posts = drain(posts);
+    let paths: Vec<_> = posts.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["/shop/start", "/hook", "/shop", "/store/start", "/hook", "/store"], "{day}");
+    let hooks = posts.iter().filter(|(path, _)| path == "/hook");
+    let hooks: Vec<Value> = hooks.map(|(_, body)| serde_json::from_str(body).unwrap()).collect();
+    assert!(hooks.iter().all(|it| it["ok"] == true), "{day}: {hooks:?}");
+    let steps = hooks.iter().flat_map(|it| it["steps"].as_array().unwrap());
+    assert_eq!(steps.map(step).collect::<Vec<_>>(), expected, "{day}");
+}
+
+/// A step as the hook before it says it.
+fn step(document: &Value) -> String {
+    let words = ["step", "service", "remote"].map(|key| document[key].as_str());
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

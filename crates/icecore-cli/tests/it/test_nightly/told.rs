@@ -1,72 +1,15 @@
 //! Others hear of a night over HTTP.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
 use std::thread;
 
-use icecore_testkit::certificates::{Authority, Identity};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use icecore_testkit::certificates::Authority;
 use serde_json::Value;
 
 use super::ledger;
+use super::web::{Posts, drain, listen, paths};
 use crate::support::{Said, TestEnv, check_keys};
-
-/// What was posted: where to, and what.
-type Posts = Arc<Mutex<Vec<(String, String)>>>;
-
-/// A web server that lives as long as the test. Answers with what `status` says of a path and of how often it was asked for.
-fn listen(tls: Option<&Identity>, status: fn(&str, usize) -> u16) -> (u16, Posts) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let posts = Posts::default();
-    let tls = tls.map(|identity| {
-        let chain = CertificateDer::pem_file_iter(&identity.cert).unwrap().map(Result::unwrap).collect();
-        let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        Arc::new(config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap())
-    });
-    let heard = Arc::clone(&posts);
-    thread::spawn(move || {
-        for socket in listener.incoming().map_while(Result::ok) {
-            match &tls {
-                None => answer(socket, &heard, status),
-                Some(config) => {
-                    let connection = ServerConnection::new(Arc::clone(config)).unwrap();
-                    answer(StreamOwned::new(connection, socket), &heard, status);
-                }
-            }
-        }
-    });
-    (port, posts)
-}
-
-fn answer(stream: impl Read + Write, posts: &Posts, status: fn(&str, usize) -> u16) {
-    let mut reader = BufReader::new(stream);
-    let mut request = String::new();
-    // A handshake that failed is none of our business: the other side tells.
-    while reader.read_line(&mut request).is_ok_and(|read| read > 2) {}
-    let Some(path) = request.strip_prefix("POST ").and_then(|rest| rest.split(' ').next()) else { return };
-    let header = |line: &str| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned);
-    let length = request.lines().find_map(header).unwrap_or_default().parse().unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    let mut posts = posts.lock().unwrap();
-    let times = posts.iter().filter(|(known, _)| known == path).count();
-    posts.push((path.to_owned(), String::from_utf8(body).unwrap()));
-    let answer =
-        format!("HTTP/1.1 {} Well\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status(path, times));
-    reader.get_mut().write_all(answer.as_bytes()).unwrap();
-    reader.get_mut().flush().unwrap();
-}
-
-fn paths(posts: &Posts) -> Vec<String> {
-    posts.lock().unwrap().drain(..).map(|(path, _)| path).collect()
-}
 
 fn config(port: u16, more: &str) -> String {
     format!(
@@ -75,14 +18,20 @@ fn config(port: u16, more: &str) -> String {
     )
 }
 
+/// A ledger, of whose nights a web server hears that answers as `status` says.
+fn told(status: fn(&str, usize) -> u16, more: &str) -> (TestEnv, u16, Posts) {
+    let env = TestEnv::new();
+    let (port, posts) = listen(None, status);
+    env.write("icecore.toml", config(port, more));
+    ledger(&env, "one");
+    (env, port, posts)
+}
+
 #[test]
 fn a_webhook_and_whoever_waits_for_a_ping_hear_of_each_night() {
-    let env = TestEnv::new();
-    let (port, posts) = listen(None, |_, _| 200);
-    env.write("icecore.toml", config(port, ""));
-    ledger(&env, "one");
+    let (env, _, posts) = told(|_, _| 200, "");
     env.ok(&["nightly"]);
-    let heard: Vec<_> = posts.lock().unwrap().drain(..).collect();
+    let heard = drain(&posts);
     let paths: Vec<_> = heard.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(
         paths,
@@ -101,7 +50,7 @@ fn a_webhook_and_whoever_waits_for_a_ping_hear_of_each_night() {
     fs::remove_file(env.path("ledger.db")).unwrap();
     let said = env.run(&["nightly", "ledger"]);
     assert_eq!(said.status, 3, "{}", said.text());
-    let heard: Vec<_> = posts.lock().unwrap().drain(..).collect();
+    let heard = drain(&posts);
     let paths: Vec<_> = heard.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(paths, ["/ledger/start?create=1", "/hook/hush", "/ledger/fail?create=1"]);
     let (title, why) = heard[2].1.split_once('\n').unwrap();
@@ -129,15 +78,13 @@ fn a_webhook_for_failures_hears_of_nothing_else() {
 
 #[test]
 fn who_does_not_answer_is_told_of_without_what_is_secret_in_the_url() {
-    let env = TestEnv::new();
     // The webhook is never well; the ping is at the second attempt.
-    let (port, posts) = listen(None, |path, times| match (path, times) {
+    let status = |path: &str, times| match (path, times) {
         ("/hook/hush", _) => 404,
         ("/store" | "/ledger/?create=1", 0) => 503,
         _ => 200,
-    });
-    env.write("icecore.toml", config(port, ""));
-    ledger(&env, "one");
+    };
+    let (env, _, posts) = told(status, "");
     let said = env.run(&["nightly", "ledger"]);
     assert_eq!(said.status, 3, "{}", said.text());
     assert!(
@@ -186,13 +133,10 @@ fn a_webhook_is_told_over_tls_if_its_authority_is_trusted() {
 
 #[test]
 fn a_store_that_is_away_and_a_run_that_hangs_are_told() {
-    let env = TestEnv::new();
-    let (port, posts) = listen(None, |_, _| 200);
-    env.write("icecore.toml", config(port, "webhook_when = 'failed'"));
-    ledger(&env, "one");
+    let (env, port, posts) = told(|_, _| 200, "webhook_when = 'failed'");
     fs::rename(env.path(".icecore"), env.path("away")).unwrap();
     assert_eq!(env.run(&["nightly", "ledger"]).status, 10);
-    let heard: Vec<_> = posts.lock().unwrap().drain(..).collect();
+    let heard = drain(&posts);
     let places: Vec<_> = heard.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(places, ["/hook/hush", "/ledger/fail?create=1"]);
     assert!(heard[1].1.contains("no store"), "{}", heard[1].1);
