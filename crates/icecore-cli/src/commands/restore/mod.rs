@@ -1,5 +1,6 @@
 //! `icecore restore`: finds the snapshot, and which way it goes; each way is a file.
 
+pub(crate) mod back;
 pub(crate) mod chosen;
 pub(crate) mod database;
 pub(crate) mod database_args;

@@ -2,8 +2,8 @@
 
 use icecore::Snapshot;
 
-use super::from_snapshot::restore;
 use super::meant::Meant;
+use crate::commands::restore::back::{self, Leave};
 use crate::commands::restore::chosen::Chosen;
 use crate::commands::restore::preserved;
 use crate::commands::restore::safety::safety_name;
@@ -54,6 +54,7 @@ impl BeforeRestore {
         };
         let by = context.described(snapshot);
         ui.note(format!("nothing is put aside; what a restore before took a snapshot of is {by}"));
-        restore(ui, Chosen { context, opened: &self.opened, snapshot }, meant)
+        let chosen = Chosen { context, opened: &self.opened, snapshot };
+        back::restore(ui, chosen, (&meant.source, &meant.name), Leave::default())
     }
 }

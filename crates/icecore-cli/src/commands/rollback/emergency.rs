@@ -2,9 +2,9 @@
 
 use icecore::{Snapshot, Source};
 
-use super::from_snapshot::restore;
 use super::meant::{Meant, real};
 use super::place::Place;
+use crate::commands::restore::back::{self, Leave};
 use crate::commands::restore::chosen::Chosen;
 use crate::commands::restore::files::is_cluster;
 use crate::commands::restore::sqlite::path_of;
@@ -49,7 +49,8 @@ pub(super) fn newest_whole(ui: &mut Ui, context: &Context, meant: &Meant) -> Res
     let wanted = |snapshot: &&Snapshot| is_whole(snapshot) && (!any_is_from_here || is_from_here(snapshot));
     for snapshot in listing.snapshots.iter().filter(wanted) {
         let noted = ui.notes.len();
-        match restore(ui, Chosen { context, opened, snapshot }, meant) {
+        let chosen = Chosen { context, opened, snapshot };
+        match back::restore(ui, chosen, (source, name), Leave::default()) {
             Err(CommandError::Failure(failure)) if failure.status == ExitStatus::Damaged => {
                 let passed_over = format!("{}; trying the one before", failure.message);
                 ui.warn(printable(&passed_over));

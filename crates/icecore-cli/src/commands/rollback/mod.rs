@@ -2,7 +2,6 @@
 
 mod before_restore;
 mod emergency;
-mod from_snapshot;
 mod meant;
 mod place;
 mod report;
@@ -56,9 +55,6 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RollbackArgs) -> Result
         }
         _ if args.emergency => emergency::newest_whole(ui, context, &meant),
         (Some(place), None) => whole::run(ui, context, &meant, &place),
-        (None, None) => {
-            let before = BeforeRestore::find(ui, context, &meant)?;
-            before.restore(ui, context, &meant).map_err(CommandError::of_all_or_nothing)
-        }
+        (None, None) => BeforeRestore::find(ui, context, &meant)?.restore(ui, context, &meant),
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn run(ui: &mut Ui, context: &Context, meant: &Meant, place: &Place) 
     // What was interrupted is settled by now, and may have got its name just then.
     let before = before.unwrap_or_else(|| BeforeRestore::find(ui, context, meant))?;
     let Some(kept) = &before.kept_since(context, meant)? else {
-        return before.restore(ui, context, meant).map_err(CommandError::of_all_or_nothing);
+        return before.restore(ui, context, meant);
     };
     if known.as_ref() != Some(kept) {
         confirm(ui, place, Some(kept))?;

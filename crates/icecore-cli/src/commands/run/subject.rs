@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use icecore::{Counter, CreateOptions, Database, Destination, Error, RestoreOptions, Snapshot, Source};
+use icecore::{Counter, CreateOptions, Error, Snapshot, Source};
 
 use super::{Run, RunArgs};
+use crate::commands::restore::back::{self, Leave};
 use crate::commands::restore::chosen::Chosen;
-use crate::commands::restore::database_args::DatabaseArgs;
-use crate::commands::restore::sqlite::{self, Allowed};
-use crate::commands::restore::{database, files, redis};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
@@ -107,42 +105,8 @@ impl Subject {
     }
 
     /// Restores one of its snapshots to where it is, as `restore` does.
-    pub(super) fn restore(
-        &self,
-        ui: &mut Ui,
-        chosen: Chosen<'_>,
-        allow_incomplete: bool,
-    ) -> Result<ExitStatus> {
-        let args = DatabaseArgs::default();
-        if let Some(database) = Database::of(&self.source) {
-            let place = (&database, self.name.as_str());
-            let restored = database::run(ui, chosen, place, &args, allow_incomplete);
-            return restored.map_err(CommandError::of_all_or_nothing);
-        }
-        match &self.source {
-            Source::Redis(endpoint) => redis::run(ui, chosen, (endpoint, &self.name), allow_incomplete)
-                .map_err(CommandError::of_all_or_nothing),
-            Source::Sqlite(path) | Source::Path(path) if chosen.snapshot.info().form == "sqlite" => {
-                let allowed = Allowed { incomplete: allow_incomplete, ..Allowed::default() };
-                sqlite::run(ui, chosen, (path, &self.name), &args, allowed)
-            }
-            Source::Sqlite(path) | Source::Path(path) => {
-                let options = RestoreOptions {
-                    to: Destination::Path(path.clone()),
-                    part: None,
-                    in_place: files::is_mount_point(path),
-                    replace: false,
-                    allow_damaged: false,
-                    allow_incomplete,
-                    // It was taken from here a moment ago, by whoever runs this.
-                    trusted: true,
-                    store_dir: chosen.opened.real_dir(),
-                };
-                files::run(ui, chosen, options)
-            }
-            Source::Postgres(_) | Source::Mysql(_) | Source::Stdin | Source::Command(_) => {
-                Err(CommandError::usage("that cannot be restored to where it is"))
-            }
-        }
+    pub(super) fn restore(&self, ui: &mut Ui, chosen: Chosen<'_>, incomplete: bool) -> Result<ExitStatus> {
+        // It was taken from here a moment ago, by whoever runs this.
+        back::restore(ui, chosen, (&self.source, &self.name), Leave { incomplete, trusted: true })
     }
 }
