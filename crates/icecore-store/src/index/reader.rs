@@ -161,20 +161,7 @@ impl IndexReader {
 
     /// Where each chunk lies less deep than `below`, with what is known of its pack.
     pub(crate) fn found(&self, ids: &[ShortId], below: u8) -> Result<Vec<Option<(ChunkPlace, PackRecord)>>> {
-        let mut last: Option<(u32, PackRecord)> = None;
-        let found = |id: &ShortId| {
-            let Some(place) = self.find_base(id, below)? else { return Ok(None) };
-            let record = match last {
-                Some((number, record)) if number == place.pack => record,
-                _ => match self.pack(place.pack)? {
-                    Some(record) => record,
-                    None => return Ok(None),
-                },
-            };
-            last = Some((place.pack, record));
-            Ok(Some((place, record)))
-        };
-        ids.iter().map(found).collect()
+        self.found_by(ids, |id| self.find_base(id, below))
     }
 
     /// As [`IndexReader::places`], of the bases of a run that lies at `depth`.
@@ -192,18 +179,29 @@ impl IndexReader {
         ids: &[I],
         find: impl Fn(&I) -> Result<Option<ChunkPlace>>,
     ) -> Result<Vec<Option<(PackId, u32)>>> {
-        let mut last: Option<(u32, PackId)> = None;
+        let found = self.found_by(ids, find)?;
+        let place = |(place, record): (ChunkPlace, PackRecord)| (record.id, place.ordinal);
+        Ok(found.into_iter().map(|found| found.map(place)).collect())
+    }
+
+    fn found_by<I>(
+        &self,
+        ids: &[I],
+        find: impl Fn(&I) -> Result<Option<ChunkPlace>>,
+    ) -> Result<Vec<Option<(ChunkPlace, PackRecord)>>> {
+        // Neighbours lie in the same pack.
+        let mut last: Option<(u32, PackRecord)> = None;
         let place = |id: &I| {
             let Some(place) = find(id)? else { return Ok(None) };
-            let pack = match last {
-                Some((number, pack)) if number == place.pack => pack,
+            let record = match last {
+                Some((number, record)) if number == place.pack => record,
                 _ => match self.pack(place.pack)? {
-                    Some(record) => record.id,
+                    Some(record) => record,
                     None => return Ok(None),
                 },
             };
-            last = Some((place.pack, pack));
-            Ok(Some((pack, place.ordinal)))
+            last = Some((place.pack, record));
+            Ok(Some((place, record)))
         };
         ids.iter().map(place).collect()
     }

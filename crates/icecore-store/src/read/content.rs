@@ -247,7 +247,7 @@ impl Store {
                 return Err(error);
             }
             if since.is_none() || !matches!(error, StoreError::ChunkMissing { .. }) {
-                since = Some(self.refresh_index(&BTreeSet::new())?);
+                since = Some(self.refresh_both()?);
             }
         };
         let wrong = |(id, (pack, place)): (&ShortId, &(Arc<OpenPack>, ChunkPlace))| {
@@ -257,7 +257,8 @@ impl Store {
         if ids.iter().zip(&found).any(wrong) {
             // The packs' tables are checksummed, so it is the index that lies: it is made anew.
             self.index.discard();
-            let mut since = self.refresh_index(&BTreeSet::new())?;
+            self.beside.iter().for_each(|beside| beside.index.discard());
+            let mut since = self.refresh_both()?;
             return loop {
                 match self.try_locate(ids, below) {
                     Err(StoreError::ChunkMissing { .. }) if self.was_made_anew(&mut since)? => (),
@@ -266,6 +267,14 @@ impl Store {
             };
         }
         Ok(found)
+    }
+
+    /// Brings index and packs together, those of the store beside this one, too: somebody may collect there meanwhile.
+    fn refresh_both(&self) -> Result<IndexBirth> {
+        if let Some(beside) = &self.beside {
+            beside.refresh_index(&BTreeSet::new())?;
+        }
+        self.refresh_index(&BTreeSet::new())
     }
 
     fn try_locate(&self, ids: &[ShortId], below: u8) -> Result<Vec<(Arc<OpenPack>, ChunkPlace)>> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use icecore_format::SnapshotId;
 use icecore_storage::{MemoryStorage, Storage};
-use icecore_store::{Sent, Silent, Snapshot, Store, StoreError, Transfer, TransferPlan};
+use icecore_store::{GcOptions, Sent, Silent, Snapshot, Store, StoreError, Transfer, TransferPlan};
 use tempfile::TempDir;
 
 use super::{Pair, check_sound, ids, night, nights, push, transfer_options};
-use crate::support::{BOTH, Crypto, find, gc_options, write};
+use crate::support::{BOTH, Crypto, find, gc_options, read, write};
 
 /// What was left on the way, for someone to take along.
 struct Carried {
@@ -31,10 +31,14 @@ impl Carried {
         (Self { storage, dir }, sent)
     }
 
-    fn way_to(&self, store: &Arc<Store>) -> (Transfer, TransferPlan) {
+    fn open(&self, store: &Arc<Store>) -> Arc<Store> {
         let index = self.dir.path().join("arrived.redb");
         let opened = store.clone_to(Arc::clone(&self.storage), "way", index).unwrap();
-        let opened = Arc::new(opened.beside(Arc::clone(store)));
+        Arc::new(opened.beside(Arc::clone(store)))
+    }
+
+    fn way_to(&self, store: &Arc<Store>) -> (Transfer, TransferPlan) {
+        let opened = self.open(store);
         let ids = ids(&opened);
         let way = Transfer::pull(Arc::clone(store), opened, transfer_options()).unwrap();
         let plan = way.plan(&ids, &Silent).unwrap();
@@ -134,4 +138,21 @@ fn without_what_came_before_nothing_can_be_planned() {
         assert!(plan.damaged.len() == 1 && plan.damaged.iter().all(missing), "{:?}", plan.damaged);
         assert_eq!(pair.names(""), before);
     }
+}
+
+/// Only its own index was asked again: what a collection there had moved was not found.
+#[test]
+fn what_lies_beside_is_looked_for_again_after_a_collection_there() {
+    let pair = Pair::new(Crypto::Plain);
+    let expected = nights(&pair.local.store, 4);
+    let ids = in_order(&pair.local.store);
+    push(&pair.local.store, &pair.remote, &ids[..3]).unwrap();
+    let (carried, _) = Carried::of(&pair.local.store, &ids[3..], &ids[..3]);
+    let opened = carried.open(&pair.remote);
+    let before = pair.names("packs/");
+    let elsewhere = pair.elsewhere("collector");
+    elsewhere.gc(&GcOptions { depth_max: 1, ..gc_options() }, &Silent).unwrap();
+    let after = pair.names("packs/");
+    assert!(before.iter().any(|pack| !after.contains(pack)), "something was moved");
+    assert_eq!(read(&opened, ids[3]).unwrap(), expected[&ids[3]]);
 }
