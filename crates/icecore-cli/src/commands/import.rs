@@ -107,8 +107,10 @@ pub(crate) fn bring(
         there: to.to_owned(),
         from: None,
     };
-    show_sent(ui, &sent, present, &words)?;
+    show_sent(ui, &sent, (present, damaged.as_deref().ok()), &words)?;
     let status = judge(ui, &sent, 0, &words);
+    // What has come stays, even if the rest of the file could not be read.
+    let damaged = damaged?;
     for name in &damaged {
         ui.warn(format_args!("{name} in the file is damaged"));
     }

@@ -156,7 +156,7 @@ fn run(
         }
     };
     let (sent, present) = sent?;
-    show_sent(ui, &sent, present, words)?;
+    show_sent(ui, &sent, (present, None), words)?;
     Ok(judge(ui, &sent, listing.damaged, words))
 }
 
@@ -245,14 +245,20 @@ fn show_plan(ui: &mut Ui, context: &Context, plan: &TransferPlan, words: &Words<
     Ok(if plan.damaged.is_empty() { ExitStatus::Success } else { ExitStatus::Damaged })
 }
 
-pub(super) fn show_sent(ui: &mut Ui, sent: &Sent, present: usize, words: &Words<'_>) -> Result<()> {
+/// Says what has come, and how many snapshots were there before; of a file, in JSON, which packs in it are damaged, too.
+pub(super) fn show_sent(
+    ui: &mut Ui,
+    sent: &Sent,
+    (present, damaged): (usize, Option<&[String]>),
+    words: &Words<'_>,
+) -> Result<()> {
     if ui.json {
         let failed: Vec<_> = sent
             .failed
             .iter()
             .map(|failed| json!({ "id": failed.id, "error": sentence(&failed.error) }))
             .collect();
-        return ui.document(&json!({
+        let mut document = json!({
             "to": words.there,
             "snapshots": sent.published,
             "present": present,
@@ -260,7 +266,11 @@ pub(super) fn show_sent(ui: &mut Ui, sent: &Sent, present: usize, words: &Words<
             "bytes": sent.bytes,
             "labels": sent.labels,
             "failed": failed,
-        }));
+        });
+        if let (Some(damaged), Some(document)) = (damaged, document.as_object_mut()) {
+            document.insert("damaged".to_owned(), json!(damaged));
+        }
+        return ui.document(&document);
     }
     if ui.quiet {
         return sent.published.iter().try_for_each(|id| ui.line(id));

@@ -30,8 +30,8 @@ pub struct Brought {
     pub sent: Sent,
     /// How many snapshots were there before.
     pub present: usize,
-    /// Packs in the file that are damaged, but for those that were needed whole: they are why a snapshot has not come, if they are.
-    pub damaged: Vec<String>,
+    /// Packs in the file that are damaged, whatever of them was needed; an error if that was not found out.
+    pub damaged: Result<Vec<String>>,
 }
 
 /// What was written to a file.
@@ -129,7 +129,7 @@ pub fn import_store(
     let present = plan.present.len();
     refuse_later(store, carried, &plan)?;
     let sent = pull.carry_out(plan, monitor)?;
-    Ok(Brought { sent, present, damaged: carried.file.damaged_unread(monitor)? })
+    Ok(Brought { sent, present, damaged: carried.file.damaged_packs(monitor) })
 }
 
 /// Refuses what came later where something is not that came before. Otherwise what is damaged is told like that of any store.

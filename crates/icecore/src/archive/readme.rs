@@ -86,13 +86,17 @@ fn way_back(info: &SnapshotInfo, content: &str, archive: &str, first: &[u8]) -> 
         ("rdb", _) => format!(
             "A server of Redis loads it when it starts. Here one starts in this folder; for one that is there already, stop it, put `dump.rdb` in place of its own, owned by the user that it runs as, and start it. One with `appendonly yes` looks at its append-only file instead: switch that off for the first start.\n\n```sh\n{unpack}\nredis-server --dir . --dbfilename dump.rdb --appendonly no\n```\n"
         ),
-        ("sqlite", _) => format!(
-            "It is the database itself. End the programs that have the old one open: what its `-wal` holds goes with it.\n\n```sh\n{unpack} {content}\nsqlite3 {content} 'PRAGMA integrity_check'\n{}```\n",
-            match name == content {
-                true => String::new(),
-                false => format!("rm -f {name}-wal {name}-shm\ncp {content} {name}\n"),
-            }
-        ),
+        ("sqlite", _) => {
+            let forget = format!("rm -f {name}-wal {name}-shm\n");
+            // Unpacking is what replaces the old one if that is called as the content is: a log that lay beside it would be played into what is unpacked.
+            let (before, after) = match name == content {
+                true => (forget, String::new()),
+                false => (String::new(), format!("{forget}cp {content} {name}\n")),
+            };
+            format!(
+                "It is the database itself. End the programs that have the old one open: what its `-wal` holds goes with it.\n\n```sh\n{before}{unpack} {content}\nsqlite3 {content} 'PRAGMA integrity_check'\n{after}```\n"
+            )
+        }
         ("directory", _) => format!(
             "As root owners come back too.\n\n```sh\nmkdir {name}\ntar --numeric-owner --xattrs --xattrs-include='*' -xpf {} -C {name} --strip-components=1 files\n```\n",
             quoted(archive)

@@ -54,8 +54,8 @@ struct Packs {
     places: BTreeMap<String, (u64, u64)>,
     /// Where the next one goes.
     end: u64,
-    /// Those that somebody has read from end to end. Whoever does that holds them to their names.
-    read: BTreeSet<String>,
+    /// Packs that somebody has read from end to end, and that are what their names say.
+    right: BTreeSet<String>,
 }
 
 type StorageResult<T> = icecore_storage::Result<T>;
@@ -247,22 +247,24 @@ impl StoreFile {
         Ok(packs.end + END_LEN as u64)
     }
 
-    /// Packs that nobody has read from end to end, and that are not what their names say.
-    pub(super) fn damaged_unread(&self, monitor: &dyn Monitor) -> Result<Vec<String>> {
-        let unread: Vec<String> = {
+    /// Packs that are not what their names say, be it where nobody has needed anything of them.
+    pub(super) fn damaged_packs(&self, monitor: &dyn Monitor) -> Result<Vec<String>> {
+        let doubtful: Vec<String> = {
             let packs = self.packs();
-            packs.places.keys().filter(|name| !packs.read.contains(*name)).cloned().collect()
+            packs.places.keys().filter(|name| !packs.right.contains(*name)).cloned().collect()
         };
         let mut damaged = Vec::new();
-        for name in unread {
+        for name in doubtful {
             if monitor.is_cancelled() {
                 return Err(Error::Cancelled);
             }
             // Parity has no hash for a name, and is made anew where the pack is right.
-            let Some(id) = names::parse_pack(&name) else { continue };
+            if names::parse_pack(&name).is_none() {
+                continue;
+            }
             let bytes = self.get(&name).map_err(StoreError::from)?;
             monitor.count(Counter::ReadBytes, bytes.len() as u64);
-            if PackId(Digest::of(&bytes)) != id {
+            if !self.packs().right.contains(&name) {
                 damaged.push(name);
             }
         }
@@ -321,7 +323,9 @@ impl Storage for StoreFile {
             return self.small.get(name);
         }
         let bytes = self.read(name, |len| 0..len)?;
-        self.packs().read.insert(name.to_owned());
+        if names::parse_pack(name) == Some(PackId(Digest::of(&bytes))) {
+            self.packs().right.insert(name.to_owned());
+        }
         Ok(bytes)
     }
 

@@ -227,7 +227,9 @@ fn a_database_of_sqlite_comes_back_as_it_is() {
     env.ok(&["create", "database.sqlite"]);
     env.ok(&["export", "database.sqlite", "-o", "same.tar"]);
     fs::remove_file(env.path("database.sqlite")).unwrap();
+    env.write("database.sqlite-wal", "of the old one");
     follow(&env, "same.tar", "", &[]);
+    assert!(!env.path("database.sqlite-wal").exists());
     fs::rename(env.path("database.sqlite"), env.path("shop.db")).unwrap();
     assert_same(&captured, &sqlite(".dump"));
 }

@@ -161,6 +161,41 @@ fn a_damaged_pack_of_which_nothing_is_needed_is_told_all_the_same() {
     env.ok(&["verify"]);
 }
 
+/// A pack goes whole if half of it is needed. That it had been read was taken for its being right, and the other half was never looked at.
+#[test]
+fn damage_in_what_nobody_needs_of_a_pack_is_told() {
+    let env = TestEnv::new();
+    env.write("tree/needed", noise(1, 400_000));
+    env.write("tree/not", noise(2, 200_000));
+    env.ok(&["create", "tree"]);
+    fs::remove_file(env.path("tree/not")).unwrap();
+    env.ok(&["create", "tree"]);
+    env.ok(&["export", "latest", "--format", "store", "-o", "store.tar"]);
+    let archive = env.read("store.tar");
+    let packs = env.files(".icecore/packs");
+    let pack = packs.iter().max_by_key(|pack| pack.metadata().unwrap().len()).unwrap();
+    let folder = pack.parent().unwrap().file_name().unwrap().to_str().unwrap();
+    let name = format!("packs/{folder}/{}", pack.file_name().unwrap().to_str().unwrap());
+    let (_, content) = entry(&archive, &name);
+    assert!(content.len() > 600_000, "{content:?}");
+    let mut whole = 0;
+    for n in 0..12 {
+        let mut changed = archive.clone();
+        changed[content.start + content.len() / 12 * n + 1_000] ^= 1;
+        env.write("changed.tar", changed);
+        let receiver = format!("receiver_{n}");
+        let said = env.run(&["--store", &receiver, "init", "--from", "changed.tar", "--json"]);
+        assert_eq!(said.status, 13, "{n}: {}", said.stderr);
+        assert!(said.stderr.contains(&format!("{name} in the file is damaged")), "{}", said.stderr);
+        let document: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        assert_eq!(document["damaged"], serde_json::json!([name]), "{document}");
+        env.ok(&["--store", &receiver, "verify"]);
+        whole += env.json(&["--store", &receiver, "list"])["snapshots"].as_array().unwrap().len();
+    }
+    // What is needed came over wherever it was right.
+    assert!((3..9).contains(&whole), "{whole}");
+}
+
 #[test]
 fn a_damaged_snapshot_is_not_carried() {
     let env = some();
