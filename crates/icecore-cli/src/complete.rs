@@ -15,7 +15,6 @@ use icecore::{Snapshot, Store, is_safety};
 
 use crate::args::{Arguments, GlobalArgs};
 use crate::context::Context;
-use crate::select::short_id;
 use crate::signals::Interrupt;
 use crate::units::printable;
 
@@ -79,7 +78,7 @@ fn snapshots(current: &OsStr) -> Candidates {
     let ids = snapshots.iter().take(IDS_MAX).map(|snapshot| {
         let tags = snapshot.labels.tags.iter().map(|tag| format!(" {tag}")).collect::<String>();
         let (source, time) = (&snapshot.info().source, context.local_time(&snapshot.info().created_at));
-        offer(&short_id(snapshot), &format!("{source} of {time}{tags}"))
+        offer(&snapshot.id.brief(), &format!("{source} of {time}{tags}"))
     });
     fitting(current, [offer("latest", "the newest of all")].into_iter().chain(names).chain(ids).collect())
 }

@@ -16,7 +16,7 @@ use crate::clock::{Clock, Stamp};
 use crate::failure::{CommandError, Result};
 use crate::hints;
 use crate::password;
-use crate::select::{Listing, short_id};
+use crate::select::Listing;
 use crate::signals::Interrupt;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
@@ -321,7 +321,12 @@ impl Context {
     /// A snapshot as a question names it: whose, which, and of when.
     pub(crate) fn described(&self, snapshot: &Snapshot) -> String {
         let info = snapshot.info();
-        format!("{} {} of {}", printable(&info.source), short_id(snapshot), self.local_time(&info.created_at))
+        format!(
+            "{} {} of {}",
+            printable(&info.source),
+            snapshot.id.brief(),
+            self.local_time(&info.created_at)
+        )
     }
 
     fn known_password(&self) -> MutexGuard<'_, Option<Vec<u8>>> {

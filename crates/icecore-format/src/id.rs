@@ -55,6 +55,11 @@ macro_rules! digest_id {
         pub struct $name(pub Digest);
 
         impl $name {
+            /// Its first digits, as people are shown them: 8, where a selector needs 4.
+            pub fn brief(&self) -> String {
+                self.as_bytes().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+            }
+
             /// The id's 32 bytes.
             pub fn as_bytes(&self) -> &[u8; 32] {
                 &self.0.0

@@ -10,7 +10,6 @@ use crate::args::{ServiceArgs, parse_line, parse_name, parse_note};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
-use crate::select::shortened;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable, saved_percent};
@@ -137,7 +136,7 @@ fn source(ui: &mut Ui, context: &Context, args: &CreateArgs) -> Result<(Source, 
 
 fn report(ui: &mut Ui, created: &Created) -> Result<ExitStatus> {
     let info = &created.info;
-    let id = created.id.to_string();
+    let id = created.id;
     if ui.json {
         ui.document(&json!({
             "id": id,
@@ -155,13 +154,13 @@ fn report(ui: &mut Ui, created: &Created) -> Result<ExitStatus> {
             "duration_ms": info.duration_ms,
         }))?;
     } else if ui.quiet {
-        ui.line(&id)?;
+        ui.line(id)?;
     } else {
         let saved = saved_percent(info.logical_bytes, created.stored_bytes);
         ui.line(format_args!(
             "Saved {} as {}: {}, {} added, {}{}",
             printable(&info.source),
-            shortened(&id),
+            created.id.brief(),
             Bytes(info.logical_bytes),
             Bytes(created.stored_bytes),
             saved.map(|percent| format!("{percent} saved, ")).unwrap_or_default(),
@@ -188,7 +187,7 @@ fn report(ui: &mut Ui, created: &Created) -> Result<ExitStatus> {
         let more = created.findings.len() - FINDINGS_MAX;
         // Of very many the snapshot keeps the first.
         let all = if created.info.findings.len() == created.findings.len() { "all" } else { "the first" };
-        ui.warn(format_args!("{more} more; `icecore show {}` lists {all} of them", shortened(&id)));
+        ui.warn(format_args!("{more} more; `icecore show {}` lists {all} of them", created.id.brief()));
     }
     Ok(ExitStatus::Findings)
 }

@@ -5,7 +5,6 @@ use serde_json::json;
 use crate::args::{ExclusiveArgs, ServiceArgs};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
-use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{counted, printable};
@@ -41,7 +40,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &DeleteArgs) -> Result<E
         let tags = snapshot.labels.tags.iter().map(|tag| printable(tag)).collect::<Vec<_>>().join(", ");
         let tags = if tags.is_empty() { tags } else { format!(" ({tags})") };
         let taken = context.local_time(&info.created_at);
-        ui.status(format_args!("{}  {} of {taken}{tags}", short_id(snapshot), printable(&info.source)));
+        ui.status(format_args!("{}  {} of {taken}{tags}", snapshot.id.brief(), printable(&info.source)));
     }
     args.alone.check(context, &opened, "deleting")?;
     let count = counted(chosen.len() as u64, "snapshot");

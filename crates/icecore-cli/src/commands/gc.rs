@@ -11,7 +11,6 @@ use crate::args::ExclusiveArgs;
 use crate::context::Context;
 use crate::failure::Result;
 use crate::progress::Progress;
-use crate::select::shortened;
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
 use crate::units::{Bytes, counted};
@@ -90,7 +89,7 @@ fn show_plan(ui: &mut Ui, plan: &GcPlan) -> Result<()> {
     }
     let rows = [("drop", &plan.drop), ("rewrite", &plan.rewrite)].into_iter().flat_map(|(verdict, packs)| {
         packs.iter().map(move |pack| {
-            let id = shortened(&pack.id.to_string());
+            let id = pack.id.brief();
             vec![
                 id,
                 Bytes(pack.len).to_string(),
@@ -157,7 +156,7 @@ pub(super) fn tell_damage(ui: &mut Ui, report: &GcReport) -> bool {
         ui.warn(format_args!("pack {pack} is damaged and was left as it is"));
     }
     for id in &report.harmed {
-        ui.warn(format_args!("snapshot {} needs chunks that no pack holds", shortened(&id.to_string())));
+        ui.warn(format_args!("snapshot {} needs chunks that no pack holds", id.brief()));
     }
     if report.bases_lost > 0 {
         let chunks = counted(report.bases_lost, "chunk");

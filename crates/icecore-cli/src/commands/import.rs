@@ -15,7 +15,6 @@ use crate::commands::transfer::{Words, judge, show_sent};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
-use crate::select::shortened;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, printable, saved_percent};
@@ -134,7 +133,7 @@ fn open(path: &std::path::Path, what: &str) -> Result<File> {
 
 fn report(ui: &mut Ui, imported: &Imported, duration: Millis) -> Result<ExitStatus> {
     let info = &imported.info;
-    let id = imported.id.to_string();
+    let id = imported.id;
     if ui.json {
         ui.document(&json!({
             "id": id,
@@ -149,23 +148,23 @@ fn report(ui: &mut Ui, imported: &Imported, duration: Millis) -> Result<ExitStat
             "duration_ms": duration.0,
         }))?;
     } else if ui.quiet {
-        ui.line(&id)?;
+        ui.line(id)?;
     } else if imported.is_new {
         let saved = saved_percent(info.logical_bytes, imported.added_bytes);
         ui.line(format_args!(
             "Imported {} as {}: {}, {} added, {}{duration}",
             printable(&info.source),
-            shortened(&id),
+            imported.id.brief(),
             Bytes(info.logical_bytes),
             Bytes(imported.added_bytes),
             saved.map(|percent| format!("{percent} saved, ")).unwrap_or_default(),
         ))?;
         if imported.id != imported.exported_id {
-            let before = shortened(&imported.exported_id.to_string());
+            let before = imported.exported_id.brief();
             ui.status(format_args!("Where it came from it was {before}."));
         }
     } else {
-        let (source, id) = (printable(&info.source), shortened(&id));
+        let (source, id) = (printable(&info.source), imported.id.brief());
         match imported.added_bytes {
             0 => ui.line(format_args!("Nothing to do: {source} {id} is there already")),
             lost => ui.line(format_args!(

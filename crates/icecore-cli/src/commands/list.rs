@@ -12,7 +12,7 @@ use crate::commands::init::ORIGIN;
 use crate::context::Context;
 use crate::evidence;
 use crate::failure::Result;
-use crate::select::{Listing, short_id};
+use crate::select::Listing;
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
 use crate::units::{Bytes, counted, printable};
@@ -230,7 +230,7 @@ fn row(context: &Context, index: u64, snapshot: &Snapshot) -> Vec<String> {
     let info = snapshot.info();
     vec![
         index.to_string(),
-        short_id(snapshot),
+        snapshot.id.brief(),
         printable(&info.source),
         info.engine.clone(),
         context.local_time(&info.created_at),

@@ -6,7 +6,6 @@ use serde_json::json;
 use crate::args::parse_note;
 use crate::context::Context;
 use crate::failure::Result;
-use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::printable;
@@ -38,7 +37,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NoteArgs) -> Result<Exi
         ui.document(&json!({ "id": snapshot.id, "note": note }))?;
     } else if !ui.quiet {
         let says = note.map_or_else(|| "it has no note".to_owned(), printable);
-        ui.line(format_args!("{} {}: {says}", short_id(snapshot), printable(&snapshot.info().source)))?;
+        ui.line(format_args!("{} {}: {says}", snapshot.id.brief(), printable(&snapshot.info().source)))?;
     }
     Ok(ExitStatus::Success)
 }

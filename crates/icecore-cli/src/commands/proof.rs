@@ -9,7 +9,7 @@ use crate::context::{Context, Opened};
 use crate::evidence;
 use crate::failure::{CommandError, Failure, Result};
 use crate::progress::Progress;
-use crate::select::{Listing, short_id};
+use crate::select::Listing;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::printable;
@@ -114,7 +114,7 @@ fn attempt(
 }
 
 fn tell(ui: &mut Ui, Attempt { snapshot, outcome }: &Attempt<'_>) -> Result<()> {
-    let name = format!("{} {}", short_id(snapshot), printable(&snapshot.info().source));
+    let name = format!("{} {}", snapshot.id.brief(), printable(&snapshot.info().source));
     match outcome {
         Ok(evidence) if evidence.is_ok() && ui.quiet => Ok(()),
         Ok(evidence) => {

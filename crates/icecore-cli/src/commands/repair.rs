@@ -332,7 +332,7 @@ fn snapshot_line(context: &Context, broken: &BrokenSnapshot, outlook: &str) -> S
     let separator = if shown.is_empty() { "" } else { ": " };
     format!(
         "{}  {} of {} {outlook}{separator}{shown}{more}",
-        shortened(&broken.id.to_string()),
+        broken.id.brief(),
         printable(&broken.source),
         context.local_time(&broken.created_at),
     )

@@ -8,7 +8,6 @@ use serde_json::json;
 use crate::args::parse_line;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
-use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::printable;
@@ -41,7 +40,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &TagCommand) -> Resul
         && let Some(missing) = args.tags.iter().find(|tag| !tags.contains(*tag))
     {
         let near = icecore::did_you_mean(missing, tags.iter().map(String::as_str));
-        let message = format!("snapshot {} has no tag {missing:?}{near}", short_id(snapshot));
+        let message = format!("snapshot {} has no tag {missing:?}{near}", snapshot.id.brief());
         return Err(CommandError::new(ExitStatus::NotFound, message).hint(it_has(&tags)));
     }
     for tag in &args.tags {
@@ -62,7 +61,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &TagCommand) -> Resul
     } else if !ui.quiet {
         ui.line(format_args!(
             "{} {}: {}",
-            short_id(snapshot),
+            snapshot.id.brief(),
             printable(&snapshot.info().source),
             it_has(&tags)
         ))?;

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::failure::{CommandError, Result, sentence};
 use crate::progress::{Drawing, Progress};
-use crate::select::{Listing, shortened};
+use crate::select::Listing;
 use crate::status::ExitStatus;
 use crate::ui::{Column, Ui};
 use crate::units::{Bytes, counted, parse_rate, printable};
@@ -211,7 +211,7 @@ fn show_plan(ui: &mut Ui, context: &Context, plan: &TransferPlan, words: &Words<
         ui.line(format_args!("Nothing to do: {} has it all", words.there))?;
     } else {
         let rows = plan.send.iter().map(|it| {
-            let id = shortened(&it.id.to_string());
+            let id = it.id.brief();
             vec![
                 id,
                 printable(&it.source),
@@ -240,7 +240,7 @@ fn show_plan(ui: &mut Ui, context: &Context, plan: &TransferPlan, words: &Words<
         ))?;
     }
     for (id, error) in &plan.damaged {
-        ui.warn(format_args!("snapshot {} cannot be sent: {}", shortened(&id.to_string()), sentence(error)));
+        ui.warn(format_args!("snapshot {} cannot be sent: {}", id.brief(), sentence(error)));
     }
     Ok(if plan.damaged.is_empty() { ExitStatus::Success } else { ExitStatus::Damaged })
 }
@@ -298,7 +298,7 @@ pub(super) fn show_sent(
 /// Tells of what could not be sent, or not be read.
 pub(super) fn judge(ui: &mut Ui, sent: &Sent, damaged: usize, words: &Words<'_>) -> ExitStatus {
     for failed in &sent.failed {
-        let id = shortened(&failed.id.to_string());
+        let id = failed.id.brief();
         ui.warn(format_args!("snapshot {id} {}: {}", words.undone, sentence(&failed.error)));
     }
     for error in &sent.label_errors {

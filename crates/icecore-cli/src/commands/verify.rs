@@ -12,7 +12,7 @@ use crate::commands::proof;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
-use crate::select::{Listing, shortened};
+use crate::select::Listing;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, counted, parse_budget, parse_share, printable};
@@ -255,7 +255,7 @@ fn affected_line(id: SnapshotId, source: Option<&str>, parts: &BTreeSet<String>)
     };
     let separator = if shown.is_empty() { "" } else { ": " };
     let source = printable(source.unwrap_or_default());
-    format!("  {} {source} is damaged{separator}{shown}{more}", shortened(&id.to_string()))
+    format!("  {} {source} is damaged{separator}{shown}{more}", id.brief())
 }
 
 /// Chunks that are in no pack, and that the same snapshots need.

@@ -67,7 +67,7 @@ impl Marks {
             return Ok(());
         }
         let affected: BTreeSet<_> = self.hidden.values().flatten().collect();
-        let short = |id: &&SnapshotId| id.to_string().get(..8).unwrap_or_default().to_owned();
+        let short = |id: &&SnapshotId| id.brief();
         let snapshots = affected.iter().map(short).collect::<Vec<_>>().join(", ");
         Err(StoreError::Unresolved { nodes: self.hidden.len() as u64, snapshots })
     }

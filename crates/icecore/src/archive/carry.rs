@@ -61,7 +61,7 @@ pub fn is_store_file(head: &[u8]) -> bool {
 pub fn open_store_file(path: &Path, unlock: Unlock<'_>, to: Option<&Arc<Store>>) -> Result<CarriedStore> {
     let file = Arc::new(StoreFile::open(path)?);
     if let (Some(id), None) = (file.earlier().first(), to) {
-        return Err(Error::NotWhole { name: path.display().to_string(), id: shortened(id) });
+        return Err(Error::NotWhole { name: path.display().to_string(), id: id.brief() });
     }
     let index = tempfile::tempdir().map_err(Error::scratch)?;
     let place = path.display().to_string();
@@ -96,7 +96,7 @@ pub fn export_store(
     let plan = transfer.plan(ids, monitor)?;
     let mut sent = transfer.carry_out(plan, monitor)?;
     if let Some(failed) = sent.failed.pop() {
-        let id = shortened(&failed.id);
+        let id = failed.id.brief();
         return Err(match failed.error.is_damage() {
             true => Error::Damaged { id, part: None, source: failed.error },
             false => failed.error.into(),
@@ -143,11 +143,7 @@ fn refuse_later(store: &Store, carried: &CarriedStore, plan: &TransferPlan) -> R
     let name = carried.file.place().to_owned();
     let there: BTreeSet<SnapshotId> = store.snapshots()?.0.iter().map(|snapshot| snapshot.id).collect();
     Err(match earlier.iter().find(|id| !there.contains(id)) {
-        Some(lacking) if !store.has_chunk(chunk)? => Error::NothingBefore { name, id: shortened(lacking) },
+        Some(lacking) if !store.has_chunk(chunk)? => Error::NothingBefore { name, id: lacking.brief() },
         _ => Error::OtherwiseBefore { name },
     })
-}
-
-fn shortened(id: &SnapshotId) -> String {
-    id.to_string().get(..8).unwrap_or_default().to_owned()
 }

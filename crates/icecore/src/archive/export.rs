@@ -18,7 +18,7 @@ use super::output::{self, Output};
 use super::packing::{Packer, Packing};
 use super::readme::readme;
 use super::{ARCHIVE_VERSION, CUTS, MANIFEST, README, SUMS};
-use crate::restore::{Progress, Restored, blame, refuse_inside, short_id};
+use crate::restore::{Progress, Restored, blame, refuse_inside};
 use crate::{Error, Result};
 
 /// What the user wants of an export.
@@ -70,7 +70,7 @@ fn write_all(
 ) -> Result<Exported> {
     let is_encrypted = store.key().is_encrypted();
     if is_encrypted && !options.decrypt {
-        return Err(Error::WouldDecrypt { id: short_id(snapshot) });
+        return Err(Error::WouldDecrypt { id: snapshot.id.brief() });
     }
     let output = match &options.to {
         None => Output::stdout(),
@@ -112,7 +112,7 @@ fn write_all(
     let mtime = info.created_at.parse().map_or(0, Timestamp::as_second);
     let archive_name = match options.to.as_deref().and_then(Path::file_name) {
         Some(name) => name.to_string_lossy().into_owned(),
-        None => format!("{}.{}", short_id(snapshot), options.packing.ending()),
+        None => format!("{}.{}", snapshot.id.brief(), options.packing.ending()),
     };
 
     let mut archive = Archive::new(output, options, layout, mtime)?;

@@ -211,9 +211,10 @@ impl StepReport {
                 findings.map(|finding| format!("{}: {}", finding.object, finding.message)).collect()
             }
             Outcome::Pushed(sent) => {
-                let failed = sent.failed.iter().map(|it| {
-                    format!("snapshot {} was not pushed: {}", shortened(&it.id), sentence(&it.error))
-                });
+                let failed = sent
+                    .failed
+                    .iter()
+                    .map(|it| format!("snapshot {} was not pushed: {}", it.id.brief(), sentence(&it.error)));
                 let labels = sent.label_errors.iter();
                 failed
                     .chain(labels.map(|error| format!("a label was not pushed: {}", sentence(error))))
@@ -221,7 +222,7 @@ impl StepReport {
             }
             Outcome::Pruned(pruned) => {
                 let incomplete = pruned.plan.incomplete.iter().map(|id| {
-                    format!("something of snapshot {} is missing; an older one stays instead", shortened(id))
+                    format!("something of snapshot {} is missing; an older one stays instead", id.brief())
                 });
                 pruned.plan.unread.iter().map(|error| sentence(error)).chain(incomplete).collect()
             }
@@ -233,7 +234,7 @@ impl StepReport {
                 let harmed = report
                     .harmed
                     .iter()
-                    .map(|id| format!("snapshot {} needs chunks that no pack holds", shortened(id)));
+                    .map(|id| format!("snapshot {} needs chunks that no pack holds", id.brief()));
                 let bases = (report.bases_lost > 0)
                     .then(|| format!("{} chunks that deltas are coded on lie in no pack", report.bases_lost));
                 packs.chain(harmed).chain(bases).collect()
@@ -243,9 +244,4 @@ impl StepReport {
             Outcome::Untried(error) | Outcome::Failed(error) => vec![sentence(error)],
         }
     }
-}
-
-fn shortened(id: &SnapshotId) -> String {
-    let text = id.to_string();
-    text.get(..8).unwrap_or(&text).to_owned()
 }

@@ -49,11 +49,7 @@ impl Job<'_> {
 
     /// On a server of somebody's, where the database is dropped again whatever comes of it.
     fn restore_beside(&self, server: &Database) -> Result<Found, Failure> {
-        let name = format!(
-            "{NAME}_{}_{}",
-            self.snapshot.id.to_string().get(..8).unwrap_or_default(),
-            std::process::id()
-        );
+        let name = format!("{NAME}_{}_{}", self.snapshot.id.brief(), std::process::id());
         let database = match server {
             Database::Postgres(endpoint) => Database::Postgres(endpoint.with_database(&name)),
             Database::Mysql(endpoint) => Database::Mysql(endpoint.with_database(&name)),

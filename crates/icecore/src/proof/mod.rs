@@ -144,7 +144,7 @@ impl Job<'_> {
     }
 
     fn cannot(&self, why: String, hint: Option<String>) -> Error {
-        let id = self.snapshot.id.to_string().get(..8).unwrap_or_default().to_owned();
+        let id = self.snapshot.id.brief();
         Error::NoProof { id, source_name: self.snapshot.info().source.clone(), why, hint }
     }
 

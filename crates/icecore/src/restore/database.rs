@@ -10,7 +10,7 @@ use icecore_format::Part;
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store};
 
 use super::part_reader::Reader;
-use super::{blame, first_finding, is_base_backup, short_id};
+use super::{blame, first_finding, is_base_backup};
 use crate::{Error, Result, Source};
 
 /// A database that is restored beside what is there.
@@ -191,7 +191,7 @@ impl<'a> Content<'a> {
                 }
                 false => format!("is not of a {product} database"),
             };
-            return Err(Error::Unfitting(format!("snapshot {} {what}", short_id(snapshot))));
+            return Err(Error::Unfitting(format!("snapshot {} {what}", snapshot.id.brief())));
         }
         let reader = SnapshotReader::new(Arc::clone(store), snapshot.manifest.clone());
         let parts = reader.parts().collect::<std::result::Result<_, _>>()?;

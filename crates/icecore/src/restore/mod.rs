@@ -99,7 +99,7 @@ pub fn restore(
 pub(crate) fn blame(store: &Store, snapshot: &Snapshot, part: Option<String>, error: Error) -> Error {
     match error {
         Error::Store(error) => match store.unless_deleted(snapshot, error) {
-            source if source.is_damage() => Error::Damaged { id: short_id(snapshot), part, source },
+            source if source.is_damage() => Error::Damaged { id: snapshot.id.brief(), part, source },
             error => error.into(),
         },
         Error::HalfDone { path, source } => {
@@ -211,11 +211,6 @@ fn first_finding(snapshot: &Snapshot) -> Option<(&str, usize)> {
     Some((first, more.len()))
 }
 
-/// The first digits of a snapshot's id.
-pub(crate) fn short_id(snapshot: &Snapshot) -> String {
-    snapshot.id.to_string().get(..8).unwrap_or_default().to_owned()
-}
-
 /// Whether a snapshot goes to a directory, as files in it.
 fn is_directory(snapshot: &Snapshot) -> bool {
     matches!(snapshot.info().form.as_str(), "directory" | BASE_BACKUP)
@@ -241,7 +236,7 @@ fn target_path(snapshot: &Snapshot, options: &RestoreOptions, is_part: bool) -> 
         Destination::Origin => match &snapshot.info().origin {
             Some(origin) if !is_url(origin) => Ok(Some(PathBuf::from(origin))),
             _ => {
-                let id = short_id(snapshot);
+                let id = snapshot.id.brief();
                 Err(Error::NoTarget { id, source_name: snapshot.info().source.clone() })
             }
         },
@@ -332,6 +327,6 @@ fn find_part(reader: &SnapshotReader, snapshot: &Snapshot, name: &str) -> Result
         }
     }
     let hint = if similar.is_empty() { String::new() } else { format!("; it has {}", similar.join(", ")) };
-    let id = short_id(snapshot);
+    let id = snapshot.id.brief();
     Err(Error::NoPart { id, part: name.to_owned(), hint })
 }

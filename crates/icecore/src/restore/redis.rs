@@ -7,7 +7,7 @@ use icecore_format::PartKind;
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store};
 
 use super::part_reader::Reader;
-use super::{blame, first_finding, short_id};
+use super::{blame, first_finding};
 use crate::{Error, Result};
 
 /// `redis-cli --rdb -` leaves this many digits behind the end, which a server that loads from a connection would not understand.
@@ -36,7 +36,7 @@ impl Rdb {
         let format = format.and_then(|format| format.parse().ok()).ok_or_else(|| {
             Error::Unfitting(format!(
                 "snapshot {} is no RDB, which a Redis server could load",
-                short_id(snapshot)
+                snapshot.id.brief()
             ))
         })?;
         let tail_len = (MARK_LEN + END_LEN) as u64;

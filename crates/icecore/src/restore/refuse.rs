@@ -9,7 +9,7 @@ use icecore_format::Part;
 use icecore_store::{Monitor, Snapshot, SnapshotReader};
 use rustix::fs::statvfs;
 
-use super::{RestoreOptions, first_finding, short_id};
+use super::{RestoreOptions, first_finding};
 use crate::{Error, Result};
 
 /// Entries of a snapshot that an error names.
@@ -96,7 +96,7 @@ pub(super) fn companions(reader: &SnapshotReader, part: Option<&Part>, path: &Pa
 /// Refuses to replace what is there by a snapshot that may lack some of it.
 pub(super) fn incomplete(snapshot: &Snapshot, target: &Path) -> Result<()> {
     let Some((finding, more)) = first_finding(snapshot) else { return Ok(()) };
-    let (id, path) = (short_id(snapshot), target.to_owned());
+    let (id, path) = (snapshot.id.brief(), target.to_owned());
     Err(Error::Incomplete { id, finding: shown(finding), more, path })
 }
 
@@ -136,7 +136,7 @@ pub(super) fn escapes(
     }
     match named.is_empty() {
         true => Ok(()),
-        false => Err(Error::Escapes { id: short_id(snapshot), named }),
+        false => Err(Error::Escapes { id: snapshot.id.brief(), named }),
     }
 }
 

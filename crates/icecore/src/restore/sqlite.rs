@@ -8,7 +8,7 @@ use icecore_engine::{Check, Target as _};
 use icecore_store::{Monitor, Snapshot, SnapshotReader, Store};
 
 use super::deliver::Progress;
-use super::{Restored, blame, first_finding, refuse, short_id};
+use super::{Restored, blame, first_finding, refuse};
 use crate::{Error, Result};
 
 /// What the user wants of a restore to a SQLite database.
@@ -65,7 +65,7 @@ pub(super) fn refuse_other_form(snapshot: &Snapshot) -> Result<()> {
     match snapshot.info().form.as_str() {
         "sqlite" => Ok(()),
         _ => {
-            let id = short_id(snapshot);
+            let id = snapshot.id.brief();
             Err(Error::Unfitting(format!("snapshot {id} is not of a SQLite database")))
         }
     }

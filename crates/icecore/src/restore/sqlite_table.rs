@@ -11,7 +11,7 @@ use icecore_store::{Counter, Monitor, Snapshot, SnapshotReader, Store};
 use super::deliver::Progress;
 use super::sqlite::{SqliteOptions, refuse_other_form};
 use super::table::NAMED_MAX;
-use super::{Restored, blame, first_finding, refuse, short_id};
+use super::{Restored, blame, first_finding, refuse};
 use crate::{Error, Result};
 
 /// Finds out what restoring a table would do, and what stands in its way. The whole snapshot is written beside the database for that.
@@ -41,7 +41,7 @@ pub fn plan_sqlite_table(
                 Some(names) if !names.is_empty() => format!("; it has {}", names.join(", ")),
                 _ => String::new(),
             };
-            return Err(Error::NoPart { id: short_id(snapshot), part: table.to_owned(), hint });
+            return Err(Error::NoPart { id: snapshot.id.brief(), part: table.to_owned(), hint });
         };
         let mut plan = engine::plan(target, name, &is_cancelled)?;
         if let Some((finding, _)) = first_finding(snapshot).filter(|_| !options.allow_incomplete) {

@@ -7,8 +7,8 @@ use icecore_engine::{RestoreError, mysql, postgres};
 use icecore_format::{Part, PartKind};
 use icecore_store::{Monitor, Snapshot, Store};
 
+use super::blame;
 use super::database::{Content, Database};
-use super::{blame, short_id};
 use crate::nearest::did_you_mean;
 use crate::{Error, Result};
 
@@ -141,7 +141,7 @@ fn find<'p>(parts: &'p [Part], table: &str, snapshot: &Snapshot) -> Result<&'p P
                     format!("; it has {some}{}", near(table, &all))
                 }
             };
-            Err(Error::NoPart { id: short_id(snapshot), part: table.to_owned(), hint })
+            Err(Error::NoPart { id: snapshot.id.brief(), part: table.to_owned(), hint })
         }
         _ => Err(Error::Unfitting(format!(
             "{table} may be {}: name its schema too",

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::commands::list::remarks;
 use crate::context::Context;
 use crate::failure::Result;
-use crate::select::short_id;
 use crate::ui::{Column, Ui};
 use crate::units::{Bytes, counted, printable};
 
@@ -108,7 +107,7 @@ fn table(ui: &mut Ui, context: &Context, series: &SeriesPlan) -> Result<()> {
         };
         vec![
             judged.index.to_string(),
-            short_id(snapshot),
+            snapshot.id.brief(),
             context.local_time(&info.created_at),
             Bytes(info.logical_bytes).to_string(),
             Bytes(snapshot.stored_bytes()).to_string(),

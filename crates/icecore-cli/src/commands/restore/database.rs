@@ -13,7 +13,6 @@ use super::safety::{Replaced, safety_name};
 use super::told::{Fate, refuse, rollback_command};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
-use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable};
@@ -153,7 +152,7 @@ fn report(
         ui.line(format_args!(
             "Restored {} {} to {}: {}, {} as captured, {}",
             printable(&snapshot.info().source),
-            short_id(snapshot),
+            snapshot.id.brief(),
             printable(&database.to_string()),
             counted(restored.tables, "table"),
             counted(restored.rows, "row"),

@@ -12,7 +12,6 @@ use super::chosen::Chosen;
 use super::safety::Replaced;
 use super::told::{document, rollback_command};
 use crate::failure::{CommandError, Result, explain, sentence};
-use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable};
@@ -187,7 +186,7 @@ fn report(
         ui.line(format_args!(
             "Restored {what}{} {} to {}: {} in {}{written}, {}",
             printable(&snapshot.info().source),
-            short_id(snapshot),
+            snapshot.id.brief(),
             printable(&to),
             Bytes(restored.bytes),
             counted(restored.parts, "part"),

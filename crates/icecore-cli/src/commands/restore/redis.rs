@@ -11,7 +11,6 @@ use super::chosen::Chosen;
 use super::safety::{Replaced, safety_name};
 use super::told::{refuse, rollback_command};
 use crate::failure::Result;
-use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Millis, counted, printable};
@@ -95,7 +94,7 @@ fn report(
         ui.line(format_args!(
             "Restored {} {} to the Redis server at {address}: {}, {}",
             printable(&snapshot.info().source),
-            short_id(snapshot),
+            snapshot.id.brief(),
             counted(restored.keys, "key"),
             duration,
         ))?;

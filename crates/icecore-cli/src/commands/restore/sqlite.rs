@@ -12,7 +12,6 @@ use super::safety::{Replaced, safety_name};
 use super::told::{Fate, document, refuse, rollback_command};
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
-use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, printable};
@@ -173,7 +172,7 @@ fn report(
         ui.line(format_args!(
             "Restored {} {} to {}: {}, {}",
             printable(&snapshot.info().source),
-            short_id(snapshot),
+            snapshot.id.brief(),
             printable(&path.display().to_string()),
             Bytes(restored.bytes),
             duration,

@@ -10,7 +10,6 @@ use super::chosen::Chosen;
 use super::database_args::DatabaseArgs;
 use super::told::{refuse, rollback_command};
 use crate::failure::Result;
-use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable};
@@ -94,7 +93,7 @@ impl Told<'_> {
             ui.line(format_args!(
                 "Restored {table} of {} {} to {}: {}, as captured, {duration}",
                 printable(&snapshot.info().source),
-                short_id(snapshot),
+                snapshot.id.brief(),
                 printable(self.place),
                 counted(restored.rows, "row"),
             ))?;

@@ -11,7 +11,6 @@ use crate::commands::restore::sqlite::path_of;
 use crate::commands::restore::told::rollback_command;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
-use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::printable;
@@ -57,7 +56,7 @@ pub(super) fn newest_whole(ui: &mut Ui, context: &Context, meant: &Meant) -> Res
                 // What was to come of it does not.
                 ui.notes.truncate(noted);
                 ui.notes.push(passed_over);
-                damaged.push(short_id(snapshot));
+                damaged.push(snapshot.id.brief());
             }
             done => return done,
         }

@@ -12,7 +12,6 @@ use super::report::Ran;
 use super::steps::Step;
 use crate::commands::show::restore_command;
 use crate::failure::{CommandError, Failure, Result};
-use crate::select::short_id;
 use crate::signals::has_terminal;
 use crate::ui::Ui;
 use crate::units::printable;
@@ -114,7 +113,7 @@ fn restore(ui: &mut Ui, run: &Run<'_>, failed: &Ran, to: &Snapshot) -> Result<Un
             message: format!(
                 "the command {}, and snapshot {} could not be restored: {}",
                 failed.outcome.told(),
-                short_id(to),
+                to.id.brief(),
                 failure.message
             ),
             hint: Some(way(run, to)),

@@ -10,7 +10,6 @@ use crate::commands::restore::chosen::Chosen;
 use crate::context::Context;
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
-use crate::select::short_id;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable};
@@ -79,7 +78,7 @@ impl Subject {
         ui.status(format_args!(
             "Saved {} as {}, tagged {}: {}, {} added, {}",
             printable(&self.name),
-            short_id(&snapshot),
+            snapshot.id.brief(),
             printable(&tagged),
             Bytes(created.info.logical_bytes),
             Bytes(created.stored_bytes),
@@ -96,7 +95,7 @@ impl Subject {
         }
         let error = format!(
             "snapshot {} of {} is not whole, {} could not be captured, and the command was not started",
-            short_id(snapshot),
+            snapshot.id.brief(),
             printable(&self.name),
             counted(findings.len() as u64, "thing")
         );

@@ -1,20 +1,19 @@
 //! `icecore export`
 
-use std::collections::BTreeSet;
+mod store;
+
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use icecore::{Counter, Error, ExportOptions, Exported, Packing, Snapshot, SnapshotId};
-use jiff::Timestamp;
+use icecore::{Counter, Error, ExportOptions, Exported, Packing, Snapshot};
 use serde_json::json;
 
 use crate::args::ServiceArgs;
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result};
 use crate::progress::Progress;
-use crate::select::{Listing, short_id};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, printable};
@@ -105,7 +104,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &ExportArgs) -> Result<E
         return Err(CommandError::usage("an archive is nothing for a terminal")
             .hint("give --output FILE, or a pipe that takes it"));
     }
-    let Some(packing) = args.packing()? else { return store(ui, context, args) };
+    let Some(packing) = args.packing()? else { return store::run(ui, context, args) };
     if args.since.is_some() {
         return Err(CommandError::usage("an archive holds one snapshot, all of it")
             .hint("--since is for --format store, for a machine that has what came before"));
@@ -158,139 +157,6 @@ fn write(
     }
 }
 
-/// Writes a store.
-fn store(ui: &mut Ui, context: &Context, args: &ExportArgs) -> Result<ExitStatus> {
-    let named: Option<&str> = args.snapshots.first().map(String::as_str);
-    let named = args.service.or_positional(named)?;
-    if args.decrypt || args.is_to_stdout() || (named.is_none() && !args.all) {
-        let what = match (args.decrypt, args.is_to_stdout()) {
-            (true, _) => "a store is exported as it is, encrypted or not",
-            (false, true) => "a store cannot go to standard output",
-            (false, false) => "say which snapshots, or --all",
-        };
-        return Err(CommandError::usage(what).hint("icecore export --all --format store --output FILE"));
-    }
-    let opened = context.open()?;
-    let listing = opened.listing(ui)?;
-    let texts: Vec<String> =
-        if args.snapshots.is_empty() { named.into_iter().collect() } else { args.snapshots.clone() };
-    let mut chosen: Vec<&Snapshot> = match args.all {
-        true => listing.snapshots.iter().collect(),
-        false => listing.resolve_all(context, &texts)?,
-    };
-    let earlier = match &args.since {
-        Some(since) => leave_out_earlier(context, &listing, &mut chosen, since, args.all)?,
-        None => Vec::new(),
-    };
-    let ids: Vec<SnapshotId> = chosen.iter().map(|snapshot| snapshot.id).collect();
-    let attempt = |ui: &Ui, replace: bool| {
-        let started = Instant::now();
-        let drawing = Progress::begin(ui, context, Counter::StoredBytes, "Exporting");
-        let place = (args.output.as_path(), replace);
-        let (here, monitor) = ((context.host(), opened.real_dir()), drawing.monitor());
-        let carried =
-            icecore::export_store(&opened.store, &ids, &earlier, place, (here.0, &here.1), &*monitor);
-        drawing.end();
-        carried.map(|carried| (carried, Millis::since(started)))
-    };
-    let (carried, duration) = match attempt(ui, false) {
-        Err(Error::TargetExists { path }) => {
-            confirm(ui, &path)?;
-            attempt(ui, true)?
-        }
-        carried => carried?,
-    };
-    let target = carried.target.display().to_string();
-    if ui.json {
-        ui.document(&json!({
-            "output": target,
-            "snapshots": carried.sent.published,
-            "packs": carried.sent.packs,
-            "labels": carried.sent.labels,
-            "earlier": carried.earlier,
-            "written_bytes": carried.written_bytes,
-            "duration_ms": duration.0,
-        }))?;
-    } else if ui.quiet {
-        ui.line(target)?;
-    } else {
-        let what = if carried.earlier.is_empty() { " as a store" } else { "" };
-        ui.line(format_args!(
-            "Exported {}{what} to {}: {} written, {duration}",
-            counted(carried.sent.published.len() as u64, "snapshot"),
-            printable(&target),
-            Bytes(carried.written_bytes),
-        ))?;
-        told_further(ui, &chosen, &earlier, args.since.is_some());
-    }
-    Ok(if listing.damaged > 0 { ExitStatus::Damaged } else { ExitStatus::Success })
-}
-
-/// Takes out of `chosen` what did not come after `since`; returns what of their sources is at hand from before, newest first.
-fn leave_out_earlier(
-    context: &Context,
-    listing: &Listing,
-    chosen: &mut Vec<&Snapshot>,
-    since: &str,
-    all: bool,
-) -> Result<Vec<Snapshot>> {
-    let first = first_earlier(context, listing, since)?;
-    let (later, earlier) = listing.snapshots.split_at(first);
-    let is_later = |snapshot: &&Snapshot| later.iter().any(|known| known.id == snapshot.id);
-    if !all && let Some(old) = chosen.iter().find(|snapshot| !is_later(snapshot)) {
-        let (id, since) = (short_id(old), printable(since));
-        return Err(CommandError::usage(format!("snapshot {id} did not come after {since}"))
-            .hint("with --since name what came after it, or --all"));
-    }
-    chosen.retain(is_later);
-    if chosen.is_empty() {
-        let message = format!("no snapshot came after {}", printable(since));
-        return Err(CommandError::new(ExitStatus::NotFound, message).hint("nothing was written"));
-    }
-    let sources: BTreeSet<&str> = chosen.iter().map(|snapshot| snapshot.info().source.as_str()).collect();
-    let of_these = |snapshot: &&Snapshot| sources.contains(snapshot.info().source.as_str());
-    Ok(earlier.iter().filter(of_these).cloned().collect())
-}
-
-/// The place in the list, which is the newest first, of the first snapshot that did not come after a snapshot, or that was taken before a time.
-fn first_earlier(context: &Context, listing: &Listing, since: &str) -> Result<usize> {
-    let place = |is_earlier: &dyn Fn(&Snapshot) -> bool| {
-        listing.snapshots.iter().position(is_earlier).unwrap_or(listing.snapshots.len())
-    };
-    let error = match listing.resolve(context, since) {
-        Ok(snapshot) => return Ok(place(&|it| it.id == snapshot.id)),
-        Err(error) => error,
-    };
-    match icecore::parse_time_point(since, context.now, &context.zone, false) {
-        Ok(time) => {
-            let taken = |it: &Snapshot| it.info().created_at.parse::<Timestamp>();
-            Ok(place(&|it| taken(it).is_ok_and(|taken| taken < time)))
-        }
-        Err(_) => Err(error.if_not_found(
-            "`icecore list` shows the snapshots there are; times look like 2026-11-20, 2026-11-20T10:00 or \"2 days ago\"",
-        )),
-    }
-}
-
-/// What the file is good for, and what comes next.
-fn told_further(ui: &mut Ui, chosen: &[&Snapshot], earlier: &[Snapshot], is_later: bool) {
-    match (earlier.first(), is_later) {
-        (Some(newest), _) => ui.hint(format_args!(
-            "`icecore import FILE` brings them to where {} {} and what came before it are",
-            printable(&newest.info().source),
-            short_id(newest),
-        )),
-        (None, true) => ui.status("Nothing of these sources came before: the file is a whole store."),
-        (None, false) => ui.hint(
-            "`icecore import FILE` brings them into the same store elsewhere, `icecore init --from FILE` makes it",
-        ),
-    }
-    let newest = chosen.iter().max_by(|a, b| a.info().created_at.cmp(&b.info().created_at));
-    if let Some(newest) = newest {
-        ui.hint(format_args!("`--since {}` exports what comes after these, the next time", short_id(newest)));
-    }
-}
-
 fn confirm(ui: &mut Ui, path: &std::path::Path) -> Result<()> {
     let shown = printable(&path.display().to_string());
     let len = path.metadata().map_or(0, |meta| meta.len());
@@ -321,7 +187,7 @@ fn report(ui: &mut Ui, snapshot: &Snapshot, exported: &Exported, duration: Milli
         ui.line(format_args!(
             "Exported {} {} to {}: {} in {}, {} written, {duration}",
             printable(&snapshot.info().source),
-            short_id(snapshot),
+            snapshot.id.brief(),
             printable(target.as_deref().unwrap_or("standard output")),
             Bytes(exported.bytes),
             counted(exported.parts, "part"),
