@@ -17,9 +17,22 @@ use crate::{Monitor, Result, StoreError};
 
 impl Store {
     /// Marks the bases of live runs, and theirs; in `whole` packs, those of all runs. Returns whether that marked anything.
+    ///
+    /// A pack that cannot be read is an error: what it is coded on may be all that it takes to heal it, and nothing may be deleted until somebody has decided.
     pub(crate) fn mark_bases(
         &self,
         whole: &BTreeSet<PackId>,
+        marks: &mut Marks,
+        monitor: &dyn Monitor,
+    ) -> Result<bool> {
+        self.mark_bases_but(whole, |_| false, marks, monitor)
+    }
+
+    /// The same, but of packs that cannot be read for a reason that may be passed over: what they are coded on is not marked.
+    pub(crate) fn mark_bases_but(
+        &self,
+        whole: &BTreeSet<PackId>,
+        may_pass: impl Fn(&StoreError) -> bool,
         marks: &mut Marks,
         monitor: &dyn Monitor,
     ) -> Result<bool> {
@@ -37,7 +50,11 @@ impl Store {
                     continue;
                 }
                 again = true;
-                grown |= self.mark_bases_of(id, is_whole, marks, monitor)?;
+                match self.mark_bases_of(id, is_whole, marks, monitor) {
+                    Ok(marked) => grown |= marked,
+                    Err(error) if may_pass(&error) => (),
+                    Err(error) => return Err(error),
+                }
             }
             if !again {
                 return Ok(grown);
@@ -52,7 +69,6 @@ impl Store {
         marks: &mut Marks,
         monitor: &dyn Monitor,
     ) -> Result<bool> {
-        // If it cannot be read, what it is coded on may be all that it takes to heal it: nothing may be deleted until somebody has decided.
         let open = self.packs.open(id)?;
         let mut grown = false;
         if monitor.is_cancelled() {

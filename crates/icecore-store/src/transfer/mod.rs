@@ -27,7 +27,7 @@ use std::sync::Arc;
 use crate::gc::Marks;
 use crate::snapshots::Snapshot;
 use crate::store::Store;
-use crate::{Monitor, Result};
+use crate::{Monitor, Result, StoreError};
 
 /// How a transfer is done.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +72,9 @@ impl Transfer {
     pub fn without(mut self, snapshots: &[Snapshot], monitor: &dyn Monitor) -> Result<Self> {
         self.from.refresh_index(&BTreeSet::new())?;
         self.from.mark(snapshots, &mut self.left_out, monitor)?;
-        self.from.mark_bases(&BTreeSet::new(), &mut self.left_out, monitor)?;
+        // What is not marked is sent although it is there.
+        let may_pass = StoreError::is_unreadable;
+        self.from.mark_bases_but(&BTreeSet::new(), may_pass, &mut self.left_out, monitor)?;
         Ok(self)
     }
 

@@ -9,7 +9,7 @@ use icecore_store::{GcOptions, Sent, Silent, Snapshot, Store, StoreError, Transf
 use tempfile::TempDir;
 
 use super::{Pair, check_sound, ids, night, nights, push, transfer_options};
-use crate::support::{BOTH, Crypto, find, gc_options, read, write};
+use crate::support::{BOTH, Crypto, find, gc_options, noise, read, write};
 
 /// What was left on the way, for someone to take along.
 struct Carried {
@@ -155,4 +155,28 @@ fn what_lies_beside_is_looked_for_again_after_a_collection_there() {
     let after = pair.names("packs/");
     assert!(before.iter().any(|pack| !after.contains(pack)), "something was moved");
     assert_eq!(read(&opened, ids[3]).unwrap(), expected[&ids[3]]);
+}
+
+/// An old pack that nothing later needs, and that could not be read, kept all that came later from being carried.
+#[test]
+fn an_old_pack_that_cannot_be_read_keeps_nothing_else_from_going() {
+    let pair = Pair::new(Crypto::Plain);
+    let local = &pair.local;
+    let expected = nights(&local.store, 2);
+    let known = local.names("packs/");
+    let other = write(&local.store, "other", &[("b", &noise(9, 60_000))]).id;
+    let mut changed = noise(9, 60_000);
+    changed[30_000] ^= 1;
+    let coded = write(&local.store, "other", &[("b", &changed)]).id;
+    let packs: Vec<String> = local.names("packs/").into_iter().filter(|name| !known.contains(name)).collect();
+    let id = write(&local.store, "shop", &[("a", &night(2))]).id;
+    let earlier: Vec<SnapshotId> = expected.keys().copied().chain([other, coded]).collect();
+    push(&local.store, &pair.remote, &earlier).unwrap();
+    for pack in packs {
+        local.tamper(&pack, |bytes| bytes.truncate(bytes.len() / 2));
+    }
+    let reopened = local.reopen();
+    let (carried, _) = Carried::of(&reopened, &[id], &earlier);
+    carried.bring(&pair.remote);
+    assert_eq!(read(&pair.remote, id).unwrap(), night(2));
 }
