@@ -54,4 +54,4 @@ pub use store::{InitOptions, Store, Unlock};
 pub use transfer::{FailedSnapshot, PlannedSnapshot, Sent, Transfer, TransferOptions, TransferPlan};
 pub use tree::TreeReader;
 pub use verify::{Extent as VerifyExtent, Finding, FindingKind, VerifyReport};
-pub use write::{SnapshotHead, SnapshotWriter, Written};
+pub use write::{Again, SnapshotHead, SnapshotWriter, Written};

@@ -15,7 +15,7 @@ mod pending;
 mod sequencer;
 mod snapshot_writer;
 
-pub use snapshot_writer::{SnapshotHead, SnapshotWriter, Written};
+pub use snapshot_writer::{Again, SnapshotHead, SnapshotWriter, Written};
 
 use bytes::Bytes;
 use crossbeam_channel::Receiver;

@@ -59,6 +59,17 @@ pub struct Written {
     pub manifest_len: u64,
 }
 
+/// What came of a snapshot that was taken before.
+#[derive(Debug)]
+pub struct Again {
+    /// Its identity.
+    pub id: SnapshotId,
+    /// Bytes that were added besides the manifest.
+    pub added_bytes: u64,
+    /// What was published; nothing if the store had it.
+    pub published: Option<Written>,
+}
+
 /// Takes the parts of one capture in order and publishes them. Dropped before [`SnapshotWriter::commit`], it publishes nothing;
 /// the packs it has stored are valid content, which the next run reuses or a collection removes.
 pub struct SnapshotWriter {
@@ -309,12 +320,9 @@ impl SnapshotWriter {
         self.publish(manifest)
     }
 
-    /// The same of a snapshot that was taken before, elsewhere perhaps: what it was then is all that the manifest says. Tells how many bytes that added
-    /// besides the manifest. If the store has it nothing is published, and it is what is returned instead; what it had lost of it is there again.
-    pub fn commit_again(
-        mut self,
-        info: &SnapshotInfo,
-    ) -> Result<(std::result::Result<Written, SnapshotId>, u64)> {
+    /// The same of a snapshot that was taken before, elsewhere perhaps: what it was then is all that the manifest says. If the store has it, nothing is
+    /// published; what it had lost of it is there again.
+    pub fn commit_again(mut self, info: &SnapshotInfo) -> Result<Again> {
         let mut added_bytes = 0;
         let manifest = self.finish(|found| {
             added_bytes = found.stored_bytes;
@@ -323,10 +331,9 @@ impl SnapshotWriter {
         })?;
         let name = names::snapshot(self.claim.id());
         let (id, _) = manifest.encode(&name, &self.store.key, &self.store.machine.salt());
-        if self.store.snapshot_ids()?.contains(&id) {
-            return Ok((Err(id), added_bytes));
-        }
-        Ok((Ok(self.publish(manifest)?), added_bytes))
+        let is_there = self.store.snapshot_ids()?.contains(&id);
+        let published = if is_there { None } else { Some(self.publish(manifest)?) };
+        Ok(Again { id, added_bytes, published })
     }
 
     /// Waits until everything is durable. What remains is to publish it.

@@ -11,7 +11,7 @@ use icecore_engine::files::{check_name, compare};
 use icecore_format::{
     Digest, Label, PART_NAME_LEN_MAX, Part, SnapshotId, SnapshotInfo, decode_parts, encode_part,
 };
-use icecore_store::{Monitor, SnapshotHead, SnapshotWriter, Store};
+use icecore_store::{Again, Monitor, SnapshotHead, SnapshotWriter, Store};
 
 use super::cuts::{CUT_LEN, KeptCuts};
 use super::entry::Entry;
@@ -100,13 +100,10 @@ pub fn import(
     archive.expect(sums.as_bytes(), SUMS)?;
     archive.pad(len)?;
     archive.end()?;
-    let (committed, added_bytes) = writer.commit_again(&info)?;
-    let written = match committed {
-        Ok(written) => written,
-        Err(id) => {
-            let (exported_id, findings) = (head.id, Vec::new());
-            return Ok(Imported { id, exported_id, info, is_new: false, added_bytes, findings });
-        }
+    let Again { id, added_bytes, published } = writer.commit_again(&info)?;
+    let Some(written) = published else {
+        let (exported_id, findings) = (head.id, Vec::new());
+        return Ok(Imported { id, exported_id, info, is_new: false, added_bytes, findings });
     };
     let mut findings = Vec::new();
     let tags = head.tags.iter().map(|tag| Label::Tag(tag.clone()));

@@ -132,7 +132,10 @@ impl StoreFile {
                 let is_end = end.iter().all(|byte| *byte == 0) && at + END_LEN as u64 == file_len;
                 return match (is_end, expected) {
                     (true, Expected::Object) => Ok(earlier),
-                    _ => Err(self.damaged("something follows its end")),
+                    (true, Expected::First | Expected::Earlier) => {
+                        Err(self.damaged("it ends before it says what it is"))
+                    }
+                    (false, _) => Err(self.damaged("something follows its end")),
                 };
             }
             let (name, len, content) = self.read_header(at, block, file_len)?;
