@@ -136,7 +136,8 @@ pub(crate) fn restore_command(context: &Context, snapshot: &Snapshot) -> String 
     };
     let store = context.store_option().map(|(option, place)| format!(" {option} {}", quoted(place)));
     let config = context.config_option().map(|file| format!(" --config {}", quoted(file)));
-    let options = store.unwrap_or_default() + &config.unwrap_or_default();
+    let password = context.password_option().map(|file| format!(" --password-file {}", quoted(file)));
+    let options = [store, config, password].into_iter().flatten().collect::<String>();
     format!("icecore restore {}{to}{options}", short_id(snapshot))
 }
 
