@@ -16,6 +16,7 @@ use crate::clock::{Clock, Stamp};
 use crate::failure::{CommandError, Result};
 use crate::hints;
 use crate::password;
+use crate::paths::{tidy, tidy_place};
 use crate::select::Listing;
 use crate::signals::Interrupt;
 use crate::status::ExitStatus;
@@ -112,7 +113,7 @@ impl Context {
         let project = self.project()?;
         let configured = project.as_ref().is_some_and(|project| project.config.store.is_some());
         if self.store.is_some() || configured {
-            return Ok(icecore::find_store(self.store.as_deref(), project.as_ref(), &self.cwd)?);
+            return Ok(tidy_place(icecore::find_store(self.store.as_deref(), project.as_ref(), &self.cwd)?));
         }
         Ok(Place::Directory(self.cwd.join(icecore::STORE_DIR)))
     }
@@ -130,7 +131,7 @@ impl Context {
         // A directory that is named needs no file, and no file that is right.
         let is_path = self.store.as_ref().is_some_and(|place| !icecore::is_url(place));
         let project = if is_path { None } else { self.project()? };
-        Ok(icecore::find_store(self.store.as_deref(), project.as_ref(), &self.cwd)?)
+        Ok(tidy_place(icecore::find_store(self.store.as_deref(), project.as_ref(), &self.cwd)?))
     }
 
     /// All remotes that have a name here.
@@ -165,6 +166,11 @@ impl Context {
         self.config.as_deref()?.to_str()
     }
 
+    /// The file with the store's password, if it was named.
+    pub(crate) fn password_option(&self) -> Option<&str> {
+        self.password_file.as_deref()?.to_str()
+    }
+
     /// Whether the store that is worked on is named by --remote.
     pub(crate) fn is_remote_named(&self) -> bool {
         self.remote.is_some()
@@ -185,7 +191,7 @@ impl Context {
     /// What `icecore.toml` says, if there is one.
     pub(crate) fn project(&self) -> Result<Option<Project>> {
         Ok(match &self.config {
-            Some(path) => Some(Project::read(&self.cwd.join(path))?),
+            Some(path) => Some(Project::read(&tidy(&self.cwd.join(path)))?),
             None => Project::find(&self.cwd)?,
         })
     }

@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use icecore::Place;
+
 /// The same path without `..`, where it leads to the same place: there may be a link in between.
 pub(crate) fn tidy(path: &Path) -> PathBuf {
     if !path.components().any(|component| component == Component::ParentDir) {
@@ -17,7 +19,19 @@ pub(crate) fn tidy(path: &Path) -> PathBuf {
     match (plain.canonicalize(), path.canonicalize()) {
         (Ok(a), Ok(b)) if a == b => plain,
         (_, Ok(real)) => real,
-        (_, Err(_)) => path.to_owned(),
+        // What is yet to be made has a place all the same.
+        (_, Err(_)) => match (path.parent(), path.file_name()) {
+            (Some(above), Some(name)) => tidy(above).join(name),
+            _ => path.to_owned(),
+        },
+    }
+}
+
+/// The same of where a store is.
+pub(crate) fn tidy_place(place: Place) -> Place {
+    match place {
+        Place::Directory(dir) => Place::Directory(tidy(&dir)),
+        elsewhere => elsewhere,
     }
 }
 
@@ -43,5 +57,8 @@ mod tests {
         // What is above it is not where it stands.
         assert_eq!(tidied("link/../b"), here.join("a/b"));
         assert_eq!(tidied("nowhere/../c"), here.join("nowhere/../c"));
+        // What is yet to be made.
+        assert_eq!(tidied("a/../new"), here.join("new"));
+        assert_eq!(tidied("link/../new"), here.join("a/new"));
     }
 }

@@ -8,19 +8,6 @@ use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::counted;
 
-/// Ids are shown with this many digits.
-pub(crate) const SHORT_ID_LEN: usize = 8;
-
-/// An id as people see it.
-pub(crate) fn short_id(snapshot: &Snapshot) -> String {
-    shortened(&snapshot.id.to_string())
-}
-
-/// A long id as people see it.
-pub(crate) fn shortened(id: &str) -> String {
-    id.get(..SHORT_ID_LEN).unwrap_or(id).to_owned()
-}
-
 /// What the store lists.
 #[derive(Debug)]
 pub(crate) struct Listing {

@@ -63,7 +63,7 @@ pub use open::{
 pub use origin::{place_of, places_of_series};
 pub use place::{Place, STORE_DIR, find_store};
 pub use probe::{Probed, probe};
-pub use proof::{ProofOptions, Verified, Witness, prove, verify_and_record};
+pub use proof::{Proof, ProofOptions, Verified, Witness, prove, verify_and_record};
 pub use prune::{Judged, PruneOptions, PrunePlan, Pruned, SeriesPlan, plan_prune, prune};
 pub use quantity::{Length, Size, parse_duration, parse_size};
 pub use remote::{Named, REMOTES_FILE, Remote, Remotes, add_remote, is_plain_path, is_url, remove_remote};

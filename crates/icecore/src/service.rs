@@ -101,6 +101,11 @@ impl Service {
             }
             (Some(engine), _) | (None, Some(engine)) => engine,
             (None, None) if self.path.is_some() => "files",
+            (None, None) if self.url.is_some() => {
+                return Err(fault(
+                    "its url names no kind of place, as sqlite:PATH and postgres://HOST/DB do; a directory or a file is its path",
+                ));
+            }
             (None, None) => return Err(fault("give it a url, an engine or a path")),
         };
         match engine {

@@ -1,7 +1,6 @@
 //! `icecore completions`
 
 use clap_complete::Shell;
-use clap_complete::env::Shells;
 
 use crate::complete;
 use crate::failure::{CommandError, Result};
@@ -13,8 +12,10 @@ use crate::ui::Ui;
 /// What is offered is found when Tab is pressed: commands and options, and also services, snapshots, tags and remotes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
-  icecore completions bash > ~/.local/share/bash-completion/completions/icecore\n")]
+Examples:
+  icecore completions bash > ~/.local/share/bash-completion/completions/icecore
+  icecore completions zsh > ~/.zfunc/_icecore       # with ~/.zfunc in fpath, before compinit
+  icecore completions fish > ~/.config/fish/completions/icecore.fish\n")]
 pub(crate) struct CompletionsArgs {
     #[arg(value_enum)]
     shell: Shell,
@@ -22,8 +23,7 @@ pub(crate) struct CompletionsArgs {
 
 pub(crate) fn run(ui: &mut Ui, args: &CompletionsArgs) -> Result<ExitStatus> {
     let name = args.shell.to_string();
-    let shells = Shells::builtins();
-    let completer = shells
+    let completer = complete::SHELLS
         .completer(&name)
         .ok_or_else(|| CommandError::usage(format!("there are no completions for {name}")))?;
     let mut script = Vec::new();

@@ -15,7 +15,6 @@ use crate::args::ExclusiveArgs;
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result, sentence};
 use crate::progress::{Drawing, Progress};
-use crate::select::shortened;
 use crate::signals;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
@@ -225,7 +224,7 @@ fn in_words(outcome: &Outcome) -> String {
             "{}, {} added, as {}",
             Bytes(created.info.logical_bytes),
             Bytes(created.stored_bytes),
-            shortened(&created.id.to_string()),
+            created.id.brief(),
         ),
         Outcome::Verified(VerifyReport { findings, chunks, bytes_read, .. }) => {
             let checked = format!("{} checked, {} read", counted(*chunks, "chunk"), Bytes(*bytes_read));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use icecore::{Counter, Database, Error, Evidence, ProofOptions, Snapshot, Witness};
+use icecore::{Counter, Database, Error, Proof, ProofOptions, Snapshot, Witness};
 use serde_json::{Value, json};
 
 use crate::context::{Context, Opened};
@@ -17,7 +17,7 @@ use crate::units::printable;
 /// What came of one snapshot.
 struct Attempt<'s> {
     snapshot: &'s Snapshot,
-    outcome: std::result::Result<Evidence, Failure>,
+    outcome: std::result::Result<Proof, Failure>,
 }
 
 /// Restores each of these, or the newest of each source, into something that is thrown away.
@@ -49,7 +49,8 @@ pub(crate) fn run(
         }
         attempts.push(attempt);
     }
-    let is_proved = |attempt: &Attempt<'_>| attempt.outcome.as_ref().is_ok_and(Evidence::is_ok);
+    let is_proved =
+        |attempt: &Attempt<'_>| attempt.outcome.as_ref().is_ok_and(|proof| proof.evidence.is_ok());
     let is_ok = attempts.iter().all(is_proved);
     let is_tried = attempts.iter().any(|attempt| attempt.outcome.is_ok());
     if ui.json && (is_ok || is_tried) {
@@ -58,6 +59,11 @@ pub(crate) fn run(
     }
     if is_ok {
         return Ok(ExitStatus::Success);
+    }
+    let is_damaged = |attempt: &Attempt<'_>| attempt.outcome.as_ref().is_ok_and(|proof| proof.is_damaged);
+    if attempts.iter().any(is_damaged) {
+        // As any other command ends that meets it.
+        return Ok(ExitStatus::Damaged);
     }
     if is_tried {
         return Ok(ExitStatus::Findings);
@@ -98,13 +104,13 @@ fn attempt(
     opened: &Opened,
     snapshot: &Snapshot,
     options: &ProofOptions,
-) -> Result<std::result::Result<Evidence, Failure>> {
+) -> Result<std::result::Result<Proof, Failure>> {
     let drawing = Progress::begin(ui, context, Counter::PlainBytes, "Restoring");
     let witness = Witness { host: context.host(), now: context.now };
     let proved = icecore::prove(&opened.store, snapshot, options, &witness, &*drawing.monitor());
     drawing.end();
     match proved {
-        Ok(evidence) => Ok(Ok(evidence)),
+        Ok(proof) => Ok(Ok(proof)),
         Err(error @ Error::NoProof { .. }) => match CommandError::from(error) {
             CommandError::Failure(failure) => Ok(Err(failure)),
             error => Err(error),
@@ -116,8 +122,8 @@ fn attempt(
 fn tell(ui: &mut Ui, Attempt { snapshot, outcome }: &Attempt<'_>) -> Result<()> {
     let name = format!("{} {}", snapshot.id.brief(), printable(&snapshot.info().source));
     match outcome {
-        Ok(evidence) if evidence.is_ok() && ui.quiet => Ok(()),
-        Ok(evidence) => {
+        Ok(Proof { evidence, .. }) if evidence.is_ok() && ui.quiet => Ok(()),
+        Ok(Proof { evidence, .. }) => {
             ui.line(format_args!("{name}: {}", printable(&evidence::outcome(evidence))))?;
             for unproved in &evidence.unproved {
                 ui.line(format_args!("  not proved: {}", printable(unproved)))?;
@@ -140,7 +146,7 @@ fn entry(Attempt { snapshot, outcome }: &Attempt<'_>) -> Value {
     json!({
         "id": snapshot.id,
         "source": snapshot.info().source,
-        "restored": evidence::whole(outcome.as_ref().ok()),
+        "restored": evidence::whole(outcome.as_ref().ok().map(|proof| &proof.evidence)),
         "error": failure.map(|failure| &failure.message),
         "hint": failure.and_then(|failure| failure.hint.as_ref()),
     })

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecore::{BrokenSnapshot, Counter, RepairOptions, RepairPlan, RepairReport, Transfer, TransferOptions};
+use icecore::{
+    BrokenSnapshot, Counter, RepairOptions, RepairPlan, RepairReport, SnapshotId, Transfer, TransferOptions,
+};
 use icecore_format::names;
 use icecore_store::{FencePolicy, FetchPlan, FindingKind};
 use serde_json::{Value, json};
@@ -12,7 +14,6 @@ use crate::args::ExclusiveArgs;
 use crate::context::{Context, Opened};
 use crate::failure::{CommandError, Result, sentence};
 use crate::progress::Progress;
-use crate::select::shortened;
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, counted, printable};
@@ -156,9 +157,9 @@ impl Elsewhere {
 
 /// An object, or the id of a snapshot, as people see it.
 fn not_fetched(object: &str) -> String {
-    match object.contains('/') {
-        true => printable(object),
-        false => format!("what snapshot {} lacks", shortened(object)),
+    match object.parse::<SnapshotId>() {
+        Ok(id) => format!("what snapshot {} lacks", id.brief()),
+        Err(_) => printable(object),
     }
 }
 

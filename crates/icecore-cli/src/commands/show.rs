@@ -11,7 +11,6 @@ use crate::commands::restore::told::quoted;
 use crate::context::Context;
 use crate::evidence;
 use crate::failure::{CommandError, Result};
-use crate::select::{short_id, shortened};
 use crate::status::ExitStatus;
 use crate::ui::Ui;
 use crate::units::{Bytes, Millis, counted, percent, printable};
@@ -96,7 +95,7 @@ fn show_facts(ui: &mut Ui, context: &Context, snapshot: &Snapshot, depths: &Dept
     add("Deltas", chains(depths));
     add("From", info.origin.clone());
     add("Unpacked", info.unpacked.as_ref().map(|format| format!("from {format}")));
-    add("Parent", info.parent.map(|parent| shortened(&parent.to_string())));
+    add("Parent", info.parent.map(|parent| parent.brief()));
     add(
         "Tags",
         Some(snapshot.labels.tags.iter().cloned().collect::<Vec<_>>().join(", "))
@@ -136,8 +135,9 @@ pub(crate) fn restore_command(context: &Context, snapshot: &Snapshot) -> String 
     };
     let store = context.store_option().map(|(option, place)| format!(" {option} {}", quoted(place)));
     let config = context.config_option().map(|file| format!(" --config {}", quoted(file)));
-    let options = store.unwrap_or_default() + &config.unwrap_or_default();
-    format!("icecore restore {}{to}{options}", short_id(snapshot))
+    let password = context.password_option().map(|file| format!(" --password-file {}", quoted(file)));
+    let options = [store, config, password].into_iter().flatten().collect::<String>();
+    format!("icecore restore {}{to}{options}", snapshot.id.brief())
 }
 
 fn entry(snapshot: &Snapshot, depths: &Depths, parts: &[Value], restore: &str) -> Value {

@@ -31,6 +31,7 @@ const CHUNKS_SHOWN_MAX: usize = 3;
 /// --restore proves more: it restores snapshots, or the newest of each source, into something that is thrown away, looks at it there, and
 /// writes down what it found, which `list` and `show` tell. PostgreSQL, MySQL, MariaDB and Redis run as servers of our own, from the
 /// programs on this machine, or databases are made on the server of --scratch; SQLite needs nothing, and what is no database is read whole.
+/// The exit status is 3 if one cannot be restored, and 13 if that is for damage in the store.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
     /// Only what these snapshots need; or a remote

@@ -56,3 +56,25 @@ fn the_store_can_be_named_by_the_environment_and_by_a_file() {
     assert_eq!(env.json(&["stats", "--store", "by-env"])["snapshots"], 1);
     assert_eq!(env.json(&["stats", "--store", "by-file"])["snapshots"], 2);
 }
+
+/// Whoever reads where something is should not have to work it out.
+#[test]
+fn places_are_told_without_the_way_that_led_there() {
+    let env = TestEnv::bare();
+    env.write("below/icecore.toml", "[services.notes]\npath = 'notes.txt'\n");
+    env.write("below/notes.txt", "notes");
+    let (store, file) = (env.path("store"), env.path("below/icecore.toml"));
+    let made = env.ok(&["init", "--store", "below/../store"]);
+    assert_eq!(made, format!("Made a store in {}\n", store.display()));
+    let again = env.fails(1, &["init", "--store", "below/../store"]);
+    assert!(again.contains(store.to_str().unwrap()) && !again.contains(".."), "{again}");
+    let checked = env.json(&["config", "check", "--config", "store/../below/icecore.toml"]);
+    assert_eq!(checked["config"], file.to_str().unwrap());
+    let given = ["--store", "below/../store", "--config", "store/../below/icecore.toml"];
+    assert_eq!(env.json(&[&["nightly"], &given[..]].concat())["steps"][0]["service"], "notes");
+    let status = env.json(&[&["status"], &given[..]].concat());
+    assert_eq!(status["store"]["place"], store.to_str().unwrap());
+    env.write("below/icecore.toml", "");
+    let said = env.fails(2, &[&["nightly"], &given[..]].concat());
+    assert!(said.contains(&format!("there is no service in {}\n", file.display())), "{said}");
+}

@@ -44,6 +44,9 @@ fn a_scheme_that_was_meant_is_told() {
     assert!(said.contains("its url is of no kind that is known here; did you mean postgres://?"), "{said}");
     let said = env.fails(2, &["create", "b"]);
     assert!(said.contains("sqlite, files; did you mean \"postgres\"?"), "{said}");
+    env.write("icecore.toml", "[services.a]\nurl = 'uploads'\n");
+    let said = env.fails(2, &["create", "a"]);
+    assert!(said.contains("a directory or a file is its path"), "{said}");
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn a_damaged_snapshot_fails_its_proof_and_the_others_go_on() {
     bytes[middle] ^= 1;
     fs::write(&pack, bytes).unwrap();
     let said = env.run(&["verify", "--restore"]);
-    assert_eq!(said.status, 3, "{}", said.stderr);
+    assert_eq!(said.status, 13, "{}", said.stderr);
     let text = said.text();
     assert!(text.contains("tree: FAILED: ") && text.contains("ledger.db: in SQLite 3."), "{text}");
     let listed = env.ok(&["list"]);
@@ -155,6 +155,7 @@ fn named_alike(env: &TestEnv) -> String {
     let said = env.fails(13, &["export", "tree", "-o", "out.tar"]);
     assert!(said.contains(&blamed), "{named:?}: {said}");
     let proved = env.run(&["--json", "verify", "--restore", "tree"]);
+    assert_eq!(proved.status, 13, "{}", proved.stderr);
     let proved: Value = serde_json::from_slice(&proved.stdout).unwrap();
     let fault = proof(&proved, 0)["fault"].as_str().unwrap();
     assert!(fault.contains(&blamed), "{named:?}: {fault}");

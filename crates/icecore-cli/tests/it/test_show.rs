@@ -141,3 +141,22 @@ fn show_says_how_the_snapshot_is_restored() {
     let words: Vec<&str> = restore.split(' ').skip(1).collect();
     assert_eq!(env.ok(&words), "two");
 }
+
+#[test]
+fn the_command_that_show_prints_opens_an_encrypted_store_as_show_did() {
+    let env = TestEnv::bare();
+    env.write("the password", "correct horse");
+    let given = ["--password-file", "the password"];
+    env.ok(&[&["init", "--encrypt"], &given[..]].concat());
+    env.write("f", "one");
+    env.ok(&[&["create", "f"], &given[..]].concat());
+    env.write("f", "two");
+    let shown = env.json(&[&["show", "f"], &given[..]].concat());
+    let restore = shown["restore"].as_str().unwrap();
+    assert!(restore.ends_with(" --password-file 'the password'"), "{restore}");
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_icecore")).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let mut shell = env.command_of("sh".as_ref(), &["-c", &format!("{restore} --yes")]);
+    crate::support::Said::of(shell.env("PATH", path)).ok();
+    assert_eq!(env.read("f"), b"one");
+}

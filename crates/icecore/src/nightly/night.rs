@@ -109,7 +109,7 @@ impl Night<'_> {
         let options = ProofOptions { scratch: None, store_dir: self.store_dir.to_owned() };
         let witness = Witness { host: self.host.to_owned(), now: (self.clock)() };
         match prove(self.store, &self.snapshot(id)?, &options, &witness, monitor) {
-            Ok(evidence) => Ok(Outcome::Proved(Box::new(evidence))),
+            Ok(proof) => Ok(Outcome::Proved(Box::new(proof.evidence))),
             Err(error @ Error::NoProof { .. }) => Ok(Outcome::Untried(error)),
             Err(error) => Err(error),
         }

@@ -127,10 +127,10 @@ pub(super) fn first_word(version: &str) -> &str {
     version.split(' ').next().unwrap_or(version)
 }
 
-/// A server that died says more than what was noticed of it. What the user wanted stays what it is.
+/// A server that died says more than what was noticed of it. What the user wanted stays what it is, and so does damage.
 pub(super) fn or_death(failure: Failure, death: Option<RestoreError>) -> Failure {
     match (failure, death) {
-        (Failure::Fault(_), Some(death)) => Failure::during(death),
+        (Failure::Fault { is_damage: false, .. }, Some(death)) => Failure::during(death),
         (failure, _) => failure,
     }
 }

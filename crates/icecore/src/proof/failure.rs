@@ -20,7 +20,11 @@ const LACKS: [&str; 4] = [
 /// Why a snapshot was not proved.
 pub(super) enum Failure {
     /// It cannot be restored.
-    Fault(String),
+    Fault {
+        why: String,
+        /// Whether what is stored of it is damaged, and not what was captured, or how it was restored.
+        is_damage: bool,
+    },
     /// Nobody knows, for it could not be tried.
     Impossible {
         why: String,
@@ -35,7 +39,7 @@ impl Failure {
     /// Before anything was restored: nothing is known of the snapshot, unless it is its own bytes that are wrong.
     pub(super) fn before(error: impl Into<Error>) -> Self {
         match Self::during(error) {
-            Self::Fault(why) => Self::Impossible { why, hint: None },
+            Self::Fault { why, .. } => Self::Impossible { why, hint: None },
             failure => failure,
         }
     }
@@ -51,6 +55,11 @@ impl Failure {
     /// While it was restored.
     pub(super) fn during(error: impl Into<Error>) -> Self {
         let error = error.into();
+        let is_damage = match &error {
+            Error::Damaged { .. } => true,
+            Error::Store(store) => store.is_damage(),
+            _ => false,
+        };
         match &error {
             Error::Cancelled => Self::Other(error),
             Error::Store(store) if !store.is_damage() => Self::Other(error),
@@ -68,7 +77,7 @@ impl Failure {
                         let hint = "install here what its server has, or name that server: --scratch URL";
                         Self::Impossible { why, hint: Some(hint.to_owned()) }
                     }
-                    false => Self::Fault(why),
+                    false => Self::Fault { why, is_damage },
                 }
             }
         }
@@ -100,7 +109,7 @@ mod tests {
     #[test]
     fn what_the_machine_lacks_is_no_fault_of_the_snapshot() {
         let failure = |why: &str| Failure::during(RestoreError::Server(why.to_owned()));
-        let is_fault = |why| matches!(failure(why), Failure::Fault(_));
+        let is_fault = |why| matches!(failure(why), Failure::Fault { is_damage: false, .. });
         assert!(is_fault("duplicate key value violates unique constraint"));
         assert!(!is_fault("invalid LC_COLLATE locale name: \"de_DE.utf8\""));
         assert!(!is_fault("could not extend file: No space left on device"));

@@ -67,6 +67,15 @@ pub struct ProofOptions {
     pub store_dir: PathBuf,
 }
 
+/// What came of trying one snapshot.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// What was written down.
+    pub evidence: Evidence,
+    /// Whether it cannot be restored because what the store has of it is damaged. Any other fault is of what was captured.
+    pub is_damaged: bool,
+}
+
 /// What was found, before it is written down.
 #[derive(Debug, Default)]
 struct Found {
@@ -97,13 +106,14 @@ pub fn prove(
     options: &ProofOptions,
     witness: &Witness,
     monitor: &dyn Monitor,
-) -> Result<Evidence> {
+) -> Result<Proof> {
     let watch = Watch::new(monitor);
     let job = Job { store, snapshot, options, watch: &watch };
     let mut evidence = witness.evidence(EvidenceKind::Restored);
+    let mut is_damaged = false;
     match job.run() {
         Ok(found) => fill(&mut evidence, found),
-        Err(Failure::Fault(fault)) => evidence.fault = Some(fault),
+        Err(Failure::Fault { why, is_damage }) => (evidence.fault, is_damaged) = (Some(why), is_damage),
         Err(Failure::Impossible { why, hint }) => return Err(job.cannot(why, hint)),
         Err(Failure::Other(error)) => return Err(error),
     }
@@ -115,7 +125,7 @@ pub fn prove(
     let findings = info.findings.first();
     evidence.unproved.extend(findings.map(|finding| format!("the snapshot was not taken whole: {finding}")));
     store.record_evidence(&snapshot.id, evidence.clone())?;
-    Ok(evidence)
+    Ok(Proof { evidence, is_damaged })
 }
 
 fn fill(evidence: &mut Evidence, found: Found) {

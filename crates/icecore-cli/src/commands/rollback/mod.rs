@@ -34,8 +34,8 @@ Examples:
   icecore rollback /var/lib/postgresql/15/main
   icecore rollback shop --emergency\n")]
 pub(crate) struct RollbackArgs {
-    /// A service of icecore.toml, or a URL [default: the only service that is a database]
-    #[arg(value_name = "SERVICE")]
+    /// A service of icecore.toml, a URL, or a path [default: the only service that is a database]
+    #[arg(value_name = "SOURCE")]
     source: Option<PathBuf>,
     /// Restore the newest snapshot that is whole, without a question: one that was taken whole, has rows, and is not damaged
     #[arg(long)]

@@ -39,7 +39,7 @@ Examples:
   icecore run --plan release.toml --rollback=add-orders shop\n")]
 pub(crate) struct RunArgs {
     /// A service of icecore.toml, a URL, or a path, as `create` takes them
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SOURCE")]
     source: Option<PathBuf>,
     /// The command, which has the terminal to itself
     #[arg(last = true, value_name = "CMD")]
