@@ -37,8 +37,9 @@ fn check_pages(env: &TestEnv, path: &[&str]) -> usize {
     }
     assert!(count >= 9, "{path:?}: {count} options");
     let below = help.split("\nCommands:\n").nth(1).unwrap_or_default().split("\n\n").next().unwrap();
-    let below = below.lines().filter_map(|line| line.split_whitespace().next());
-    let below = below.filter(|name| *name != "help");
+    // A line that is further in goes on with the one above.
+    let below = below.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let below = below.filter(|name| !["", "help"].contains(name));
     let mut pages = 1;
     for name in below {
         let path = [path, &[name]].concat();
