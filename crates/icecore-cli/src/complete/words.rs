@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(words("a@\"b c"), [word("a@b c", 0, Quote::Double)]);
         assert_eq!(
             words("'a \\'\"\\$b\\c\" "),
-            [word("a \\$b\\c", 0, Quote::None), word("", 14, Quote::None)]
+            [word("a \\$b\\c", 0, Quote::None), word("", 13, Quote::None)]
         );
         assert_eq!(words("it\\'s \\"), [word("it's", 0, Quote::None), word("", 6, Quote::None)]);
         assert_eq!(words("'it"), [word("it", 0, Quote::Single)]);

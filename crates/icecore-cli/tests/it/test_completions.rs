@@ -27,8 +27,9 @@ fn check_pages(env: &TestEnv, path: &[&str]) -> usize {
     let alone = env.ok(&[&["man"], path].concat());
     assert_eq!(alone.trim_end().replace('\\', ""), page.trim_end(), "{path:?}");
     let shown = help.lines().filter(|line| line.starts_with("  ") && line.trim_start().starts_with('-'));
-    let options =
-        shown.flat_map(|line| line.split([' ', ',', '=', '[']).filter(|word| word.starts_with("--")));
+    // Behind a bracket are values and other names.
+    let shown = shown.filter_map(|line| line.split('[').next());
+    let options = shown.flat_map(|line| line.split([' ', ',', '=']).filter(|word| word.starts_with("--")));
     let mut count = 0;
     for option in options {
         count += 1;
@@ -36,8 +37,9 @@ fn check_pages(env: &TestEnv, path: &[&str]) -> usize {
     }
     assert!(count >= 9, "{path:?}: {count} options");
     let below = help.split("\nCommands:\n").nth(1).unwrap_or_default().split("\n\n").next().unwrap();
-    let below = below.lines().filter_map(|line| line.split_whitespace().next());
-    let below = below.filter(|name| *name != "help");
+    // A line that is further in goes on with the one above.
+    let below = below.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let below = below.filter(|name| !["", "help"].contains(name));
     let mut pages = 1;
     for name in below {
         let path = [path, &[name]].concat();
@@ -99,7 +101,9 @@ const SHELLS: [(&str, &str); 3] = [
 /// Somebody types these lines into a shell on a terminal.
 fn typed(env: &TestEnv, shell: &str, lines: &[String]) {
     let keys = format!("{}\nexit\n", lines.join("\n"));
-    let mut script = env.command_of("script".as_ref(), &["--quiet", "--command", shell, "/dev/null"]);
+    // A quote that stays open swallows the end.
+    let script = ["60", "script", "--quiet", "--command", shell, "/dev/null"];
+    let mut script = env.command_of("timeout".as_ref(), &script);
     script.env("PATH", path()).env("TERM", "xterm").env("SHELL", "/bin/sh");
     script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = script.spawn().unwrap();
@@ -112,7 +116,7 @@ fn typed(env: &TestEnv, shell: &str, lines: &[String]) {
 /// What was typed, and what the program is given of it.
 const TYPED: [(&str, &str); 14] = [
     ("told nightly ca\t", "<nightly><cache>"),
-    ("told restore --al\t", "<restore><--allow-damaged>"),
+    ("told restore --allow-d\t", "<restore><--allow-damaged>"),
     ("told restore --tag be\t", "<restore><--tag><before migration>"),
     ("told restore --tag \"be\t", "<restore><--tag><before migration>"),
     ("told restore --tag 'be\t", "<restore><--tag><before migration>"),
@@ -123,7 +127,7 @@ const TYPED: [(&str, &str); 14] = [
     ("told show notes.txt@v1:\t", "<show><notes.txt@v1:rc=2>"),
     ("told show notes.txt@2\t", "<show><notes.txt@2$x>"),
     ("told show notes.txt~1\t", "<show><notes.txt~1>"),
-    ("told run 'my \t", "<run><my file>"),
+    ("told run 'my f\t", "<run><my file>"),
     ("told --config my\\ dir/icecore.toml nightly ot\t", "<--config><my dir/icecore.toml><nightly><other>"),
 ];
 
