@@ -184,7 +184,7 @@ impl Caller {
         };
         match error {
             HttpError::Timeout(_) => {
-                let by = proxy.map(|proxy| format!(", by the proxy at {}", proxy.host()));
+                let by = proxy.map(|proxy| format!(" through the proxy at {}", proxy.host()));
                 let (seconds, by) = (patience.as_secs(), by.unwrap_or_default());
                 Unanswered::silence(format!("it did not answer within {seconds} s{by}"))
             }
@@ -197,6 +197,7 @@ impl Caller {
             HttpError::Rustls(error) => {
                 Unanswered::for_good(explain_web(error).unwrap_or_else(|| error.to_string()))
             }
+            HttpError::Tls(why) => Unanswered::for_good(format!("TLS does not come about: {why}")),
             HttpError::ConnectProxyFailed(why) => refused_by(proxy, why),
             // Some repeat the URL.
             _ => Unanswered::for_good("what it answers cannot be understood".to_owned()),

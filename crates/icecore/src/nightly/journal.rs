@@ -1,6 +1,5 @@
 //! What happened last, on this machine.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use icecore_format::{Digest, SnapshotId};
+use icecore_format::Digest;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::step::{Grade, Step, StepReport, Task};
+use super::entries::{Entries, Event, Record};
+use super::step::StepReport;
 use crate::{Error, Result, io_message};
 
 /// Bytes that are given up for a journal that has no room, at least.
@@ -40,128 +39,9 @@ struct Unwritten {
     why: String,
 }
 
-/// What it says.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Entries {
-    /// The last run of each service.
-    pub services: BTreeMap<String, Run>,
-    /// The last steps for the whole store.
-    pub store: Vec<Record>,
-    /// The last test restore of each service: the evidence goes with the snapshot that it is of.
-    pub proofs: BTreeMap<String, Record>,
-    /// The last time that a snapshot of each service was read back.
-    pub verified: BTreeMap<String, Record>,
-    /// When something last arrived in each remote.
-    pub pushed: BTreeMap<String, Timestamp>,
-    /// Why it cannot be read, if it cannot.
-    #[serde(skip)]
-    pub fault: Option<String>,
-}
-
-/// The last run of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
-    /// When it began.
-    pub begun: Timestamp,
-    /// When it ended, if it did.
-    #[serde(default)]
-    pub ended: Option<Timestamp>,
-    /// Whether it neither ended nor goes on.
-    #[serde(skip)]
-    pub died: bool,
-    /// What it came to; of a run that died, what it had come to.
-    pub steps: Vec<Record>,
-}
-
-/// A step that is over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// Which.
-    #[serde(flatten)]
-    pub task: Task,
-    /// When it was over.
-    pub at: Timestamp,
-    /// How it ended.
-    pub grade: Grade,
-    /// Why, or what was seen: the first sentence.
-    pub remark: Option<String>,
-    /// The snapshot that it is about.
-    pub snapshot: Option<SnapshotId>,
-}
-
-/// What is written down.
-#[derive(Debug)]
-enum Event {
-    /// A service's run begins.
-    Begun { service: String, at: Timestamp },
-    /// A step is over.
-    Over(Box<Record>),
-    /// A service's run has ended.
-    Ended { service: String, at: Timestamp },
-}
-
 /// Held while a service's steps are done: nobody else does them.
 #[derive(Debug)]
 pub(super) struct Turn(#[expect(dead_code, reason = "closing it lets others in")] File);
-
-impl Run {
-    fn begun(now: Timestamp) -> Self {
-        Self { begun: now, ended: None, died: false, steps: Vec::new() }
-    }
-}
-
-impl Entries {
-    /// What is remembered longer than until the next run.
-    fn keep(&mut self, record: &Record) {
-        if !matches!(record.grade, Grade::Done | Grade::Failed) {
-            return;
-        }
-        let Task { step, service, remote } = &record.task;
-        match (step, service, remote) {
-            (Step::Prove, Some(service), _) => drop(self.proofs.insert(service.clone(), record.clone())),
-            (Step::Verify, Some(service), _) => drop(self.verified.insert(service.clone(), record.clone())),
-            (Step::Push, _, Some(remote)) if record.grade == Grade::Done => {
-                self.pushed.insert(remote.clone(), record.at);
-            }
-            _ => (),
-        }
-    }
-}
-
-impl Event {
-    fn service(&self) -> Option<&str> {
-        match self {
-            Self::Begun { service, .. } | Self::Ended { service, .. } => Some(service),
-            Self::Over(record) => record.task.service.as_deref(),
-        }
-    }
-
-    fn apply(&self, entries: &mut Entries) {
-        match self {
-            Self::Begun { service, at } => {
-                entries.services.insert(service.clone(), Run::begun(*at));
-            }
-            Self::Ended { service, at } => {
-                if let Some(run) = entries.services.get_mut(service) {
-                    run.ended = Some(*at);
-                }
-            }
-            Self::Over(record) => {
-                entries.keep(record);
-                let steps = match &record.task.service {
-                    Some(service) => {
-                        let none = || Run::begun(record.at);
-                        &mut entries.services.entry(service.clone()).or_insert_with(none).steps
-                    }
-                    None => &mut entries.store,
-                };
-                steps.retain(|known| known.task != record.task);
-                steps.push((**record).clone());
-            }
-        }
-    }
-}
 
 impl Journal {
     /// That of the machine `host`, in `dir`, which is made when something is written.
@@ -182,10 +62,14 @@ impl Journal {
             Err(error) => fault(io_message(&error)),
             Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| fault(error.to_string())),
         };
-        if self.lacks() {
-            let fault =
-                || format!("{} lacks what could not be written there: is its disk full?", path.display());
-            entries.fault.get_or_insert_with(fault);
+        if let Some(mark) = self.lacking() {
+            entries.fault.get_or_insert_with(|| {
+                format!(
+                    "{} lacks what could not be written there, until what is missing has run again: was its disk full? {} may be deleted",
+                    path.display(),
+                    mark.display()
+                )
+            });
         }
         let unwritten = self.unwritten();
         if !unwritten.events.is_empty() {
@@ -255,10 +139,10 @@ impl Journal {
         self.beside(&format!("{LACKING}{}", name_of(service.unwrap_or_default())))
     }
 
-    fn lacks(&self) -> bool {
+    fn lacking(&self) -> Option<PathBuf> {
         let marks = format!("{}.{LACKING}", self.file);
         let mut files = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        files.any(|file| file.file_name().to_string_lossy().starts_with(&marks))
+        files.find(|file| file.file_name().to_string_lossy().starts_with(&marks)).map(|file| file.path())
     }
 
     fn unwritten(&self) -> MutexGuard<'_, Unwritten> {
