@@ -61,15 +61,16 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NightlyArgs) -> Result<
     let opened = match context.open() {
         Err(CommandError::Failure(failure)) => {
             // Who does not look hears of it nevertheless.
-            for error in icecore::tell_of_failure(&project, &context.host(), &args.services, &failure.message)
-            {
-                ui.warn(sentence(&error));
-            }
+            let (environment, host) = (context.environment(), context.host());
+            let told = (host.as_str(), context.time());
+            let untold =
+                icecore::tell_of_failure(&project, environment, told, &args.services, &failure.message);
+            untold.iter().for_each(|error| ui.warn(sentence(error)));
             return Err(CommandError::Failure(failure));
         }
         opened => opened?,
     };
-    let (host, store_dir) = (context.host(), opened.real_dir());
+    let (host, store_dir, journal) = (context.host(), opened.real_dir(), journal(context, &opened));
     let night = Night {
         store: &opened.store,
         place: &opened.place,
@@ -78,7 +79,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NightlyArgs) -> Result<
         environment: context.environment(),
         remotes: &context.remotes()?,
         around: &context.surroundings(),
-        journal: &journal(context, &opened),
+        journal: &journal,
         host: &host,
         clock: &|| context.time(),
         zone: &context.zone,
@@ -97,7 +98,7 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NightlyArgs) -> Result<
     let walked = icecore::nightly(&night, &args.services, &mut log);
     let status = log.end(walked)?;
     if args.metrics.file().is_some() {
-        args.metrics.write(&status::examine(ui, context, &project, &opened)?)?;
+        args.metrics.write(&status::examine_with(ui, context, &project, &opened, &journal)?)?;
     }
     Ok(status)
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use icecore::{Health, Project, Record, Shrunk, State, StoreHealth};
+use icecore::{Health, Journal, Project, Record, Shrunk, State, StoreHealth};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -60,8 +60,19 @@ pub(super) fn examine(
     project: &Project,
     opened: &Opened,
 ) -> Result<StoreHealth> {
+    examine_with(ui, context, project, opened, &journal(context, opened))
+}
+
+/// The same by a journal that may know what could not be written.
+pub(super) fn examine_with(
+    ui: &mut Ui,
+    context: &Context,
+    project: &Project,
+    opened: &Opened,
+    journal: &Journal,
+) -> Result<StoreHealth> {
     let listing = opened.listing(ui)?;
-    let (stats, entries) = (opened.store.stats()?, journal(context, opened).read());
+    let (stats, entries) = (opened.store.stats()?, journal.read());
     let clock = (context.time(), &context.zone);
     Ok(icecore::examine(&project.config, (&listing.snapshots, stats), &entries, clock, &context.host()))
 }

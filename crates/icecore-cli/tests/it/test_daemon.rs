@@ -243,6 +243,8 @@ fn metrics_are_served_to_whoever_asks_for_them_and_nobody_blocks_them() {
     let scrape = prometheus_parse::Scrape::parse(body.lines().map(|line| Ok(line.to_owned()))).unwrap();
     assert!(scrape.samples.iter().any(|sample| sample.metric == "icecore_service_good"), "{body}");
     assert_eq!(String::from_utf8(env.read("icecore.prom")).unwrap(), body);
+    let (status, nothing) = ask(&address, "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!((status.as_str(), nothing.as_str()), ("HTTP/1.1 200 OK", ""));
     assert_eq!(ask(&address, "GET / HTTP/1.1\r\n\r\n").0, "HTTP/1.1 404 Not Found");
     assert_eq!(ask(&address, "POST /metrics HTTP/1.1\r\n\r\n").0, "HTTP/1.1 405 Method Not Allowed");
     assert_eq!(ask(&address, "\0\0\r\n\r\n").0, "HTTP/1.1 400 Bad Request");

@@ -7,6 +7,7 @@ use icecore_testkit::postgres::PostgresServer;
 use serde_json::Value;
 
 use crate::support::{PG_DUMP, Said, TestEnv, keys, noise};
+use crate::test_nightly::web::{drain, listen};
 use crate::test_redis::Redis;
 
 /// The types of all fields, by the names that the document has for them.
@@ -111,6 +112,19 @@ fn every_section_is_looked_at() {
     }
 }
 
+/// What is posted without what of its steps is as in the document that was printed.
+fn beyond(mut posted: Vec<Value>, printed: &Value) -> Vec<Value> {
+    let mut printed = printed["steps"].as_array().unwrap().iter();
+    for step in posted.iter_mut().flat_map(|it| it["steps"].as_array_mut().unwrap()) {
+        let step = step.as_object_mut().unwrap();
+        for (key, value) in printed.next().unwrap().as_object().unwrap() {
+            assert_eq!(step.remove(key).as_ref(), Some(value), "{key}");
+        }
+    }
+    assert_eq!(printed.next(), None);
+    posted
+}
+
 #[test]
 fn nights_are_told_as_documented() {
     let env = ledger();
@@ -137,6 +151,13 @@ fn nights_are_told_as_documented() {
     env.write("icecore.toml", format!("{settings}[services.dump]\npath = 'dump.sql'\n"));
     nights.push(parse(&env.run(&["nightly", "--json"])));
     states.push(parse(&env.run(&["status", "--json"])));
+    let (port, posts) = listen(None, |_, _| 204);
+    let webhook = format!("[nightly]\nwebhook = 'http://127.0.0.1:{port}/'\n");
+    env.write("icecore.toml", format!("{webhook}[services.dump]\npath = 'dump.sql'\n"));
+    nights.push(parse(&env.run(&["nightly", "--json"])));
+    let told: Vec<Value> =
+        drain(&posts).iter().map(|(_, posted)| serde_json::from_str(posted).unwrap()).collect();
+    check_table("`icecore nightly`", 1, &beyond(told, nights.last().unwrap()));
     check("`icecore nightly`", &nights);
     check("`icecore status`", &states);
     env.write("icecore.toml", services);

@@ -3,7 +3,7 @@ mod killed;
 mod refused;
 mod thirty;
 mod told;
-mod web;
+pub(crate) mod web;
 
 use std::fs;
 

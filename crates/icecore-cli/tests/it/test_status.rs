@@ -1,5 +1,7 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -170,6 +172,8 @@ fn metrics_are_what_prometheus_reads_and_take_the_place_of_the_old_ones() {
     assert_eq!(value("icecore_service_good", "shop"), Some(1.0));
     assert_eq!(value("icecore_service_late", "notes"), None);
     assert_eq!(value("icecore_snapshot_timestamp_seconds", "shop"), Some(1_793_500_200.0));
+    // As the format wants it: a quote and a backslash have one before them. The parser leaves these.
+    assert_eq!(value("icecore_service_good", r#"a \"b\" \\c"#), Some(1.0));
     assert_eq!(value("icecore_store_snapshots", ""), Some(3.0));
     assert!(parse().docs.contains_key("icecore_store_bytes"));
     env.at("2026-11-02T03:30:00Z", &["status", "--metrics-file", "icecore.prom"]).fails(3);
@@ -180,4 +184,76 @@ fn metrics_are_what_prometheus_reads_and_take_the_place_of_the_old_ones() {
     assert_eq!(names.filter(|name| name.to_string_lossy().starts_with(".tmp")).count(), 0);
     let said = env.fails(1, &["status", "--metrics-file", "nowhere/icecore.prom"]);
     assert!(said.contains("cannot write nowhere/icecore.prom: no such file or directory"), "{said}");
+}
+
+/// The gauges that the table of `docs/nightly.md` names.
+fn documented_gauges() -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/nightly.md");
+    let text = fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let names = rows.flat_map(|names| names.split(", ")).map(|name| name.trim_matches('`').to_owned());
+    names.filter(|name| name.starts_with("icecore_")).collect()
+}
+
+#[test]
+fn every_gauge_is_as_documented_and_every_documented_one_is_there() {
+    let env = TestEnv::new();
+    env.write(
+        "icecore.toml",
+        "[nightly]\npush = ['team']\nprune_remotes = ['team']\nprove = '1d'\n[remotes.team]\nurl = 'a file'\n[services.shop]\npath = 'shop'\nschedule = '@daily'\n",
+    );
+    env.write("a file", "in the way");
+    env.write("shop", "shop");
+    let night = "2026-11-01T02:30:00Z";
+    let said = env.at(night, &["nightly", "--metrics-file", "icecore.prom"]);
+    assert_eq!(said.status, 3, "{}", said.text());
+    let text = String::from_utf8(env.read("icecore.prom")).unwrap();
+    let scrape = prometheus_parse::Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).unwrap();
+    let found: BTreeSet<String> = scrape.samples.iter().map(|sample| sample.metric.clone()).collect();
+    assert_eq!(found, documented_gauges());
+    for sample in &scrape.samples {
+        // Without a line of its type it would be untyped.
+        assert!(matches!(sample.value, prometheus_parse::Value::Gauge(_)), "{sample:?}");
+        assert!(scrape.docs.contains_key(&sample.metric), "{sample:?}");
+    }
+    let of = |name: &str, labels: &[(&str, &str)]| {
+        let is_it = |sample: &&prometheus_parse::Sample| {
+            let has = |(name, value): &(&str, &str)| sample.labels.get(name) == Some(*value);
+            sample.metric == format!("icecore_{name}")
+                && sample.labels.len() == labels.len()
+                && labels.iter().all(has)
+        };
+        match scrape.samples.iter().find(is_it).map(|sample| &sample.value) {
+            Some(prometheus_parse::Value::Gauge(value)) => value.to_string().parse::<i64>().unwrap(),
+            other => panic!("{name}{labels:?} is {other:?} in {text}"),
+        }
+    };
+    let (shop, then) = ([("service", "shop")], 1_793_500_200);
+    let push = [("service", "shop"), ("step", "push"), ("remote", "team")];
+    for (name, labels, value) in [
+        ("service_good", &shop[..], 0),
+        ("service_late", &shop, 0),
+        ("snapshot_timestamp_seconds", &shop, then),
+        ("snapshot_logical_bytes", &shop, 4),
+        ("snapshot_shrunk", &shop, 0),
+        ("last_run_timestamp_seconds", &shop, then),
+        ("next_run_timestamp_seconds", &shop, then - 9_000 + 86_400),
+        ("verified_timestamp_seconds", &shop, then),
+        ("verified_good", &shop, 1),
+        ("restored_timestamp_seconds", &shop, then),
+        ("restored_good", &shop, 1),
+        ("step_failed", &push, 1),
+        ("step_failed", &[("service", "shop"), ("step", "create")], 0),
+        ("step_failed", &[("step", "gc"), ("remote", "team")], 1),
+        ("step_failed", &[("step", "gc")], 0),
+        ("step_timestamp_seconds", &push, then),
+        ("store_good", &[], 0),
+        ("store_snapshots", &[], 1),
+        ("examined_timestamp_seconds", &[], then),
+    ] {
+        assert_eq!(of(name, labels), value, "{name}{labels:?}");
+    }
+    let stored = of("snapshot_stored_bytes", &shop);
+    assert_eq!([of("store_added_bytes_7d", &[]), of("store_added_bytes_30d", &[])], [stored; 2]);
+    assert!(of("store_bytes", &[]) >= stored && stored > 0, "{text}");
 }

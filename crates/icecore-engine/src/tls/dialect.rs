@@ -52,6 +52,9 @@ pub(crate) const REDIS: Dialect = Dialect {
     modes: &[("FULL", Mode::VerifyFull), ("CA", Mode::VerifyCa), ("NONE", Mode::Require)],
 };
 
+/// Of a web server, where nothing can be said but whom this machine trusts.
+pub(crate) const WEB: Dialect = Dialect { mode: "", roots: "SSL_CERT_FILE", cert: "", key: "", modes: &[] };
+
 impl Dialect {
     /// The word for a mode; empty if there is none.
     pub(crate) fn word(&self, mode: Mode) -> &'static str {

@@ -5,17 +5,25 @@ use std::io;
 
 use rustls::CertificateError as Bad;
 
-use super::{Dialect, Mode};
+use super::{Dialect, Mode, WEB};
 
 /// A server that was asked for TLS does not speak it.
 #[derive(Debug, thiserror::Error)]
 #[error("it speaks no TLS")]
 pub(crate) struct NoTls;
 
+/// What is wrong with TLS to a web server, and what may be done about it; `None` if it is something else.
+pub fn explain_web(error: &(dyn Error + 'static)) -> Option<String> {
+    explain(error, &WEB)
+}
+
 /// What is wrong with TLS, and what may be done about it; `None` if it is something else.
 pub(crate) fn explain(error: &(dyn Error + 'static), dialect: &Dialect) -> Option<String> {
     let Dialect { mode, roots, cert, .. } = dialect;
-    let by_authority = dialect.word(Mode::VerifyCa);
+    let or_less = match dialect.word(Mode::VerifyCa) {
+        "" => String::new(),
+        by_authority => format!(", or say {mode}={by_authority}"),
+    };
     if find::<NoTls>(error).is_some() {
         let prefer = dialect.word(Mode::Prefer);
         let or = if prefer.is_empty() { String::new() } else { format!(", or say {mode}={prefer}") };
@@ -27,11 +35,11 @@ pub(crate) fn explain(error: &(dyn Error + 'static), dialect: &Dialect) -> Optio
             Bad::UnknownIssuer | Bad::BadSignature => format!(
                 "its certificate is signed by nobody who is trusted here; name the certificate of who signed it by {roots}"
             ),
-            Bad::NotValidForNameContext { presented, .. } if presented.is_empty() => format!(
-                "its certificate names no server (subjectAltName); give it one that does, or say {mode}={by_authority}"
-            ),
+            Bad::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+                format!("its certificate names no server (subjectAltName); give it one that does{or_less}")
+            }
             Bad::NotValidForNameContext { expected, presented } => format!(
-                "its certificate is for {}, not for {}; reach it by a name that it has, or say {mode}={by_authority}",
+                "its certificate is for {}, not for {}; reach it by a name that it has{or_less}",
                 presented.iter().map(|name| bare(name)).collect::<Vec<_>>().join(", "),
                 expected.to_str()
             ),
@@ -48,7 +56,8 @@ pub(crate) fn explain(error: &(dyn Error + 'static), dialect: &Dialect) -> Optio
             bad => format!("its certificate is not good: {bad}"),
         },
         rustls::Error::AlertReceived(alert) => {
-            format!("it refuses our side of TLS ({alert:?}); it may want a certificate, by {cert}")
+            let by = if cert.is_empty() { String::new() } else { format!(", by {cert}") };
+            format!("it refuses our side of TLS ({alert:?}); it may want a certificate{by}")
         }
         error => format!("TLS does not come about: {error}"),
     })

@@ -13,6 +13,7 @@ mod verifier;
 
 pub(crate) use blocking::Encrypted;
 pub(crate) use connector::Connector;
-pub(crate) use dialect::{Dialect, MYSQL, POSTGRES, REDIS};
+pub(crate) use dialect::{Dialect, MYSQL, POSTGRES, REDIS, WEB};
+pub use fault::explain_web;
 pub(crate) use fault::{NoTls, explain};
 pub use settings::{Mode, Roots, Settings};

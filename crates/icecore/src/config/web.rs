@@ -1,9 +1,16 @@
 //! Where somebody is told over HTTP.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 
 use serde::Deserialize;
 use ureq::http::Uri;
+
+use crate::{Error, Project, Result};
+
+/// No line with a URL is longer.
+const LINE_LEN_MAX: u64 = 4 << 10;
 
 /// An `http://` or `https://` URL. As a rule whoever knows what follows its host may write there: nothing prints that.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -15,7 +22,7 @@ pub struct WebUrl {
 
 impl WebUrl {
     /// Understands a URL. What is wrong with it is said without repeating it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> std::result::Result<Self, String> {
         let fault = || "a URL looks like https://HOST/PATH".to_owned();
         let uri: Uri = text.trim().parse().map_err(|_| fault())?;
         let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
@@ -33,6 +40,11 @@ impl WebUrl {
         &self.host
     }
 
+    /// The machine and the port, with what secret may stand before them: to know it again.
+    pub(crate) fn server(&self) -> &str {
+        self.url.split('/').nth(2).unwrap_or_default()
+    }
+
     /// The same with one more name at the end of its path.
     pub(crate) fn below(&self, name: &str) -> Self {
         let end = self.url.find(['?', '#']).unwrap_or(self.url.len());
@@ -44,7 +56,7 @@ impl WebUrl {
 impl TryFrom<String> for WebUrl {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> std::result::Result<Self, String> {
         Self::parse(&text)
     }
 }
@@ -52,6 +64,30 @@ impl TryFrom<String> for WebUrl {
 impl fmt::Debug for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebUrl").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl Project {
+    /// Where a program of the user's is told of nights.
+    ///
+    /// # Errors
+    /// If the file cannot be read that says it, or does not.
+    pub(crate) fn webhook(&self) -> Result<Option<WebUrl>> {
+        let settings = &self.config.nightly;
+        let Some(file) = &settings.webhook_file else { return Ok(settings.webhook.clone()) };
+        let path = self.dir.join(file);
+        let mut text = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(LINE_LEN_MAX).read_to_end(&mut text));
+        read.map_err(|source| Error::WebhookFile { path: path.clone(), source })?;
+        let unfit = |why: String| {
+            Error::Unfitting(format!("{} holds no URL in its first line: {why}", path.display()))
+        };
+        let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        if line.len() as u64 == LINE_LEN_MAX {
+            return Err(unfit("it is too long".to_owned()));
+        }
+        let line = str::from_utf8(line).map_err(|_| unfit("it is not UTF-8".to_owned()))?;
+        WebUrl::parse(line).map(Some).map_err(unfit)
     }
 }
 
@@ -68,6 +104,7 @@ mod tests {
         let url = WebUrl::parse("https://me:hush@hc.example:8443/hush").unwrap();
         assert_eq!(url.host(), "hc.example");
         assert!(!format!("{url:?}").contains("hush"), "{url:?}");
+        assert_eq!(url.server(), "me:hush@hc.example:8443");
     }
 
     #[test]

@@ -14,8 +14,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::step::Task;
 use crate::{Error, Result};
 
-/// How often a running program is looked at.
-const TICK: Duration = Duration::from_millis(20);
+/// How soon a program is looked at that has just begun: most end at once.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+/// How often one is looked at that goes on: each look is put off twice as long as the one before, until it is so long.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A program to run before or after each step.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +67,7 @@ impl Hook<'_> {
     /// Its status; `None` if it was killed.
     fn wait(&self, child: &mut Child, monitor: &dyn Monitor) -> io::Result<Option<ExitStatus>> {
         let deadline = Instant::now() + self.patience;
+        let mut look = FIRST_LOOK;
         loop {
             if let Some(status) = child.try_wait()? {
                 return Ok(Some(status));
@@ -77,7 +80,8 @@ impl Hook<'_> {
                 child.wait()?;
                 return Ok(None);
             }
-            thread::sleep(TICK);
+            thread::sleep(look);
+            look = LOOK.min(look * 2);
         }
     }
 }

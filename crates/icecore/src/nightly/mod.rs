@@ -6,6 +6,7 @@
 //! ask on another day.
 
 mod caller;
+mod entries;
 mod hook;
 mod journal;
 mod night;
@@ -14,7 +15,8 @@ mod step;
 mod teller;
 mod walk;
 
-pub use journal::{Entries, Journal, Record, Run};
+pub use entries::{Entries, Record, Run};
+pub use journal::Journal;
 pub use night::Night;
 pub use step::{Grade, Outcome, Step, StepReport, Task};
 pub use teller::tell_of_failure;

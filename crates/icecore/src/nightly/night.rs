@@ -10,7 +10,8 @@ use icecore_store::{GcOptions, Monitor, Snapshot, Store, StoreError, VerifyExten
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::journal::{Journal, Record};
+use super::entries::Record;
+use super::journal::Journal;
 use super::step::{Grade, Outcome};
 use crate::health::{is_done_still, shrinkage};
 use crate::prune::PruneOptions;

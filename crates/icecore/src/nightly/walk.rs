@@ -42,6 +42,8 @@ struct Walk<'a, 'w> {
     /// What others are to be told of what is going on.
     notice: Notice,
     teller: Teller<'a>,
+    /// That of the last step: it knows whether all is to stop.
+    monitor: Arc<dyn Monitor>,
 }
 
 /// Goes through the steps of these services, or of all there are, and of the store. What each came to, the watcher hears.
@@ -51,8 +53,9 @@ struct Walk<'a, 'w> {
 pub fn nightly(night: &Night<'_>, services: &[String], watcher: &mut dyn Watcher) -> Result<()> {
     night.project.check_services(services)?;
     let known = &night.project.config.services;
-    let (notice, teller) = (Notice::new(night.host, None), Teller::new(night.project));
-    let mut walk = Walk { night, watcher, remotes: BTreeMap::new(), damage: false, notice, teller };
+    let (notice, teller) = (Notice::new(night.host, None), Teller::new(night.project, night.environment));
+    let (remotes, monitor) = (BTreeMap::new(), Arc::new(Silent));
+    let mut walk = Walk { night, watcher, remotes, damage: false, notice, teller, monitor };
     for service in known.keys().filter(|name| services.is_empty() || services.contains(name)) {
         walk.service(service)?;
     }
@@ -69,6 +72,7 @@ impl<'a> Walk<'a, '_> {
         work: impl FnOnce(&mut Self, &Arc<dyn Monitor>) -> Result<Outcome>,
     ) -> Result<Grade> {
         let monitor = self.watcher.begins(&task);
+        self.monitor = Arc::clone(&monitor);
         let started = Instant::now();
         let outcome = match against {
             Some(why) => Outcome::Skipped(why.to_owned()),
@@ -117,6 +121,7 @@ impl<'a> Walk<'a, '_> {
                 let outcome = night.still_at_work(service, STUCK);
                 let task = Task::of(Step::Create, service);
                 let monitor = self.watcher.begins(&task);
+                self.monitor = Arc::clone(&monitor);
                 let report = StepReport { task, outcome, duration: Duration::ZERO };
                 self.watcher.ended(&report);
                 self.notice.add(&report);
@@ -131,7 +136,7 @@ impl<'a> Walk<'a, '_> {
                 None
             }
         };
-        self.teller.announce(ping);
+        self.teller.announce(ping, &*self.monitor);
         let begun = night.journal.begin(service, (night.clock)());
         begun.unwrap_or_else(|error| self.warn(&error));
 
@@ -194,7 +199,7 @@ impl<'a> Walk<'a, '_> {
         let (night, settings) = (self.night, &self.night.project.config.nightly);
         self.notice = Notice::new(night.host, None);
         let ping = self.teller.ping(None);
-        self.teller.announce(ping);
+        self.teller.announce(ping, &*self.monitor);
         // Services that are run one by one tell each other by what is remembered.
         let is_damaged = self.damage || night.remembers_damage();
         let against = if is_damaged { Some("a newest snapshot was not found right") } else { None };
@@ -218,8 +223,11 @@ impl<'a> Walk<'a, '_> {
 
     /// Others are told what it has come to.
     fn tell(&mut self, ping: Option<&WebUrl>) {
-        self.teller.post(&self.notice).unwrap_or_else(|error| self.warn(&error));
-        self.teller.answer(ping, &self.notice).unwrap_or_else(|error| self.warn(&error));
+        let now = (self.night.clock)();
+        let posted = self.teller.post(&self.notice, now, &*self.monitor);
+        posted.unwrap_or_else(|error| self.warn(&error));
+        let answered = self.teller.answer(ping, &self.notice, &*self.monitor);
+        answered.unwrap_or_else(|error| self.warn(&error));
     }
 
     /// Sends what a remote lacks of a service: all since the oldest that it has, so that a night without it is made up for.

@@ -45,7 +45,9 @@ impl Page {
     fn answer(&self, mut client: TcpStream) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         client.set_write_timeout(Some(PATIENCE))?;
-        let (status, body) = match read_request(&mut client, deadline)? {
+        let request = read_request(&mut client, deadline)?;
+        let wants_head = request.as_ref().is_some_and(|(method, _)| method == "HEAD");
+        let (status, body) = match request {
             Some((method, _)) if method != "GET" && method != "HEAD" => {
                 ("405 Method Not Allowed", "only GET is answered\n".to_owned())
             }
@@ -60,7 +62,8 @@ impl Page {
             "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n"
         );
         client.write_all(head.as_bytes())?;
-        client.write_all(body.as_bytes())
+        // Whoever asks for the head alone would take the body for the next answer.
+        if wants_head { Ok(()) } else { client.write_all(body.as_bytes()) }
     }
 }
 

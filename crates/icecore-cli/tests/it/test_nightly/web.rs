@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -11,10 +12,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// What was posted: where to, and what.
-pub(super) type Posts = Arc<Mutex<Vec<(String, String)>>>;
+pub(crate) type Posts = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A web server that lives as long as the test. Answers with what `status` says of a path and of how often it was asked for.
-pub(super) fn listen(tls: Option<&Identity>, status: fn(&str, usize) -> u16) -> (u16, Posts) {
+pub(crate) fn listen(tls: Option<&Identity>, status: fn(&str, usize) -> u16) -> (u16, Posts) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let posts = Posts::default();
@@ -40,6 +41,23 @@ pub(super) fn listen(tls: Option<&Identity>, status: fn(&str, usize) -> u16) -> 
     (port, posts)
 }
 
+/// A web server that does not let anybody through: it closes, or says this first. Returns how often it was called, too.
+pub(crate) fn refuse(says: &'static str) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, calls) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let called = Arc::clone(&calls);
+    thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            called.fetch_add(1, Ordering::SeqCst);
+            let mut reader = BufReader::new(socket);
+            let mut request = String::new();
+            while reader.read_line(&mut request).is_ok_and(|read| read > 2) {}
+            reader.get_mut().write_all(says.as_bytes()).unwrap();
+        }
+    });
+    (port, calls)
+}
+
 fn answer(stream: impl Read + Write, posts: &Posts, status: fn(&str, usize) -> u16) {
     let mut reader = BufReader::new(stream);
     let mut request = String::new();
@@ -60,11 +78,11 @@ fn answer(stream: impl Read + Write, posts: &Posts, status: fn(&str, usize) -> u
 }
 
 /// What was posted since somebody asked.
-pub(super) fn drain(posts: &Posts) -> Vec<(String, String)> {
+pub(crate) fn drain(posts: &Posts) -> Vec<(String, String)> {
     posts.lock().unwrap().drain(..).collect()
 }
 
 /// Where to.
-pub(super) fn paths(posts: &Posts) -> Vec<String> {
+pub(crate) fn paths(posts: &Posts) -> Vec<String> {
     drain(posts).into_iter().map(|(path, _)| path).collect()
 }
