@@ -59,17 +59,16 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NightlyArgs) -> Result<
         ));
     }
     project.check_services(&args.services)?;
-    let opened = match context.open() {
-        Err(CommandError::Failure(failure)) => {
-            // Who does not look hears of it nevertheless.
-            for error in icecore::tell_of_failure(&project, &context.host(), &args.services, &failure.message)
-            {
-                ui.warn(sentence(&error));
-            }
-            return Err(CommandError::Failure(failure));
+    let opened = context.open().and_then(|opened| Ok((opened, context.remotes()?)));
+    if let Err(CommandError::Failure(failure)) = &opened
+        && failure.status != ExitStatus::Interrupted
+    {
+        // Who does not look hears of it nevertheless.
+        for error in icecore::tell_of_failure(&project, &context.host(), &args.services, &failure.message) {
+            ui.warn(sentence(&error));
         }
-        opened => opened?,
-    };
+    }
+    let (opened, remotes) = opened?;
     let (host, store_dir) = (context.host(), opened.real_dir());
     let night = Night {
         store: &opened.store,
@@ -77,13 +76,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NightlyArgs) -> Result<
         store_dir: &store_dir,
         project: &project,
         environment: context.environment(),
-        remotes: &context.remotes()?,
+        remotes: &remotes,
         around: &context.surroundings(),
         journal: &journal(context, &opened),
         host: &host,
         clock: &|| context.time(),
         zone: &context.zone,
-        exclusive: args.alone.exclusive,
+        exclusive: args.alone.exclusive || project.config.nightly.exclusive,
     };
     let mut log = Log {
         ui,
