@@ -119,7 +119,7 @@ impl Context {
     }
 
     /// The store that is worked on: the remote that was named, or else the usual one.
-    fn meant_place(&self) -> Result<Place> {
+    pub(crate) fn meant_place(&self) -> Result<Place> {
         match &self.remote {
             Some(remote) => self.remote_place(remote),
             None => self.own_place(),

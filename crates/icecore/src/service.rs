@@ -237,6 +237,23 @@ impl Service {
         }
     }
 
+    /// Whether it means something else, or nothing at all, where `variable` is not set. `dir` is that of `icecore.toml`.
+    pub fn heeds(&self, variable: &str, name: &str, dir: &Path, environment: &Environment<'_>) -> bool {
+        let own = self.without_password();
+        let has_password =
+            self.password_env.is_some() || self.password_file.is_some() || self.password_command.is_some();
+        let meant = |environment: &Environment<'_>| {
+            let mut source = own.source(name, dir, environment).ok()?;
+            // Its own password comes before any other.
+            if has_password && let Some(password) = source.password_mut() {
+                *password = None;
+            }
+            Some(source)
+        };
+        let others = |name: &str| (environment.variable)(name).filter(|_| name != variable);
+        meant(environment) != meant(&Environment { variable: &others, ..*environment })
+    }
+
     /// The same, that does not say where its password is: a command that tells it may want to be answered.
     pub(crate) fn without_password(&self) -> Self {
         let (password_env, password_file, password_command) = (None, None, None);

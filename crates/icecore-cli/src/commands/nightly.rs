@@ -58,18 +58,17 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NightlyArgs) -> Result<
         ));
     }
     project.check_services(&args.services)?;
-    let opened = match context.open() {
-        Err(CommandError::Failure(failure)) => {
-            // Who does not look hears of it nevertheless.
-            let (environment, host) = (context.environment(), context.host());
-            let told = (host.as_str(), context.time());
-            let untold =
-                icecore::tell_of_failure(&project, environment, told, &args.services, &failure.message);
-            untold.iter().for_each(|error| ui.warn(sentence(error)));
-            return Err(CommandError::Failure(failure));
-        }
-        opened => opened?,
-    };
+    let opened = context.open().and_then(|opened| Ok((opened, context.remotes()?)));
+    if let Err(CommandError::Failure(failure)) = &opened
+        && failure.status != ExitStatus::Interrupted
+    {
+        // Who does not look hears of it nevertheless.
+        let (environment, host) = (context.environment(), context.host());
+        let told = (host.as_str(), context.time());
+        let untold = icecore::tell_of_failure(&project, environment, told, &args.services, &failure.message);
+        untold.iter().for_each(|error| ui.warn(sentence(error)));
+    }
+    let (opened, remotes) = opened?;
     let (host, store_dir, journal) = (context.host(), opened.real_dir(), journal(context, &opened));
     let night = Night {
         store: &opened.store,
@@ -77,13 +76,13 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &NightlyArgs) -> Result<
         store_dir: &store_dir,
         project: &project,
         environment: context.environment(),
-        remotes: &context.remotes()?,
+        remotes: &remotes,
         around: &context.surroundings(),
         journal: &journal,
         host: &host,
         clock: &|| context.time(),
         zone: &context.zone,
-        exclusive: args.alone.exclusive,
+        exclusive: args.alone.exclusive || project.config.nightly.exclusive,
     };
     let mut log = Log {
         ui,

@@ -166,8 +166,8 @@ fn complaints(context: &Context, health: &Health) -> Vec<String> {
     if let Some((at, false)) = health.restored {
         lines.push(format!("the test restore of {} failed", time(at)));
     }
-    if let (Some(Shrunk { from, .. }), Some(newest)) = (&health.shrunk, &health.newest) {
-        let (before, bytes) = (Bytes(from.logical_bytes), Bytes(newest.logical_bytes));
+    if let Some(Shrunk { from, left, .. }) = &health.shrunk {
+        let (before, bytes) = (Bytes(from.logical_bytes), Bytes(left.logical_bytes));
         lines.push(format!("much smaller than the one of {}: {before}, {bytes} now", time(from.taken)));
     }
     if let (Some(other), Some(run)) = (&health.holds_up, &health.last_run) {

@@ -143,6 +143,77 @@ fn what_comes_next_is_said_once_whatever_the_file_says() {
     assert_eq!(log().lines().collect::<Vec<_>>(), expected);
 }
 
+/// Runs a daemon by a clock that is set to each of these times, and waits until it says what belongs there. Returns all that it said.
+fn by_clock(env: &TestEnv, steps: &[(&str, &str)]) -> Vec<String> {
+    let log = fs::File::create(env.path("log")).unwrap();
+    set_clock(env, steps[0].0);
+    let mut command = env.command(&["daemon"]);
+    let mut child = command.env("ICECORE_NOW", "@clock").stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    let log = || String::from_utf8(env.read("log")).unwrap();
+    for (time, said) in steps {
+        set_clock(env, time);
+        wait_until(|| log().ends_with(&format!("{said}\n")));
+        // It would go on at once, if there were anything to do.
+        std::thread::sleep(Duration::from_millis(600));
+        assert!(log().ends_with(&format!("{said}\n")), "{time}: {}", log());
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    log().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_machine_that_sleeps_over_several_nights_runs_once_when_it_wakes() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", CONFIG);
+    env.write("shop", "shop");
+    let said = by_clock(
+        &env,
+        &[
+            ("2026-11-01T03:00:00Z", "Next: shop at 2026-11-02 02:30"),
+            ("2026-11-05T10:00:00Z", "Next: shop at 2026-11-06 02:30"),
+            ("2026-11-06T02:29:59Z", "Next: shop at 2026-11-06 02:30"),
+            ("2026-11-06T02:30:00Z", "Next: shop at 2026-11-07 02:30"),
+        ],
+    );
+    let runs: Vec<&String> = said.iter().filter(|line| line.contains("Running")).collect();
+    assert_eq!(runs, ["2026-11-05 10:00:00 Running: shop", "2026-11-06 02:30:00 Running: shop"]);
+    assert_eq!(env.count(), 2);
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_second_run_unless_it_was_far_ahead() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", CONFIG);
+    env.write("shop", "shop");
+    let said = by_clock(
+        &env,
+        &[
+            ("2026-11-01T03:00:00Z", "Next: shop at 2026-11-02 02:30"),
+            ("2026-11-02T02:30:00Z", "Next: shop at 2026-11-03 02:30"),
+            // By less than three hours: the night of the second is over.
+            ("2026-11-02T02:10:00Z", "Next: shop at 2026-11-03 02:30"),
+            ("2026-11-02T02:31:00Z", "Next: shop at 2026-11-03 02:30"),
+            // A clock that was years ahead.
+            ("2031-01-01T00:00:00Z", "Next: shop at 2031-01-01 02:30"),
+        ],
+    );
+    let runs = |said: &[String]| -> Vec<String> {
+        said.iter().filter(|line| line.contains("Running")).cloned().collect()
+    };
+    let ahead = "2031-01-01 00:00:00 Running: shop";
+    assert_eq!(runs(&said), ["2026-11-02 02:30:00 Running: shop", ahead]);
+    let again = by_clock(
+        &env,
+        &[
+            ("2031-01-01T00:10:00Z", "Next: shop at 2031-01-01 02:30"),
+            ("2026-11-03T02:29:00Z", "Next: shop at 2031-01-01 02:30"),
+            ("2026-11-03T02:30:00Z", "Next: shop at 2026-11-04 02:30"),
+        ],
+    );
+    assert_eq!(runs(&again), ["2026-11-03 02:30:00 Running: shop"]);
+}
+
 #[test]
 fn lines_for_the_journal_have_no_time_of_their_own() {
     let env = TestEnv::new();

@@ -1,3 +1,5 @@
+mod at_work;
+mod broken_off;
 mod full_disk;
 mod killed;
 mod refused;

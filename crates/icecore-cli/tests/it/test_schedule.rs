@@ -1,5 +1,8 @@
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::process::Command;
+
+use rustix::process::geteuid;
 
 use crate::support::{Said, TestEnv, check_keys};
 
@@ -169,8 +172,12 @@ fn each_run_writes_the_metrics_that_were_asked_for() {
     let ran = Said::of(env.command_of("sh".as_ref(), &["-c", command]).current_dir("/"));
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert!(env.path("collected by node/icecore.prom").is_file());
-    for (file, why) in [("nowhere/icecore.prom", "there is no directory "), ("other", "other is a directory")]
-    {
+    fs::create_dir(env.path("bell\u{7}")).unwrap();
+    for (file, why) in [
+        ("nowhere/icecore.prom", "there is no directory "),
+        ("other", "other is a directory"),
+        ("bell\u{7}", "bell\u{fffd} is a directory"),
+    ] {
         let said = run(&env, &["schedule", "install", "--cron", "--metrics-file", file]).fails(2);
         assert!(said.contains(why), "{said}");
     }
@@ -224,6 +231,49 @@ fn programs_are_found_at_night_where_they_are_found_now() {
 }
 
 #[test]
+fn root_runs_nothing_at_night_that_others_may_have_put_there() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", CONFIG);
+    for folder in ["own", "theirs", "open"] {
+        fs::create_dir(env.path(folder)).unwrap();
+    }
+    fs::set_permissions(env.path("open"), fs::Permissions::from_mode(0o777)).unwrap();
+    symlink(env.path("own"), env.path("by-root")).unwrap();
+    symlink(env.path("own"), env.path("theirs/link")).unwrap();
+    // Only root may give something away; whoever else runs this keeps what is his.
+    let is_root = geteuid().is_root();
+    if is_root {
+        chown(env.path("theirs"), Some(54_321), None).unwrap();
+    }
+    let path =
+        ["open", "by-root", "theirs", "theirs/link"].map(|folder| env.path(folder).display().to_string());
+    for how in [&["--cron"][..], &["--systemd", "--user"]] {
+        let mut command = env.command(&[&["schedule", "install", "--dry-run"], how].concat());
+        let said = Said::of(command.env("PATH", format!("{}:bin", path.join(":"))));
+        assert_eq!(said.status, 0, "{}", said.stderr);
+        let own = env.path("own").display().to_string();
+        let (kept, without): (Vec<&str>, &[&String]) = match is_root {
+            true => (vec![&path[1], &own], &[&path[0], &path[2]]),
+            false => (path.iter().map(String::as_str).collect(), &[]),
+        };
+        let kept = format!("PATH={}", kept.join(":"));
+        let shown = said.text().replace("PATH='", "PATH=");
+        assert!(shown.contains(&format!("{kept}'")) || shown.contains(&format!("{kept}\"")), "{shown}");
+        for folder in without {
+            let told = format!(
+                "warning: PATH has no {folder} when it is run: others than root may put programs there\n"
+            );
+            assert_eq!(said.stderr.matches(&told).count(), 1, "{}", said.stderr);
+        }
+        assert!(
+            said.stderr.contains("warning: PATH has no bin when it is run: it is another one wherever"),
+            "{}",
+            said.stderr
+        );
+    }
+}
+
+#[test]
 fn a_line_that_is_too_long_for_some_crons_is_told() {
     let env = TestEnv::new();
     env.write("icecore.toml", CONFIG);
@@ -271,6 +321,36 @@ fn what_is_only_in_a_variable_is_not_there_at_night() {
     );
     assert!(said.stderr.contains("warning: shop: the variable SHOP"), "{}", said.stderr);
     assert!(!said.text().contains("horse"), "{}", said.text());
+}
+
+#[test]
+fn of_variables_only_those_are_told_that_something_scheduled_heeds() {
+    let env = TestEnv::new();
+    let told = |config: &str| {
+        env.write("icecore.toml", config);
+        let mut command = env.command(&["schedule", "install", "--cron", "--dry-run"]);
+        for variable in ["AWS_CONFIG_FILE", "all_proxy", "PGHOST", "PGPASSWORD", "MYSQL_PWD", "REDISCLI_AUTH"]
+        {
+            command.env(variable, "hush");
+        }
+        let said = Said::of(command.env("PGPORT", "5433"));
+        assert_eq!(said.status, 0, "{}", said.stderr);
+        assert!(!said.stderr.contains("hush"), "{}", said.stderr);
+        let variable = |line: &str| Some(line.split_once("the variable ")?.1.split(' ').next()?.to_owned());
+        said.stderr.lines().filter_map(variable).collect::<Vec<String>>()
+    };
+    let scheduled = |service: &str| format!("[services.shop]\nschedule = '@daily'\n{service}\n");
+    assert_eq!(told(&scheduled("path = 'shop'")), [""; 0]);
+    assert_eq!(told(&scheduled("url = 'postgres:///shop'")), ["PGHOST", "PGPORT", "PGPASSWORD"]);
+    assert_eq!(told(&scheduled("url = 'postgres://db.example:5432/shop'\npassword_file = 'x'")), [""; 0]);
+    assert_eq!(told(&scheduled("url = 'mysql://me@localhost/shop'")), ["MYSQL_PWD"]);
+    assert_eq!(told(&scheduled("url = 'redis://localhost'")), ["REDISCLI_AUTH"]);
+    assert_eq!(told(&scheduled("path = 'shop'\nping = 'https://ping.example/1'")), ["all_proxy"]);
+    let far = format!("[nightly]\npush = ['s3://bucket/shop']\n{}", scheduled("path = 'shop'"));
+    assert_eq!(told(&far), ["all_proxy", "AWS_CONFIG_FILE"]);
+    // What is not scheduled is run by whoever has the variable.
+    let by_hand = format!("{}[services.db]\nurl = 'postgres:///shop'\n", scheduled("path = 'shop'"));
+    assert_eq!(told(&by_hand), [""; 0]);
 }
 
 #[test]

@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use crate::{Length, Size};
 
+/// The keys that are lengths of time.
+const LENGTHS: [&str; 3] = ["prove", "hook_timeout", "jitter"];
+
 /// One sentence, with the line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
@@ -55,7 +58,7 @@ fn what(message: &str, before: &str, line: &str) -> String {
             known_to(&format!("one of {}", quoted(known).join(", ")))
         }
         Some((found, wanted)) if found.starts_with("invalid type") || found.starts_with("invalid value") => {
-            known_to(kind(wanted))
+            known_to(kind(&key, wanted))
         }
         Some((_, "literal string")) => known_to("a text in quotes, a number or a list"),
         Some(("invalid basic string" | "invalid literal string", _)) => {
@@ -89,9 +92,14 @@ fn unknown_key(key: &str, known: &[String]) -> String {
     }
 }
 
-/// What a value must be, by what the reader of the file calls it.
-fn kind(wanted: &str) -> &'static str {
+/// What a value must be, by its key and what the reader of the file calls it.
+fn kind(key: &str, wanted: &str) -> &'static str {
     match wanted {
+        "a string" if LENGTHS.contains(&key) => {
+            "a length of time in quotes, such as \"7d\", \"24h\" or \"30min\""
+        }
+        "a string" if key == "verify" => "a size in quotes, such as \"500MB\" or \"10GiB\"",
+        "a string" if key == "schedule" => "a text in quotes, such as \"30 2 * * *\"",
         "u16" => "a number from 0 to 65535",
         "a boolean" => "true or false",
         "a sequence" => "a list of texts, such as [\"pass\", \"show\", \"shop\"]",
@@ -192,7 +200,7 @@ mod tests {
         check("nightly = 'x'\n", "line 1: nightly must be a table of its own, [nightly]");
         check(
             "[nightly]\npsuh = ['a']\n",
-            "line 2: [nightly] has no key \"psuh\"; known are push, prune_remotes, verify, prove, before, after, webhook, webhook_file, webhook_when, ping, hook_timeout, jitter",
+            "line 2: [nightly] has no key \"psuh\"; known are push, prune_remotes, exclusive, verify, prove, before, after, webhook, webhook_file, webhook_when, ping, hook_timeout, jitter",
         );
         check("[nightly]\nverify = 'much'\n", "line 2: verify must be a size, such as 500MB or 10GiB");
         for value in ["sometimes", "-7d", "7", "7w"] {
@@ -201,7 +209,18 @@ mod tests {
                 "line 2: prove must be a length of time, such as 7d, 24h or 30min",
             );
         }
-        check("[nightly]\njitter = 5\n", "line 2: jitter must be a text in quotes");
+        check("[nightly]\nexclusive = 'hush'\n", "line 2: exclusive must be true or false");
+        for key in LENGTHS {
+            check(
+                &format!("[nightly]\n{key} = 5\n"),
+                &format!("line 2: {key} must be a length of time in quotes, such as \"7d\""),
+            );
+        }
+        check("[nightly]\nverify = 5\n", "line 2: verify must be a size in quotes, such as \"500MB\"");
+        check(
+            "[services.a]\nschedule = 5\n",
+            "line 2: schedule must be a text in quotes, such as \"30 2 * * *\"",
+        );
         check(
             "[services.a]\nschedule = '61 * * * *'\n",
             "line 2: \"61 * * * *\" is no schedule: \"61\" is no minute: 0 to 59 are; ",

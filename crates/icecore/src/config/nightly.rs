@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::web::WebUrl;
 use crate::quantity::{Length, Size};
+
+/// No capture begins later than this.
+const JITTER_MAX: SignedDuration = SignedDuration::from_hours(24 * 366);
 
 /// What is done after the captures of a night.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -16,6 +20,8 @@ pub struct NightlySettings {
     pub push: Vec<String>,
     /// Those of them in which snapshots are pruned, and collected, as in the store here.
     pub prune_remotes: Vec<String>,
+    /// Nobody else writes to the store or its remotes: asked for where a server does not keep conditions.
+    pub exclusive: bool,
     /// How much of what was not verified for longest is read back: `1GB`, if nothing is said.
     pub verify: Size,
     /// How often a new snapshot is restored into something that is thrown away, to see whether it can be: `7d`; never, if nothing is said.
@@ -38,6 +44,13 @@ pub struct NightlySettings {
     pub jitter: Length,
 }
 
+impl NightlySettings {
+    /// The most by which a capture may begin later than its schedule says: what nobody can wait for is a year.
+    pub fn jitter_max(&self) -> SignedDuration {
+        SignedDuration::try_from(self.jitter.0).unwrap_or(SignedDuration::MAX).min(JITTER_MAX)
+    }
+}
+
 /// When somebody is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,6 +67,7 @@ impl Default for NightlySettings {
         Self {
             push: Vec::new(),
             prune_remotes: Vec::new(),
+            exclusive: false,
             verify: Size(1_000_000_000),
             prove: None,
             before: Vec::new(),

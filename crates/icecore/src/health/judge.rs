@@ -6,11 +6,11 @@ use icecore_store::{Snapshot, Stats};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::shrunk::{Shrunk, shrunk};
+use super::shrunk::{Shrunk, Sight, shrunk};
 use crate::create::is_of_a_part;
 use crate::nightly::{Entries, Grade, Record, Run, Step};
-use crate::schedule::{LONG, Schedule, jitter};
-use crate::{Config, Service, is_safety};
+use crate::schedule::{Agenda, Appointment, LONG, Schedule, jitter};
+use crate::{Config, is_safety};
 
 /// How long after its time a snapshot may come before it is late: longer than most captures take.
 const GRACE: SignedDuration = SignedDuration::from_hours(1);
@@ -184,8 +184,8 @@ fn judge(
     let last_run = entries.services.get(service);
     let proved = entries.proofs.get(service).map(|record| (record.at, record.grade == Grade::Done));
     let schedule = config.services.get(service).and_then(|service| service.schedule.clone());
-    let jitter_max = SignedDuration::try_from(config.nightly.jitter.0).unwrap_or(SignedDuration::ZERO);
-    let newest = goods(own, now).next().map(|(newest, _)| newest);
+    let jitter_max = config.nightly.jitter_max();
+    let newest = goods(own, now).next().map(|newest| newest.good);
     let shrunk = shrinkage(own, now);
     let due = schedule.as_ref().and_then(|it| it.last(now.checked_sub(jitter_max + GRACE).ok()?, zone));
     let late_since = due.filter(|due| newest.as_ref().is_none_or(|newest| newest.taken < *due));
@@ -197,8 +197,8 @@ fn judge(
         service: service.to_owned(),
         state: State::Good,
         schedule,
+        faults: faults(config, own, (last_run, restored), (newest.as_ref(), shrunk.as_ref()), now),
         newest,
-        faults: faults(config, own, (last_run, restored, shrunk.as_ref()), now),
         shrunk,
         late_since,
         next_run,
@@ -228,16 +228,20 @@ fn held_up(
     if run.ended.is_some() || run.died || now.duration_since(run.begun) <= LONG {
         return None;
     }
+    // One that never ran here is kept by another machine, perhaps.
+    let appointments = config.services.iter().filter_map(|(name, other)| {
+        Some(Appointment {
+            service: name.clone(),
+            schedule: other.schedule.clone()?,
+            delay: SignedDuration::ZERO,
+            begun: entries.services.get(name)?.begun,
+        })
+    });
+    let agenda = Agenda::new(appointments.collect(), zone.clone());
     // Timers come later by a time that is not known here.
-    let jitter_max = SignedDuration::try_from(config.nightly.jitter.0).unwrap_or(SignedDuration::MAX);
-    let slack = jitter_max.saturating_add(SLACK);
-    let waits = |(name, other): &(&String, &Service)| {
-        let due = other.schedule.as_ref().and_then(|it| it.last(now.checked_sub(slack).ok()?, zone));
-        // One that never ran here may be kept by another machine.
-        let begun = entries.services.get(*name).map_or(run.begun, |run| run.begun);
-        *name != service && due.is_some_and(|due| begun < due)
-    };
-    config.services.iter().find(waits).map(|(name, _)| name.clone())
+    let slack = config.nightly.jitter_max() + SLACK;
+    let (due, other) = agenda.waiting(service, now)?;
+    (now.duration_since(due) >= slack).then(|| other.to_owned())
 }
 
 /// Read back whole, for which there is evidence, or what it added, of which this machine knows. What was restored well has been read, too.
@@ -259,13 +263,22 @@ fn latest((at, good): &(Timestamp, bool)) -> (Timestamp, bool) {
 fn faults(
     config: &Config,
     own: &[&Snapshot],
-    (last_run, restored, shrunk): (Option<&Run>, Option<(Timestamp, bool)>, Option<&Shrunk>),
+    (last_run, restored): (Option<&Run>, Option<(Timestamp, bool)>),
+    (newest, shrunk): (Option<&Good>, Option<&Shrunk>),
     now: Timestamp,
 ) -> Vec<String> {
     let mut faults = Vec::new();
-    if shrunk.is_some_and(|shrunk| shrunk.to_nothing) {
-        let fault = "next to nothing is left in its newest snapshot: is its disk mounted? If that is meant, `icecore note` says so";
-        faults.push(fault.to_owned());
+    if let Some(shrunk) = shrunk.filter(|shrunk| shrunk.to_nothing) {
+        let id = shortened(shrunk.left.id);
+        let (which, note) = match newest {
+            Some(newest) if newest.id != shrunk.left.id => {
+                (format!("snapshot {id}, the newest of its machine"), format!("icecore note {id}"))
+            }
+            _ => ("its newest snapshot".to_owned(), "icecore note".to_owned()),
+        };
+        faults.push(format!(
+            "next to nothing is left in {which}: is its disk mounted? If that is meant, `{note}` says so"
+        ));
     }
     if last_run.is_some_and(|run| run.died) {
         faults.push("its last run on this machine did not come to its end".to_owned());
@@ -274,8 +287,7 @@ fn faults(
         faults.push("there is a snapshot of a time that is yet to come: whose clock is wrong?".to_owned());
     }
     for snapshot in own {
-        let id = snapshot.id.to_string();
-        let id = id.get(..8).unwrap_or(&id);
+        let id = shortened(snapshot.id);
         for fault in snapshot.labels.faulty().filter_map(|evidence| evidence.fault.as_ref()) {
             faults.push(format!("snapshot {id} was tried, and is not right: {fault}"));
         }
@@ -292,19 +304,26 @@ fn faults(
     faults
 }
 
+fn shortened(id: SnapshotId) -> String {
+    let text = id.to_string();
+    text.get(..8).unwrap_or(&text).to_owned()
+}
+
 fn told(evidence: &Evidence) -> Option<(Timestamp, bool)> {
     Some((evidence.at.parse().ok()?, evidence.is_ok()))
 }
 
-/// What the newest good snapshot of a service holds much less than, of all that there are of it, the newest first.
+/// What a newest good snapshot of a service holds much less than, of all that there are of it, the newest first.
 pub(crate) fn shrinkage(own: &[&Snapshot], now: Timestamp) -> Option<Shrunk> {
-    shrunk(goods(own, now))
+    shrunk(&goods(own, now).collect::<Vec<_>>())
 }
 
-/// The good ones, each with whether somebody wrote a note on it.
-fn goods<'a>(own: &'a [&Snapshot], now: Timestamp) -> impl Iterator<Item = (Good, bool)> + 'a {
-    let goods = own.iter().filter_map(|it| Some((good(it)?, it.labels.note.is_some())));
-    goods.filter(move |(it, _)| it.taken <= now + SLACK)
+fn goods<'a>(own: &'a [&Snapshot], now: Timestamp) -> impl Iterator<Item = Sight<'a>> {
+    let sight = |it: &&'a Snapshot| {
+        let good = good(it)?;
+        Some(Sight { host: &it.info().host, good, is_noted: it.labels.note.is_some() })
+    };
+    own.iter().filter_map(sight).filter(move |it| it.good.taken <= now + SLACK)
 }
 
 fn good(snapshot: &Snapshot) -> Option<Good> {

@@ -11,6 +11,7 @@ mod hook;
 mod journal;
 mod night;
 mod notice;
+mod remotes;
 mod step;
 mod teller;
 mod walk;

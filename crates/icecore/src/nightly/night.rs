@@ -19,6 +19,7 @@ use crate::select::SAFETY_SUFFIX;
 use crate::{
     CreateOptions, Created, Environment, Error, Place, Project, ProofOptions, Remotes, Result, Surroundings,
     Witness, check_conditions, create, format_time, is_safety, is_store, open_same, plan_prune, prove, prune,
+    sentence,
 };
 
 /// How often the steps for the whole store are done where services are run one by one.
@@ -180,9 +181,7 @@ impl Night<'_> {
         }
         if plan.going().next().is_some() {
             self.refuse_vanished(service)?;
-            if !self.exclusive {
-                check_conditions(place, self.around, "pruning")?;
-            }
+            self.check_alone(place, "pruning")?;
         }
         Ok(Outcome::Pruned(prune(store, config, &options, clock, &plan, monitor)?))
     }
@@ -193,9 +192,7 @@ impl Night<'_> {
         place: &Place,
         monitor: &dyn Monitor,
     ) -> Result<Outcome> {
-        if !self.exclusive {
-            check_conditions(place, self.around, "collecting")?;
-        }
+        self.check_alone(place, "collecting")?;
         match store.gc(&GcOptions::default(), monitor) {
             Err(StoreError::Busy { what }) => {
                 Ok(Outcome::Skipped(format!("{what} is running on this store")))
@@ -204,9 +201,26 @@ impl Night<'_> {
         }
     }
 
+    /// Whoever deletes must be alone where a server does not tell machines apart.
+    fn check_alone(&self, place: &Place, what: &'static str) -> Result<()> {
+        if self.exclusive {
+            return Ok(());
+        }
+        match check_conditions(place, self.around, what) {
+            Err(error @ Error::NotAlone { .. }) => Err(Error::Unfitting(format!(
+                "{}; if nobody else ever writes there, exclusive = true in [nightly] says so",
+                sentence(&error)
+            ))),
+            checked => checked,
+        }
+    }
+
     /// What a run comes to that finds another one of the same service at work, which hangs if it began longer ago than `stuck`.
     pub(super) fn still_at_work(&self, service: &str, stuck: SignedDuration) -> Outcome {
-        let begun = self.journal.read().services.get(service).map(|run| run.begun);
+        let entries = self.journal.read();
+        // One that has ended is none that is at work: that one has not written down yet that it began.
+        let run = entries.services.get(service).filter(|run| run.ended.is_none());
+        let begun = run.map(|run| run.begun);
         match begun.filter(|begun| (self.clock)().duration_since(*begun) > stuck) {
             None => Outcome::Skipped("another run of it is still at work".to_owned()),
             Some(begun) => Outcome::Failed(Error::Unfitting(format!(

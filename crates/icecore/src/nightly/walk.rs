@@ -1,20 +1,19 @@
 //! The way through a night: which steps are done, in which order, and what speaks against one.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use icecore_format::SnapshotId;
-use icecore_store::{Monitor, Silent, Snapshot, Store, Transfer, TransferOptions, VerifyExtent};
+use icecore_store::{Monitor, Silent, VerifyExtent};
 use jiff::SignedDuration;
 
 use super::hook::Hook;
 use super::night::Night;
 use super::notice::Notice;
+use super::remotes::OpenRemotes;
 use super::step::{Grade, Outcome, Step, StepReport, Task};
 use super::teller::Teller;
 use crate::config::WebUrl;
-use crate::{Error, Result, is_safety, open_as, sentence};
+use crate::{Error, Result, sentence};
 
 /// A run that has been at work for so long, while the next one waits, hangs.
 const STUCK: SignedDuration = SignedDuration::from_hours(24);
@@ -35,8 +34,7 @@ pub trait Watcher {
 struct Walk<'a, 'w> {
     night: &'a Night<'a>,
     watcher: &'w mut dyn Watcher,
-    /// Those that were opened.
-    remotes: BTreeMap<&'a str, Arc<Store>>,
+    remotes: OpenRemotes<'a>,
     /// Whether what was stored was found damaged.
     damage: bool,
     /// What others are to be told of what is going on.
@@ -54,13 +52,14 @@ pub fn nightly(night: &Night<'_>, services: &[String], watcher: &mut dyn Watcher
     night.project.check_services(services)?;
     let known = &night.project.config.services;
     let (notice, teller) = (Notice::new(night.host, None), Teller::new(night.project, night.environment));
-    let (remotes, monitor) = (BTreeMap::new(), Arc::new(Silent));
+    let (remotes, monitor) = (OpenRemotes::of(night), Arc::new(Silent));
     let mut walk = Walk { night, watcher, remotes, damage: false, notice, teller, monitor };
     for service in known.keys().filter(|name| services.is_empty() || services.contains(name)) {
         walk.service(service)?;
     }
     // Whoever runs service by service does not collect and read back each time.
-    if services.is_empty() || !night.was_collected_lately() { walk.store() } else { Ok(()) }
+    let is_due = services.is_empty() || !night.was_collected_lately();
+    if is_due { walk.store() } else { walk.skip_store() }
 }
 
 impl<'a> Walk<'a, '_> {
@@ -77,7 +76,7 @@ impl<'a> Walk<'a, '_> {
         let outcome = match against {
             Some(why) => Outcome::Skipped(why.to_owned()),
             None => {
-                let told = self.hook("before").run(&task, "", &*monitor);
+                let told = self.before().run(&task, "", &*monitor);
                 told.and_then(|()| work(self, &monitor)).unwrap_or_else(Outcome::Failed)
             }
         };
@@ -86,7 +85,7 @@ impl<'a> Walk<'a, '_> {
         self.notice.add(&report);
         if !matches!(report.outcome, Outcome::Skipped(_)) {
             // What the one before has begun, this one must end, even if somebody wants it all to stop.
-            let told = self.hook("after").run(&report.task, &report.document().to_string(), &Silent);
+            let told = self.after().run(&report.task, &report.document().to_string(), &Silent);
             told.unwrap_or_else(|error| self.warn(&error));
         }
         // What was broken off says nothing: the run is known not to have ended.
@@ -103,32 +102,43 @@ impl<'a> Walk<'a, '_> {
         self.notice.warn(sentence(error));
     }
 
-    fn hook(&self, when: &'static str) -> Hook<'a> {
-        let settings = &self.night.project.config.nightly;
-        let command = if when == "before" { &settings.before } else { &settings.after };
-        Hook { when, command, dir: &self.night.project.dir, patience: settings.hook_timeout.0 }
+    fn before(&self) -> Hook<'a> {
+        self.hook("before", &self.night.project.config.nightly.before)
     }
 
-    /// The steps of one service. Nothing of it is deleted unless all before went well.
+    fn after(&self) -> Hook<'a> {
+        self.hook("after", &self.night.project.config.nightly.after)
+    }
+
+    fn hook(&self, when: &'static str, command: &'a [String]) -> Hook<'a> {
+        let patience = self.night.project.config.nightly.hook_timeout.0;
+        Hook { when, command, dir: &self.night.project.dir, patience }
+    }
+
+    /// What was not begun, and is told all the same. What the last one has come to stays in the journal.
+    fn not_begun(&mut self, task: Task, outcome: Outcome) -> Result<()> {
+        let monitor = self.watcher.begins(&task);
+        self.monitor = Arc::clone(&monitor);
+        let report = StepReport { task, outcome, duration: Duration::ZERO };
+        self.watcher.ended(&report);
+        self.notice.add(&report);
+        if monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    /// A service's turn, unless another run has it.
     fn service(&mut self, service: &'a str) -> Result<()> {
-        let (night, settings) = (self.night, &self.night.project.config.nightly);
+        let night = self.night;
         self.notice = Notice::new(night.host, Some(service));
         let ping = self.teller.ping(Some(service));
         let turn = match night.journal.wait_for_turn(service) {
             Ok(Some(turn)) => Some(turn),
             Ok(None) => {
-                // What that run has come to stays in the journal as it wrote it.
                 let outcome = night.still_at_work(service, STUCK);
-                let task = Task::of(Step::Create, service);
-                let monitor = self.watcher.begins(&task);
-                self.monitor = Arc::clone(&monitor);
-                let report = StepReport { task, outcome, duration: Duration::ZERO };
-                self.watcher.ended(&report);
-                self.notice.add(&report);
+                self.not_begun(Task::of(Step::Create, service), outcome)?;
                 if !self.notice.is_good() {
                     self.tell(ping);
                 }
-                return if monitor.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) };
+                return Ok(());
             }
             // Where nothing can be written beside the index, the night is not given up.
             Err(error) => {
@@ -136,10 +146,21 @@ impl<'a> Walk<'a, '_> {
                 None
             }
         };
-        self.teller.announce(ping, &*self.monitor);
+        // At once: another run that waits for this one judges by the journal whether it hangs.
         let begun = night.journal.begin(service, (night.clock)());
         begun.unwrap_or_else(|error| self.warn(&error));
+        self.teller.announce(ping, &*self.monitor);
+        self.steps(service)?;
+        let ended = night.journal.end(service, (night.clock)());
+        ended.unwrap_or_else(|error| self.warn(&error));
+        drop(turn);
+        self.tell(ping);
+        Ok(())
+    }
 
+    /// What is done of one service, in its turn. Nothing of it is deleted unless all before went well.
+    fn steps(&mut self, service: &'a str) -> Result<()> {
+        let (night, settings) = (self.night, &self.night.project.config.nightly);
         let mut new = None;
         self.step(Task::of(Step::Create, service), None, |_, monitor| {
             let created = night.capture(service, monitor)?;
@@ -165,7 +186,8 @@ impl<'a> Walk<'a, '_> {
         let mut unsent = None;
         for remote in &settings.push {
             let task = Task::of(Step::Push, service).at(remote);
-            let pushed = self.step(task, against, |walk, monitor| walk.push(service, remote, &**monitor))?;
+            let pushed =
+                self.step(task, against, |walk, monitor| walk.remotes.push(service, remote, &**monitor))?;
             if pushed == Grade::Failed {
                 unsent = Some("not all of it is where it was to be pushed");
             }
@@ -182,15 +204,11 @@ impl<'a> Walk<'a, '_> {
         })?;
         for remote in &settings.prune_remotes {
             self.step(Task::of(Step::Prune, service).at(remote), against, |walk, monitor| {
-                let (store, place) = (walk.remote(remote)?, night.place_of(remote)?);
+                let (store, place) = (walk.remotes.get(remote)?, night.place_of(remote)?);
                 night.refuse_others(&store, service)?;
                 night.prune(&store, &place, service, &**monitor)
             })?;
         }
-        let ended = night.journal.end(service, (night.clock)());
-        ended.unwrap_or_else(|error| self.warn(&error));
-        drop(turn);
-        self.tell(ping);
         Ok(())
     }
 
@@ -209,7 +227,7 @@ impl<'a> Walk<'a, '_> {
         for remote in &settings.prune_remotes {
             self.step(Task::of_store(Step::Gc).at(remote), against, |walk, monitor| {
                 let place = night.place_of(remote)?;
-                night.collect(&walk.remote(remote)?, &place, &**monitor)
+                night.collect(&walk.remotes.get(remote)?, &place, &**monitor)
             })?;
         }
         if settings.verify.0 > 0 {
@@ -221,6 +239,18 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
+    /// What is not done again so soon is told as what it is, and to nobody else: it is no news of the store.
+    fn skip_store(&mut self) -> Result<()> {
+        self.notice = Notice::new(self.night.host, None);
+        let settings = &self.night.project.config.nightly;
+        let sample = (settings.verify.0 > 0).then(|| Task::of_store(Step::Sample));
+        let there = settings.prune_remotes.iter().map(|remote| Task::of_store(Step::Gc).at(remote));
+        for task in std::iter::once(Task::of_store(Step::Gc)).chain(there).chain(sample) {
+            self.not_begun(task, Outcome::Skipped("it went well a short time ago".to_owned()))?;
+        }
+        Ok(())
+    }
+
     /// Others are told what it has come to.
     fn tell(&mut self, ping: Option<&WebUrl>) {
         let now = (self.night.clock)();
@@ -228,36 +258,6 @@ impl<'a> Walk<'a, '_> {
         posted.unwrap_or_else(|error| self.warn(&error));
         let answered = self.teller.answer(ping, &self.notice, &*self.monitor);
         answered.unwrap_or_else(|error| self.warn(&error));
-    }
-
-    /// Sends what a remote lacks of a service: all since the oldest that it has, so that a night without it is made up for.
-    fn push(&mut self, service: &str, remote: &'a str, monitor: &dyn Monitor) -> Result<Outcome> {
-        let there = match self.remotes.get(remote) {
-            Some(there) => Arc::clone(there),
-            None => self.night.open_remote(remote)?,
-        };
-        self.remotes.insert(remote, Arc::clone(&there));
-        let of_service = |snapshot: &Snapshot| snapshot.info().source == service && !is_safety(snapshot);
-        let present: BTreeSet<SnapshotId> = there.snapshots()?.0.iter().map(|snapshot| snapshot.id).collect();
-        let (own, _) = self.night.store.snapshots()?;
-        let own: Vec<&Snapshot> = own.iter().filter(|snapshot| of_service(snapshot)).collect();
-        // What is there already may have been named since; and what is lacking between two that are there failed some other night.
-        let oldest = own.iter().rposition(|snapshot| present.contains(&snapshot.id));
-        let wanted = own.iter().take(oldest.map_or(own.len(), |oldest| oldest + 1));
-        let ids: Vec<SnapshotId> = wanted.map(|snapshot| snapshot.id).collect();
-        let options = TransferOptions { host: self.night.host.to_owned() };
-        let transfer = Transfer::push(Arc::clone(self.night.store), there, options)?;
-        let plan = transfer.plan(&ids, monitor)?;
-        Ok(Outcome::Pushed(transfer.carry_out(plan, monitor)?))
-    }
-
-    fn remote(&mut self, remote: &'a str) -> Result<Arc<Store>> {
-        if let Some(there) = self.remotes.get(remote) {
-            return Ok(Arc::clone(there));
-        }
-        let there = open_as(self.night.store, &self.night.place_of(remote)?, self.night.around)?;
-        self.remotes.insert(remote, Arc::clone(&there));
-        Ok(there)
     }
 }
 

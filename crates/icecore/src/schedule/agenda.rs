@@ -73,9 +73,11 @@ impl Agenda {
     /// The service that has waited for longest, and since when, while the run of `running` takes long.
     pub fn held_up(&self, running: &str, now: Timestamp) -> Option<(Timestamp, &str)> {
         let begun = self.appointments.iter().find(|it| it.service == running)?.begun;
-        if now.duration_since(begun) <= LONG {
-            return None;
-        }
+        if now.duration_since(begun) <= LONG { None } else { self.waiting(running, now) }
+    }
+
+    /// The service that has waited for longest, and since when, if that of `running` is not counted.
+    pub(crate) fn waiting(&self, running: &str, now: Timestamp) -> Option<(Timestamp, &str)> {
         let others = self.appointments.iter().filter(|it| it.service != running);
         let waiting = others.filter_map(|it| Some((it.due(&self.zone)?, it.service.as_str())));
         waiting.filter(|(due, _)| *due <= now).min()

@@ -64,6 +64,20 @@ impl Calendar {
         })
     }
 
+    /// The five fields for cron, or one of its words. As soon as one of the fields of days begins with `*`, cron wants both to fit, and not one of them, as it
+    /// is meant here: so `*/2` is written as the days that it means.
+    pub fn for_cron(&self, schedule: &Schedule) -> String {
+        let text = schedule.to_string();
+        let fields: Vec<&str> = text.split_whitespace().collect();
+        let [minutes, hours, days, months, weekdays] = fields.as_slice() else { return text };
+        let plain = |said: &str, field: &Field| match said.starts_with(['*', '?']) {
+            true => field.joined(|number| number.to_string()),
+            false => said.to_owned(),
+        };
+        let (days, weekdays) = (plain(days, &self.days), plain(weekdays, &self.weekdays));
+        [minutes, hours, days.as_str(), months, weekdays.as_str()].join(" ")
+    }
+
     /// The same in the form of systemd (`man systemd.time`). There are two where a day fits by its number or by its name.
     pub fn for_systemd(&self) -> Vec<String> {
         let (months, days) = (self.months.listed(), self.days.listed());

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use super::fault::{ScheduleFault, has_gap, why};
+use super::fault::{ScheduleFault, has_gap, has_long_step, why};
 
 /// When something is to be done, as cron understands it: `30 2 * * *`, `@daily`. Times are those of the clock on the wall. What falls into an hour
 /// that is left out is done at the end of it, and what falls into one that comes twice is done the first time, unless it is done every so often.
@@ -25,7 +25,8 @@ impl Schedule {
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         // It has another name for that.
         let known = if text.trim().eq_ignore_ascii_case("@midnight") { "@daily" } else { text };
-        let cron = parser.parse(known).ok().filter(|_| !text.split_whitespace().any(has_gap));
+        let is_odd = |field| has_gap(field) || has_long_step(field);
+        let cron = parser.parse(known).ok().filter(|_| !text.split_whitespace().any(is_odd));
         let cron =
             cron.ok_or_else(|| ScheduleFault::new(text, why(text, |text| parser.parse(text).is_ok())))?;
         let words: Vec<&str> = text.split_whitespace().collect();

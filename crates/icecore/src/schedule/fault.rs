@@ -16,6 +16,9 @@ impl ScheduleFault {
     }
 }
 
+/// The longest step that is understood.
+const STEP_MAX: u8 = u8::MAX;
+
 /// One of the five.
 struct Field {
     name: &'static str,
@@ -44,7 +47,7 @@ pub(super) fn why(text: &str, is_read: impl Fn(&str) -> bool) -> String {
     for (at, (said, field)) in said.iter().zip(&FIELDS).enumerate() {
         let is_read = |piece: &str| {
             let alone = |other: usize| if other == at { piece } else { "*" };
-            !piece.is_empty() && is_read(&[0, 1, 2, 3, 4].map(alone).join(" "))
+            !piece.is_empty() && !has_long_step(piece) && is_read(&[0, 1, 2, 3, 4].map(alone).join(" "))
         };
         if let Some(piece) = said.split(',').find(|piece| !is_read(piece)) {
             return field.why(piece);
@@ -58,6 +61,12 @@ pub(super) fn has_gap(field: &str) -> bool {
     field.split(',').any(str::is_empty)
 }
 
+/// Whether what stands after a `/` is no number, or so large that nobody else would understand it.
+pub(super) fn has_long_step(field: &str) -> bool {
+    let is_long = |piece: &str| piece.split_once('/').is_some_and(|(_, step)| step.parse::<u8>().is_err());
+    field.split(',').any(is_long)
+}
+
 impl Field {
     /// What is wrong with what stands between two commas.
     fn why(&self, piece: &str) -> String {
@@ -67,9 +76,8 @@ impl Field {
         }
         let (span, step) = piece.split_once('/').map_or((piece, None), |(span, step)| (span, Some(step)));
         if let Some(step) = step {
-            let is_step = step.parse::<u16>().is_ok_and(|step| (1..1000).contains(&step));
-            if !is_step {
-                return format!("the {name} needs a number from 1 on after its /, as in */2");
+            if !step.parse::<u8>().is_ok_and(|step| step > 0) {
+                return format!("the {name} needs a number from 1 to {STEP_MAX} after its /, as in */2");
             }
             if span != "*" && !span.contains('-') {
                 return format!("the {name} needs * or a range before its /, as in */{step}");

@@ -113,7 +113,7 @@ impl Timer {
     /// # Errors
     /// If the schedule says what cron cannot.
     pub fn line(&self, dir: &Path, delay: Duration) -> Result<String, ScheduleFault> {
-        Calendar::of(&self.schedule)?;
+        let time = Calendar::of(&self.schedule)?.for_cron(&self.schedule);
         let words: Vec<String> = self.command.iter().map(|word| quoted_for_sh(word)).collect();
         let delay = match delay.as_secs() {
             0 => String::new(),
@@ -127,7 +127,7 @@ impl Timer {
             words.join(" ")
         );
         // For cron, what follows % is input.
-        Ok(format!("{} {}", self.schedule, command.replace('%', "\\%")))
+        Ok(format!("{time} {}", command.replace('%', "\\%")))
     }
 }
 

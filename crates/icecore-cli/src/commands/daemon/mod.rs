@@ -186,8 +186,7 @@ impl Daemon<'_> {
 
     fn agenda(&mut self) -> Agenda {
         let (now, host) = (self.context.time(), self.context.host());
-        let jitter_max = self.project.config.nightly.jitter.0;
-        let jitter_max = SignedDuration::try_from(jitter_max).unwrap_or(SignedDuration::ZERO);
+        let jitter_max = self.project.config.nightly.jitter_max();
         let scheduled = self.project.config.services.iter();
         let scheduled = scheduled.filter_map(|(name, service)| Some((name, service.schedule.clone()?)));
         let appointments = scheduled.map(|(service, schedule)| Appointment {

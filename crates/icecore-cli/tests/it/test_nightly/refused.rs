@@ -199,7 +199,7 @@ fn services_that_are_run_one_by_one_collect_once_a_day() {
     env.write("icecore.toml", CONFIG.replace("push = ['team']", ""));
     env.write("uploads/f", "1");
     ledger(&env, "a");
-    let of_store = |said: &Said| steps(said).iter().any(|step| step.starts_with("- gc"));
+    let of_store = |said: &Said| steps(said).contains(&"- gc done".to_owned());
     assert!(of_store(&night(&env, 1, &["uploads"])));
     assert!(!of_store(&night(&env, 1, &["ledger"])));
     assert!(of_store(&night(&env, 1, &[])));

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use icecore_testkit::s3::Manners;
+
 use super::site::{Site, URL};
 use crate::support::{Said, TestEnv};
 
@@ -39,4 +41,38 @@ fn a_night_deletes_nothing_of_another_machine_that_has_its_store_in_the_same_buc
         assert!(said.text().contains(&told), "{}", said.text());
     }
     assert_eq!(count(), 3);
+}
+
+#[test]
+fn where_a_server_keeps_no_conditions_the_file_says_that_nobody_else_writes() {
+    let site = Site::new();
+    site.server.behave(Manners::Ignore);
+    let env = TestEnv::bare();
+    let config = |exclusive: &str| {
+        let settings = format!(
+            "{exclusive}\npush = ['team']\nprune_remotes = ['team']\n[remotes.team]\nurl = 's3://backups/other'"
+        );
+        env.write(
+            "icecore.toml",
+            format!("store = '{URL}'\n[retention]\ndefault = 'last 1'\n[services.notes]\npath = 'notes'\n[nightly]\n{settings}\n"),
+        );
+    };
+    let night = |text: &str| {
+        env.write("notes/today", text);
+        site.run(&env, &["nightly"])
+    };
+    config("");
+    assert_eq!(site.run(&env, &["init"]).status, 0);
+    night("one");
+    let said = night("two");
+    assert_eq!(said.status, 3, "{}{}", said.text(), said.stderr);
+    assert_eq!(said.text().matches("does not keep conditions").count(), 4, "{}", said.text());
+    assert!(said.text().contains("exclusive = true in [nightly]"), "{}", said.text());
+    config("exclusive = true");
+    let said = night("three");
+    assert_eq!(said.status, 0, "{}{}", said.text(), said.stderr);
+    for remote in [&[][..], &["--remote", "team"]] {
+        let listed = site.json(&env, &[&["list"], remote].concat());
+        assert_eq!(listed["snapshots"].as_array().unwrap().len(), 1, "{listed}");
+    }
 }

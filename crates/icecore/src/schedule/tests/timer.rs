@@ -49,6 +49,8 @@ fn systemd_begins_when_the_schedule_says() {
         "0 12 * jan,jul sun",
         "* * * * *",
         "7 3 * * 5-7",
+        "0 4 */2 * mon",
+        "0 4 ? * */3",
     ] {
         let schedule = Schedule::parse(text).expect("a schedule");
         let mut time = at("2026-11-21T00:00:00Z");
@@ -73,6 +75,47 @@ fn what_only_the_daemon_understands_is_refused() {
         let schedule = Schedule::parse(text).expect("a schedule");
         let fault = Calendar::of(&schedule).expect_err("more than sets").to_string();
         assert!(fault.contains("only `icecore daemon` understands"), "{fault}");
+    }
+}
+
+/// Whether cron runs on a day, as its manual says it: where a field of days begins with `*`, both must fit, and else one of them.
+fn runs_by_cron(line: &str, day: Timestamp) -> bool {
+    let fields: Vec<&str> = line.split(' ').take(5).collect();
+    let [_, _, days, _, weekdays] = fields.as_slice() else { panic!("{line}") };
+    let fits = |days: &str, weekdays: &str| {
+        let alone = Schedule::parse(&format!("0 0 {days} * {weekdays}")).expect("a schedule");
+        alone.last(day, &TimeZone::UTC) == Some(day)
+    };
+    let (day_fits, weekday_fits) = (fits(days, "*"), fits("*", weekdays));
+    match days.starts_with('*') || weekdays.starts_with('*') {
+        true => day_fits && weekday_fits,
+        false => day_fits || weekday_fits,
+    }
+}
+
+#[test]
+fn cron_runs_on_the_days_that_the_schedule_says() {
+    for (text, written) in [
+        ("0 0 */9 * mon", "0 0 1,10,19,28 * mon"),
+        ("0 0 13 * */3", "0 0 13 * 0,3,6"),
+        ("0 0 */15 * */5", "0 0 1,16,31 * 0,5"),
+        ("0 0 */7,5 * fri", "0 0 1,5,8,15,22,29 * fri"),
+        ("0 0 */7 * *", "0 0 1,8,15,22,29 * *"),
+        ("0 0 ? * mon", "0 0 * * mon"),
+        ("0 0 1 * ?", "0 0 1 * *"),
+        ("*/30 */6 1-7/2 * sat,sun", "*/30 */6 1-7/2 * sat,sun"),
+        ("@weekly", "@weekly"),
+    ] {
+        let schedule = Schedule::parse(text).expect("a schedule");
+        let line = Timer { schedule: schedule.clone(), ..timer("shop") };
+        let line = line.line(Path::new("/srv"), Duration::ZERO).expect("a line");
+        assert!(line.starts_with(&format!("{written} cd ")), "{text}: {line}");
+        // At midnight of each day of two years.
+        for day in (0..731).filter(|_| !written.starts_with('@')) {
+            let day = at("2026-01-01T00:00:00Z") + jiff::SignedDuration::from_hours(24 * day);
+            let wanted = schedule.last(day, &TimeZone::UTC) == Some(day);
+            assert_eq!(runs_by_cron(&line, day), wanted, "{text}: {day}");
+        }
     }
 }
 
