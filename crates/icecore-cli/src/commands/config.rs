@@ -1,7 +1,7 @@
 //! `icecore config`
 
 use icecore::{Policies, Policy, Probed, Project, Service, probe};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::parse_name;
 use crate::context::Context;
@@ -48,67 +48,79 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, command: &ConfigCommand) -> Re
     let faults = if args.services.is_empty() { nightly_faults(context, &project) } else { Vec::new() };
     let sound = checked.iter().all(|checked| checked.state.is_ok()) && faults.is_empty();
     if ui.json {
-        ui.document(&json!({
-            "config": project.file,
-            "services": checked.iter().map(|checked| json!({
-                "name": checked.name,
-                "engine": checked.engine,
-                "place": checked.place,
-                "version": checked.state.as_ref().ok(),
-                "error": checked.state.as_ref().err(),
-                "retention": checked.kept.as_ref().map(|kept| kept.automatic.to_string()),
-                "retention_named": checked.kept.as_ref().map(|kept| kept.named.to_string()),
-            })).collect::<Vec<_>>(),
-            "nightly_faults": faults,
-        }))?;
-    } else if project.config.services.is_empty() {
+        ui.document(&document(&project, &checked, &faults))?;
+    } else {
+        show(ui, &project, &checked)?;
+        show_faults(ui, &faults);
+    }
+    Ok(if sound { ExitStatus::Success } else { ExitStatus::Findings })
+}
+
+fn document(project: &Project, checked: &[Checked], faults: &[String]) -> Value {
+    json!({
+        "config": project.file,
+        "services": checked.iter().map(|checked| json!({
+            "name": checked.name,
+            "engine": checked.engine,
+            "place": checked.place,
+            "version": checked.state.as_ref().ok(),
+            "error": checked.state.as_ref().err(),
+            "retention": checked.kept.as_ref().map(|kept| kept.automatic.to_string()),
+            "retention_named": checked.kept.as_ref().map(|kept| kept.named.to_string()),
+        })).collect::<Vec<_>>(),
+        "nightly_faults": faults,
+    })
+}
+
+/// A table of the services, and below it what is wrong with them.
+fn show(ui: &mut Ui, project: &Project, checked: &[Checked]) -> Result<()> {
+    if project.config.services.is_empty() {
         let file = printable(&project.file.display().to_string());
         ui.line(format_args!("There is no service in {file}"))?;
         ui.hint("two lines make one: [services.shop] and url = \"postgres://HOST/shop\"; docs/services.md shows more");
-    } else {
-        let mut head = vec![
-            ("Service", Column::Left),
-            ("Engine", Column::Left),
-            ("Where", Column::Left),
-            ("State", Column::Left),
-        ];
-        let has_retention = project.config.has_retention();
-        if has_retention {
-            head.push(("Keeps", Column::Left));
-        }
-        let rows = checked.iter().map(|checked| {
-            let state = match &checked.state {
-                Ok(version) if version.is_empty() => "there".to_owned(),
-                Ok(version) => format!("answers, version {version}"),
-                Err(_) => "fails: see below".to_owned(),
-            };
-            let mut row = vec![
-                printable(&checked.name).to_string(),
-                checked.engine.to_owned(),
-                printable(&checked.place).to_string(),
-                state,
-            ];
-            if has_retention {
-                row.push(printable(&kept_in_words(checked.kept.as_ref())));
-            }
-            row
-        });
-        ui.table(&head, rows.collect())?;
-        for (name, error) in
-            checked.iter().filter_map(|checked| Some((&checked.name, checked.state.as_ref().err()?)))
-        {
-            ui.warn(format_args!("{}: {}", printable(name), printable(error)));
-        }
+        return Ok(());
     }
-    if !ui.json && !faults.is_empty() {
-        for fault in &faults {
-            ui.warn(format_args!("[nightly] {}", printable(fault)));
+    let left = Column::Left;
+    let mut head = vec![("Service", left), ("Engine", left), ("Where", left), ("State", left)];
+    let has_retention = project.config.has_retention();
+    if has_retention {
+        head.push(("Keeps", left));
+    }
+    let rows = checked.iter().map(|checked| {
+        let state = match &checked.state {
+            Ok(version) if version.is_empty() => "there".to_owned(),
+            Ok(version) => format!("answers, version {version}"),
+            Err(_) => "fails: see below".to_owned(),
+        };
+        let mut row = vec![
+            printable(&checked.name).to_string(),
+            checked.engine.to_owned(),
+            printable(&checked.place).to_string(),
+            state,
+        ];
+        if has_retention {
+            row.push(printable(&kept_in_words(checked.kept.as_ref())));
         }
+        row
+    });
+    ui.table(&head, rows.collect())?;
+    for (name, error) in
+        checked.iter().filter_map(|checked| Some((&checked.name, checked.state.as_ref().err()?)))
+    {
+        ui.warn(format_args!("{}: {}", printable(name), printable(error)));
+    }
+    Ok(())
+}
+
+fn show_faults(ui: &mut Ui, faults: &[String]) {
+    for fault in faults {
+        ui.warn(format_args!("[nightly] {}", printable(fault)));
+    }
+    if !faults.is_empty() {
         ui.hint(
             "docs/nightly.md shows what stands in [nightly]; `icecore remote list` shows the remotes there are",
         );
     }
-    Ok(if sound { ExitStatus::Success } else { ExitStatus::Findings })
 }
 
 /// What keeps nights from being as the file says.

@@ -363,6 +363,12 @@ fn schedules_are_listed_in_words_with_their_next_runs() {
     assert!(said.contains("2026-11-21 02:30"), "{said}");
     let document = env.json(&["schedule", "list"]);
     check_keys(&document["services"][0], &["service", "schedule", "next_run"]);
+    // However long nobody can wait for.
+    env.write("icecore.toml", CONFIG.replace("10min", "99999999999d"));
+    for arguments in [&["schedule", "list"][..], &["schedule", "install", "--cron", "--dry-run"]] {
+        assert!(env.ok(arguments).contains("shop"));
+    }
+    env.fails(3, &["status"]);
     env.write("icecore.toml", "");
     assert_eq!(env.ok(&["schedule", "list"]), "No service has a schedule\n");
 }

@@ -161,12 +161,15 @@ impl Daemon<'_> {
             let now = self.context.time();
             if now.duration_since(looked_at).abs() > LOOK_AGAIN {
                 looked_at = now;
-                if self.reread(ui) {
+                let is_changed = self.reread(ui);
+                if is_changed {
                     agenda = self.agenda();
-                    self.announce(ui, &mut agenda);
                 }
                 // By another clock something else may be due.
                 due = agenda.next(now).map(|(due, _)| due);
+                if is_changed || due.is_some_and(|due| now < due) {
+                    due = self.announce(ui, &mut agenda);
+                }
             }
             self.publish_if_old(ui);
             if due.is_none_or(|due| now < due) {
