@@ -157,12 +157,10 @@ fn a_store_that_is_away_and_a_run_that_hangs_are_told() {
     env.write("icecore.toml", config(port, &settings));
     let hanging =
         Running::start(env.command(&["nightly", "ledger"]).env("ICECORE_NOW", "2026-11-01T02:30:00Z"));
-    let nightly = env.path(".icecore/nightly");
-    let is_journal = |file: fs::DirEntry| file.path().extension() == Some("json".as_ref());
-    wait_until(|| fs::read_dir(&nightly).is_ok_and(|mut files| files.any(|file| is_journal(file.unwrap()))));
+    // By then the journal says that it has begun.
+    wait_until(|| paths(&posts).contains(&"/ledger/start?create=1".to_owned()));
     let of_ledger =
         || paths(&posts).into_iter().filter(|path| !path.starts_with("/store")).collect::<Vec<_>>();
-    of_ledger();
     let soon = env.at("2026-11-02T02:30:00Z", &["nightly", "ledger"]);
     assert!(soon.text().contains("skipped: another run of it is still at work"), "{}", soon.text());
     assert_eq!(of_ledger(), [""; 0]);
