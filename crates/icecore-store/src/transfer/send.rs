@@ -68,11 +68,12 @@ impl Transfer {
     }
 
     /// Refuses a pack that was made elsewhere and is not what its table says, although it is as its name says: from then on its chunks would count as
-    /// stored, those too that were here before. What it is coded on must be here.
+    /// stored, those too that were here before. One that cannot be checked, for what something in it is coded on is nowhere, is refused as well: what is needed of
+    /// it is copied run by run, each of which is read for that.
     fn check_foreign(&self, id: &PackId, bytes: &[u8]) -> Result<()> {
         let open = Arc::new(self.to.packs.parse(id, bytes)?);
         self.to.check_chunks(&open, bytes, Err).map_err(|error| match error {
-            StoreError::ChunkDamaged { pack, .. } if pack == *id => {
+            StoreError::ChunkDamaged { .. } | StoreError::ChunkMissing { .. } => {
                 StoreError::damaged(names::pack(id))(DecodeError::Damaged)
             }
             error => error,
