@@ -269,7 +269,7 @@ fn faults(
 ) -> Vec<String> {
     let mut faults = Vec::new();
     if let Some(shrunk) = shrunk.filter(|shrunk| shrunk.to_nothing) {
-        let id = shortened(shrunk.left.id);
+        let id = shrunk.left.id.brief();
         let (which, note) = match newest {
             Some(newest) if newest.id != shrunk.left.id => {
                 (format!("snapshot {id}, the newest of its machine"), format!("icecore note {id}"))
@@ -287,7 +287,7 @@ fn faults(
         faults.push("there is a snapshot of a time that is yet to come: whose clock is wrong?".to_owned());
     }
     for snapshot in own {
-        let id = shortened(snapshot.id);
+        let id = snapshot.id.brief();
         for fault in snapshot.labels.faulty().filter_map(|evidence| evidence.fault.as_ref()) {
             faults.push(format!("snapshot {id} was tried, and is not right: {fault}"));
         }
@@ -302,11 +302,6 @@ fn faults(
         }
     }
     faults
-}
-
-fn shortened(id: SnapshotId) -> String {
-    let text = id.to_string();
-    text.get(..8).unwrap_or(&text).to_owned()
 }
 
 fn told(evidence: &Evidence) -> Option<(Timestamp, bool)> {
