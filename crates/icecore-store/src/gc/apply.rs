@@ -7,7 +7,9 @@ use icecore_format::{Condemned, Epoch, PackId, SnapshotId, names};
 use icecore_storage::{ErrorKind, PutMode};
 
 use super::bases;
+use super::chunk_set::ChunkSet;
 use super::doomed::Doomed;
+use super::links::Links;
 use super::mark::Marks;
 use super::plan::{self, GcOptions, GcPlan, PackUse};
 use super::rewrite::Rewritten;
@@ -76,7 +78,7 @@ impl Store {
             match self.marked_plan(&snapshots, options, monitor) {
                 // A collection may have taken what was deleted since it was listed.
                 Err(error) if error.is_damage() && self.gc_snapshots()?.1 != known => (),
-                planned => return Ok(planned?.0),
+                planned => return planned.map(|(plan, _, links)| plan.without(&links)),
             }
         }
     }
@@ -84,14 +86,15 @@ impl Store {
     /// Collects. On a full disk the storage's reserve is given up first, and made anew when there is room again; without a reserve the index
     /// goes, which the next command makes anew.
     pub fn gc(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcReport> {
-        let mut outcome = self.collect(options, monitor);
+        let mut outcome = self.collect(options, true, monitor);
+        // What takes room before it gives any back is left to the next collection.
         if matches!(&outcome, Err(error) if error.is_full()) && self.storage.release_reserve()? {
-            outcome = self.collect(options, monitor);
+            outcome = self.collect(options, false, monitor);
         }
         if matches!(&outcome, Err(error) if error.is_full() && self.may_be_of_index(error))
             && self.index.give_up()?
         {
-            outcome = self.collect(options, monitor);
+            outcome = self.collect(options, false, monitor);
         }
         let report = outcome?;
         // They only help: without them the next collection on a full disk has to be lucky, and damage is worse.
@@ -102,13 +105,18 @@ impl Store {
         Ok(report)
     }
 
-    fn collect(self: &Arc<Self>, options: &GcOptions, monitor: &dyn Monitor) -> Result<GcReport> {
+    fn collect(
+        self: &Arc<Self>,
+        options: &GcOptions,
+        may_recode: bool,
+        monitor: &dyn Monitor,
+    ) -> Result<GcReport> {
         // A claim of our own, from the beginning to the end: a collector that starts now sees us, and leaves us alone.
         let mut claim = WriterClaim::register(self, COLLECTOR)?;
         if self.is_collecting_before(claim.id())? {
             return Err(StoreError::Busy { what: "another collection" });
         }
-        match self.collect_as(&mut claim, options, monitor) {
+        match self.collect_as(&mut claim, options, may_recode, monitor) {
             // Nobody else takes packs that were listed. Where nobody can tell whether the other one lives, it is not seen before.
             Err(error) if error.is_gone() => Err(StoreError::Busy { what: "another collection" }),
             done => done,
@@ -120,6 +128,7 @@ impl Store {
         self: &Arc<Self>,
         claim: &mut WriterClaim,
         options: &GcOptions,
+        may_recode: bool,
         monitor: &dyn Monitor,
     ) -> Result<GcReport> {
         // Before the epoch is raised: whoever put it and has not come to the pack yet is waited for.
@@ -136,7 +145,14 @@ impl Store {
         // Whoever deleted a snapshot may have crashed before that was durable: it must not come back without its chunks.
         self.storage.settle(names::SNAPSHOTS)?;
         let removals = self.index.read(IndexReader::removals)?;
-        let (plan, marks) = self.marked_plan(&snapshots, options, monitor)?;
+        let (mut plan, mut marks, links) = self.marked_plan(&snapshots, options, monitor)?;
+        let mut recoded = Rewritten::default();
+        if may_recode && !links.packs.is_empty() {
+            // What cannot be read is met again below, and keeps what it is coded on.
+            recoded = self.take_out(&links, monitor)?;
+            // Nothing goes because of what was meant to be written: what is needed now is looked for anew.
+            (plan, marks, _) = self.marked_plan(&snapshots, options, monitor)?;
+        }
         self.remove_orphaned_labels(&labels, &known)?;
         // Where something is missing, it may be what a lost pack is healed with.
         if marks.missing.is_empty() {
@@ -153,8 +169,8 @@ impl Store {
             self.rewrite(&plan.rewrite, &marks, options.depth_max, monitor)?;
         let stays = plan.rewrite.iter().filter(|pack| !moved.contains(&pack.id));
         report.bytes_kept += rewritten_len + stays.map(|pack| pack.len).sum::<u64>();
-        report.packs_rewritten = moved.len() as u64;
-        (report.packs_damaged, report.full) = (damaged, full);
+        report.packs_rewritten = (recoded.moved.len() + moved.len()) as u64;
+        (report.packs_damaged, report.full) = (damaged, full || recoded.full);
         // What a list named that was there before this epoch is known to every writer that runs: what of it is still dead can go, unless
         // something is coded on it that they do not know of yet.
         let going = plan.drop.iter().chain(plan.rewrite.iter().filter(|pack| moved.contains(&pack.id)));
@@ -197,7 +213,8 @@ impl Store {
         report.packs_deleted = (gone.len() + dead.len()) as u64;
         report.packs_condemned = waiting.len() as u64;
         report.bytes_kept += len_of(&acquitted) + len_of(&waiting);
-        report.bytes_freed = (len_of(&gone) + len_of(&dead)).saturating_sub(rewritten_len) + unfinished_len;
+        let written_len = recoded.len + rewritten_len;
+        report.bytes_freed = (len_of(&gone) + len_of(&dead)).saturating_sub(written_len) + unfinished_len;
         Ok(report)
     }
 
@@ -245,18 +262,22 @@ impl Store {
         snapshots: &[Snapshot],
         options: &GcOptions,
         monitor: &dyn Monitor,
-    ) -> Result<(GcPlan, Marks)> {
+    ) -> Result<(GcPlan, Marks, Links)> {
         let seen: BTreeSet<SnapshotId> = snapshots.iter().map(|snapshot| snapshot.id).collect();
         let mut since = self.refresh_index(&BTreeSet::new())?;
         let mut spared = BTreeSet::new();
         let mut gone = 0;
         loop {
             let mut marks = Marks::default();
-            let planned = self
-                .mark_all(snapshots, &mut since, &mut marks, monitor)
-                .and_then(|()| self.closed_plan(&seen, &spared, &mut marks, options, monitor))
-                .and_then(|plan| Ok((self.look_at_doomed(&plan, &marks)?, plan)));
-            let (doomed, plan) = match planned {
+            let planned = self.mark_all(snapshots, &mut since, &mut marks, monitor).and_then(|reached| {
+                let links = match spared.is_empty() {
+                    true => self.links(&reached, &marks, options, monitor)?,
+                    false => Links::default(),
+                };
+                let plan = self.closed_plan(&seen, &spared, &mut marks, options, monitor)?;
+                Ok((self.look_at_doomed(&plan, &marks)?, plan, links))
+            });
+            let (doomed, plan, links) = match planned {
                 // Who only plans may meet a collection, which takes packs from under the plan.
                 Err(error) if error.is_gone() && gone < GONE_MAX => {
                     gone += 1;
@@ -269,7 +290,7 @@ impl Store {
                 // An index that somebody has made anew may not have known all packs with deltas, nor where all bases are.
                 Doomed { misplaced: None, .. } if self.was_made_anew(&mut since)? => (),
                 Doomed { misplaced: None, only_copies } if only_copies.is_empty() => {
-                    return Ok((plan, marks));
+                    return Ok((plan, marks, links));
                 }
                 // What stays needs what it is coded on.
                 Doomed { misplaced: None, only_copies } => spared.extend(only_copies),
@@ -285,21 +306,22 @@ impl Store {
         }
     }
 
-    /// Marks what the snapshots reach, and what that is coded on.
+    /// Marks what the snapshots reach, and what that is coded on. Returns what they reach.
     fn mark_all(
         self: &Arc<Self>,
         snapshots: &[Snapshot],
         since: &mut IndexBirth,
         marks: &mut Marks,
         monitor: &dyn Monitor,
-    ) -> Result<()> {
+    ) -> Result<ChunkSet> {
         let mut is_sorted = false;
         loop {
             *marks = Marks::default();
             self.mark(snapshots, marks, monitor)?;
+            let reached = marks.live.clone();
             self.mark_bases(&BTreeSet::new(), marks, monitor)?;
             if marks.is_complete() {
-                return marks.resolved();
+                return Ok(reached);
             }
             // What is marked where it cannot be read may lie elsewhere too.
             if !is_sorted && !self.put_unsound_last()?.is_empty() {
@@ -307,7 +329,7 @@ impl Store {
                 continue;
             }
             if !self.ask_index_again(since)? {
-                return marks.resolved();
+                return marks.resolved().map(|()| reached);
             }
             is_sorted = false;
         }
@@ -323,12 +345,14 @@ impl Store {
         monitor: &dyn Monitor,
     ) -> Result<GcPlan> {
         loop {
-            let packs = self.index.read(IndexReader::packs)?.into_iter().map(|(_, record)| record);
+            let packs = self.index.read(IndexReader::packs)?.into_iter();
+            let packs: Result<Vec<_>> =
+                packs.map(|(_, record)| Ok((record, self.pack_use(&record, &marks.live)?))).collect();
             // A collection that crashed may have taken what dead runs of a pack are coded on, and the list that named the pack goes with this
             // one: nobody may refer to these runs then.
             let deep = self.deep_packs(marks, options.depth_max)?;
             let unfit = deep.union(&marks.stranded).copied().collect();
-            let plan = plan::plan(packs, marks, seen.clone(), spared, &unfit, &self.config, options);
+            let plan = plan::plan(packs?, seen.clone(), spared, &unfit, &self.config, options);
             let has_grown = self.mark_bases(&bases::ids(&plan.keep), marks, monitor)?;
             let is_settled =
                 plan.keep.iter().all(|pack| !marks.stranded.contains(&pack.id) || spared.contains(&pack.id));
@@ -399,7 +423,7 @@ impl Store {
         }
         let going = bases::ids(condemned);
         let mut needed: BTreeSet<PackId> =
-            going.iter().filter(|id| marks.live_count(id) > 0).copied().collect();
+            going.iter().filter(|id| marks.live.count(id) > 0).copied().collect();
         // Packs that were stored since the plan was made stay, published or not, and so does whatever they are coded on; the same goes for
         // what is needed now after all.
         let planned: BTreeSet<PackId> =

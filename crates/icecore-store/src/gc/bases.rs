@@ -43,7 +43,7 @@ impl Store {
         loop {
             let mut again = false;
             for id in &coded {
-                let live = marks.live_count(id);
+                let live = marks.live.count(id);
                 let is_whole = whole.contains(id);
                 let seen = looked_at.insert(*id, live);
                 if seen == Some(live) || (live == 0 && !is_whole) {
@@ -76,13 +76,13 @@ impl Store {
         }
         let places = self.index.read(|index| index.run_base_places(open.deltas().map(|(_, run)| run)))?;
         for ((place, run), places) in open.deltas().zip(places) {
-            let is_live = (place.first..).zip(&run.chunks).any(|(ordinal, _)| marks.is_live(id, ordinal));
+            let is_live = marks.live.contains_any(id, place.first, run.chunks.len());
             if !is_live && !is_whole {
                 continue;
             }
             for (base, place) in run.bases.iter().zip(places) {
                 match place {
-                    Some((pack, ordinal)) => grown |= marks.set(pack, ordinal),
+                    Some((pack, ordinal)) => grown |= marks.live.insert(pack, ordinal),
                     // It came again, and lies too deep to be of use here.
                     None if self.index.read(|index| index.find_base(&base.id, ANY_DEPTH))?.is_some() => {
                         marks.stranded.insert(*id);
@@ -156,9 +156,8 @@ impl Store {
                 Err(error) if error.is_unreadable() => continue,
                 Err(error) => return Err(error),
             };
-            let is_live = |place: RunPlace, run: &Run| {
-                (place.first..).zip(&run.chunks).any(|(ordinal, _)| marks.is_live(&id, ordinal))
-            };
+            let is_live =
+                |place: RunPlace, run: &Run| marks.live.contains_any(&id, place.first, run.chunks.len());
             if open.deltas().any(|(place, run)| run.depth > depth_max && is_live(place, run)) {
                 deep.insert(id);
             }

@@ -49,7 +49,8 @@ impl Store {
                 Err(error) => return Err(error),
             };
             let chunks = open.toc.chunks().zip(0u32..);
-            let dead: Vec<_> = chunks.filter(|(_, ordinal)| !marks.is_live(&pack.id, *ordinal)).collect();
+            let dead: Vec<_> =
+                chunks.filter(|(_, ordinal)| !marks.live.contains(&pack.id, *ordinal)).collect();
             let ids: Vec<_> = dead.iter().map(|(chunk, _)| chunk.id).collect();
             let places = self.index.read(|index| index.places(&ids))?;
             for ((chunk, ordinal), place) in dead.into_iter().zip(places) {
@@ -81,7 +82,7 @@ impl Store {
         let Some((span, _)) = open.locate(ordinal).filter(|(_, entry)| entry.id == chunk.id) else {
             return Ok(Copy::Elsewhere);
         };
-        if !marks.is_live(other, ordinal) {
+        if !marks.live.contains(other, ordinal) {
             return Ok(Copy::Right);
         }
         match Assembler::new(self).chunk(&open, &span) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use icecore_format::{ChunkId, PackId, ShortId, SnapshotId};
 
+use super::chunk_set::ChunkSet;
 use crate::snapshots::Snapshot;
 use crate::store::Store;
 use crate::tree::NodeWalk;
@@ -12,11 +13,11 @@ use crate::{Monitor, Result, StoreError};
 /// References looked up in one transaction.
 const REFS_A_LOOKUP: usize = 4096;
 
-/// One bit a chunk of every pack: 12 MiB for a hundred million chunks. By the packs' ids, for an index that is made anew numbers them
-/// anew.
+/// What a marking has found.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
-    packs: BTreeMap<PackId, Vec<u64>>,
+    /// What a snapshot reaches, and what that is coded on.
+    pub(crate) live: ChunkSet,
     /// Snapshots share most of their nodes: this goes on where it was with the one before.
     walk: NodeWalk,
     /// Chunks that no pack holds, and who needs them. Nothing else is unknown because of them: a pack is deleted only if the index knows
@@ -31,26 +32,6 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// Returns whether it was not set before.
-    pub(crate) fn set(&mut self, pack: PackId, ordinal: u32) -> bool {
-        let words = self.packs.entry(pack).or_default();
-        let word = (ordinal / 64) as usize;
-        if words.len() <= word {
-            words.resize(word + 1, 0);
-        }
-        let Some(word) = words.get_mut(word) else { return false };
-        let bit = 1 << (ordinal % 64);
-        let is_new = *word & bit == 0;
-        *word |= bit;
-        is_new
-    }
-
-    /// Whether a snapshot reaches this chunk.
-    pub(crate) fn is_live(&self, pack: &PackId, ordinal: u32) -> bool {
-        let word = self.packs.get(pack).and_then(|words| words.get((ordinal / 64) as usize));
-        word.is_some_and(|word| word & (1 << (ordinal % 64)) != 0)
-    }
-
     /// Whether this chunk was looked for and not found.
     pub(super) fn was_looked_for(&self, chunk: &ChunkId) -> bool {
         self.missing.contains_key(&chunk.short()) || self.unfound.contains(&chunk.short())
@@ -59,6 +40,11 @@ impl Marks {
     /// Whether all that snapshots refer to was found.
     pub(crate) fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.hidden.is_empty()
+    }
+
+    /// Whether all was found, what nobody needs among it.
+    pub(super) fn is_sound(&self) -> bool {
+        self.is_complete() && self.unfound.is_empty() && self.stranded.is_empty()
     }
 
     /// An error if a node could not be read: what it leads to is unknown, so that nothing may be deleted.
@@ -70,11 +56,6 @@ impl Marks {
         let short = |id: &&SnapshotId| id.brief();
         let snapshots = affected.iter().map(short).collect::<Vec<_>>().join(", ");
         Err(StoreError::Unresolved { nodes: self.hidden.len() as u64, snapshots })
-    }
-
-    /// How many chunks of a pack are live.
-    pub(crate) fn live_count(&self, pack: &PackId) -> u32 {
-        self.packs.get(pack).map_or(0, |words| words.iter().map(|word| word.count_ones()).sum())
     }
 }
 
@@ -110,7 +91,7 @@ impl Store {
             let places = self.index.read(|index| index.places(ids))?;
             for (id, place) in ids.iter().zip(places) {
                 match place {
-                    Some((pack, ordinal)) => drop(marks.set(pack, ordinal)),
+                    Some((pack, ordinal)) => drop(marks.live.insert(pack, ordinal)),
                     None => drop(marks.missing.entry(id.short()).or_default().insert(owner)),
                 }
             }

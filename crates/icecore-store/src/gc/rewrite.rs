@@ -1,13 +1,15 @@
 //! Copying what is live of half-dead packs into new ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use icecore_chunk::Matcher;
-use icecore_format::{Base, DEPTH_MAX, PackId, Run};
+use icecore_format::{Base, DEPTH_MAX, PackId, Run, ShortId};
 
+use super::chunk_set::ChunkSet;
+use super::links::Links;
 use super::mark::Marks;
 use super::plan::PackUse;
 use crate::delta::{Candidate, code_listed};
@@ -18,6 +20,17 @@ use crate::{Monitor, Result, StoreError};
 
 /// A run that is taken from its chain is coded on no more chunks than this.
 const ORIGINS_MAX: usize = 512;
+
+/// On what runs are coded when they are copied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Basis<'l> {
+    /// On what they were.
+    Same,
+    /// So that none lies deeper than this: on what their chains started from, where it would.
+    Within(u8),
+    /// Not on these: on what they are coded on.
+    Without(&'l ChunkSet),
+}
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -70,66 +83,73 @@ impl<'s> Rewriter<'s> {
             if monitor.is_cancelled() {
                 return Err(StoreError::Cancelled);
             }
-            self.copy_run(&open, number, marks, None)?;
+            self.copy_run(&open, number, &marks.live, Basis::Same)?;
         }
         self.waiting.push(pack.id);
         Ok(())
     }
 
-    /// Copies what is live of several packs, no run deeper than `depth_max`. The less deep runs of all packs come first, and are known to the
-    /// index before what is coded on them comes: so that lies less deep as well. Returns the packs that could not be read.
-    fn flatten(
+    /// Copies some chunks of several packs. The less deep runs of all packs come first, and are known to the index before what is coded on
+    /// them comes: so that lies less deep as well, if it is not to be coded on the same. A pack that cannot be read goes to `on_damage`, and no further if that takes it.
+    pub(crate) fn copy_all(
         &mut self,
-        packs: &[PackUse],
-        marks: &Marks,
-        depth_max: u8,
-        monitor: &dyn Monitor,
-    ) -> Result<Vec<PackId>> {
-        let mut damaged = BTreeSet::new();
-        for depth in 0..=DEPTH_MAX {
-            for pack in packs.iter().filter(|pack| !damaged.contains(&pack.id)).collect::<Vec<_>>() {
-                match self.copy_level(&pack.id, marks, depth, Some(depth_max), monitor) {
-                    Ok(()) => (),
-                    Err(error) if error.is_out_of_reach() => drop(damaged.insert(pack.id)),
-                    Err(error) => return Err(error),
-                }
-            }
-            self.store_pack()?;
-        }
-        self.moved.extend(packs.iter().map(|pack| pack.id).filter(|id| !damaged.contains(id)));
-        Ok(damaged.into_iter().collect())
-    }
-
-    /// Copies what is live of a pack's runs that lie at `depth`, no deeper than `depth_max`, if that is given.
-    pub(crate) fn copy_level(
-        &mut self,
-        pack: &PackId,
-        marks: &Marks,
-        depth: u8,
-        depth_max: Option<u8>,
+        packs: impl IntoIterator<Item = PackId>,
+        chunks: &ChunkSet,
+        basis: Basis<'_>,
+        mut on_damage: impl FnMut(PackId, StoreError) -> Result<()>,
         monitor: &dyn Monitor,
     ) -> Result<()> {
-        let open = self.store.packs.open(pack)?;
-        for (number, _) in open.runs().enumerate().filter(|(_, (_, run))| run.depth == depth) {
-            if monitor.is_cancelled() {
-                return Err(StoreError::Cancelled);
+        let mut levels: BTreeMap<u8, Vec<(PackId, usize)>> = BTreeMap::new();
+        let mut damaged = BTreeSet::new();
+        let mut pass_over = |id, error: StoreError| match error.is_out_of_reach() {
+            true => on_damage(id, error),
+            false => Err(error),
+        };
+        for id in packs {
+            match self.store.packs.open(&id) {
+                Ok(open) => {
+                    for (number, (place, run)) in open.runs().enumerate() {
+                        if chunks.contains_any(&id, place.first, run.chunks.len()) {
+                            levels.entry(run.depth).or_default().push((id, number));
+                        }
+                    }
+                }
+                Err(error) => pass_over(id, error)?,
             }
-            self.copy_run(&open, number, marks, depth_max)?;
         }
-        Ok(())
+        for level in levels.into_values() {
+            for (id, number) in level {
+                if monitor.is_cancelled() {
+                    return Err(StoreError::Cancelled);
+                }
+                if damaged.contains(&id) {
+                    continue;
+                }
+                let copied =
+                    self.store.packs.open(&id).and_then(|open| self.copy_run(&open, number, chunks, basis));
+                if let Err(error) = copied {
+                    pass_over(id, error)?;
+                    damaged.insert(id);
+                }
+            }
+            if !matches!(basis, Basis::Same) {
+                self.store_pack()?;
+            }
+        }
+        self.store_pack()
     }
 
-    /// Copies what is live of a run, coded as it was; no deeper than `depth_max`, if that is given.
+    /// Copies some chunks of a run.
     fn copy_run(
         &mut self,
         open: &Arc<OpenPack>,
         number: usize,
-        marks: &Marks,
-        depth_max: Option<u8>,
+        chosen: &ChunkSet,
+        basis: Basis<'_>,
     ) -> Result<()> {
         let (place, run) = open.run(number).ok_or_else(|| open.damaged())?;
-        let is_live = |ordinal| marks.is_live(&open.id, ordinal);
-        let live: Vec<bool> = (place.first..).zip(&run.chunks).map(|(ordinal, _)| is_live(ordinal)).collect();
+        let ordinals = (place.first..).take(run.chunks.len());
+        let live: Vec<bool> = ordinals.map(|ordinal| chosen.contains(&open.id, ordinal)).collect();
         if !live.contains(&true) {
             return Ok(());
         }
@@ -145,43 +165,56 @@ impl<'s> Rewriter<'s> {
             let entry = open.toc.bodies.get(place.body).ok_or_else(|| open.damaged())?.clone();
             return self.push(EncodedBody { entry, coded });
         }
-        let (bases, depth) = match depth_max {
-            Some(depth_max) => self.bases_within(open, number, run, depth_max, &mut assembler)?,
-            // They are as deep as they may be: what it comes to lie at is not less.
-            None => (run.bases.iter().map(|base| (*base, run.depth - 1)).collect(), run.depth),
-        };
-        self.push_chunks(run, &bases, depth, &chunks)
+        let bases = self.bases_by(basis, open, number, run, &mut assembler)?;
+        self.push_chunks(run, &bases, &chunks)
     }
 
-    /// The bases of a run with how deep they lie by now, and how deep the run comes to lie; those that its chains started from, if that would be
-    /// deeper than `depth_max`.
-    fn bases_within(
+    /// What a run is to be coded on now.
+    fn bases_by(
         &self,
+        basis: Basis<'_>,
         open: &Arc<OpenPack>,
         number: usize,
         run: &Run,
-        depth_max: u8,
         assembler: &mut Assembler<'_>,
-    ) -> Result<(Vec<(Base, u8)>, u8)> {
-        let places = self.store.index.read(|index| {
-            run.bases.iter().map(|base| index.find_base(&base.id, run.depth)).collect::<Result<Vec<_>>>()
-        })?;
-        let bases: Option<Vec<(Base, u8)>> =
-            run.bases.iter().zip(places).map(|(base, place)| Some((*base, place?.depth))).collect();
-        let depth = |bases: &[(Base, u8)]| bases.iter().map(|(_, depth)| depth + 1).max().unwrap_or(0);
-        if let Some(bases) = bases
-            && depth(&bases).max(u8::from(run.is_listed)) <= depth_max
-        {
-            let depth = depth(&bases).max(u8::from(run.is_listed));
-            return Ok((bases, depth));
+    ) -> Result<Vec<Candidate>> {
+        let (links, depth_max, below) = match basis {
+            Basis::Same => return Ok(same_bases(run)),
+            Basis::Within(depth_max) => (None, depth_max, 1),
+            Basis::Without(links) => (Some(links), DEPTH_MAX, run.depth),
+        };
+        let is_link =
+            |pack: &PackId, ordinal| links.is_some_and(|links: &ChunkSet| links.contains(pack, ordinal));
+        let known = self.find_bases(&run.bases, run.depth)?;
+        let stay = known.len() == run.bases.len()
+            && known.iter().all(|(base, ordinal)| base.pack.is_some_and(|pack| !is_link(&pack, *ordinal)));
+        let known: Vec<Candidate> = known.into_iter().map(|(base, _)| base).collect();
+        if stay && depth_on(&known, run.is_listed) <= depth_max {
+            return Ok(known);
         }
+        let is_end = |pack: &PackId, ordinal| links.is_some() && !is_link(pack, ordinal);
+        let mut origins = assembler.origins(open, number, is_end)?;
         // Those that give most.
-        let mut origins = assembler.origins(open, number)?.chunks;
-        let mut given: Vec<u64> = origins.iter().map(|(.., given)| *given).collect();
+        let mut given: Vec<u64> = origins.iter().map(|origin| origin.given).collect();
         given.sort_unstable_by(|one, other| other.cmp(one));
         let enough = given.get(ORIGINS_MAX).copied().unwrap_or(0);
-        origins.retain(|(.., given)| *given > enough);
-        Ok((origins.into_iter().map(|(.., chunk, _)| (chunk.base(), 0)).collect(), 1))
+        origins.retain(|origin| origin.given > enough);
+        let origins: Vec<Base> = origins.iter().map(|origin| origin.chunk.base()).collect();
+        Ok(self.find_bases(&origins, below)?.into_iter().map(|(base, _)| base).collect())
+    }
+
+    /// Those of `bases` that the index finds less deep than `below`, each with its ordinal in its pack.
+    fn find_bases(&self, bases: &[Base], below: u8) -> Result<Vec<(Candidate, u32)>> {
+        let ids: Vec<ShortId> = bases.iter().map(|base| base.id).collect();
+        let places = self.store.index.read(|index| index.found(&ids, below))?;
+        let mut found = Vec::with_capacity(bases.len());
+        for (stretch, (base, place)) in bases.iter().zip(places).enumerate() {
+            if let Some((place, pack)) = place {
+                let candidate = Candidate { base: *base, depth: place.depth, pack: Some(pack.id), stretch };
+                found.push((candidate, place.ordinal));
+            }
+        }
+        Ok(found)
     }
 
     /// Copies every chunk of a damaged pack that can be read, and returns how many those are.
@@ -201,24 +234,17 @@ impl<'s> Rewriter<'s> {
                 });
             }
             saved += chunks.iter().flatten().count() as u64;
-            let bases: Vec<_> = run.bases.iter().map(|base| (*base, run.depth - 1)).collect();
-            self.push_chunks(run, &bases, run.depth, &chunks)?;
+            self.push_chunks(run, &same_bases(run), &chunks)?;
         }
         Ok(saved)
     }
 
-    /// Codes some chunks of a run anew, on these bases, each with how deep it lies, if it was a delta.
-    fn push_chunks(
-        &mut self,
-        run: &Run,
-        bases: &[(Base, u8)],
-        depth: u8,
-        chunks: &[Option<Bytes>],
-    ) -> Result<()> {
+    /// Codes some chunks of a run anew, on these bases if it was a delta.
+    fn push_chunks(&mut self, run: &Run, bases: &[Candidate], chunks: &[Option<Bytes>]) -> Result<()> {
         let mut bytes = Vec::with_capacity(run.plain_len() as usize);
-        let depth = if run.depth == 0 { 0 } else { depth };
+        let depth = depth_on(bases, run.is_listed);
         let mut kept = Run { depth, is_listed: run.is_listed, ..Run::default() };
-        kept.bases = bases.iter().map(|(base, _)| *base).collect();
+        kept.bases = bases.iter().map(|candidate| candidate.base).collect();
         for (within, (chunk, chunk_bytes)) in run.chunks.iter().zip(chunks).enumerate() {
             if let Some(chunk_bytes) = chunk_bytes {
                 bytes.extend_from_slice(chunk_bytes);
@@ -233,16 +259,7 @@ impl<'s> Rewriter<'s> {
             return self.push_listed(kept, &bytes);
         }
         if kept.depth > 0 {
-            let candidate = |(stretch, (base, depth)): (usize, &(Base, u8))| Candidate {
-                base: *base,
-                depth: *depth,
-                pack: None,
-                stretch,
-            };
-            let candidates: Vec<Candidate> = bases.iter().enumerate().map(candidate).collect();
-            if let Some((run, difference)) =
-                self.store.difference(&kept, &bytes, &candidates, &mut self.matcher)
-            {
+            if let Some((run, difference)) = self.store.difference(&kept, &bytes, bases, &mut self.matcher) {
                 return self.deltas.push(run, difference).map_or(Ok(()), |body| self.push(body));
             }
             kept = self.store.without_bases(kept, &bytes);
@@ -298,6 +315,18 @@ impl<'s> Rewriter<'s> {
     }
 }
 
+/// The bases of a run as they are. They are as deep as they may be: what comes to be coded on them lies at no less.
+fn same_bases(run: &Run) -> Vec<Candidate> {
+    let depth = run.depth.saturating_sub(1);
+    let candidate = |(stretch, base): (usize, &Base)| Candidate { base: *base, depth, pack: None, stretch };
+    run.bases.iter().enumerate().map(candidate).collect()
+}
+
+/// How deep a run lies that is coded on these, and on the table of its pack if it is listed.
+fn depth_on(bases: &[Candidate], is_listed: bool) -> u8 {
+    bases.iter().map(|base| base.depth + 1).max().unwrap_or(0).max(u8::from(is_listed))
+}
+
 impl Store {
     /// Copies the live chunks of `packs` into new packs, none deeper than `depth_max`. A pack that cannot be read stays as it is, and so do those for which there is no
     /// room.
@@ -308,17 +337,12 @@ impl Store {
         depth_max: u8,
         monitor: &dyn Monitor,
     ) -> Result<Rewritten> {
+        if depth_max < DEPTH_MAX {
+            let packs = packs.iter().map(|pack| pack.id);
+            return self.recode(packs, &marks.live, Basis::Within(depth_max), monitor);
+        }
         let mut rewriter = Rewriter::new(self);
         let mut rewritten = Rewritten::default();
-        if depth_max < DEPTH_MAX {
-            match rewriter.flatten(packs, marks, depth_max, monitor) {
-                Ok(damaged) => rewritten.damaged = damaged,
-                Err(error) if error.is_full() => rewritten.full = true,
-                Err(error) => return Err(error),
-            }
-            (rewritten.moved, rewritten.len) = (rewriter.moved, rewriter.len);
-            return Ok(rewritten);
-        }
         for pack in packs {
             match rewriter.copy(pack, marks, monitor) {
                 Ok(()) => (),
@@ -335,6 +359,35 @@ impl Store {
             done => done?,
         }
         (rewritten.moved, rewritten.len) = (rewriter.moved, rewriter.len);
+        Ok(rewritten)
+    }
+
+    /// Codes anew what is coded on links.
+    pub(super) fn take_out(&self, links: &Links, monitor: &dyn Monitor) -> Result<Rewritten> {
+        let packs = links.packs.keys().copied().filter(|id| links.needed.count(id) > 0);
+        self.recode(packs, &links.needed, Basis::Without(&links.chunks), monitor)
+    }
+
+    /// Copies these chunks of `packs` into new packs, coded on something else.
+    fn recode(
+        &self,
+        packs: impl Iterator<Item = PackId> + Clone,
+        chunks: &ChunkSet,
+        basis: Basis<'_>,
+        monitor: &dyn Monitor,
+    ) -> Result<Rewritten> {
+        let mut rewriter = Rewriter::new(self);
+        let mut rewritten = Rewritten::default();
+        let damaged = |id, _| {
+            rewritten.damaged.push(id);
+            Ok(())
+        };
+        match rewriter.copy_all(packs.clone(), chunks, basis, damaged, monitor) {
+            Ok(()) => rewritten.moved = packs.filter(|id| !rewritten.damaged.contains(id)).collect(),
+            Err(error) if error.is_full() => rewritten.full = true,
+            Err(error) => return Err(error),
+        }
+        rewritten.len = rewriter.len;
         Ok(rewritten)
     }
 }

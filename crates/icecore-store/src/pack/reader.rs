@@ -80,6 +80,12 @@ impl OpenPack {
         self.run(span.run).and_then(|(_, run)| run.chunks.get(span.within))
     }
 
+    /// A chunk's ordinal.
+    pub(crate) fn ordinal_of(&self, span: &ChunkSpan) -> Option<u32> {
+        let (place, _) = self.run(span.run)?;
+        place.first.checked_add(u32::try_from(span.within).ok()?)
+    }
+
     fn new(id: PackId, header: &PackHeader, toc: PackToc, key: &StoreKey) -> Self {
         let mut start = PACK_HEADER_LEN as u64;
         let mut first = 0u32;

@@ -118,9 +118,13 @@ impl<'s> Assembler<'s> {
         Err(Failure::chunk(pack, span))
     }
 
-    /// How many bytes of a run come from which plain chunks, directly or not.
-    pub(crate) fn origins(&mut self, pack: &Arc<OpenPack>, number: usize) -> Result<Origins> {
-        let mut origins = Origins::default();
+    /// How many bytes of a run come from which plain chunks, directly or not. A base that `is_end` of a chain counts as an origin as well,
+    /// whatever it is coded on.
+    pub(crate) fn origins<E>(&mut self, pack: &Arc<OpenPack>, number: usize, is_end: E) -> Result<Vec<Origin>>
+    where
+        E: Fn(&PackId, u32) -> bool,
+    {
+        let mut origins = Origins { is_end, found: Vec::new(), known: HashMap::new() };
         for span in pack.spans(number) {
             let followed =
                 self.view(pack, number).and_then(|view| self.follow(&view, range_of(&span), &mut origins));
@@ -130,7 +134,7 @@ impl<'s> Assembler<'s> {
                 Err(Failure::Gone(_, error) | Failure::Error(error)) => return Err(error),
             }
         }
-        Ok(origins)
+        Ok(origins.found)
     }
 
     /// Gives `out` a range of a run, part by part.
@@ -175,6 +179,12 @@ impl<'s> Assembler<'s> {
             let (Some((pack, span)), Some(known)) = (&base.found, bases.get(number)) else {
                 return Err(StoreError::ChunkMissing { chunk: base.id }.into());
             };
+            let now = len.min(base.start + base.len - from);
+            if out.ends_at(pack, span, now) {
+                from += now;
+                len -= now;
+                continue;
+            }
             let run = match known.get() {
                 Some(run) => run,
                 None => {
@@ -185,7 +195,6 @@ impl<'s> Assembler<'s> {
                     known.get_or_init(|| run)
                 }
             };
-            let now = len.min(base.start + base.len - from);
             let start = to_u32(span.offset).saturating_add(from - base.start);
             match self.follow(run, start..start.saturating_add(now), out) {
                 // It is the base that makes no sense.
@@ -296,6 +305,10 @@ trait Parts {
     fn literals(&mut self, bytes: &[u8], from: usize, len: u32) -> Read<()>;
     /// A range of a plain run.
     fn plain(&mut self, run: &View, bytes: &[u8], range: Range<u32>) -> Read<()>;
+    /// Whether so many bytes of a base are not to be followed any further.
+    fn ends_at(&mut self, _pack: &OpenPack, _base: &ChunkSpan, _len: u32) -> bool {
+        false
+    }
 }
 
 /// All of it, one after the other.
@@ -317,30 +330,54 @@ impl Parts for Joined {
     }
 }
 
-/// Plain chunks: pack, ordinal, entry, and how many bytes came from each, in the order in which they were met.
-#[derive(Debug, Default)]
-pub(crate) struct Origins {
-    pub(crate) chunks: Vec<(PackId, u32, TocChunk, u64)>,
+/// A chunk that a chain starts from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) chunk: TocChunk,
+    /// How many bytes come from it.
+    pub(crate) given: u64,
+}
+
+/// What chains start from, in the order in which it was met.
+struct Origins<E> {
+    is_end: E,
+    found: Vec<Origin>,
+    /// Where in `found` a chunk is, by its pack and ordinal.
     known: HashMap<(PackId, u32), usize>,
 }
 
-impl Parts for Origins {
+impl<E> Origins<E> {
+    fn add(&mut self, pack: PackId, ordinal: u32, chunk: TocChunk, len: u32) {
+        let next = self.found.len();
+        let number = *self.known.entry((pack, ordinal)).or_insert(next);
+        if number == next {
+            self.found.push(Origin { chunk, given: 0 });
+        }
+        if let Some(origin) = self.found.get_mut(number) {
+            origin.given += u64::from(len);
+        }
+    }
+}
+
+impl<E: Fn(&PackId, u32) -> bool> Parts for Origins<E> {
     fn literals(&mut self, _: &[u8], _: usize, _: u32) -> Read<()> {
         Ok(())
     }
 
     fn plain(&mut self, run: &View, _: &[u8], range: Range<u32>) -> Read<()> {
         for (ordinal, chunk, len) in run.pack.chunks_at(run.run, range) {
-            let next = self.chunks.len();
-            let number = *self.known.entry((run.pack.id, ordinal)).or_insert(next);
-            if number == next {
-                self.chunks.push((run.pack.id, ordinal, *chunk, 0));
-            }
-            if let Some((.., given)) = self.chunks.get_mut(number) {
-                *given += u64::from(len);
-            }
+            self.add(run.pack.id, ordinal, *chunk, len);
         }
         Ok(())
+    }
+
+    fn ends_at(&mut self, pack: &OpenPack, base: &ChunkSpan, len: u32) -> bool {
+        let Some((ordinal, chunk)) = pack.ordinal_of(base).zip(pack.chunk_at(base)) else { return false };
+        let is_end = (self.is_end)(&pack.id, ordinal);
+        if is_end {
+            self.add(pack.id, ordinal, *chunk, len);
+        }
+        is_end
     }
 }
 

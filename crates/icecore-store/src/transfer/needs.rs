@@ -64,7 +64,7 @@ impl Failure {
 impl Needs {
     /// Needs a chunk for a snapshot. Returns whether that is news.
     fn need(&mut self, pack: PackId, ordinal: u32, due: usize) -> bool {
-        let is_new = self.marks.set(pack, ordinal);
+        let is_new = self.marks.live.insert(pack, ordinal);
         let needed = self.packs.entry(pack).or_insert(Needed {
             due,
             whole: false,
@@ -136,7 +136,7 @@ impl Transfer {
             .collect();
         for ((chunk, _), place) in lacking.iter().zip(self.from.settled_base_places(&lacking)?) {
             let (pack, ordinal) = place.ok_or(StoreError::ChunkMissing { chunk: *chunk })?;
-            if !self.left_out.is_live(&pack, ordinal) {
+            if !self.left_out.live.contains(&pack, ordinal) {
                 needs.need(pack, ordinal, due);
             }
         }
@@ -162,7 +162,7 @@ impl Transfer {
                     let next = ids.iter().skip(at).take(TABLES_AHEAD);
                     self.read_ahead(next.filter(|id| needs.is_news(id, &records)).copied());
                 }
-                let live = needs.marks.live_count(&id);
+                let live = needs.marks.live.count(&id);
                 let Some(needed) = needs.packs.get_mut(&id) else { continue };
                 needed.record = records.get(&id).copied();
                 let enough = needed.record.is_some_and(|record| live >= record.chunks.div_ceil(WHOLE_ONE_IN));
@@ -206,8 +206,7 @@ impl Transfer {
         // Each with whether somebody needs the run.
         let mut bases: Vec<((ShortId, u8), bool)> = Vec::new();
         for (place, run) in open.deltas() {
-            let is_live =
-                (place.first..).zip(&run.chunks).any(|(ordinal, _)| needs.marks.is_live(id, ordinal));
+            let is_live = needs.marks.live.contains_any(id, place.first, run.chunks.len());
             if is_live || whole {
                 bases.extend(run.bases.iter().map(|base| ((base.id, run.depth), is_live)));
             }
@@ -219,7 +218,7 @@ impl Transfer {
         let places = self.from.settled_base_places(&lacking)?;
         for (((chunk, _), is_live), place) in lacking.iter().zip(is_live).zip(places) {
             match place {
-                Some((pack, ordinal)) if self.left_out.is_live(&pack, ordinal) => (),
+                Some((pack, ordinal)) if self.left_out.live.contains(&pack, ordinal) => (),
                 Some((pack, ordinal)) => {
                     needs.need(pack, ordinal, due);
                     if pack != *id {

@@ -216,7 +216,7 @@ impl Transfer {
                 plan.requests += 1 + u64::from(parity > 0 && self.direction == Direction::Push);
             } else {
                 plan.rewritten_packs += 1;
-                let live = u64::from(needs.marks.live_count(id));
+                let live = u64::from(needs.marks.live.count(id));
                 plan.rewritten_bytes += record.len * live / u64::from(record.chunks.max(1));
                 plan.requests += REQUESTS_A_COPIED_PACK;
             }

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
-use icecore_format::{DEPTH_MAX, DecodeError, Digest, PackId, names};
+use icecore_format::{DecodeError, Digest, PackId, names};
 use icecore_storage::PutMode;
 
 use super::needs::Needs;
 use super::{Direction, Transfer};
-use crate::gc::Rewriter;
+use crate::gc::{Basis, Rewriter};
 use crate::index::{IndexWriter, PackRecord};
 use crate::pack::{OpenPack, SealedPack};
 use crate::{Counter, Monitor, Result, StoreError};
@@ -221,14 +221,8 @@ impl<'a> Way<'a> {
             Ok(len)
         };
         let mut rewriter = Rewriter::with(from, Box::new(put));
-        // By depth, so that what a run is coded on comes before it.
-        for depth in 0..=DEPTH_MAX {
-            for id in packs {
-                rewriter.copy_level(id, &self.needs.marks, depth, None, self.monitor)?;
-                (self.beat)();
-            }
-        }
-        rewriter.finish()
+        let (chunks, ids) = (&self.needs.marks.live, packs.iter().copied());
+        rewriter.copy_all(ids, chunks, Basis::Same, |_, error| Err(error), self.monitor)
     }
 
     /// What the pack is coded on has arrived before, so that nobody has to look for it.

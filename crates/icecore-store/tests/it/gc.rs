@@ -4,6 +4,7 @@ mod damage;
 mod dead;
 mod fences;
 mod index;
+mod links;
 mod others;
 mod writers;
 

@@ -150,3 +150,30 @@ fn every_crash_point_of_a_collection_that_flattens() {
         },
     });
 }
+
+#[test]
+fn every_crash_point_of_a_collection_that_takes_links_out() {
+    every_crash_point(Operation {
+        prepare: Some(|_, store, expected| {
+            let first = write(store, "shop", &[("a", &night(0))]).id;
+            let link = write(store, "shop", &[("a", &night(1))]).id;
+            expected.write(store, &[("a", &night(2))]);
+            for id in [first, link] {
+                store.delete_snapshot(&find(store, id)).expect("delete");
+            }
+        }),
+        work: |site, _| {
+            let report = site.open()?.gc(&GcOptions { dead_share_max: 0.0, ..gc_options() }, &Silent)?;
+            assert_eq!(report.packs_condemned, 0);
+            Ok(())
+        },
+        done: |site| {
+            let store = site.open().expect("opens");
+            let (snapshots, _) = store.snapshots().expect("listed");
+            snapshots.into_iter().all(|snapshot| {
+                let reader = SnapshotReader::new(Arc::clone(&store), snapshot.manifest);
+                reader.depths().expect("read").max <= 1
+            })
+        },
+    });
+}

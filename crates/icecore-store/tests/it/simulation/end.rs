@@ -7,8 +7,8 @@ use std::time::Duration;
 use icecore_format::{SnapshotId, names};
 use icecore_storage::Storage as _;
 use icecore_store::{
-    FencePolicy, GcOptions, Silent, Snapshot, SnapshotReader, Store, StoreError, Transfer, TransferOptions,
-    Unlock, VerifyExtent,
+    FencePolicy, GcOptions, PackUse, Silent, Snapshot, SnapshotReader, Store, StoreError, Transfer,
+    TransferOptions, Unlock, VerifyExtent,
 };
 use icecore_testkit::{Schedule, ScheduledStorage, SharedStorage, Weather};
 
@@ -114,10 +114,7 @@ impl Site {
         if !plan.is_empty() {
             faults.push(format!("the last collections have left {:?} {:?}", plan.drop, plan.rewrite));
         }
-        let too_dead = |pack: &&_| {
-            let icecore_store::PackUse { chunks, live, .. } = **pack;
-            f64::from(chunks - live) > f64::from(chunks) * options.dead_share_max
-        };
+        let too_dead = |pack: &&PackUse| options.is_too_dead(pack);
         faults.extend(plan.keep.iter().find(too_dead).map(|pack| format!("{pack:?} is mostly dead")));
         faults.extend(self.litter(place));
         Ok(faults)

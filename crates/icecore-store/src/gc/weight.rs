@@ -1,0 +1,63 @@
+//! How many bytes some chunks of a pack take.
+
+use icecore_format::{Body, Parity};
+
+use super::chunk_set::ChunkSet;
+use super::plan::PackUse;
+use crate::Result;
+use crate::index::PackRecord;
+use crate::pack::OpenPack;
+use crate::store::Store;
+
+impl Store {
+    /// The stored bytes of a pack, those of its parity among them.
+    pub(super) fn whole_len(&self, pack: &PackRecord) -> u64 {
+        pack.len + Parity::stored_len(pack.len, self.config.parity)
+    }
+
+    /// How much of a pack is live.
+    pub(super) fn pack_use(&self, pack: &PackRecord, live: &ChunkSet) -> Result<PackUse> {
+        Ok(PackUse {
+            id: pack.id,
+            len: self.whole_len(pack),
+            chunks: pack.chunks,
+            live: live.count(&pack.id),
+            live_len: self.len_of(pack, live)?,
+        })
+    }
+
+    /// About how many of them these chunks take. In a pack without deltas they count alike; where there are deltas, a row that was changed lies
+    /// beside what is new altogether, and the table tells how much room each body takes.
+    pub(super) fn len_of(&self, pack: &PackRecord, chunks: &ChunkSet) -> Result<u64> {
+        let (len, count) = (self.whole_len(pack), u64::from(chunks.count(&pack.id)));
+        let all = u64::from(pack.chunks.max(1));
+        if pack.deltas == 0 || count == 0 || count >= all {
+            return Ok(len * count.min(all) / all);
+        }
+        let open = match self.packs.open(&pack.id) {
+            Ok(open) => open,
+            Err(error) if error.is_unreadable() => return Ok(len * count / all),
+            Err(error) => return Err(error),
+        };
+        let bodies: u64 = open.toc.bodies.iter().map(|body| u64::from(body.stored_len)).sum();
+        let table = pack.len.saturating_sub(bodies) * count / all;
+        let taken = bodies_len_of(&open, chunks) + table;
+        Ok((taken * len / pack.len.max(1)).min(len))
+    }
+}
+
+/// What bodies give these chunks, by their share of the plain bytes.
+fn bodies_len_of(open: &OpenPack, chunks: &ChunkSet) -> u64 {
+    let mut ordinal = 0;
+    let mut share = |body: &Body| {
+        let (mut chosen, mut all) = (0, 0);
+        for chunk in body.runs.iter().flat_map(|run| &run.chunks) {
+            let len = u64::from(chunk.len);
+            all += len;
+            chosen += if chunks.contains(&open.id, ordinal) { len } else { 0 };
+            ordinal += 1;
+        }
+        u64::from(body.stored_len) * chosen / all.max(1)
+    };
+    open.toc.bodies.iter().map(&mut share).sum()
+}
