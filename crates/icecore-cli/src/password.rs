@@ -1,10 +1,9 @@
 //! Where passwords come from: a file, the environment, a person; never the command line.
 
-use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use icecore::io_message;
+use icecore::{io_message, read_secret};
 
 use crate::failure::{CommandError, Result};
 use crate::signals::Prompt;
@@ -59,7 +58,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         let message = format!("cannot read the password file {}: {}", path.display(), io_message(&error));
         CommandError::new(ExitStatus::Password, message)
     };
-    let mut password = fs::read(path).map_err(cannot)?;
+    let mut password = read_secret(path).map_err(cannot)?;
     if password.last() == Some(&b'\n') {
         password.pop();
         if password.last() == Some(&b'\r') {

@@ -25,6 +25,7 @@ mod restore;
 mod retention;
 mod run;
 mod schedule;
+mod secret;
 mod select;
 mod sentence;
 mod service;
@@ -83,6 +84,7 @@ pub use run::{
 pub use schedule::{
     Agenda, Appointment, Calendar, Mark, Schedule, ScheduleFault, Timer, Unit, jitter, with_lines,
 };
+pub use secret::read_secret;
 pub use select::{SAFETY_SUFFIX, SAFETY_TAG, Selector, is_safety, resolve, select, tags_of};
 pub use sentence::{io_message, sentence};
 pub use service::Service;

@@ -1,5 +1,6 @@
 //! Services: sources with a name, in `icecore.toml`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,6 +12,7 @@ use crate::environment::Environment;
 use crate::nearest::did_you_mean;
 use crate::retention::Policy;
 use crate::schedule::Schedule;
+use crate::secret::read_secret;
 use crate::source::scheme_near;
 use crate::{Error, Result, Source};
 
@@ -60,8 +62,8 @@ pub struct Service {
     pub retention_named: Option<Policy>,
 }
 
-impl std::fmt::Debug for Service {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A URL may hold a password.
         f.debug_struct("Service").field("engine", &self.engine).finish_non_exhaustive()
     }
@@ -271,9 +273,11 @@ impl Service {
         }
         if let Some(file) = &self.password_file {
             let file = dir.join(file);
-            let text = std::fs::read_to_string(&file).map_err(|error| {
-                fault(format!("its password cannot be read from {}: {error}", file.display()))
-            })?;
+            let unread = |why: &dyn fmt::Display| {
+                fault(format!("its password cannot be read from {}: {why}", file.display()))
+            };
+            let text = read_secret(&file).map_err(|error| unread(&error))?;
+            let text = String::from_utf8(text).map_err(|_| unread(&"it is not UTF-8"))?;
             return Ok(Some(first_line(&text)));
         }
         let Some(command) = &self.password_command else { return Ok(None) };

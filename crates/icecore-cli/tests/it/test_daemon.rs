@@ -23,11 +23,17 @@ schedule = '30 2 * * *'
 path = 'notes'
 ";
 
-#[test]
-fn what_was_missed_is_caught_up_with_once() {
+/// What [`CONFIG`] names, and a first state of the one that has a schedule.
+fn scheduled() -> TestEnv {
     let env = TestEnv::new();
     env.write("icecore.toml", CONFIG);
     env.write("shop", "shop");
+    env
+}
+
+#[test]
+fn what_was_missed_is_caught_up_with_once() {
+    let env = scheduled();
     env.write("notes", "notes");
     env.at("2026-11-01T02:30:00Z", &["nightly", "shop"]).ok();
     let running = daemon(&env, "2026-11-05T10:00:00Z", &[]);
@@ -57,9 +63,7 @@ fn what_was_missed_is_caught_up_with_once() {
 
 #[test]
 fn a_run_that_fails_is_told_and_the_daemon_goes_on() {
-    let env = TestEnv::new();
-    env.write("icecore.toml", CONFIG);
-    env.write("shop", "shop");
+    let env = scheduled();
     env.at("2026-11-01T02:30:00Z", &["nightly", "shop"]).ok();
     fs::remove_file(env.path("shop")).unwrap();
     let mut running = daemon(&env, "2026-11-02T02:30:00Z", &[]);
@@ -164,9 +168,7 @@ fn by_clock(env: &TestEnv, steps: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn a_machine_that_sleeps_over_several_nights_runs_once_when_it_wakes() {
-    let env = TestEnv::new();
-    env.write("icecore.toml", CONFIG);
-    env.write("shop", "shop");
+    let env = scheduled();
     let said = by_clock(
         &env,
         &[
@@ -183,9 +185,7 @@ fn a_machine_that_sleeps_over_several_nights_runs_once_when_it_wakes() {
 
 #[test]
 fn a_clock_that_is_set_back_makes_no_second_run_unless_it_was_far_ahead() {
-    let env = TestEnv::new();
-    env.write("icecore.toml", CONFIG);
-    env.write("shop", "shop");
+    let env = scheduled();
     let said = by_clock(
         &env,
         &[
@@ -292,9 +292,7 @@ fn ask(address: &str, request: &str) -> (String, String) {
 
 #[test]
 fn metrics_are_served_to_whoever_asks_for_them_and_nobody_blocks_them() {
-    let env = TestEnv::new();
-    env.write("icecore.toml", CONFIG);
-    env.write("shop", "shop");
+    let env = scheduled();
     env.at("2026-11-01T02:30:00Z", &["nightly", "shop"]).ok();
     let arguments = ["daemon", "--listen", "127.0.0.1:0", "--metrics-file", "icecore.prom"];
     let mut command = env.command(&arguments);

@@ -1,16 +1,12 @@
 //! Where somebody is told over HTTP.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 
 use serde::Deserialize;
 use ureq::http::Uri;
 
+use crate::secret::read_secret;
 use crate::{Error, Project, Result};
-
-/// No line with a URL is longer.
-const LINE_LEN_MAX: u64 = 4 << 10;
 
 /// An `http://` or `https://` URL. As a rule whoever knows what follows its host may write there: nothing prints that.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -76,16 +72,11 @@ impl Project {
         let settings = &self.config.nightly;
         let Some(file) = &settings.webhook_file else { return Ok(settings.webhook.clone()) };
         let path = self.dir.join(file);
-        let mut text = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(LINE_LEN_MAX).read_to_end(&mut text));
-        read.map_err(|source| Error::WebhookFile { path: path.clone(), source })?;
+        let text = read_secret(&path).map_err(|source| Error::WebhookFile { path: path.clone(), source })?;
         let unfit = |why: String| {
             Error::Unfitting(format!("{} holds no URL in its first line: {why}", path.display()))
         };
         let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        if line.len() as u64 == LINE_LEN_MAX {
-            return Err(unfit("it is too long".to_owned()));
-        }
         let line = str::from_utf8(line).map_err(|_| unfit("it is not UTF-8".to_owned()))?;
         WebUrl::parse(line).map(Some).map_err(unfit)
     }

@@ -254,7 +254,7 @@ fn a_file_without_end_is_no_url() {
     ledger(&env, "one");
     let said = env.run(&["nightly", "ledger"]);
     assert_eq!(said.status, 3, "{}", said.text());
-    let why = "/dev/zero holds no URL in its first line: it is too long";
+    let why = "/dev/zero: it is too long to be a secret";
     assert!(said.stderr.contains(why), "{}", said.stderr);
     let said = env.run(&["config", "check"]);
     assert!(format!("{}{}", said.text(), said.stderr).contains(why), "{}{}", said.text(), said.stderr);

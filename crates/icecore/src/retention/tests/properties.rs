@@ -1,3 +1,4 @@
+use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::*;
@@ -46,15 +47,17 @@ fn policy() -> impl Strategy<Value = Policy> {
     prop::collection::vec(rule(), 1..4).prop_map(|rules| Policy::parse(&rules.join(", ")).unwrap())
 }
 
-/// How far from a strange moment, in seconds: often not at all, or the same as another one.
-fn distance() -> impl Strategy<Value = i64> {
-    prop_oneof![
+/// How far from a strange moment: often not at all, or the same as another one, or within the same second.
+fn distance() -> impl Strategy<Value = SignedDuration> {
+    let seconds = prop_oneof![
         -2_i64..3,
         (-8_i64..9).prop_map(|quarters| quarters * 900),
         -90_000_i64..90_000,
         -4_000_000_i64..4_000_000,
         -70_000_000_i64..70_000_000,
-    ]
+    ];
+    let nanos = prop_oneof![3 => Just(0), 1 => 0..3_i32, 1 => 999_999_998..1_000_000_000_i32];
+    (seconds, nanos).prop_map(|(seconds, nanos)| SignedDuration::new(seconds, nanos))
 }
 
 #[derive(Debug, Clone)]
@@ -76,7 +79,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
         .prop_map(|(rules, moment, candidates, (automatic, named, from_now), since)| {
             let moment: Timestamp = moment.parse().unwrap();
-            let at = |seconds: i64| Timestamp::from_second(moment.as_second() + seconds).unwrap();
+            let at = |distance: SignedDuration| moment + distance;
             let candidates =
                 candidates.into_iter().map(|(distance, naming, whole, has_unread_label)| Candidate {
                     taken: (whole != 7).then(|| at(distance)),
@@ -88,7 +91,7 @@ fn case() -> impl Strategy<Value = Case> {
             let ages_from = if from_now { AgesFrom::Now } else { AgesFrom::Newest };
             Case {
                 zone: zone(rules),
-                now: at(since),
+                now: at(SignedDuration::from_secs(since)),
                 candidates: candidates.collect(),
                 policies: Policies { automatic, named, ages_from },
             }
