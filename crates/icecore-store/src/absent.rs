@@ -68,13 +68,19 @@ impl Store {
     /// index may have met last, must not stand before those from which the same can be read.
     pub(crate) fn put_unsound_last(&self) -> Result<BTreeSet<PackId>> {
         let unsound = self.unsound_packs()?;
-        let open = self.for_each_open(&unsound, |open| Ok(Arc::clone(open)))?;
+        self.put_last(&unsound)?;
+        Ok(unsound)
+    }
+
+    /// Lets what lies in these packs be found elsewhere, if it lies in another one too.
+    pub(crate) fn put_last(&self, packs: &BTreeSet<PackId>) -> Result<()> {
+        let open = self.for_each_open(packs, |open| Ok(Arc::clone(open)))?;
         let open: Vec<Arc<OpenPack>> = open.into_iter().flatten().collect();
         if open.is_empty() {
-            return Ok(unsound);
+            return Ok(());
         }
         let moved = self.index.write(|index| {
-            let numbers = index.numbers_of(&unsound)?;
+            let numbers = index.numbers_of(packs)?;
             open.iter().try_for_each(|pack| index.put_last(&pack.id, &pack.toc, &numbers))
         });
         match moved {
@@ -83,8 +89,8 @@ impl Store {
             done => done?,
         }
         // Where bases were found is remembered with the packs.
-        unsound.iter().for_each(|id| self.packs.forget(id));
-        Ok(unsound)
+        packs.iter().for_each(|id| self.packs.forget(id));
+        Ok(())
     }
 
     /// For each chunk, whether a pack holds it that is not absent.

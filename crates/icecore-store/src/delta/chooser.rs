@@ -13,7 +13,7 @@ use crate::pack::OpenPack;
 use crate::store::Store;
 
 /// Candidates may have so many times the bytes of the run: it is what coding it costs.
-const BASES_SHARE_MAX: u64 = 3;
+pub(crate) const BASES_SHARE_MAX: u64 = 3;
 /// A run is tried on others if these have one in so many of its numbers.
 const SHARED_MIN: usize = 8;
 /// Chunks that lie between two that are alike are taken for alike if they are no more than this.

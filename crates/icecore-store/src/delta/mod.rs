@@ -7,7 +7,7 @@ mod chooser;
 mod nodes;
 mod thin;
 
-pub(crate) use chooser::{Choices, Chooser};
+pub(crate) use chooser::{BASES_SHARE_MAX, Choices, Chooser};
 pub(crate) use nodes::code_listed;
 use nodes::sketch_node;
 
@@ -43,9 +43,12 @@ const NEW_SHARE_MAX: usize = 24;
 /// About what a copy takes once it is written down.
 const COPY_LEN: usize = 4;
 
-/// Whether a difference is clearly smaller than the run itself, whatever zstd makes of both: half of the run is in its bases.
-pub(crate) fn is_worth_it(difference: &Difference, len: usize) -> bool {
-    difference.copied() * 2 >= len as u64
+/// A difference is clearly smaller than the run itself, whatever zstd makes of both, if half of the run is in its bases.
+const COPIED_SHARE_MIN: u64 = 2;
+
+/// Whether one part in `share_min` at least of a run of `len` bytes is in its bases.
+fn is_worth_it(difference: &Difference, len: usize, share_min: u64) -> bool {
+    difference.copied() * share_min >= len as u64
 }
 
 impl Store {
@@ -67,30 +70,31 @@ impl Store {
     ) -> Option<(Run, Difference)> {
         let (last, before) = choices.split_last()?;
         for choice in before {
-            if let Some((run, difference)) = self.difference(run, plain, choice, matcher)
+            if let Some((run, difference)) = self.difference(run, plain, choice, COPIED_SHARE_MIN, matcher)
                 && difference.literals.len() + difference.copies.len() * COPY_LEN
                     <= plain.len() / NEW_SHARE_MAX
             {
                 return Some((run, difference));
             }
         }
-        self.difference(run, plain, last, matcher)
+        self.difference(run, plain, last, COPIED_SHARE_MIN, matcher)
     }
 
-    /// How a run's bytes differ from those of the candidates that give it something. `None` if that is not worth it, or if they cannot be
+    /// How a run's bytes differ from those of the candidates that give it something. `None` if less than one part in `share_min` is in these, or if they cannot be
     /// read: then nothing must be coded on them.
     pub(crate) fn difference(
         &self,
         run: &Run,
         plain: &[u8],
         candidates: &[Candidate],
+        share_min: u64,
         matcher: &mut Matcher,
     ) -> Option<(Run, Difference)> {
         let (chunks, depth, likely) = taken(candidates);
         let bytes = self.base_bytes(&chunks, depth, &likely).ok().filter(|bytes| !bytes.is_empty())?;
         let difference = matcher.difference(&bytes, plain);
         let (bases, bytes, difference) = thin::thin(candidates, bytes, difference, plain);
-        if !is_worth_it(&difference, plain.len()) {
+        if !is_worth_it(&difference, plain.len(), share_min) {
             return None;
         }
         // Nobody would get back what a mistake in the matcher left out.

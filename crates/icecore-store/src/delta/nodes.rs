@@ -3,7 +3,7 @@
 use icecore_chunk::Matcher;
 use icecore_format::{ChunkId, Difference, Run, Sketch, TreeNode};
 
-use super::is_worth_it;
+use super::{COPIED_SHARE_MIN, is_worth_it};
 
 /// A table of contents helps with nodes of trees only if it is not out of all proportion to them.
 const LISTING_LEN_MAX: usize = 8 << 20;
@@ -24,7 +24,7 @@ pub(crate) fn code_listed(
     }
     let difference = matcher.difference(&bases, plain);
     // What is only listed costs nobody anything to read.
-    let is_worth_it = is_worth_it(&difference, plain.len())
+    let is_worth_it = is_worth_it(&difference, plain.len(), COPIED_SHARE_MIN)
         || (run.bases.is_empty() && difference.copied() * 8 >= plain.len() as u64);
     let again = Difference::apply(&difference.copies, &difference.literals, &bases, plain.len());
     if is_worth_it && run.depth > 0 && again.is_some_and(|again| again == plain) {

@@ -75,7 +75,7 @@ impl Store {
         loop {
             let (mut snapshots, known, _) = self.gc_snapshots()?;
             snapshots.retain(|snapshot| !deleted.contains(&snapshot.id));
-            match self.marked_plan(&snapshots, options, monitor) {
+            match self.marked_plan(&snapshots, options, true, monitor) {
                 // A collection may have taken what was deleted since it was listed.
                 Err(error) if error.is_damage() && self.gc_snapshots()?.1 != known => (),
                 planned => return planned.map(|(plan, _, links)| plan.without(&links)),
@@ -145,13 +145,15 @@ impl Store {
         // Whoever deleted a snapshot may have crashed before that was durable: it must not come back without its chunks.
         self.storage.settle(names::SNAPSHOTS)?;
         let removals = self.index.read(IndexReader::removals)?;
-        let (mut plan, mut marks, links) = self.marked_plan(&snapshots, options, monitor)?;
+        let (mut plan, mut marks, links) = self.marked_plan(&snapshots, options, may_recode, monitor)?;
         let mut recoded = Rewritten::default();
-        if may_recode && !links.packs.is_empty() {
+        if !links.packs.is_empty() {
+            // Nothing goes because of what was meant to be written: what is needed then is looked for anew.
+            drop((plan, marks));
             // What cannot be read is met again below, and keeps what it is coded on.
-            recoded = self.take_out(&links, monitor)?;
-            // Nothing goes because of what was meant to be written: what is needed now is looked for anew.
-            (plan, marks, _) = self.marked_plan(&snapshots, options, monitor)?;
+            recoded = self.take_out(&links, &old_packs, &mut keep_on(claim, monitor))?;
+            drop(links);
+            (plan, marks, _) = self.marked_plan(&snapshots, options, false, monitor)?;
         }
         self.remove_orphaned_labels(&labels, &known)?;
         // Where something is missing, it may be what a lost pack is healed with.
@@ -166,11 +168,11 @@ impl Store {
             ..GcReport::default()
         };
         let Rewritten { moved, len: rewritten_len, damaged, full } =
-            self.rewrite(&plan.rewrite, &marks, options.depth_max, monitor)?;
+            self.rewrite(&plan.rewrite, &marks.live, options.depth_max, &mut keep_on(claim, monitor))?;
         let stays = plan.rewrite.iter().filter(|pack| !moved.contains(&pack.id));
         report.bytes_kept += rewritten_len + stays.map(|pack| pack.len).sum::<u64>();
         report.packs_rewritten = (recoded.moved.len() + moved.len()) as u64;
-        (report.packs_damaged, report.full) = (damaged, full || recoded.full);
+        (report.packs_damaged, report.full) = (damaged.into_iter().collect(), full || recoded.full);
         // What a list named that was there before this epoch is known to every writer that runs: what of it is still dead can go, unless
         // something is coded on it that they do not know of yet.
         let going = plan.drop.iter().chain(plan.rewrite.iter().filter(|pack| moved.contains(&pack.id)));
@@ -256,11 +258,13 @@ impl Store {
     }
 
     /// Brings the index up to date, marks, and plans. What the marking does not find is missing from the packs, not only from an index that
-    /// somebody has made anew meanwhile: else a pack might be taken for dead whose chunks the index did not know for a moment.
+    /// somebody has made anew meanwhile: else a pack might be taken for dead whose chunks the index did not know for a moment. The links are
+    /// looked for only if somebody wants them.
     fn marked_plan(
         self: &Arc<Self>,
         snapshots: &[Snapshot],
         options: &GcOptions,
+        with_links: bool,
         monitor: &dyn Monitor,
     ) -> Result<(GcPlan, Marks, Links)> {
         let seen: BTreeSet<SnapshotId> = snapshots.iter().map(|snapshot| snapshot.id).collect();
@@ -270,7 +274,7 @@ impl Store {
         loop {
             let mut marks = Marks::default();
             let planned = self.mark_all(snapshots, &mut since, &mut marks, monitor).and_then(|reached| {
-                let links = match spared.is_empty() {
+                let links = match with_links && spared.is_empty() {
                     true => self.links(&reached, &marks, options, monitor)?,
                     false => Links::default(),
                 };
@@ -457,6 +461,14 @@ impl Store {
             }
         }
         Ok(())
+    }
+}
+
+/// Shows before each run that this collection goes on, unless somebody wants it to end.
+fn keep_on<'c>(claim: &'c mut WriterClaim, monitor: &'c dyn Monitor) -> impl FnMut() -> Result<()> + use<'c> {
+    || {
+        claim.beat();
+        if monitor.is_cancelled() { Err(StoreError::Cancelled) } else { Ok(()) }
     }
 }
 

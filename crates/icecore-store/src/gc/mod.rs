@@ -11,15 +11,18 @@
 
 mod apply;
 mod bases;
+mod basis;
 mod chunk_set;
 mod doomed;
 mod links;
 mod mark;
 mod plan;
 mod rewrite;
+mod users;
 mod weight;
 
 pub use apply::GcReport;
+pub(crate) use basis::Basis;
 pub(crate) use mark::Marks;
 pub use plan::{GcOptions, GcPlan, PackUse, PackVerdict};
-pub(crate) use rewrite::{Basis, Rewriter};
+pub(crate) use rewrite::Rewriter;

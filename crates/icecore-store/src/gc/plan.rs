@@ -92,7 +92,7 @@ impl GcPlan {
         self.drop.is_empty() && self.rewrite.is_empty()
     }
 
-    /// About how many bytes it frees: rewritten packs are counted by their share of dead chunks.
+    /// About how many bytes it frees.
     pub fn freed_bytes(&self) -> u64 {
         self.drop.iter().chain(&self.rewrite).map(PackUse::dead_len).sum()
     }

@@ -1,16 +1,16 @@
 //! Copying what is live of half-dead packs into new ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use icecore_chunk::Matcher;
-use icecore_format::{Base, DEPTH_MAX, PackId, Run, ShortId};
+use icecore_format::{DEPTH_MAX, PackId, Run, ShortId};
 
+use super::basis::{Basis, depth_on, same_bases};
 use super::chunk_set::ChunkSet;
 use super::links::Links;
-use super::mark::Marks;
 use super::plan::PackUse;
 use crate::delta::{Candidate, code_listed};
 use crate::pack::{DeltaGroup, EncodedBody, OpenPack, PackBuilder, SealedPack, encode_deltas, encode_plain};
@@ -18,32 +18,21 @@ use crate::read::Assembler;
 use crate::store::Store;
 use crate::{Monitor, Result, StoreError};
 
-/// A run that is taken from its chain is coded on no more chunks than this.
-const ORIGINS_MAX: usize = 512;
-
-/// On what runs are coded when they are copied.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Basis<'l> {
-    /// On what they were.
-    Same,
-    /// So that none lies deeper than this: on what their chains started from, where it would.
-    Within(u8),
-    /// Not on these: on what they are coded on.
-    Without(&'l ChunkSet),
-}
-
 /// What came of it.
 #[derive(Debug, Default)]
 pub(super) struct Rewritten {
-    /// Packs of which everything live lies elsewhere now.
+    /// Packs of which everything that was to be copied lies elsewhere now.
     pub(super) moved: BTreeSet<PackId>,
     /// Bytes of the new packs.
     pub(super) len: u64,
     /// Packs of which something live cannot be read.
-    pub(super) damaged: Vec<PackId>,
+    pub(super) damaged: BTreeSet<PackId>,
     /// Whether there was no room for more.
     pub(super) full: bool,
 }
+
+/// Is called before each run: shows that the work goes on, and fails if it is not to.
+pub(crate) type KeepOn<'k> = dyn FnMut() -> Result<()> + 'k;
 
 /// How a new pack is stored; returns the bytes that takes.
 type PutPack<'s> = Box<dyn Fn(&SealedPack) -> Result<u64> + 's>;
@@ -58,7 +47,11 @@ pub(crate) struct Rewriter<'s> {
     matcher: Matcher,
     /// Copied into the pack that grows: they have moved once it is stored.
     waiting: Vec<PackId>,
+    /// What lies in the pack that grows, and is not in the index yet where it comes to lie.
+    growing: HashSet<ShortId>,
     pub(super) moved: BTreeSet<PackId>,
+    /// The new packs.
+    written: BTreeSet<PackId>,
     pub(crate) len: u64,
 }
 
@@ -71,33 +64,40 @@ impl<'s> Rewriter<'s> {
     /// Fills packs that `put` takes.
     pub(crate) fn with(store: &'s Store, put: PutPack<'s>) -> Self {
         let builder = PackBuilder::new(store.key.clone(), store.machine.salt());
-        let (waiting, moved) = (Vec::new(), BTreeSet::new());
-        let (deltas, matcher) = (DeltaGroup::default(), Matcher::default());
-        Self { store, put, builder, deltas, matcher, waiting, moved, len: 0 }
+        Self {
+            store,
+            put,
+            builder,
+            deltas: DeltaGroup::default(),
+            matcher: Matcher::default(),
+            waiting: Vec::new(),
+            growing: HashSet::new(),
+            moved: BTreeSet::new(),
+            written: BTreeSet::new(),
+            len: 0,
+        }
     }
 
     /// Copies what is live of one pack: all of it, or nothing that counts.
-    pub(super) fn copy(&mut self, pack: &PackUse, marks: &Marks, monitor: &dyn Monitor) -> Result<()> {
+    fn copy(&mut self, pack: &PackUse, live: &ChunkSet, keep_on: &mut KeepOn<'_>) -> Result<()> {
         let open = self.store.packs.open(&pack.id)?;
         for number in 0..open.runs().count() {
-            if monitor.is_cancelled() {
-                return Err(StoreError::Cancelled);
-            }
-            self.copy_run(&open, number, &marks.live, Basis::Same)?;
+            keep_on()?;
+            self.copy_run(&open, number, live, Basis::Same)?;
         }
         self.waiting.push(pack.id);
         Ok(())
     }
 
-    /// Copies some chunks of several packs. The less deep runs of all packs come first, and are known to the index before what is coded on
-    /// them comes: so that lies less deep as well, if it is not to be coded on the same. A pack that cannot be read goes to `on_damage`, and no further if that takes it.
+    /// Copies some chunks of several packs, the less deep runs of all packs first: what a run is coded on comes before it, which whoever reads the new
+    /// packs in their order relies on. A pack of which something cannot be read goes to `on_damage`, and no further if that takes it.
     pub(crate) fn copy_all(
         &mut self,
         packs: impl IntoIterator<Item = PackId>,
         chunks: &ChunkSet,
         basis: Basis<'_>,
         mut on_damage: impl FnMut(PackId, StoreError) -> Result<()>,
-        monitor: &dyn Monitor,
+        keep_on: &mut KeepOn<'_>,
     ) -> Result<()> {
         let mut levels: BTreeMap<u8, Vec<(PackId, usize)>> = BTreeMap::new();
         let mut damaged = BTreeSet::new();
@@ -106,6 +106,7 @@ impl<'s> Rewriter<'s> {
             false => Err(error),
         };
         for id in packs {
+            keep_on()?;
             match self.store.packs.open(&id) {
                 Ok(open) => {
                     for (number, (place, run)) in open.runs().enumerate() {
@@ -117,23 +118,23 @@ impl<'s> Rewriter<'s> {
                 Err(error) => pass_over(id, error)?,
             }
         }
-        for level in levels.into_values() {
-            for (id, number) in level {
-                if monitor.is_cancelled() {
-                    return Err(StoreError::Cancelled);
-                }
-                if damaged.contains(&id) {
-                    continue;
-                }
-                let copied =
-                    self.store.packs.open(&id).and_then(|open| self.copy_run(&open, number, chunks, basis));
-                if let Err(error) = copied {
+        // One at a time: tables may be large.
+        let mut last: Option<Arc<OpenPack>> = None;
+        for (id, number) in levels.into_values().flatten() {
+            keep_on()?;
+            if damaged.contains(&id) {
+                continue;
+            }
+            let open = match last.take().filter(|open| open.id == id) {
+                Some(open) => Ok(open),
+                None => self.store.packs.open(&id),
+            };
+            match open.and_then(|open| self.copy_run(&open, number, chunks, basis).map(|()| open)) {
+                Ok(open) => last = Some(open),
+                Err(error) => {
                     pass_over(id, error)?;
                     damaged.insert(id);
                 }
-            }
-            if !matches!(basis, Basis::Same) {
-                self.store_pack()?;
             }
         }
         self.store_pack()
@@ -165,56 +166,18 @@ impl<'s> Rewriter<'s> {
             let entry = open.toc.bodies.get(place.body).ok_or_else(|| open.damaged())?.clone();
             return self.push(EncodedBody { entry, coded });
         }
-        let bases = self.bases_by(basis, open, number, run, &mut assembler)?;
-        self.push_chunks(run, &bases, &chunks)
-    }
-
-    /// What a run is to be coded on now.
-    fn bases_by(
-        &self,
-        basis: Basis<'_>,
-        open: &Arc<OpenPack>,
-        number: usize,
-        run: &Run,
-        assembler: &mut Assembler<'_>,
-    ) -> Result<Vec<Candidate>> {
-        let (links, depth_max, below) = match basis {
-            Basis::Same => return Ok(same_bases(run)),
-            Basis::Within(depth_max) => (None, depth_max, 1),
-            Basis::Without(links) => (Some(links), DEPTH_MAX, run.depth),
-        };
-        let is_link =
-            |pack: &PackId, ordinal| links.is_some_and(|links: &ChunkSet| links.contains(pack, ordinal));
-        let known = self.find_bases(&run.bases, run.depth)?;
-        let stay = known.len() == run.bases.len()
-            && known.iter().all(|(base, ordinal)| base.pack.is_some_and(|pack| !is_link(&pack, *ordinal)));
-        let known: Vec<Candidate> = known.into_iter().map(|(base, _)| base).collect();
-        if stay && depth_on(&known, run.is_listed) <= depth_max {
-            return Ok(known);
+        let mut bases = self.store.bases_by(basis, open, number, run, &mut assembler)?;
+        if bases.iter().any(|base| self.growing.contains(&base.base.id)) {
+            // It lies less deep there, perhaps, and so does what is coded on it: the index must know.
+            self.store_pack()?;
+            bases = self.store.bases_by(basis, open, number, run, &mut assembler)?;
         }
-        let is_end = |pack: &PackId, ordinal| links.is_some() && !is_link(pack, ordinal);
-        let mut origins = assembler.origins(open, number, is_end)?;
-        // Those that give most.
-        let mut given: Vec<u64> = origins.iter().map(|origin| origin.given).collect();
-        given.sort_unstable_by(|one, other| other.cmp(one));
-        let enough = given.get(ORIGINS_MAX).copied().unwrap_or(0);
-        origins.retain(|origin| origin.given > enough);
-        let origins: Vec<Base> = origins.iter().map(|origin| origin.chunk.base()).collect();
-        Ok(self.find_bases(&origins, below)?.into_iter().map(|(base, _)| base).collect())
-    }
-
-    /// Those of `bases` that the index finds less deep than `below`, each with its ordinal in its pack.
-    fn find_bases(&self, bases: &[Base], below: u8) -> Result<Vec<(Candidate, u32)>> {
-        let ids: Vec<ShortId> = bases.iter().map(|base| base.id).collect();
-        let places = self.store.index.read(|index| index.found(&ids, below))?;
-        let mut found = Vec::with_capacity(bases.len());
-        for (stretch, (base, place)) in bases.iter().zip(places).enumerate() {
-            if let Some((place, pack)) = place {
-                let candidate = Candidate { base: *base, depth: place.depth, pack: Some(pack.id), stretch };
-                found.push((candidate, place.ordinal));
-            }
+        self.push_chunks(run, &bases, &chunks, basis.copied_share_min())?;
+        if !matches!(basis, Basis::Same) {
+            let copied = run.chunks.iter().zip(&live).filter(|(_, is_live)| **is_live);
+            self.growing.extend(copied.map(|(chunk, _)| chunk.id.short()));
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Copies every chunk of a damaged pack that can be read, and returns how many those are.
@@ -234,13 +197,19 @@ impl<'s> Rewriter<'s> {
                 });
             }
             saved += chunks.iter().flatten().count() as u64;
-            self.push_chunks(run, &same_bases(run), &chunks)?;
+            self.push_chunks(run, &same_bases(run), &chunks, Basis::Same.copied_share_min())?;
         }
         Ok(saved)
     }
 
-    /// Codes some chunks of a run anew, on these bases if it was a delta.
-    fn push_chunks(&mut self, run: &Run, bases: &[Candidate], chunks: &[Option<Bytes>]) -> Result<()> {
+    /// Codes some chunks of a run anew, on these bases if it was a delta and one part in `share_min` at least is in them.
+    fn push_chunks(
+        &mut self,
+        run: &Run,
+        bases: &[Candidate],
+        chunks: &[Option<Bytes>],
+        share_min: u64,
+    ) -> Result<()> {
         let mut bytes = Vec::with_capacity(run.plain_len() as usize);
         let depth = depth_on(bases, run.is_listed);
         let mut kept = Run { depth, is_listed: run.is_listed, ..Run::default() };
@@ -259,7 +228,9 @@ impl<'s> Rewriter<'s> {
             return self.push_listed(kept, &bytes);
         }
         if kept.depth > 0 {
-            if let Some((run, difference)) = self.store.difference(&kept, &bytes, bases, &mut self.matcher) {
+            if let Some((run, difference)) =
+                self.store.difference(&kept, &bytes, bases, share_min, &mut self.matcher)
+            {
                 return self.deltas.push(run, difference).map_or(Ok(()), |body| self.push(body));
             }
             kept = self.store.without_bases(kept, &bytes);
@@ -308,23 +279,14 @@ impl<'s> Rewriter<'s> {
         // Taken out first: if this fails, they have not moved, whatever is tried next.
         let waiting = std::mem::take(&mut self.waiting);
         if !self.builder.is_empty() {
-            self.len += (self.put)(&self.builder.seal())?;
+            let pack = self.builder.seal();
+            self.len += (self.put)(&pack)?;
+            self.written.insert(pack.id);
         }
+        self.growing.clear();
         self.moved.extend(waiting);
         Ok(())
     }
-}
-
-/// The bases of a run as they are. They are as deep as they may be: what comes to be coded on them lies at no less.
-fn same_bases(run: &Run) -> Vec<Candidate> {
-    let depth = run.depth.saturating_sub(1);
-    let candidate = |(stretch, base): (usize, &Base)| Candidate { base: *base, depth, pack: None, stretch };
-    run.bases.iter().enumerate().map(candidate).collect()
-}
-
-/// How deep a run lies that is coded on these, and on the table of its pack if it is listed.
-fn depth_on(bases: &[Candidate], is_listed: bool) -> u8 {
-    bases.iter().map(|base| base.depth + 1).max().unwrap_or(0).max(u8::from(is_listed))
 }
 
 impl Store {
@@ -333,20 +295,20 @@ impl Store {
     pub(super) fn rewrite(
         &self,
         packs: &[PackUse],
-        marks: &Marks,
+        live: &ChunkSet,
         depth_max: u8,
-        monitor: &dyn Monitor,
+        keep_on: &mut KeepOn<'_>,
     ) -> Result<Rewritten> {
         if depth_max < DEPTH_MAX {
-            let packs = packs.iter().map(|pack| pack.id);
-            return self.recode(packs, &marks.live, Basis::Within(depth_max), monitor);
+            let packs: Vec<PackId> = packs.iter().map(|pack| pack.id).collect();
+            return Ok(self.recode(&packs, live, Basis::Within(depth_max), keep_on)?.0);
         }
         let mut rewriter = Rewriter::new(self);
         let mut rewritten = Rewritten::default();
         for pack in packs {
-            match rewriter.copy(pack, marks, monitor) {
+            match rewriter.copy(pack, live, keep_on) {
                 Ok(()) => (),
-                Err(error) if error.is_out_of_reach() => rewritten.damaged.push(pack.id),
+                Err(error) if error.is_out_of_reach() => drop(rewritten.damaged.insert(pack.id)),
                 Err(error) if error.is_full() => {
                     rewritten.full = true;
                     break;
@@ -362,32 +324,45 @@ impl Store {
         Ok(rewritten)
     }
 
-    /// Codes anew what is coded on links.
-    pub(super) fn take_out(&self, links: &Links, monitor: &dyn Monitor) -> Result<Rewritten> {
+    /// Codes anew what is coded on links, and nothing on what lies in `condemned` packs.
+    pub(super) fn take_out(
+        &self,
+        links: &Links,
+        condemned: &BTreeSet<PackId>,
+        keep_on: &mut KeepOn<'_>,
+    ) -> Result<Rewritten> {
         let packs = links.packs.keys().copied().filter(|id| links.needed.count(id) > 0);
-        self.recode(packs, &links.needed, Basis::Without(&links.chunks), monitor)
+        let basis = Basis::Without(&links.chunks, condemned);
+        let (rewritten, written) = self.recode(&packs.collect::<Vec<_>>(), &links.needed, basis, keep_on)?;
+        if rewritten.full {
+            // A part of it frees nothing: then the new packs are what is found last, and go.
+            self.put_last(&written)?;
+        }
+        Ok(rewritten)
     }
 
-    /// Copies these chunks of `packs` into new packs, coded on something else.
+    /// Copies these chunks of `packs` into new packs, coded on something else. Returns the new packs, too.
     fn recode(
         &self,
-        packs: impl Iterator<Item = PackId> + Clone,
+        packs: &[PackId],
         chunks: &ChunkSet,
         basis: Basis<'_>,
-        monitor: &dyn Monitor,
-    ) -> Result<Rewritten> {
+        keep_on: &mut KeepOn<'_>,
+    ) -> Result<(Rewritten, BTreeSet<PackId>)> {
         let mut rewriter = Rewriter::new(self);
         let mut rewritten = Rewritten::default();
         let damaged = |id, _| {
-            rewritten.damaged.push(id);
+            rewritten.damaged.insert(id);
             Ok(())
         };
-        match rewriter.copy_all(packs.clone(), chunks, basis, damaged, monitor) {
-            Ok(()) => rewritten.moved = packs.filter(|id| !rewritten.damaged.contains(id)).collect(),
+        match rewriter.copy_all(packs.iter().copied(), chunks, basis, damaged, keep_on) {
+            Ok(()) => {
+                rewritten.moved = packs.iter().copied().filter(|id| !rewritten.damaged.contains(id)).collect()
+            }
             Err(error) if error.is_full() => rewritten.full = true,
             Err(error) => return Err(error),
         }
         rewritten.len = rewriter.len;
-        Ok(rewritten)
+        Ok((rewritten, rewriter.written))
     }
 }

@@ -32,11 +32,12 @@ impl Store {
         let (len, count) = (self.whole_len(pack), u64::from(chunks.count(&pack.id)));
         let all = u64::from(pack.chunks.max(1));
         if pack.deltas == 0 || count == 0 || count >= all {
-            return Ok(len * count.min(all) / all);
+            // Rounded up: what may just stay is not rewritten.
+            return Ok((len * count.min(all)).div_ceil(all));
         }
         let open = match self.packs.open(&pack.id) {
             Ok(open) => open,
-            Err(error) if error.is_unreadable() => return Ok(len * count / all),
+            Err(error) if error.is_unreadable() => return Ok((len * count).div_ceil(all)),
             Err(error) => return Err(error),
         };
         let bodies: u64 = open.toc.bodies.iter().map(|body| u64::from(body.stored_len)).sum();
@@ -57,7 +58,9 @@ fn bodies_len_of(open: &OpenPack, chunks: &ChunkSet) -> u64 {
             chosen += if chunks.contains(&open.id, ordinal) { len } else { 0 };
             ordinal += 1;
         }
-        u64::from(body.stored_len) * chosen / all.max(1)
+        // What a table says of lengths may be anything.
+        let share = u128::from(body.stored_len) * u128::from(chosen) / u128::from(all.max(1));
+        u64::try_from(share).unwrap_or(u64::MAX)
     };
     open.toc.bodies.iter().map(&mut share).sum()
 }

@@ -6,7 +6,7 @@ mod depths;
 mod salvage;
 mod snapshot_reader;
 
-pub(crate) use assembler::Assembler;
+pub(crate) use assembler::{Assembler, Origin};
 pub(crate) use content::ANY_DEPTH;
 pub use content::ContentReader;
 pub use depths::Depths;

@@ -222,7 +222,10 @@ impl<'a> Way<'a> {
         };
         let mut rewriter = Rewriter::with(from, Box::new(put));
         let (chunks, ids) = (&self.needs.marks.live, packs.iter().copied());
-        rewriter.copy_all(ids, chunks, Basis::Same, |_, error| Err(error), self.monitor)
+        rewriter.copy_all(ids, chunks, Basis::Same, |_, error| Err(error), &mut || {
+            (self.beat)();
+            self.check_cancelled()
+        })
     }
 
     /// What the pack is coded on has arrived before, so that nobody has to look for it.

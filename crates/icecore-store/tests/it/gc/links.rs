@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use icecore_format::SnapshotId;
+use icecore_storage::{ErrorKind, MemoryStorage, Storage};
 use icecore_store::{GcOptions, GcReport, Silent, SnapshotReader, Store, VerifyExtent};
+use icecore_testkit::{Call, Calls, Fault, FaultyStorage};
 
 use super::{delete, gc};
-use crate::support::{BOTH, Crypto, Fixture, check_all, find, gc_options, noise, write};
+use crate::support::{BOTH, Crypto, Fixture, check_all, find, gc_options, noise, options, write};
 
 /// A table of which a little changes, and beside it what is new every night.
 fn night(number: u64) -> Vec<u8> {
@@ -130,7 +132,7 @@ fn what_several_runs_are_coded_on_stays() {
 }
 
 #[test]
-fn what_is_dead_is_weighed_and_not_counted() {
+fn what_is_dead_is_weighed_and_not_only_counted() {
     let fixture = Fixture::local(Crypto::Plain);
     let (table, cache) = (noise(1, 300_000), noise(2, 40_000));
     let mut changed = table.clone();
@@ -146,4 +148,55 @@ fn what_is_dead_is_weighed_and_not_counted() {
         "the cache is one chunk in eight of its pack, and most of its bytes"
     );
     check(&fixture, &BTreeMap::from([(first, table), (one, changed)]));
+}
+
+/// Rows of the first night and of the last one have hardly a row in common by then, and what they have lies scattered.
+#[test]
+fn a_night_that_has_little_left_of_what_stays_takes_no_more_than_before() {
+    let fixture = Fixture::local(Crypto::Plain);
+    let mut table = noise(1, 200_000);
+    let mut nights = vec![table.clone()];
+    for n in 0..30 {
+        for (row, bytes) in noise(100 + n, 25 * 160).chunks(160).enumerate() {
+            let at = row * 8_000 + usize::try_from(n * 3_300 % 7_800).unwrap();
+            table[at..at + 160].copy_from_slice(bytes);
+        }
+        nights.push(table.clone());
+    }
+    let nights: Vec<_> =
+        nights.into_iter().map(|night| (write(&fixture.store, "shop", &[("a", &night)]).id, night)).collect();
+    let expected = keep(&fixture.store, &nights, &[0, 30]);
+    let before = fixture.stored_bytes();
+    fixture.store.gc(&GcOptions { dead_share_max: 0.0, ..gc_options() }, &Silent).unwrap();
+    let after = fixture.stored_bytes();
+    assert!(after < before, "{after} instead of {before} bytes");
+    check(&fixture, &expected);
+}
+
+#[test]
+fn without_room_nothing_is_taken_out_and_nothing_more_is_stored() {
+    let storage = Arc::new(FaultyStorage::new(MemoryStorage::new()));
+    let fixture = Fixture::new(Arc::clone(&storage) as Arc<dyn Storage>, &options(Crypto::Plain));
+    let nights = put_nights(&fixture.store, 25);
+    let expected = keep(&fixture.store, &nights, &[12, 24]);
+    let mut before = fixture.stored_bytes();
+    let mut after_puts = 0;
+    loop {
+        let (calls, kind) = (Calls::Only(Call::Put), ErrorKind::Full);
+        storage.fail(Fault { calls, prefix: "packs/", after: after_puts, kind, for_good: true });
+        let report = fixture.store.gc(&gc_options(), &Silent).unwrap();
+        let hit = storage.heal();
+        assert_eq!(hit, report.full);
+        check_all(&fixture.store, &expected);
+        let after = fixture.stored_bytes();
+        assert!(after <= before, "{after} instead of {before} bytes after {after_puts} packs");
+        before = after;
+        if !hit {
+            break;
+        }
+        after_puts += 1;
+    }
+    assert!(after_puts > 1);
+    let verified = fixture.store.verify(None, VerifyExtent::Everything, 1, &Silent).unwrap();
+    assert!(verified.findings.is_empty(), "{:?}", verified.findings);
 }
