@@ -1,5 +1,6 @@
 //! What changes in the index.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
 
 use icecore_format::{PackId, PackToc, Run};
@@ -47,7 +48,8 @@ impl<'a> IndexWriter<'a> {
         Ok(is_new)
     }
 
-    /// Adds a pack and its chunks. A chunk that is known already is from now on found here, and its place before becomes a spare.
+    /// Adds a pack and its chunks. A chunk that is known already is from now on found here, and its place before becomes a spare; one that lies
+    /// here twice, where it lies less deep.
     pub(crate) fn add_pack(&mut self, (id, len, toc): NewPack<'_>) -> Result<u32> {
         if let Some(number) =
             self.numbers.get(id.as_bytes()).map_err(read_error)?.map(|number| number.value())
@@ -63,7 +65,8 @@ impl<'a> IndexWriter<'a> {
         let place = |ordinal, depth| tables::pack_place(ChunkPlace { pack: number, ordinal, depth });
         let mut places: Vec<_> =
             chunks.zip(0u32..).map(|((id, depth), ordinal)| (id, place(ordinal, depth))).collect();
-        places.sort_unstable();
+        // What lies less deep may be a base where the other one may not: it comes last, and stays.
+        places.sort_unstable_by_key(|(id, place)| (*id, Reverse(*place)));
         for (id, place) in places {
             let before =
                 self.chunks.insert(id.as_bytes(), place).map_err(read_error)?.map(|before| before.value());
@@ -292,5 +295,36 @@ impl<'a> IndexWriter<'a> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use icecore_format::{Body, ChunkId, Codec, Digest, TocChunk};
+
+    use super::*;
+    use crate::index::Index;
+
+    /// Else it would be rewritten again and again: what is coded on it keeps the pack that it came from.
+    #[test]
+    fn a_chunk_that_lies_in_a_pack_twice_is_found_where_it_lies_less_deep() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = Index::new(dir.path().join("index.redb"));
+        let chunk = TocChunk { id: ChunkId(Digest::of(b"twice")), len: 5 };
+        let run = |depth| Run { depth, chunks: vec![chunk], ..Run::default() };
+        for depths in [[0, 1], [1, 0]] {
+            let body = Body {
+                stored_len: 1,
+                plain_len: 1,
+                codec: Codec::Delta,
+                runs: depths.iter().map(|depth| run(*depth)).collect(),
+            };
+            let id = PackId(Digest::of(&depths));
+            index.write(|index| index.add_pack((id, 100, &PackToc { bodies: vec![body] }))).unwrap();
+            let found = index.read(|index| index.find(&chunk.id)).unwrap().unwrap();
+            assert_eq!((found.depth, found.ordinal), (0, u32::from(depths[0])));
+            let base = index.read(|index| index.places(&[chunk.id])).unwrap();
+            assert_eq!(base[0].map(|(pack, _)| pack), Some(id));
+        }
     }
 }
