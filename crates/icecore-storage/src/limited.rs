@@ -121,6 +121,10 @@ impl<S: Storage> Storage for LimitedStorage<S> {
         self.inner.clear_unfinished()
     }
 
+    fn free(&self) -> Option<u64> {
+        self.inner.free()
+    }
+
     fn keep_reserve(&self) -> Result<()> {
         self.inner.keep_reserve()
     }

@@ -403,6 +403,10 @@ impl<D: Disk> Storage for LocalStorage<D> {
         Ok(freed)
     }
 
+    fn free(&self) -> Option<u64> {
+        self.disk.free(&self.root)
+    }
+
     fn keep_reserve(&self) -> Result<()> {
         let path = self.temp_dir()?.join(RESERVE);
         if self.disk.len(&path).is_ok() {

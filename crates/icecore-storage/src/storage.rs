@@ -123,6 +123,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
         Ok(0)
     }
 
+    /// How many bytes there is room for, if that can be told.
+    fn free(&self) -> Option<u64> {
+        None
+    }
+
     /// Sets some room aside for a time when there is none: a collection needs a little to free much.
     fn keep_reserve(&self) -> Result<()> {
         Ok(())

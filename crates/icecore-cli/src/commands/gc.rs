@@ -138,7 +138,7 @@ fn show_report(ui: &mut Ui, report: &GcReport) -> Result<()> {
     }
     if report.full {
         ui.status(
-            "The disk is full: packs that are partly dead were not rewritten. There may be room for it now.",
+            "The disk has too little room: not all that is partly dead was rewritten. There may be room for it now.",
         );
     }
     if report.packs_condemned > 0 {

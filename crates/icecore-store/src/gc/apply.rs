@@ -44,7 +44,7 @@ pub struct GcReport {
     pub harmed: BTreeSet<SnapshotId>,
     /// Chunks which no pack holds and on which something is coded that snapshots need; `verify` says which snapshots.
     pub bases_lost: u64,
-    /// Whether packs stay half-dead because there was no room to rewrite them.
+    /// Whether packs stay that are not needed as they are, because there was no room to rewrite them.
     pub full: bool,
 }
 
@@ -108,7 +108,7 @@ impl Store {
     fn collect(
         self: &Arc<Self>,
         options: &GcOptions,
-        may_recode: bool,
+        with_links: bool,
         monitor: &dyn Monitor,
     ) -> Result<GcReport> {
         // A claim of our own, from the beginning to the end: a collector that starts now sees us, and leaves us alone.
@@ -116,7 +116,7 @@ impl Store {
         if self.is_collecting_before(claim.id())? {
             return Err(StoreError::Busy { what: "another collection" });
         }
-        match self.collect_as(&mut claim, options, may_recode, monitor) {
+        match self.collect_as(&mut claim, options, with_links, monitor) {
             // Nobody else takes packs that were listed. Where nobody can tell whether the other one lives, it is not seen before.
             Err(error) if error.is_gone() => Err(StoreError::Busy { what: "another collection" }),
             done => done,
@@ -128,7 +128,7 @@ impl Store {
         self: &Arc<Self>,
         claim: &mut WriterClaim,
         options: &GcOptions,
-        may_recode: bool,
+        with_links: bool,
         monitor: &dyn Monitor,
     ) -> Result<GcReport> {
         // Before the epoch is raised: whoever put it and has not come to the pack yet is waited for.
@@ -145,7 +145,7 @@ impl Store {
         // Whoever deleted a snapshot may have crashed before that was durable: it must not come back without its chunks.
         self.storage.settle(names::SNAPSHOTS)?;
         let removals = self.index.read(IndexReader::removals)?;
-        let (mut plan, mut marks, links) = self.marked_plan(&snapshots, options, may_recode, monitor)?;
+        let (mut plan, mut marks, links) = self.marked_plan(&snapshots, options, with_links, monitor)?;
         let mut recoded = Rewritten::default();
         if !links.packs.is_empty() {
             // Nothing goes because of what was meant to be written: what is needed then is looked for anew.
@@ -171,7 +171,7 @@ impl Store {
             self.rewrite(&plan.rewrite, &marks.live, options.depth_max, &mut keep_on(claim, monitor))?;
         let stays = plan.rewrite.iter().filter(|pack| !moved.contains(&pack.id));
         report.bytes_kept += rewritten_len + stays.map(|pack| pack.len).sum::<u64>();
-        report.packs_rewritten = (recoded.moved.len() + moved.len()) as u64;
+        report.packs_rewritten = recoded.moved.union(&moved).count() as u64;
         (report.packs_damaged, report.full) = (damaged.into_iter().collect(), full || recoded.full);
         // What a list named that was there before this epoch is known to every writer that runs: what of it is still dead can go, unless
         // something is coded on it that they do not know of yet.

@@ -12,6 +12,7 @@
 mod apply;
 mod bases;
 mod basis;
+mod chains;
 mod chunk_set;
 mod doomed;
 mod links;

@@ -50,7 +50,7 @@ pub(crate) struct Rewriter<'s> {
     /// What lies in the pack that grows, and is not in the index yet where it comes to lie.
     growing: HashSet<ShortId>,
     pub(super) moved: BTreeSet<PackId>,
-    /// The new packs.
+    /// The new packs, and one that may not have become one.
     written: BTreeSet<PackId>,
     pub(crate) len: u64,
 }
@@ -159,24 +159,28 @@ impl<'s> Rewriter<'s> {
         for (span, is_live) in open.spans(number).zip(&live) {
             chunks.push(if *is_live { Some(assembler.chunk(open, &span)?) } else { None });
         }
+        let copied = run.chunks.iter().zip(&live).filter(|(_, is_live)| **is_live);
+        let copied = copied.map(|(chunk, _)| chunk.id.short());
         if run.depth == 0 && !live.contains(&false) {
             // The frame is copied, and sealed anew for its new place.
             let stored = self.store.packs.stored_body(open, place.body)?;
             let coded = open.unseal(place.body, stored)?;
             let entry = open.toc.bodies.get(place.body).ok_or_else(|| open.damaged())?.clone();
-            return self.push(EncodedBody { entry, coded });
+            self.push(EncodedBody { entry, coded })?;
+            self.growing.extend(copied);
+            return Ok(());
+        }
+        // What lies in the pack that grows lies less deep there, perhaps, and so does what is coded on it: the index must know.
+        if !matches!(basis, Basis::Same) && run.bases.iter().any(|base| self.growing.contains(&base.id)) {
+            self.store_pack()?;
         }
         let mut bases = self.store.bases_by(basis, open, number, run, &mut assembler)?;
-        if bases.iter().any(|base| self.growing.contains(&base.base.id)) {
-            // It lies less deep there, perhaps, and so does what is coded on it: the index must know.
+        if !matches!(basis, Basis::Same) && bases.iter().any(|base| self.growing.contains(&base.base.id)) {
             self.store_pack()?;
             bases = self.store.bases_by(basis, open, number, run, &mut assembler)?;
         }
         self.push_chunks(run, &bases, &chunks, basis.copied_share_min())?;
-        if !matches!(basis, Basis::Same) {
-            let copied = run.chunks.iter().zip(&live).filter(|(_, is_live)| **is_live);
-            self.growing.extend(copied.map(|(chunk, _)| chunk.id.short()));
-        }
+        self.growing.extend(copied);
         Ok(())
     }
 
@@ -202,7 +206,7 @@ impl<'s> Rewriter<'s> {
         Ok(saved)
     }
 
-    /// Codes some chunks of a run anew, on these bases if it was a delta and one part in `share_min` at least is in them.
+    /// Codes some chunks of a run anew, on these bases if it was a delta; one of content only if one part in `share_min` at least is in them.
     fn push_chunks(
         &mut self,
         run: &Run,
@@ -280,8 +284,9 @@ impl<'s> Rewriter<'s> {
         let waiting = std::mem::take(&mut self.waiting);
         if !self.builder.is_empty() {
             let pack = self.builder.seal();
-            self.len += (self.put)(&pack)?;
+            // Even if that fails: it may be there.
             self.written.insert(pack.id);
+            self.len += (self.put)(&pack)?;
         }
         self.growing.clear();
         self.moved.extend(waiting);
@@ -324,19 +329,25 @@ impl Store {
         Ok(rewritten)
     }
 
-    /// Codes anew what is coded on links, and nothing on what lies in `condemned` packs.
+    /// Codes anew what is coded on links, and nothing on what lies in `condemned` packs. If that takes more room than there is, or than it gives back, all stays as it is.
     pub(super) fn take_out(
         &self,
         links: &Links,
         condemned: &BTreeSet<PackId>,
         keep_on: &mut KeepOn<'_>,
     ) -> Result<Rewritten> {
+        // Others need room meanwhile.
+        if self.storage.free().is_some_and(|free| free / 2 < links.needed_len) {
+            return Ok(Rewritten { full: true, ..Rewritten::default() });
+        }
         let packs = links.packs.keys().copied().filter(|id| links.needed.count(id) > 0);
         let basis = Basis::Without(&links.chunks, condemned);
-        let (rewritten, written) = self.recode(&packs.collect::<Vec<_>>(), &links.needed, basis, keep_on)?;
-        if rewritten.full {
-            // A part of it frees nothing: then the new packs are what is found last, and go.
+        let (mut rewritten, written) =
+            self.recode(&packs.collect::<Vec<_>>(), &links.needed, basis, keep_on)?;
+        if rewritten.full || rewritten.len > links.packs_len {
+            // The new packs are found last then, and go. On a disk that is full to the last byte the index may not take that: the next collection meets both.
             self.put_last(&written)?;
+            rewritten.moved.clear();
         }
         Ok(rewritten)
     }
@@ -357,7 +368,8 @@ impl Store {
         };
         match rewriter.copy_all(packs.iter().copied(), chunks, basis, damaged, keep_on) {
             Ok(()) => {
-                rewritten.moved = packs.iter().copied().filter(|id| !rewritten.damaged.contains(id)).collect()
+                let moved = packs.iter().copied().filter(|id| !rewritten.damaged.contains(id));
+                rewritten.moved = moved.collect();
             }
             Err(error) if error.is_full() => rewritten.full = true,
             Err(error) => return Err(error),

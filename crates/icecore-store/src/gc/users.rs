@@ -1,8 +1,9 @@
 //! Which runs a chunk is needed for in the end.
 
-/// So many neighbouring runs may need one chunk, and it is still needed at one place: it lay across a border between runs once.
-const NEIGHBOURS_MAX: u32 = 3;
-const WIDTH_BITS: u32 = 2;
+/// So many neighbouring runs may need one chunk, and it is still needed at one place: it lay across a border between runs once. No more than two:
+/// the runs of two small snapshots may lie in a pack one after the other, with their nodes in between.
+const NEIGHBOURS_MAX: u32 = 2;
+const WIDTH_BITS: u32 = 1;
 
 /// Runs by their numbers, packed: nobody, some neighbours, or too many of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,11 +62,11 @@ mod tests {
         assert!(!nobody.are_neighbours() && Users::one(0).are_neighbours());
         assert_eq!(nobody.join(Users::one(7)), Users::one(7));
         assert_eq!(Users::one(7).join(nobody), Users::one(7));
-        let three = Users::one(7).join(Users::one(9));
-        assert_eq!(three.bounds(), Some((7, 9)));
-        assert_eq!(three.join(Users::one(8)), three);
-        assert_eq!(three.join(Users::one(10)), Users::MANY);
-        assert_eq!(Users::one(6).join(three), Users::MANY);
+        let two = Users::one(7).join(Users::one(8));
+        assert_eq!(two.bounds(), Some((7, 8)));
+        assert_eq!((two.join(Users::one(8)), Users::one(8).join(Users::one(7))), (two, two));
+        assert_eq!(two.join(Users::one(9)), Users::MANY);
+        assert_eq!(Users::one(6).join(two), Users::MANY);
         assert_eq!(Users::MANY.join(Users::one(6)), Users::MANY);
         assert!(!Users::MANY.are_neighbours());
         assert!(!Users::one(usize::MAX).are_neighbours());

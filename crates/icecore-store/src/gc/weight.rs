@@ -41,9 +41,9 @@ impl Store {
             Err(error) => return Err(error),
         };
         let bodies: u64 = open.toc.bodies.iter().map(|body| u64::from(body.stored_len)).sum();
-        let table = pack.len.saturating_sub(bodies) * count / all;
-        let taken = bodies_len_of(&open, chunks) + table;
-        Ok((taken * len / pack.len.max(1)).min(len))
+        let table = part(pack.len.saturating_sub(bodies), count, all);
+        let taken = bodies_len_of(&open, chunks).saturating_add(table);
+        Ok(part(len, taken, pack.len).min(len))
     }
 }
 
@@ -58,9 +58,13 @@ fn bodies_len_of(open: &OpenPack, chunks: &ChunkSet) -> u64 {
             chosen += if chunks.contains(&open.id, ordinal) { len } else { 0 };
             ordinal += 1;
         }
-        // What a table says of lengths may be anything.
-        let share = u128::from(body.stored_len) * u128::from(chosen) / u128::from(all.max(1));
-        u64::try_from(share).unwrap_or(u64::MAX)
+        part(body.stored_len.into(), chosen, all)
     };
     open.toc.bodies.iter().map(&mut share).sum()
+}
+
+/// `share` parts of `len`, if it has `all` of them. What a table says of lengths may be anything.
+pub(super) fn part(len: u64, share: u64, all: u64) -> u64 {
+    let part = u128::from(len) * u128::from(share) / u128::from(all.max(1));
+    u64::try_from(part).unwrap_or(u64::MAX)
 }

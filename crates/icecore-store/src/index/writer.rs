@@ -1,9 +1,8 @@
 //! What changes in the index.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
 
-use icecore_format::{PackId, PackToc, Run};
+use icecore_format::{ChunkId, PackId, PackToc, Run};
 use redb::{ReadableMultimapTable as _, ReadableTable as _};
 
 use super::tables::{
@@ -60,14 +59,8 @@ impl<'a> IndexWriter<'a> {
         let record = PackRecord::new(id, len, toc);
         self.packs.insert(number, record.encode().as_slice()).map_err(read_error)?;
         self.numbers.insert(id.as_bytes(), number).map_err(read_error)?;
-        // In the order of the keys: neighbours in the tree share pages.
-        let chunks = toc.runs().flat_map(|run| run.chunks.iter().map(|chunk| (chunk.id, run.depth)));
-        let place = |ordinal, depth| tables::pack_place(ChunkPlace { pack: number, ordinal, depth });
-        let mut places: Vec<_> =
-            chunks.zip(0u32..).map(|((id, depth), ordinal)| (id, place(ordinal, depth))).collect();
         // What lies less deep may be a base where the other one may not: it comes last, and stays.
-        places.sort_unstable_by_key(|(id, place)| (*id, Reverse(*place)));
-        for (id, place) in places {
+        for (id, place) in places_in(number, toc).into_iter().rev() {
             let before =
                 self.chunks.insert(id.as_bytes(), place).map_err(read_error)?.map(|before| before.value());
             if let Some(before) = before {
@@ -185,9 +178,8 @@ impl<'a> IndexWriter<'a> {
         let number = self.next_number()?;
         self.packs.insert(number, record.encode().as_slice()).map_err(read_error)?;
         self.numbers.insert(id.as_bytes(), number).map_err(read_error)?;
-        let chunks = toc.runs().flat_map(|run| run.chunks.iter().map(|chunk| (chunk.id, run.depth)));
-        for ((id, depth), ordinal) in chunks.zip(0u32..) {
-            let place = tables::pack_place(ChunkPlace { pack: number, ordinal, depth });
+        // What lies here alone, and twice, is found where it lies less deep.
+        for (id, place) in places_in(number, toc) {
             if self.chunks.get(id.as_bytes()).map_err(read_error)?.is_some() {
                 self.spares.insert(id.as_bytes(), place).map_err(read_error)?;
             } else {
@@ -298,9 +290,20 @@ impl<'a> IndexWriter<'a> {
     }
 }
 
+/// The chunks of a pack with this number, each with its place: in the order of the keys, as neighbours in the tree share pages, and of one that lies there twice the
+/// less deep place first.
+fn places_in(number: u32, toc: &PackToc) -> Vec<(ChunkId, u64)> {
+    let chunks = toc.runs().flat_map(|run| run.chunks.iter().map(|chunk| (chunk.id, run.depth)));
+    let place = |ordinal, depth| tables::pack_place(ChunkPlace { pack: number, ordinal, depth });
+    let mut places: Vec<_> =
+        chunks.zip(0u32..).map(|((id, depth), ordinal)| (id, place(ordinal, depth))).collect();
+    places.sort_unstable();
+    places
+}
+
 #[cfg(test)]
 mod tests {
-    use icecore_format::{Body, ChunkId, Codec, Digest, TocChunk};
+    use icecore_format::{Body, Codec, Digest, TocChunk};
 
     use super::*;
     use crate::index::Index;
