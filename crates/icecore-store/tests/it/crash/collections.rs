@@ -127,6 +127,16 @@ fn every_crash_point_of_a_collection_that_repacks_deltas() {
     });
 }
 
+/// No chunk of a snapshot is coded on one that is coded on another.
+fn no_deeper_than_one(site: &Site) -> bool {
+    let store = site.open().expect("opens");
+    let (snapshots, _) = store.snapshots().expect("listed");
+    snapshots.into_iter().all(|snapshot| {
+        let reader = SnapshotReader::new(Arc::clone(&store), snapshot.manifest);
+        reader.depths().expect("read").max <= 1
+    })
+}
+
 #[test]
 fn every_crash_point_of_a_collection_that_flattens() {
     every_crash_point(Operation {
@@ -140,14 +150,7 @@ fn every_crash_point_of_a_collection_that_flattens() {
             assert_eq!(report.packs_condemned, 0);
             Ok(())
         },
-        done: |site| {
-            let store = site.open().expect("opens");
-            let (snapshots, _) = store.snapshots().expect("listed");
-            snapshots.into_iter().all(|snapshot| {
-                let reader = SnapshotReader::new(Arc::clone(&store), snapshot.manifest);
-                reader.depths().expect("read").max <= 1
-            })
-        },
+        done: no_deeper_than_one,
     });
 }
 
@@ -167,13 +170,6 @@ fn every_crash_point_of_a_collection_that_takes_links_out() {
             assert_eq!(report.packs_condemned, 0);
             Ok(())
         },
-        done: |site| {
-            let store = site.open().expect("opens");
-            let (snapshots, _) = store.snapshots().expect("listed");
-            snapshots.into_iter().all(|snapshot| {
-                let reader = SnapshotReader::new(Arc::clone(&store), snapshot.manifest);
-                reader.depths().expect("read").max <= 1
-            })
-        },
+        done: no_deeper_than_one,
     });
 }
