@@ -16,16 +16,90 @@ use crate::{Monitor, Result, StoreError};
 /// Where the bases of a run lie.
 type Bases = BTreeSet<(PackId, u32)>;
 
-/// Packs with deltas.
+/// Packs with deltas, and who needs what is in them.
+#[derive(Debug, Default)]
 pub(super) struct Chains {
-    pub(super) packs: Vec<PackRecord>,
-    /// For each of them, for each of its chunks, the runs that need it in the end.
-    pub(super) users: Vec<Vec<Users>>,
+    /// As the index numbers them, which is mostly the order in which they were stored: a large snapshot goes on in the next one.
+    pub(super) packs: Vec<ChainPack>,
+    at: BTreeMap<PackId, usize>,
+    /// The runs of which something is live, by pack and number, the deepest first: whoever needs a chunk lies deeper than it.
+    levels: BTreeMap<Reverse<u8>, Vec<(usize, usize)>>,
+    run_count: usize,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct ChainPack {
+    pub(super) record: PackRecord,
+    /// The number of its first run among those of all packs.
+    first_run: usize,
+    /// For each of its chunks the runs that need it in the end: runs with something that a snapshot reaches, or that several others need.
+    pub(super) users: Vec<Users>,
+    /// Its deltas that are live, and that no snapshot reaches.
+    held: ChunkSet,
+}
+
+impl Chains {
+    fn push(&mut self, record: PackRecord, open: &OpenPack, reached: &ChunkSet, live: &ChunkSet) {
+        let at = self.packs.len();
+        let mut held = ChunkSet::default();
+        for (number, (place, run)) in open.runs().enumerate().filter(|(_, (_, run))| run.depth > 0) {
+            if live.contains_any(&open.id, place.first, run.chunks.len()) {
+                self.levels.entry(Reverse(run.depth)).or_default().push((at, number));
+            }
+            for ordinal in (place.first..).take(run.chunks.len()) {
+                if live.contains(&open.id, ordinal) && !reached.contains(&open.id, ordinal) {
+                    held.insert(open.id, ordinal);
+                }
+            }
+        }
+        let users = vec![Users::default(); open.toc.chunk_count()];
+        self.at.insert(record.id, at);
+        self.packs.push(ChainPack { record, first_run: self.run_count, users, held });
+        self.run_count += open.runs().count();
+    }
+
+    /// Lets the bases of a run know who needs them: the run itself, or whoever alone needs the run.
+    fn follow(
+        &mut self,
+        at: usize,
+        number: usize,
+        (place, run): (RunPlace, &Run),
+        bases: &Bases,
+        live: &ChunkSet,
+    ) {
+        let Some(pack) = self.packs.get(at) else { return };
+        let itself = Users::one(pack.first_run + number);
+        let ordinals = (place.first..).take(run.chunks.len());
+        let needed_by = ordinals
+            .filter(|ordinal| live.contains(&pack.record.id, *ordinal))
+            .fold(Users::default(), |known, ordinal| {
+                known.join(if pack.is_link(ordinal) { pack.users_of(ordinal) } else { itself })
+            });
+        // Where runs that lie apart need its chunks, each of them goes on from there with a part of its own.
+        let needed_by = if needed_by.are_neighbours() { needed_by } else { itself };
+        for (pack, ordinal) in bases {
+            let pack = self.at.get(pack).and_then(|at| self.packs.get_mut(*at));
+            if let Some(known) = pack.and_then(|pack| pack.users.get_mut(*ordinal as usize)) {
+                *known = known.join(needed_by);
+            }
+        }
+    }
+}
+
+impl ChainPack {
+    /// Whether a chunk is a delta that no snapshot reaches, and that one run needs in the end, or two neighbours.
+    pub(super) fn is_link(&self, ordinal: u32) -> bool {
+        self.held.contains(&self.record.id, ordinal) && self.users_of(ordinal).are_neighbours()
+    }
+
+    fn users_of(&self, ordinal: u32) -> Users {
+        self.users.get(ordinal as usize).copied().unwrap_or_default()
+    }
 }
 
 impl Store {
-    /// For each chunk of these packs which runs need it in the end: runs with something that a snapshot reaches, or that several others need. Nothing if
-    /// the deltas that no snapshot reaches have too few bytes to be looked at.
+    /// Follows the chains of deltas in these packs from their ends. Nothing if the deltas that no snapshot reaches have too few bytes to be looked at.
     pub(super) fn chains(
         &self,
         packs: Vec<PackRecord>,
@@ -34,67 +108,29 @@ impl Store {
         is_enough: impl Fn(u64) -> bool,
         monitor: &dyn Monitor,
     ) -> Result<Option<Chains>> {
-        // The deepest runs come first: whoever needs a chunk lies deeper than it.
-        let mut levels: BTreeMap<Reverse<u8>, Vec<(usize, usize)>> = BTreeMap::new();
-        let (mut deltas, mut held, mut held_len) = (ChunkSet::default(), ChunkSet::default(), 0);
-        // The runs of all packs are numbered as the index numbers the packs, mostly in the order in which they were stored: a large snapshot goes on in the next one.
-        let mut first_runs = Vec::with_capacity(packs.len());
-        let mut users = Vec::with_capacity(packs.len());
-        let mut runs_before = 0;
-        for (at, pack) in packs.iter().enumerate() {
+        let mut chains = Chains::default();
+        for record in packs {
             if monitor.is_cancelled() {
                 return Err(StoreError::Cancelled);
             }
-            let open = self.packs.open(&pack.id)?;
-            for (number, (place, run)) in open.runs().enumerate().filter(|(_, (_, run))| run.depth > 0) {
-                if live.contains_any(&open.id, place.first, run.chunks.len()) {
-                    levels.entry(Reverse(run.depth)).or_default().push((at, number));
-                    for ordinal in (place.first..).take(run.chunks.len()) {
-                        deltas.insert(open.id, ordinal);
-                        if live.contains(&open.id, ordinal) && !reached.contains(&open.id, ordinal) {
-                            held.insert(open.id, ordinal);
-                        }
-                    }
-                }
-            }
-            held_len += self.len_of(pack, &held)?;
-            first_runs.push(runs_before);
-            users.push(vec![Users::default(); open.toc.chunk_count()]);
-            runs_before += open.runs().count();
+            chains.push(record, &*self.packs.open(&record.id)?, reached, live);
         }
-        if !is_enough(held_len) {
+        let held_len = chains.packs.iter().map(|pack| self.len_of(&pack.record, &pack.held));
+        if !is_enough(held_len.sum::<Result<u64>>()?) {
             return Ok(None);
         }
-        let at_of: BTreeMap<PackId, usize> = packs.iter().map(|pack| pack.id).zip(0..).collect();
-        for level in levels.into_values() {
+        for level in std::mem::take(&mut chains.levels).into_values() {
             for runs in level.chunk_by(|(one, _), (other, _)| one == other) {
-                let at = runs.first().map_or(0, |(at, _)| *at);
-                let Some((pack, first_run)) = packs.get(at).zip(first_runs.get(at)) else { continue };
-                let open = self.packs.open(&pack.id)?;
+                let Some(at) = runs.first().map(|(at, _)| *at) else { continue };
+                let Some(id) = chains.packs.get(at).map(|pack| pack.record.id) else { continue };
+                let open = self.packs.open(&id)?;
                 let numbers: Vec<usize> = runs.iter().map(|(_, number)| *number).collect();
                 self.look_at_runs(&open, &numbers, monitor, |number, place, run, bases| {
-                    let itself = Users::one(first_run + number);
-                    let mut needed_by = Users::default();
-                    for ordinal in (place.first..).take(run.chunks.len()) {
-                        let of_chunk = users.get(at).and_then(|of_pack| of_pack.get(ordinal as usize));
-                        let of_chunk = of_chunk.copied().unwrap_or_default();
-                        if live.contains(&open.id, ordinal) {
-                            let stays = reached.contains(&open.id, ordinal) || !of_chunk.are_neighbours();
-                            needed_by = needed_by.join(if stays { itself } else { of_chunk });
-                        }
-                    }
-                    // Where runs that lie apart need its chunks, each of them goes on from there with a part of its own.
-                    let needed_by = if needed_by.are_neighbours() { needed_by } else { itself };
-                    for (pack, ordinal) in bases.iter().filter(|(pack, n)| deltas.contains(pack, *n)) {
-                        let of_pack = at_of.get(pack).and_then(|at| users.get_mut(*at));
-                        if let Some(known) = of_pack.and_then(|chunks| chunks.get_mut(*ordinal as usize)) {
-                            *known = known.join(needed_by);
-                        }
-                    }
+                    chains.follow(at, number, (place, run), bases, live);
                 })?;
             }
         }
-        Ok(Some(Chains { packs, users }))
+        Ok(Some(chains))
     }
 
     /// Shows `look` runs of a pack, each with its number, its place, and where its bases lie.

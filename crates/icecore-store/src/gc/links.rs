@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use icecore_format::PackId;
 
+use super::chains::ChainPack;
 use super::chunk_set::ChunkSet;
 use super::mark::Marks;
 use super::plan::GcOptions;
@@ -70,22 +71,20 @@ impl Store {
             return Ok(Links::default());
         };
         let mut links = Links::default();
-        for (pack, users) in chains.packs.iter().zip(&chains.users) {
-            for (ordinal, users) in (0..).zip(users) {
-                let is_held = live.contains(&pack.id, ordinal) && !reached.contains(&pack.id, ordinal);
-                if is_held && users.are_neighbours() {
-                    links.chunks.insert(pack.id, ordinal);
-                }
+        for pack in &chains.packs {
+            let id = pack.record.id;
+            for ordinal in (0..).take(pack.users.len()).filter(|ordinal| pack.is_link(*ordinal)) {
+                links.chunks.insert(id, ordinal);
             }
-            if links.chunks.count(&pack.id) > 0 {
-                links.packs.insert(pack.id, self.len_of(pack, &links.chunks)?);
+            if links.chunks.count(&id) > 0 {
+                links.packs.insert(id, self.len_of(&pack.record, &links.chunks)?);
             }
         }
         if !options.is_too_much(links.packs.values().sum(), live_len) {
             return Ok(Links::default());
         }
         for pack in &chains.packs {
-            let open = self.packs.open(&pack.id)?;
+            let open = self.packs.open(&pack.record.id)?;
             let all: Vec<usize> = (0..open.runs().count()).collect();
             self.look_at_runs(&open, &all, monitor, |_, _, _, bases| {
                 if bases.iter().any(|(pack, ordinal)| links.chunks.contains(pack, *ordinal)) {
@@ -93,10 +92,12 @@ impl Store {
                 }
             })?;
         }
-        for pack in chains.packs.iter().filter(|pack| links.packs.contains_key(&pack.id)) {
-            links.needed.set_pack(&pack.id, live, &links.chunks);
-            links.needed_len += self.len_of(pack, &links.needed)?;
-            links.packs_len += self.whole_len(pack);
+        for ChainPack { record, .. } in &chains.packs {
+            if links.packs.contains_key(&record.id) {
+                links.needed.set_pack(&record.id, live, &links.chunks);
+                links.needed_len += self.len_of(record, &links.needed)?;
+                links.packs_len += self.whole_len(record);
+            }
         }
         Ok(links)
     }
