@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use icecore_format::{Condemned, names};
@@ -23,6 +24,8 @@ fn a_second_collector_is_told_that_one_runs() {
     let seen = Arc::new(std::sync::Mutex::new(None));
     let note = Arc::clone(&seen);
     let during = During(std::sync::Once::new(), move || {
+        // Of two that begin in the same millisecond either may be the first; the other one would wait for this thread, then.
+        thread::sleep(Duration::from_millis(2));
         *note.lock().unwrap() = Some(other.gc(&gc_options(), &Silent));
     });
     fixture.store.gc(&gc_options(), &during).unwrap();
@@ -42,9 +45,9 @@ fn a_list_that_another_collection_writes_meanwhile_is_not_worked_off() {
     let first = begin_with(&fixture.store, "first", &noise(2, 1000));
     let epoch = fixture.storage.get(names::EPOCH).unwrap();
     let other = fixture.another_process();
-    let collector = std::thread::spawn(move || gc(&other));
+    let collector = thread::spawn(move || gc(&other));
     while fixture.storage.get(names::EPOCH).unwrap() == epoch {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     // Registered after the collection began, and refers to what is dead.
     let writer = begin_with(&fixture.store, "new", &dead);
@@ -52,7 +55,7 @@ fn a_list_that_another_collection_writes_meanwhile_is_not_worked_off() {
     let list = Condemned { packs: doomed }.encode(&name);
     fixture.storage.put(&name, &list, PutMode::CreateNew).unwrap();
     // Its blocks are looked up while it waits for more.
-    std::thread::sleep(Duration::from_millis(500));
+    thread::sleep(Duration::from_millis(500));
     drop(first);
     in_time(move || collector.join().unwrap());
     let written = writer.commit(|_| ()).unwrap();
