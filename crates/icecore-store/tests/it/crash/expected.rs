@@ -69,20 +69,9 @@ impl Expected {
         Ok(snapshots.into_iter().rev().find(|snapshot| self.snapshots.contains_key(&snapshot.id)))
     }
 
-    /// What is listed is what there should be, and restores; nothing at all is damaged.
     pub(super) fn check(&self, site: &Site, context: &dyn fmt::Display) {
-        let Some(store) = self.check_snapshots(site, context) else { return };
-        let mut report = store.verify(None, VerifyExtent::Everything, 1, &Silent).expect("verify");
-        // Between an object and its second copy there is none, until the next collection or repair.
-        report.findings.retain(|finding| finding.kind != FindingKind::Copy);
-        let harmless = self.damaged && report.findings.iter().all(|finding| finding.snapshots.is_empty());
-        assert!(harmless || self.lost || report.findings.is_empty(), "{:?}, {context}", report.findings);
-    }
-
-    /// What is listed is what there should be, and restores. The store, if there should be one.
-    pub(super) fn check_snapshots(&self, site: &Site, context: &dyn fmt::Display) -> Option<Arc<Store>> {
         let store = match site.open() {
-            Err(StoreError::NoStore { .. }) if self.no_store_yet(site) => return None,
+            Err(StoreError::NoStore { .. }) if self.no_store_yet(site) => return,
             opened => opened.unwrap_or_else(|error| panic!("the store does not open, {error:?}, {context}")),
         };
         let (snapshots, damaged) = store.snapshots().expect("list");
@@ -106,7 +95,11 @@ impl Expected {
         }
         let sure = |tags: &BTreeSet<_>| tags.difference(&self.open_tags).cloned().collect::<BTreeSet<_>>();
         assert_eq!(sure(&tags), sure(&self.tags), "{context}");
-        Some(store)
+        let mut report = store.verify(None, VerifyExtent::Everything, 1, &Silent).expect("verify");
+        // Between an object and its second copy there is none, until the next collection or repair.
+        report.findings.retain(|finding| finding.kind != FindingKind::Copy);
+        let harmless = self.damaged && report.findings.iter().all(|finding| finding.snapshots.is_empty());
+        assert!(harmless || self.lost || report.findings.is_empty(), "{:?}, {context}", report.findings);
     }
 
     fn no_store_yet(&self, site: &Site) -> bool {
