@@ -8,6 +8,9 @@ use ureq::http::Uri;
 use crate::secret::read_secret;
 use crate::{Error, Project, Result};
 
+/// No line with a URL is longer.
+const LINE_LEN_MAX: usize = 4 << 10;
+
 /// An `http://` or `https://` URL. As a rule whoever knows what follows its host may write there: nothing prints that.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -76,15 +79,31 @@ impl Project {
         let unfit = |why: String| {
             Error::Unfitting(format!("{} holds no URL in its first line: {why}", path.display()))
         };
-        let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let line = str::from_utf8(line).map_err(|_| unfit("it is not UTF-8".to_owned()))?;
-        WebUrl::parse(line).map(Some).map_err(unfit)
+        in_first_line(&text).map(Some).map_err(unfit)
     }
+}
+
+fn in_first_line(text: &[u8]) -> std::result::Result<WebUrl, String> {
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.len() >= LINE_LEN_MAX {
+        return Err("it is too long".to_owned());
+    }
+    WebUrl::parse(str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_the_first_line_of_a_file_and_has_a_bound() {
+        let url = "https://hc.example/hush";
+        assert_eq!(in_first_line(format!("{url}\nmore").as_bytes()).unwrap().host(), "hc.example");
+        assert_eq!(in_first_line(b"https://a/\xff").unwrap_err(), "it is not UTF-8");
+        let long = |len: usize| format!("https://a/{}", "x".repeat(len - 10));
+        assert!(in_first_line(long(4095).as_bytes()).is_ok());
+        assert_eq!(in_first_line(long(4096).as_bytes()).unwrap_err(), "it is too long");
+    }
 
     #[test]
     fn what_follows_the_host_is_not_printed() {
