@@ -27,17 +27,16 @@ impl Store {
     }
 
     /// About how many of them these chunks take. In a pack without deltas they count alike; where there are deltas, a row that was changed lies
-    /// beside what is new altogether, and the table tells how much room each body takes.
+    /// beside what is new altogether, and the table tells how much room each body takes. Rounded up: what may just stay is not rewritten.
     pub(super) fn len_of(&self, pack: &PackRecord, chunks: &ChunkSet) -> Result<u64> {
         let (len, count) = (self.whole_len(pack), u64::from(chunks.count(&pack.id)));
         let all = u64::from(pack.chunks.max(1));
         if pack.deltas == 0 || count == 0 || count >= all {
-            // Rounded up: what may just stay is not rewritten.
-            return Ok((len * count.min(all)).div_ceil(all));
+            return Ok(len - part(len, all - count.min(all), all));
         }
         let open = match self.packs.open(&pack.id) {
             Ok(open) => open,
-            Err(error) if error.is_unreadable() => return Ok((len * count).div_ceil(all)),
+            Err(error) if error.is_unreadable() => return Ok(len - part(len, all - count, all)),
             Err(error) => return Err(error),
         };
         let bodies: u64 = open.toc.bodies.iter().map(|body| u64::from(body.stored_len)).sum();
@@ -67,4 +66,17 @@ fn bodies_len_of(open: &OpenPack, chunks: &ChunkSet) -> u64 {
 pub(super) fn part(len: u64, share: u64, all: u64) -> u64 {
     let part = u128::from(len) * u128::from(share) / u128::from(all.max(1));
     u64::try_from(part).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_whatever_a_table_says_is_no_more_than_there_is() {
+        assert_eq!((part(1001, 1, 4), part(7, 0, 0), part(0, 5, 5)), (250, 0, 0));
+        assert_eq!(part(u64::MAX, u64::MAX, u64::MAX), u64::MAX);
+        assert_eq!(part(1 << 45, 1 << 26, 1 << 27), 1 << 44);
+        assert_eq!(part(u64::MAX, 3, 2), u64::MAX);
+    }
 }
