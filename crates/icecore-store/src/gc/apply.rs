@@ -147,7 +147,9 @@ impl Store {
         let removals = self.index.read(IndexReader::removals)?;
         let (mut plan, mut marks, links) = self.marked_plan(&snapshots, options, with_links, monitor)?;
         let mut recoded = Rewritten::default();
-        if !links.packs.is_empty() {
+        if !self.has_room_without(&links) {
+            recoded.full = true;
+        } else if !links.packs.is_empty() {
             // Nothing goes because of what was meant to be written: what is needed then is looked for anew.
             drop((plan, marks));
             // What cannot be read is met again below, and keeps what it is coded on.

@@ -329,6 +329,11 @@ impl Store {
         Ok(rewritten)
     }
 
+    /// Whether there is room to code anew what is coded on links, as far as that is known: twice as much as it takes, for others need some meanwhile.
+    pub(super) fn has_room_without(&self, links: &Links) -> bool {
+        self.storage.free().is_none_or(|free| free / 2 >= links.needed_len)
+    }
+
     /// Codes anew what is coded on links, and nothing on what lies in `condemned` packs. If that takes more room than there is, or than it gives back, all stays as it is.
     pub(super) fn take_out(
         &self,
@@ -336,10 +341,6 @@ impl Store {
         condemned: &BTreeSet<PackId>,
         keep_on: &mut KeepOn<'_>,
     ) -> Result<Rewritten> {
-        // Others need room meanwhile.
-        if self.storage.free().is_some_and(|free| free / 2 < links.needed_len) {
-            return Ok(Rewritten { full: true, ..Rewritten::default() });
-        }
         let packs = links.packs.keys().copied().filter(|id| links.needed.count(id) > 0);
         let basis = Basis::Without(&links.chunks, condemned);
         let (mut rewritten, written) =
