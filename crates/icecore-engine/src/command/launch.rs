@@ -17,6 +17,9 @@ pub(crate) const PASSWORD_VARIABLE: &str = "ICECORE_PASSWORD";
 /// Variables that would lead a program of PostgreSQL elsewhere than the ones it is given.
 const ELSEWHERE: [&str; 4] = ["PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGOPTIONS"];
 const SETPRIV_ARGUMENTS: [&str; 3] = ["--pdeathsig", "KILL", "--"];
+const SHELL: &str = "/bin/sh";
+/// The system tells nobody of a death that was before he asked to be told. `$0` is whose it would be.
+const UNLESS_ORPHANED: &str = r#"test "$PPID" = "$0" && exec "$@""#;
 
 pub(super) fn launch(
     program: &OsStr,
@@ -46,9 +49,15 @@ pub(super) fn launch(
     command.spawn().map_err(|error| failed(&error.to_string()))
 }
 
-/// What a command is wrapped into so that it dies with us; nothing where the system has nothing for it.
-pub(crate) fn parent_death() -> Vec<&'static str> {
-    if setpriv_works() { [&[SETPRIV][..], &SETPRIV_ARGUMENTS].concat() } else { Vec::new() }
+/// What a command is wrapped into so that it dies with us, be it before it has begun; nothing where the system has nothing for it. Its
+/// environment comes through a shell.
+pub(crate) fn parent_death() -> Vec<String> {
+    if setpriv_works() { dies_with(std::process::id()) } else { Vec::new() }
+}
+
+fn dies_with(maker: u32) -> Vec<String> {
+    let shell = [SHELL, "-c", UNLESS_ORPHANED, &maker.to_string()].map(str::to_owned);
+    [SETPRIV].iter().chain(&SETPRIV_ARGUMENTS).map(|&word| word.to_owned()).chain(shell).collect()
 }
 
 /// Whether there is a `setpriv` that knows the parent's death; the one of busybox does not.
@@ -56,7 +65,7 @@ fn setpriv_works() -> bool {
     static WORKS: OnceLock<bool> = OnceLock::new();
     *WORKS.get_or_init(|| {
         let mut trial = Command::new(SETPRIV);
-        trial.args(SETPRIV_ARGUMENTS).args([SETPRIV, "--version"]);
+        trial.args(SETPRIV_ARGUMENTS).args([SHELL, "-c", ":"]);
         trial.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         trial.status().is_ok_and(|status| status.success())
     })
@@ -91,5 +100,21 @@ fn judge(path: &Path) -> Result<(), &'static str> {
         Ok(found) if found.is_dir() => Err("it is a directory"),
         Ok(_) if access(path, Access::EXEC_OK).is_err() => Err("it may not be executed"),
         Ok(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_orphaned_before_the_system_knows_does_not_begin() {
+        let run = |maker| {
+            let words = dies_with(maker);
+            let mut command = Command::new(&words[0]);
+            command.args(&words[1..]).args(["echo", "a  b", "$HOME"]).output().unwrap().stdout
+        };
+        assert_eq!(run(std::process::id()), b"a  b $HOME\n");
+        assert_eq!(run(std::os::unix::process::parent_id()), b"");
     }
 }

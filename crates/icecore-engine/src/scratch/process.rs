@@ -73,7 +73,7 @@ impl Process {
         let log = folder.path().join(format!("{name}.log"));
         let started = || {
             let messages = File::options().append(true).create(true).open(&log)?;
-            let mut wrapped: Vec<OsString> = parent_death().iter().map(OsString::from).collect();
+            let mut wrapped: Vec<OsString> = parent_death().into_iter().map(OsString::from).collect();
             wrapped.push(program.into());
             wrapped.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
             let mut words = wrapped.into_iter();
