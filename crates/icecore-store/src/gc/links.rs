@@ -27,12 +27,24 @@ pub(super) struct Links {
     pub(super) chunks: ChunkSet,
     /// What else is needed of the same packs, and of those with runs that are coded on them.
     pub(super) needed: ChunkSet,
-    /// About how many stored bytes that is.
-    pub(super) needed_len: u64,
+    /// About how many stored bytes that is, coded on links as it is.
+    needed_len: u64,
     /// These packs, each with about how many of its stored bytes are links.
     pub(super) packs: BTreeMap<PackId, u64>,
     /// The stored bytes of all of them.
     pub(super) packs_len: u64,
+}
+
+impl Links {
+    /// About how much of what links hold is said again by what was coded on them. It is not known before, and taken for half.
+    pub(super) fn said_again(links_len: u64) -> u64 {
+        links_len / 2
+    }
+
+    /// About how many bytes it takes to code anew what is needed.
+    pub(super) fn len_without(&self) -> u64 {
+        self.needed_len.saturating_add(Self::said_again(self.packs.values().sum()))
+    }
 }
 
 impl Store {

@@ -97,7 +97,7 @@ impl GcPlan {
         self.drop.iter().chain(&self.rewrite).map(PackUse::dead_len).sum()
     }
 
-    /// The same, with what is coded on links coded anew. How much of what the links hold is said again is not known before: it is taken for half.
+    /// The same, with what is coded on links coded anew.
     pub(super) fn without(mut self, links: &Links) -> Self {
         let mut recoded = Vec::new();
         for packs in [&mut self.keep, &mut self.rewrite] {
@@ -106,7 +106,7 @@ impl GcPlan {
         for pack in &mut recoded {
             pack.live = links.needed.count(&pack.id);
             let links_len = links.packs.get(&pack.id).copied().unwrap_or(0);
-            pack.live_len = pack.live_len.saturating_sub(links_len / 2);
+            pack.live_len = pack.live_len.saturating_sub(links_len - Links::said_again(links_len));
         }
         let (rewrite, drop): (Vec<_>, Vec<_>) = recoded.into_iter().partition(|pack| pack.live > 0);
         self.rewrite.extend(rewrite);

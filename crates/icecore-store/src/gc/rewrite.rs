@@ -331,7 +331,7 @@ impl Store {
 
     /// Whether there is room to code anew what is coded on links, as far as that is known: twice as much as it takes, for others need some meanwhile.
     pub(super) fn has_room_without(&self, links: &Links) -> bool {
-        self.storage.free().is_none_or(|free| free / 2 >= links.needed_len)
+        self.storage.free().is_none_or(|free| free / 2 >= links.len_without())
     }
 
     /// Codes anew what is coded on links, and nothing on what lies in `condemned` packs. If that takes more room than there is, or than it gives back, all stays as it is.

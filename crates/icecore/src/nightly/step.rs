@@ -237,7 +237,10 @@ impl StepReport {
                     .map(|id| format!("snapshot {} needs chunks that no pack holds", id.brief()));
                 let bases = (report.bases_lost > 0)
                     .then(|| format!("{} chunks that deltas are coded on lie in no pack", report.bases_lost));
-                packs.chain(harmed).chain(bases).collect()
+                let full = report.full.then(|| {
+                    "the disk has too little room: not all that is partly dead was rewritten".to_owned()
+                });
+                packs.chain(harmed).chain(bases).chain(full).collect()
             }
             Outcome::Skipped(why) => vec![why.clone()],
             Outcome::Proved(evidence) => evidence.fault.clone().into_iter().collect(),
