@@ -7,7 +7,6 @@ mod retention;
 mod web;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -20,6 +19,7 @@ use crate::create::PHYSICAL_SUFFIX;
 use crate::nearest::nearest;
 use crate::origin::place_of;
 use crate::service::Service;
+use crate::small_file::read_text;
 use crate::{Database, Environment, Error, Remote, Result, Source};
 
 /// The file's name.
@@ -152,7 +152,7 @@ impl Project {
 impl Config {
     fn read(path: &Path) -> Result<Option<Self>> {
         let unusable = |source| Error::Config { path: path.to_owned(), source };
-        match fs::read_to_string(path) {
+        match read_text(path) {
             Ok(text) => {
                 let read = toml::from_str(&text);
                 Ok(Some(read.map_err(|error| unusable(Box::new(ConfigFault::of(&text, &error))))?))

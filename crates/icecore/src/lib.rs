@@ -30,6 +30,7 @@ mod select;
 mod sentence;
 mod service;
 mod sink;
+mod small_file;
 mod source;
 mod time;
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::fault::ConfigFault;
 use crate::nearest::nearest;
 use crate::place::Place;
+use crate::small_file::read_text;
 use crate::{CONFIG_FILE, Error, Project, Result};
 
 /// The file in a store's directory that says which remotes it has. Nothing secret stands in it.
@@ -275,7 +276,7 @@ fn lock(dir: &Path) -> io::Result<File> {
 fn of_store(dir: &Path) -> Result<BTreeMap<String, Remote>> {
     let path = dir.join(REMOTES_FILE);
     let unusable = |source| Error::Config { path: path.clone(), source };
-    match fs::read_to_string(&path) {
+    match read_text(&path) {
         Ok(text) => toml::from_str(&text).map_err(|error| unusable(Box::new(ConfigFault::of(&text, &error)))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(error) => Err(unusable(Box::new(error))),

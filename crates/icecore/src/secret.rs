@@ -1,8 +1,9 @@
 //! Files that hold a secret.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
+
+use crate::small_file::read_bytes;
 
 /// Longer than any password, and than any URL that lets somebody in.
 const LEN_MAX: u64 = 64 << 10;
@@ -12,10 +13,5 @@ const LEN_MAX: u64 = 64 << 10;
 /// # Errors
 /// If it cannot be read, or has more than 64 KiB, as `/dev/zero` has.
 pub fn read_secret(path: &Path) -> io::Result<Vec<u8>> {
-    let mut secret = Vec::new();
-    File::open(path)?.take(LEN_MAX + 1).read_to_end(&mut secret)?;
-    if secret.len() as u64 > LEN_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too long to be a secret"));
-    }
-    Ok(secret)
+    read_bytes(path, LEN_MAX, "it is too long to be a secret")
 }

@@ -378,3 +378,14 @@ fn a_service_that_says_nothing_is_no_service() {
     }
     assert_eq!(env.count(), 0);
 }
+
+#[test]
+fn a_file_without_end_is_neither_a_plan_nor_a_configuration() {
+    let env = TestEnv::new();
+    env.write("f", "x");
+    let said = env.fails(2, &["run", "--plan", "/dev/zero", "f"]);
+    assert!(said.contains("/dev/zero") && said.contains("longer than 1 MiB"), "{said}");
+    std::os::unix::fs::symlink("/dev/zero", env.path("icecore.toml")).unwrap();
+    let said = env.fails(1, &["status"]);
+    assert!(said.contains("icecore.toml") && said.contains("longer than 1 MiB"), "{said}");
+}

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::de::{self, SeqAccess, Visitor};
@@ -10,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::fault::{PlanFault, line_of};
+use crate::small_file::read_text;
 use crate::{Error, Result};
 
 /// The longest name of a step: it becomes a tag, which stands in tables.
@@ -58,7 +58,7 @@ impl RunPlan {
     /// Reads a plan.
     pub fn read(path: &Path) -> Result<Self> {
         let unusable = |source| Error::RunPlan { path: PathBuf::from(path), source };
-        let text = fs::read_to_string(path).map_err(|error| unusable(Box::new(error)))?;
+        let text = read_text(path).map_err(|error| unusable(Box::new(error)))?;
         Self::parse(&text).map_err(|fault| unusable(Box::new(fault)))
     }
 
