@@ -15,8 +15,6 @@ use crate::status::ExitStatus;
 pub(crate) enum CommandError {
     /// Something to tell.
     Failure(Failure),
-    /// Whoever read the result has gone, having seen enough.
-    OutputClosed,
     /// Whoever took what was restored has gone before its end. Nobody wants to hear of it, but it was no success.
     StreamClosed,
 }
@@ -45,7 +43,7 @@ impl CommandError {
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         match self {
             Self::Failure(failure) => Self::Failure(Failure { hint: Some(hint.into()), ..failure }),
-            Self::OutputClosed | Self::StreamClosed => self,
+            Self::StreamClosed => self,
         }
     }
 

@@ -130,11 +130,11 @@ impl Ui {
     fn write_result(&mut self, text: fmt::Arguments<'_>) -> Result<()> {
         let written =
             if self.stdout_taken { io::stderr().write_fmt(text) } else { io::stdout().write_fmt(text) };
-        written.map_err(output_error)
+        unless_closed(written)
     }
 
     pub(crate) fn flush(&mut self) -> Result<()> {
-        io::stdout().flush().map_err(output_error)
+        unless_closed(io::stdout().flush())
     }
 
     /// Something that is good to know; not for scripts.
@@ -198,7 +198,6 @@ impl Ui {
     pub(crate) fn fail(&mut self, error: &CommandError) -> ExitStatus {
         let Failure { status, message, hint } = match error {
             CommandError::Failure(failure) => failure,
-            CommandError::OutputClosed => return ExitStatus::Success,
             CommandError::StreamClosed => return ExitStatus::Failed,
         };
         // What a stranger's store holds may be in it.
@@ -261,9 +260,10 @@ fn paint(color: bool, code: &str, text: &str) -> String {
     if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-fn output_error(error: io::Error) -> CommandError {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => CommandError::OutputClosed,
-        _ => CommandError::io("cannot write the output")(error),
+/// Whoever read the result and has gone has seen enough: what is done, and how it ends, is as it would be.
+fn unless_closed(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(CommandError::io("cannot write the output")),
     }
 }

@@ -19,3 +19,29 @@ fn a_full_disk_under_the_output_is_an_error() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("cannot write the output: no space left on device"), "{said}");
 }
+
+/// As `icecore nightly | head -1` does it.
+#[test]
+fn whoever_stops_reading_changes_nothing_of_what_is_done_and_how_it_ends() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", "[services.gone]\npath = 'gone'\n[services.there]\npath = 'there'\n");
+    env.write("there", "x");
+    let (reader, unheard) = std::io::pipe().unwrap();
+    drop(reader);
+    let unread = |arguments: &[&str]| {
+        let mut command = env.command(arguments);
+        command.stdout(unheard.try_clone().unwrap()).status().unwrap().code()
+    };
+    for (arguments, expected) in [
+        (&["nightly"][..], 3),
+        (&["nightly", "--json"], 3),
+        (&["status"], 3),
+        (&["status", "--json"], 3),
+        (&["list"], 0),
+    ] {
+        assert_eq!(unread(arguments), Some(expected), "{arguments:?}");
+    }
+    assert_eq!(env.count(), 2);
+    std::fs::remove_file(&env.files(".icecore/packs")[0]).unwrap();
+    assert_eq!(unread(&["verify"]), Some(13));
+}

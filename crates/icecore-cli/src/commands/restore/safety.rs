@@ -78,7 +78,7 @@ impl Replaced<'_> {
             CommandError::Failure(failure) => {
                 format!("what was there is still there, as {kept}: {}", failure.message)
             }
-            CommandError::OutputClosed | CommandError::StreamClosed => {
+            CommandError::StreamClosed => {
                 format!("what was there is still there, as {kept}")
             }
         })

@@ -139,7 +139,7 @@ fn look_afterwards(ui: &mut Ui, run: &Run<'_>, ran: &[Ran]) -> After {
             after.is_unknown = true;
             let why = match error {
                 CommandError::Failure(failure) => format!(": {}", printable(&failure.message)),
-                CommandError::OutputClosed | CommandError::StreamClosed => String::new(),
+                CommandError::StreamClosed => String::new(),
             };
             ui.warn(format_args!("the command succeeded, but nobody knows what it changed{why}"));
         }
