@@ -51,7 +51,7 @@ impl ServerUrl {
 
 /// The number of a port.
 pub(crate) fn parse_port(text: &str) -> Result<u16, EndpointError> {
-    text.parse().map_err(|_| EndpointError("the port in the URL is no number".to_owned()))
+    text.parse().map_err(|_| EndpointError("the port in the URL is no number up to 65535".to_owned()))
 }
 
 /// A name as a URL writes it.

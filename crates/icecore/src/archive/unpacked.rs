@@ -59,12 +59,15 @@ impl<'a> Unpacked<'a> {
     pub(super) fn first_name(&mut self) -> Result<String> {
         let mut block = [0; BLOCK_LEN];
         let no_archive = |why: &str| Error::NoArchive { name: self.name.clone(), why: why.to_owned() };
-        match self.input.read_exact(&mut block) {
-            Ok(()) => (),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(no_archive("it is shorter than any"));
+        let mut rest = &mut block[..];
+        while !rest.is_empty() {
+            match self.input.read(rest) {
+                // Where it was packed and is cut off, that is an error.
+                Ok(0) => return Err(no_archive("it is shorter than any")),
+                Ok(len) => rest = rest.get_mut(len..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(self.failure(error)),
             }
-            Err(error) => return Err(self.failure(error)),
         }
         if block.get(257..262) != Some(b"ustar") {
             return Err(no_archive("it is no tarball"));
