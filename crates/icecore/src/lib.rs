@@ -44,7 +44,7 @@ pub use config::{
 pub use create::{CreateOptions, Created, PHYSICAL_SUFFIX, create, is_of_a_part};
 pub use environment::Environment;
 pub use error::{Error, Result};
-pub use health::{Good, Growth, Health, Shrunk, State, StoreHealth, examine, metrics};
+pub use health::{Good, Growth, Health, Shrunk, State, StoreHealth, examine, is_yet_to_come, metrics};
 pub use icecore_format::{Evidence, EvidenceKind, SnapshotId};
 pub use icecore_s3::{Cause as S3Cause, Condition, Probe};
 pub use icecore_storage::{Limits, RateLimit, Traffic, without_secret};

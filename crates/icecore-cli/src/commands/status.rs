@@ -1,11 +1,11 @@
 //! `icecore status`
 
 use std::fs::Permissions;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use icecore::{Health, Journal, Project, Record, Shrunk, State, StoreHealth};
+use icecore::{Grade, Health, Journal, Project, Record, Shrunk, State, StoreHealth};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -86,15 +86,26 @@ impl MetricsArgs {
     pub(crate) fn write(&self, health: &StoreHealth) -> Result<()> {
         let Some(path) = &self.metrics_file else { return Ok(()) };
         let failed = || format!("cannot write {}", path.display());
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let place = place_of_file(path).map_err(CommandError::io(failed()))?;
+        let dir = place.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(dir).map_err(CommandError::io(failed()))?;
         file.write_all(icecore::metrics(health).as_bytes())
             .and_then(|()| file.as_file().sync_all())
             // Whoever collects is somebody else.
             .and_then(|()| file.as_file().set_permissions(Permissions::from_mode(0o644)))
             .map_err(CommandError::io(failed()))?;
-        file.persist(path).map_err(|error| CommandError::io(failed())(error.error))?;
+        file.persist(&place).map_err(|error| CommandError::io(failed())(error.error))?;
         Ok(())
+    }
+}
+
+/// Where a file is to be replaced: where a link leads to. What is no file stays what it is, be it `/dev/null` and we root.
+fn place_of_file(path: &Path) -> io::Result<PathBuf> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
+        Err(error) => Err(error),
+        Ok(_) if path.metadata()?.is_file() => path.canonicalize(),
+        Ok(_) => Err(io::Error::other("it is there, and is no file")),
     }
 }
 
@@ -179,9 +190,10 @@ fn complaints(context: &Context, health: &Health) -> Vec<String> {
 }
 
 fn failed(context: &Context, record: &Record) -> String {
+    let how = if record.grade == Grade::Failed { "failed" } else { "warned" };
     let remote = record.task.remote.as_deref().map(|remote| format!(" of {}", printable(remote)));
     format!(
-        "the step {}{} failed at {}: {}",
+        "the step {}{} {how} at {}: {}",
         record.task.step,
         remote.unwrap_or_default(),
         context.local_time(&icecore::format_time(record.at)),

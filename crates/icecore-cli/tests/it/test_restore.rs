@@ -316,3 +316,19 @@ fn rewriting_a_directory_in_place_says_what_it_removes() {
     env.ok(&["restore", "tree", "--in-place", "--yes"]);
     assert!(!env.path("tree/new").exists());
 }
+
+/// From a clock that was ahead, it is the newest for long.
+#[test]
+fn a_snapshot_of_a_time_that_is_yet_to_come_is_told() {
+    let env = TestEnv::new();
+    env.write("f", "old");
+    env.at("2027-12-25T00:00:00Z", &["create", "f"]).ok();
+    env.write("f", "new");
+    env.ok(&["create", "f"]);
+    let said = env.run(&["restore", "f", "--yes"]);
+    assert!(said.stderr.contains("of 2027-12-25 00:00 is of a time that is yet to come"), "{}", said.stderr);
+    said.ok();
+    let said = env.run(&["restore", "f~1", "--yes"]);
+    assert!(!said.stderr.contains("yet to come"), "{}", said.stderr);
+    said.ok();
+}

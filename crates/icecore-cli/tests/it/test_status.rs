@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -256,4 +257,50 @@ fn every_gauge_is_as_documented_and_every_documented_one_is_there() {
     let stored = of("snapshot_stored_bytes", &shop);
     assert_eq!([of("store_added_bytes_7d", &[]), of("store_added_bytes_30d", &[])], [stored; 2]);
     assert!(of("store_bytes", &[]) >= stored && stored > 0, "{text}");
+}
+
+#[test]
+fn a_night_that_did_not_capture_all_is_told_until_one_does() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", "[services.tree]\npath = 'tree'\n");
+    env.write("tree/a", "a");
+    let secret = env.write("tree/b", "b");
+    let allow = |mode| fs::set_permissions(&secret, fs::Permissions::from_mode(mode)).unwrap();
+    env.ok(&["nightly"]);
+    env.ok(&["status"]);
+    allow(0);
+    env.run_by_modes(&["nightly"]).fails(3);
+    let said = env.run(&["status", "--metrics-file", "icecore.prom"]).fails(3);
+    assert!(said.contains("tree: the step create warned at ") && said.contains("cannot read "), "{said}");
+    let metrics = String::from_utf8(env.read("icecore.prom")).unwrap();
+    for gauge in ["service_good{service=\"tree\"} 0", "step_failed{service=\"tree\",step=\"create\"} 1"] {
+        assert!(metrics.contains(&format!("icecore_{gauge}\n")), "{metrics}");
+    }
+    allow(0o600);
+    env.run_by_modes(&["nightly"]).ok();
+    env.ok(&["status"]);
+}
+
+/// `/dev/null`, say, if root asks.
+#[test]
+fn metrics_take_the_place_of_a_file_and_of_nothing_else() {
+    let env = TestEnv::new();
+    env.write("icecore.toml", "[services.shop]\npath = 'shop'\n");
+    env.write("shop", "shop");
+    env.ok(&["nightly"]);
+    assert!(Command::new("mkfifo").arg(env.path("pipe")).status().unwrap().success());
+    for name in ["pipe", "gone"] {
+        if name == "gone" {
+            std::os::unix::fs::symlink("nowhere", env.path(name)).unwrap();
+        }
+        let before = env.path(name).symlink_metadata().unwrap().file_type();
+        let said = env.fails(1, &["status", "--metrics-file", name]);
+        assert!(said.contains(&format!("cannot write {name}: ")) && !said.contains("raw"), "{said}");
+        assert_eq!(env.path(name).symlink_metadata().unwrap().file_type(), before);
+    }
+    env.write("there/metrics", "old");
+    std::os::unix::fs::symlink("there/metrics", env.path("link")).unwrap();
+    env.ok(&["status", "--metrics-file", "link"]);
+    assert!(env.path("link").is_symlink());
+    assert!(String::from_utf8(env.read("there/metrics")).unwrap().contains("icecore_service_good"));
 }

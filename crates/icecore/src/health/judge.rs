@@ -27,7 +27,7 @@ pub enum State {
     Good,
     /// Its newest good snapshot is older than its schedule allows.
     Late,
-    /// A step of its last run failed.
+    /// A step of its last run failed, or saw something that is not as it should be.
     Failed,
     /// There is no good snapshot of it.
     Never,
@@ -114,9 +114,9 @@ pub struct StoreHealth {
 }
 
 impl Health {
-    /// The first step of its last run that failed.
+    /// The first step of its last run that failed, or that saw something that is not as it should be.
     pub fn failure(&self) -> Option<&Record> {
-        self.last_run.as_ref()?.steps.iter().find(|record| record.grade == Grade::Failed)
+        self.last_run.as_ref()?.steps.iter().find(|record| record.is_bad())
     }
 }
 
@@ -131,9 +131,9 @@ impl StoreHealth {
         self.failures().next().is_none() && self.journal_fault.is_none()
     }
 
-    /// The steps for the whole store that failed.
+    /// The steps for the whole store that failed, or that saw something that is not as it should be.
     pub fn failures(&self) -> impl Iterator<Item = &Record> {
-        self.steps.iter().filter(|record| record.grade == Grade::Failed)
+        self.steps.iter().filter(|record| record.is_bad())
     }
 }
 
@@ -274,6 +274,10 @@ fn faults(
             Some(newest) if newest.id != shrunk.left.id => {
                 (format!("snapshot {id}, the newest of its machine"), format!("icecore note {id}"))
             }
+            // The newest of all is of a time that is yet to come.
+            _ if own.iter().any(|it| taken(it) > Some(shrunk.left.taken)) => {
+                ("its newest good snapshot".to_owned(), format!("icecore note {id}"))
+            }
             _ => ("its newest snapshot".to_owned(), "icecore note".to_owned()),
         };
         faults.push(format!(
@@ -283,7 +287,7 @@ fn faults(
     if last_run.is_some_and(|run| run.died) {
         faults.push("its last run on this machine did not come to its end".to_owned());
     }
-    if own.iter().any(|snapshot| taken(snapshot).is_some_and(|taken| taken > now + SLACK)) {
+    if own.iter().any(|snapshot| is_yet_to_come(snapshot, now)) {
         faults.push("there is a snapshot of a time that is yet to come: whose clock is wrong?".to_owned());
     }
     for snapshot in own {
@@ -302,6 +306,11 @@ fn faults(
         }
     }
     faults
+}
+
+/// Whether a snapshot is of a time that is yet to come, by more than clocks of machines may be apart.
+pub fn is_yet_to_come(snapshot: &Snapshot, now: Timestamp) -> bool {
+    taken(snapshot).is_some_and(|taken| taken > now + SLACK)
 }
 
 fn told(evidence: &Evidence) -> Option<(Timestamp, bool)> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::judge::{Good, Health, State, StoreHealth};
-use crate::nightly::{Grade, Record};
+use crate::nightly::Record;
 
 /// What a gauge is about, and its value.
 type Sample<'a> = (Vec<(&'a str, &'a str)>, f64);
@@ -85,8 +85,8 @@ pub fn metrics(health: &StoreHealth) -> String {
     let steps: Vec<&Record> = of_runs.chain(&health.steps).collect();
     gauge(
         "step_failed",
-        "Whether a step of the last run failed.",
-        steps.iter().map(|it| (labels_of(it), flag(it.grade == Grade::Failed))).collect(),
+        "Whether a step of the last run failed, or saw something that is not as it should be.",
+        steps.iter().map(|it| (labels_of(it), flag(it.is_bad()))).collect(),
     );
     gauge(
         "step_timestamp_seconds",

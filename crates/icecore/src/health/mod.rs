@@ -8,7 +8,7 @@ mod judge;
 mod metrics;
 mod shrunk;
 
-pub use judge::{Good, Growth, Health, State, StoreHealth, examine};
+pub use judge::{Good, Growth, Health, State, StoreHealth, examine, is_yet_to_come};
 pub(crate) use judge::{is_done_still, shrinkage};
 pub use metrics::metrics;
 pub use shrunk::Shrunk;

@@ -69,6 +69,13 @@ pub(super) enum Event {
     Ended { service: String, at: Timestamp },
 }
 
+impl Record {
+    /// Whether somebody should look. Whether it could be tried to restore something is judged by how long ago that was.
+    pub(crate) fn is_bad(&self) -> bool {
+        self.grade == Grade::Failed || (self.grade == Grade::Warned && self.task.step != Step::Prove)
+    }
+}
+
 impl Run {
     fn begun(now: Timestamp) -> Self {
         Self { begun: now, ended: None, died: false, steps: Vec::new() }

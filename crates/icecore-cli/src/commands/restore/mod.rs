@@ -112,6 +112,12 @@ pub(crate) fn run(ui: &mut Ui, context: &Context, args: &RestoreArgs) -> Result<
     let opened = &context.open()?;
     let listing = opened.listing(ui)?;
     let snapshot = wanted.find(context, &listing)?;
+    if icecore::is_yet_to_come(snapshot, context.time()) {
+        ui.warn(format_args!(
+            "{} is of a time that is yet to come: whose clock was wrong? What was taken since is older for `latest` and for names",
+            context.described(snapshot)
+        ));
+    }
     let chosen = Chosen { context, opened, snapshot };
     if args.part.is_none() {
         server_target::refuse_bare_name(context, snapshot, args.to.as_deref())?;

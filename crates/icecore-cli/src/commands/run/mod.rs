@@ -56,7 +56,7 @@ pub(crate) struct RunArgs {
     /// Take no snapshot afterwards, and so tell nothing of what has changed
     #[arg(long)]
     no_after: bool,
-    /// Run it even if the source could not be captured whole, such as a directory with unreadable files
+    /// Run it even if the source could not be captured whole, such as a directory with unreadable files. If the snapshot is restored, what could not be captured is lost
     #[arg(long)]
     allow_incomplete: bool,
     #[command(flatten)]

@@ -116,7 +116,7 @@ fn restore(ui: &mut Ui, run: &Run<'_>, failed: &Ran, to: &Snapshot) -> Result<Un
                 to.id.brief(),
                 failure.message
             ),
-            hint: Some(way(run, to)),
+            hint: Some(format!("{}, once that is put right", way(run, to))),
             ..failure
         })),
         Err(other) => Err(other),

@@ -56,7 +56,8 @@ impl Step {
         if tags.is_empty() {
             tags.push(BEFORE_RUN_TAG.to_owned());
         }
-        tags.extend(self.name.clone().filter(|name| !args.tags.contains(name)));
+        let name = self.name.clone().filter(|name| !tags.contains(name));
+        tags.extend(name);
         tags
     }
 

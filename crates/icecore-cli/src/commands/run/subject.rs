@@ -100,7 +100,7 @@ impl Subject {
             counted(findings.len() as u64, "thing")
         );
         Err(CommandError::new(ExitStatus::Refused, error)
-            .hint("--allow-incomplete runs it all the same, and restores what there is of the snapshot"))
+            .hint("--allow-incomplete runs it all the same, and restores what there is of the snapshot; what could not be captured is lost then"))
     }
 
     /// Restores one of its snapshots to where it is, as `restore` does.

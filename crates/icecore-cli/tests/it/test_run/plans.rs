@@ -30,6 +30,9 @@ fn a_plan_takes_a_checkpoint_before_each_step() {
     env.ok(&["run", "--plan", "steps.toml", "--tag", "mine", "shop"]);
     assert!(env.path("a $b").exists() && env.path("c").exists());
     assert_eq!(tags(&env)[4..], ["a b mine", "after-run"]);
+    env.write("steps.toml", "[[step]]\nname = 'before-run'\ncommand = 'true'\n");
+    let said = env.run(&["run", "--plan", "steps.toml", "--no-after", "shop"]);
+    assert!(said.stderr.contains("tagged before-run: "), "{}", said.stderr);
 }
 
 #[test]
