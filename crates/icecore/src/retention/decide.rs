@@ -33,6 +33,14 @@ pub struct Policies {
     pub ages_from: AgesFrom,
 }
 
+impl Policies {
+    /// Whether it matters how old a snapshot is.
+    fn count_ages(&self) -> bool {
+        let mut rules = self.automatic.rules().iter().chain(self.named.rules());
+        rules.any(|rule| matches!(rule, Rule::Within(_) | Rule::WithinEach(..)))
+    }
+}
+
 /// From where the age of a snapshot counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AgesFrom {
@@ -96,6 +104,10 @@ pub fn decide(
                 }
             }
         }
+    }
+    let newest = dated.first().filter(|_| policies.count_ages() && policies.ages_from == AgesFrom::Newest);
+    if let Some(verdict) = newest.and_then(|dated| verdicts.get_mut(dated.at)).filter(|it| it.goes()) {
+        verdict.reasons.push(Reason::Newest);
     }
     verdicts
 }

@@ -11,6 +11,8 @@ pub enum Reason {
     Rule(Rule),
     /// It is the newest of its source that is whole.
     LastGood,
+    /// It is the newest of all, from which ages count, and nothing else keeps it: the others would grow younger.
+    Newest,
     /// It was taken after now: some clock is wrong.
     Ahead,
     /// When it was taken cannot be read.
@@ -24,6 +26,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Rule(rule) => write!(f, "{rule}"),
             Self::LastGood => f.write_str("the last good one"),
+            Self::Newest => f.write_str("the newest one"),
             Self::Ahead => f.write_str("its time is yet to come"),
             Self::Undated => f.write_str("its time cannot be read"),
             Self::LabelUnread => f.write_str("a tag or note of it cannot be read"),

@@ -47,3 +47,23 @@ fn stay(candidates: &[Candidate], policies: &Policies, now: &str, zone: &TimeZon
     let stays = candidates.iter().zip(verdicts).filter(|(_, verdict)| !verdict.goes());
     stays.map(|(candidate, _)| candidate.taken.map_or("?".to_owned(), |time| time.to_string())).collect()
 }
+
+/// The newest went, for no rule kept it, and those that were old compared with it were young then.
+#[test]
+fn what_ages_count_from_stays_so_that_nothing_grows_younger() {
+    let zone = zone("UTC0");
+    let partial = |taken: &str, is_named| Candidate {
+        taken: Some(taken.parse().unwrap()),
+        tags: BTreeSet::new(),
+        is_named,
+        has_unread_label: false,
+        is_whole: false,
+    };
+    let candidates = [partial("2026-03-29T01:00:00Z", true), partial("2026-04-13T01:00:00Z", false)];
+    let policy = |text: &str| Policy::parse(text).unwrap();
+    let ages_from = AgesFrom::Newest;
+    let policies = Policies { automatic: policy("tag a"), named: policy("1h all"), ages_from };
+    let verdicts = decide(&candidates, &policies, "2026-04-14T00:00:00Z".parse().unwrap(), &zone);
+    assert_eq!([verdicts[0].goes(), verdicts[1].goes()], [true, false]);
+    assert_eq!(verdicts[1].reasons, [Reason::Newest]);
+}

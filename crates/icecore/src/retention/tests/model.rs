@@ -7,7 +7,8 @@ use super::*;
 
 /// When windows of this policy's rules begin, by civil time first and hours last.
 fn start(text: &str, end: Timestamp, zone: &TimeZone) -> Timestamp {
-    let mut civil = end.to_zoned(zone.clone()).datetime();
+    let from = end.to_zoned(zone.clone()).datetime();
+    let mut civil = from;
     let mut hours = 0_i64;
     let mut digits = String::new();
     let mut unit = String::new();
@@ -30,7 +31,9 @@ fn start(text: &str, end: Timestamp, zone: &TimeZone) -> Timestamp {
         if c.is_ascii_digit() { digits.push(c) } else { unit.push(c) }
     }
     apply(&mut digits, &mut unit);
-    civil.to_zoned(zone.clone()).unwrap().timestamp() - hours.hours()
+    // In an hour that comes twice, what did not move stays in the one it was in.
+    let begin = if civil == from { end } else { civil.to_zoned(zone.clone()).unwrap().timestamp() };
+    begin - hours.hours()
 }
 
 /// What a period is called.
@@ -60,6 +63,11 @@ pub(super) fn stays(all: &[Candidate], policies: &Policies, now: Timestamp, zone
         let it = &all[at];
         let is_last_good = it.is_whole
             && there.iter().all(|other| !all[*other].is_whole || *other == at || is_newer(at, *other));
+        let has_ages = |policy: &Policy| {
+            policy.rules().iter().any(|rule| matches!(rule, Rule::Within(_) | Rule::WithinEach(..)))
+        };
+        let counts_ages = has_ages(&policies.automatic) || has_ages(&policies.named);
+        let is_newest = there.iter().all(|other| *other == at || is_newer(at, *other));
         let mut end = if it.is_whole { newest_whole } else { newest }.unwrap();
         if policies.ages_from == AgesFrom::Now {
             end = now;
@@ -76,6 +84,7 @@ pub(super) fn stays(all: &[Candidate], policies: &Policies, now: Timestamp, zone
             |period| newer.iter().map(|other| called(period, *other)).collect::<BTreeSet<_>>().len();
         let policy = if it.is_named { &policies.named } else { &policies.automatic };
         is_last_good
+            || (is_newest && counts_ages && policies.ages_from == AgesFrom::Newest)
             || it.has_unread_label
             || policy.rules().iter().any(|rule| match rule {
                 Rule::All => true,
